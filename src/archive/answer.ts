@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
+import { PublishedEventRef } from '../audit/event.ts'
+import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
+import { formatInstant, type Instant } from '../audit/instant.ts'
+import type { TimeWindow } from '../audit/window.ts'
+import type { Page } from './page.ts'
+import type { Question } from './question.ts'
+
+const bound = (description: string) => Type.Union([Type.String(), Type.Null()], { description, examples: ['2025-06-03T00:00:00Z'] })
+
+export const Pagination = Type.Object({
+  page: Type.Integer({ minimum: 1, description: 'Number of this page, from 1.', examples: [1] }),
+  page_size: Type.Integer({ minimum: 1, description: 'Most items of a page.', examples: [50] }),
+  has_more: Type.Boolean({ description: 'Whether there may be a further page; it may turn out to be empty.', examples: [true] }),
+  next: Type.Union([Type.String(), Type.Null()], { description: 'Where the next page is; also in the header `Link`. Following it gives every event that was visible when the first page was read exactly once.', examples: ['/api/v1/audit/events?cursor=1.WyJw…'] }),
+  scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'How many events were looked at for this page; set where rows were judged here, so that pages count matches.' })),
+  complete: Type.Optional(Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' }))
+}, { description: 'Where this page stands.' })
+
+export const Window = Type.Object({
+  start_time: bound('Lower bound, inclusive; null: none.'),
+  end_time: bound('Upper bound, inclusive; null: none.')
+}, { description: 'The window that was read.' })
+
+const LiveCursor = Type.String({ description: 'Position of the live log before Kubiya was asked: `GET /api/v1/audit/stream?since=…` goes on from here without a hole. On first pages of windows that are still open; also in the header `x-live-cursor`.' })
+
+/** The answer of a list. */
+export const EventPage = Type.Object({
+  items: Type.Array(PublishedEventRef),
+  pagination: Pagination,
+  window: Window,
+  live_cursor: Type.Optional(LiveCursor)
+}, { $id: 'EventPage', description: 'A page of audit events.' })
+
+/** The answer of a search. */
+export const SearchPage = Type.Object({
+  ...EventPage.properties,
+  search_summary: Type.Object({
+    text: Type.Union([Type.String(), Type.Null()], { description: 'The text that was searched for.' }),
+    status: Type.Union([Type.String(), Type.Null()], { description: 'The status that was asked for.' }),
+    category_type: Type.Union([Type.String(), Type.Null()], { description: 'The category that was asked for.' }),
+    time_range: Type.Object({ start: bound('As in `window`.'), end: bound('As in `window`.') }),
+    scanned: Type.Integer({ minimum: 0, description: 'How many events were looked at for this page.' }),
+    complete: Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' })
+  }, { description: 'What was searched, and how much of it.' })
+}, { $id: 'SearchPage', description: 'A page of matches.' })
+
+const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/search' }
+
+/** The next page's URL, with everything that the question was inside its cursor. */
+export function nextUrl (question: Question, window: TimeWindow, page: Page): string | undefined {
+  if (page.next === undefined) return undefined
+  const { direction, filter, operation, pageSize } = question
+  const cursor = encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: question.page + 1, after: page.next })
+  return `${PATHS[operation]}?cursor=${cursor}`
+}
+
+/** The answer's bytes. The events are put in as they were prepared: no serializer touches what Kubiya said. */
+export function writeAnswer (question: Question, window: TimeWindow, page: Page, next: string | undefined, liveCursor: LogCursor | undefined): Buffer {
+  const { filter, operation } = question
+  const [start, end] = [text(window.start), text(window.end)]
+  const rest = {
+    pagination: {
+      page: question.page,
+      page_size: question.pageSize,
+      has_more: next !== undefined,
+      next: next ?? null,
+      ...page.judged && { scanned: page.scanned, complete: page.complete }
+    },
+    window: { start_time: start, end_time: end },
+    ...operation === 'search' && {
+      search_summary: {
+        text: filter.text ?? null,
+        status: filter.status ?? null,
+        category_type: filter.category_type ?? null,
+        time_range: { start, end },
+        scanned: page.scanned,
+        complete: page.complete
+      }
+    },
+    ...liveCursor !== undefined && { live_cursor: encodeCursor(liveCursor) }
+  }
+  return Buffer.from(`{"items":[${page.events.map(({ json }) => json).join(',')}],${JSON.stringify(rest).slice(1)}`)
+}
+
+/** A weak validator (RFC 9110 §8.8.1) over the events: equal when every one of them is. */
+export function etagOf (jsons: string[]): string {
+  const hash = createHash('sha256')
+  for (const json of jsons) hash.update(json).update('\n')
+  return `W/"${hash.digest('base64url').slice(0, 22)}"`
+}
+
+function text (instant: Instant | undefined): string | null {
+  return instant === undefined ? null : formatInstant(instant)
+}

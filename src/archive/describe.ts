@@ -1,0 +1,51 @@
+import type { AuditEvent } from '../audit/event.ts'
+import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
+import type { AuditSource, Failure } from '../audit/source.ts'
+import { walk } from '../audit/walk.ts'
+import type { TimeWindow } from '../audit/window.ts'
+
+/** What looking for one event came to. */
+export interface Finding {
+  readonly ok: true
+  readonly event: AuditEvent | undefined
+  /** The interval that was looked through … */
+  readonly window: TimeWindow
+  /** … how many events were looked at … */
+  readonly scanned: number
+  /** … and whether that was every event of the interval. */
+  readonly complete: boolean
+}
+
+const LARGEST = 1000
+const MOST_CALLS = 2
+const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
+
+/** Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. */
+export async function findComputed (source: AuditSource, id: string, instant: Instant): Promise<Finding | Failure> {
+  const window = { start: instant, end: instant }
+  let scanned = 0
+  let pageSize = LARGEST
+  for (let page = 1; page <= MOST_CALLS; page++) {
+    const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, 'caller')
+    if (!answer.ok) return answer
+    scanned += answer.rows
+    const event = answer.events.find((each) => each.id === id)
+    if (event !== undefined || answer.end === true) return { ok: true, event, window, scanned, complete: true }
+    pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
+  }
+  return { ok: true, event: undefined, window, scanned, complete: false }
+}
+
+/** Looks for an id through the last seven days, newest first, within the scan limit. */
+export async function findScanning (source: AuditSource, id: string, now: Instant, scanLimit: number): Promise<Finding | Failure> {
+  const window = { start: floorToSecond(now) - SCANNED_SPAN }
+  let scanned = 0
+  for await (const step of walk(source, { filter: {}, window, direction: 'desc', pageSize: LARGEST, purpose: 'caller' })) {
+    if (!step.ok) return step
+    scanned += step.scanned
+    const event = step.rows.find((row) => row.event.id === id)?.event
+    const isOver = event !== undefined || step.end || scanned >= scanLimit
+    if (isOver) return { ok: true, event, window: { ...window, end: now }, scanned, complete: step.end }
+  }
+  throw new Error('a walk ended without saying so')
+}

@@ -1,0 +1,117 @@
+import type { AuditEvent } from '../audit/event.ts'
+import { isJudgedHere, type AuditFilter } from '../audit/filter.ts'
+import type { Instant } from '../audit/instant.ts'
+import { compareRows, isBefore, isBeyond, type Place, type Row } from '../audit/place.ts'
+import type { AuditSource, Direction, Failure } from '../audit/source.ts'
+import { walk, type Step } from '../audit/walk.ts'
+import type { TimeWindow } from '../audit/window.ts'
+import { readNumbered } from './numbered.ts'
+
+export interface PageRequest {
+  readonly filter: AuditFilter
+  readonly window: TimeWindow
+  readonly direction: Direction
+  readonly page: number
+  readonly pageSize: number
+  /** Where the page begins; counted from the first row by `page` otherwise. */
+  readonly after?: Place
+}
+
+export interface Page {
+  readonly ok: true
+  readonly events: AuditEvent[]
+  /** Where the next page begins; `undefined` when there is none. */
+  readonly next: Place | undefined
+  readonly scanned: number
+  /** Whether the page is full or the window at its end: not cut off by the scan limit or the request budget. */
+  readonly complete: boolean
+  /** Whether rows were judged here and not by Kubiya alone, so that pages count matches. */
+  readonly judged: boolean
+  /** Cut off by a shortage that will pass, so that the answer is not worth keeping. */
+  readonly passing: boolean
+}
+
+// Asking for somewhat more than is wanted lets one answer hold the end of the last instant too, mostly.
+const UPSTREAM_SIZES = [100, 250, 500, 1000]
+const LARGEST = 1000
+
+/** Reads one page. One deeper than the first is asked for by number where Kubiya alone judges its rows. */
+export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number): Promise<Page | Failure> {
+  if (request.page > 1 && request.after === undefined && !isJudgedHere(request.filter)) {
+    const page = await readNumbered(source, request, upstreamSize(request.pageSize))
+    if (page !== 'unsuitable') return page
+  }
+  return scanPage(source, request, scanLimit)
+}
+
+/** Reads from the window's start, or from `after`, until the page is full and the order of its rows is certain. */
+async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number): Promise<Page | Failure> {
+  const { filter, direction } = request
+  const gathering = startGathering(request)
+  const pageSize = isJudgedHere(filter) ? LARGEST : upstreamSize(gathering.wanted)
+  for await (const step of walk(source, { filter, window: remaining(request), direction, pageSize, purpose: 'caller' })) {
+    // What was scanned before the budget ended is worth an answer that goes on from there.
+    if (!step.ok) return step.kind === 'budget' ? gathering.cutOff('passing') ?? step : step
+    gathering.add(step)
+    const page = gathering.full() ?? (gathering.scanned() >= scanLimit ? gathering.cutOff('final') : undefined)
+    if (page !== undefined) return page
+  }
+  throw new Error('a walk ended without saying so')
+}
+
+function startGathering (request: PageRequest) {
+  const { after, direction, pageSize } = request
+  const skipped = after === undefined ? (request.page - 1) * pageSize : 0
+  const wanted = skipped + pageSize
+  const rows: Row[] = []
+  let scanned = 0
+  let judged = isJudgedHere(request.filter)
+  let end = false
+  let frontier: Instant | undefined // All rows before it are in hand.
+
+  return { wanted, add, full, cutOff, scanned: () => judged ? scanned : 0 }
+
+  function add (step: Step): void {
+    scanned += step.scanned
+    judged ||= step.refused > 0
+    end = step.end
+    frontier = step.reached
+    rows.push(...step.rows.filter(({ place }) => after === undefined || isBeyond(place, after, direction)))
+    rows.sort(compareRows(direction))
+  }
+
+  function full (): Page | undefined {
+    const certain = end ? rows : certainRows()
+    if (!end && certain.length < wanted) return undefined
+    const given = rows.slice(skipped, wanted)
+    const hasMore = !end || rows.length > wanted
+    return { ok: true, events: events(given), next: hasMore ? given.at(-1)?.place : undefined, scanned, complete: true, judged, passing: false }
+  }
+
+  /** The page as far as it came, if it came any further than where it began. */
+  function cutOff (reason: 'passing' | 'final'): Page | undefined {
+    if (!judged || frontier === undefined) return undefined
+    if (after !== undefined && !isBefore(after.instant, frontier, direction)) return undefined
+    const given = certainRows().slice(skipped, wanted)
+    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, scanned, complete: false, judged, passing: reason === 'passing' }
+  }
+
+  function certainRows (): Row[] {
+    const reached = frontier
+    return reached === undefined ? [] : rows.filter(({ place }) => isBefore(place.instant, reached, direction))
+  }
+}
+
+/** The part of the window that is not given yet. */
+function remaining ({ after, direction, window }: PageRequest): TimeWindow {
+  if (after === undefined) return window
+  return direction === 'asc' ? { ...window, start: after.instant } : { ...window, end: after.instant }
+}
+
+function upstreamSize (wanted: number): number {
+  return UPSTREAM_SIZES.find((size) => size > wanted) ?? LARGEST
+}
+
+function events (rows: Row[]): AuditEvent[] {
+  return rows.map(({ event }) => event)
+}

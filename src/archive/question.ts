@@ -1,0 +1,50 @@
+import { filterKey, type AuditFilter } from '../audit/filter.ts'
+import { formatInstant, type Instant } from '../audit/instant.ts'
+import type { Place } from '../audit/place.ts'
+import type { Direction } from '../audit/source.ts'
+import { isFixed, resolveWindow, windowKey, type AskedWindow, type TimeWindow } from '../audit/window.ts'
+
+/** What a caller asks of the past, before "now" is known. */
+export interface Question {
+  readonly operation: 'list' | 'search'
+  readonly filter: AuditFilter
+  /** As asked on a first or numbered page; pinned when a cursor is followed. */
+  readonly window: AskedWindow | TimeWindow
+  readonly direction: Direction
+  readonly page: number
+  readonly pageSize: number
+  /** Set when a cursor is followed: where the page begins. */
+  readonly after?: Place
+}
+
+/** The window that was meant, now. */
+export function windowOf (question: Question, now: Instant): TimeWindow {
+  return isAsked(question.window) ? resolveWindow(question.window, now) : question.window
+}
+
+/** Whether the answer is about a stretch of time that stays where it is. */
+export function isAboutFixedTime (question: Question): boolean {
+  return !isAsked(question.window) || isFixed(question.window)
+}
+
+/**
+ * The shelf's key: equal for equal questions, different for different ones whatever characters the values hold. The
+ * window counts as it was asked, so that "the last 24 hours" is one question a second later too.
+ */
+export function shelfKey (scope: string, question: Question): string {
+  const { after, direction, filter, operation, page, pageSize, window } = question
+  const windowText = isAsked(window)
+    ? windowKey(window)
+    : [window.start, window.end].map((bound) => bound === undefined ? '' : formatInstant(bound)).join('/')
+  return JSON.stringify([scope, operation, filterKey(filter), windowText, direction, page, pageSize,
+    after === undefined ? null : [String(after.instant), after.id]])
+}
+
+/** The shelf's key of a single event. */
+export function eventKey (scope: string, id: string): string {
+  return JSON.stringify([scope, 'describe', id])
+}
+
+function isAsked (window: AskedWindow | TimeWindow): window is AskedWindow {
+  return 'unbounded' in window
+}

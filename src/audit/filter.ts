@@ -1,0 +1,80 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { isJsonObject, scalarText, ExactNumber, type Json, type JsonObject } from './json.ts'
+
+const LONGEST_VALUE = 512
+const field = (description: string, example: string) =>
+  Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_VALUE, description, examples: [example] }))
+
+/** What a list can be narrowed by. Values are compared whole and exactly; new kinds may appear at any time. */
+export const FieldFilter = Type.Object({
+  category_type: field('Only events whose `category_type` is exactly this.', 'agents'),
+  category_name: field('Only events whose `category_name` is exactly this.', 'my-agent'),
+  resource_type: field('Only events whose `resource_type` is exactly this.', 'agent'),
+  action_type: field('Only events whose `action_type` is exactly this.', 'invoke'),
+  session_id: field('Only events of this session: `extra.session_id` or `session_id`.', 'session-123'),
+  status: Type.Optional(Type.Unsafe<'success' | 'failed'>({
+    type: 'string',
+    enum: ['success', 'failed'],
+    description: 'Only events whose `action_successful` is true (`success`) or false (`failed`). A missing or null one is neither.'
+  }))
+}, { additionalProperties: false })
+
+/** What search and the live stream can be narrowed by. */
+export const AuditFilter = Type.Object({
+  ...FieldFilter.properties,
+  text: field('Only events that hold this text, in any case and script, in the value of any field, nested ones too; names of fields are not searched.', 'timeout')
+}, { additionalProperties: false })
+export type AuditFilter = Static<typeof AuditFilter>
+
+export const FILTER_FIELDS = Object.keys(AuditFilter.properties) as Array<keyof AuditFilter>
+
+/** The filter out of a larger set of parameters. */
+export function pickFilter (parameters: AuditFilter): AuditFilter {
+  return Object.fromEntries(FILTER_FIELDS.flatMap((name) =>
+    parameters[name] === undefined ? [] : [[name, parameters[name]]])) as AuditFilter
+}
+
+/** One text for equal filters, different for different ones whatever characters the values hold. */
+export function filterKey (filter: AuditFilter): string {
+  return JSON.stringify(FILTER_FIELDS.map((name) => filter[name] ?? null))
+}
+
+/** Whether Kubiya has no way to judge this filter, so that it is judged here alone. */
+export function isJudgedHere (filter: AuditFilter): boolean {
+  return filter.status !== undefined || filter.text !== undefined
+}
+
+/** Makes the test for a filter once, for many items. */
+export function compileFilter (filter: AuditFilter): (item: JsonObject) => boolean {
+  const tests: Array<(item: JsonObject) => boolean> = []
+  for (const name of ['category_type', 'category_name', 'resource_type', 'action_type'] as const) {
+    const wanted = filter[name]
+    if (wanted !== undefined) tests.push((item) => scalarText(item[name]) === wanted)
+  }
+  const { session_id: session, status, text } = filter
+  if (session !== undefined) tests.push((item) => sessionsOf(item).includes(session))
+  if (status !== undefined) tests.push((item) => item.action_successful === (status === 'success'))
+  if (text !== undefined) {
+    const wanted = fold(text)
+    tests.push((item) => holdsText(item, wanted))
+  }
+  return (item) => tests.every((test) => test(item))
+}
+
+function sessionsOf (item: JsonObject): Array<string | undefined> {
+  return [scalarText(item.session_id), isJsonObject(item.extra) ? scalarText(item.extra.session_id) : undefined]
+}
+
+function holdsText (value: Json, wanted: string): boolean {
+  if (Array.isArray(value)) return value.some((child) => holdsText(child, wanted))
+  if (typeof value === 'object' && value !== null && !(value instanceof ExactNumber)) {
+    return Object.values(value).some((child) => holdsText(child, wanted))
+  }
+  const text = scalarText(value)
+  return text !== undefined && fold(text).includes(wanted)
+}
+
+/** Upper case, because unlike lower case it does not depend on the neighbours (σ and ς) and unfolds ß; one form of accents. */
+function fold (text: string): string {
+  return text.normalize('NFC').toUpperCase()
+}

@@ -1,0 +1,63 @@
+import type { AuditEvent } from './event.ts'
+import type { AuditFilter } from './filter.ts'
+import type { TimeWindow } from './window.ts'
+
+export type Direction = 'asc' | 'desc'
+
+/** On whose behalf the upstream is asked: callers go before the poller, and only their calls are tried again. */
+export type Purpose = 'caller' | 'poller'
+
+export interface SourceQuery {
+  /** Narrowed as far as the source can; its rows are judged again by whoever asked. */
+  readonly filter: AuditFilter
+  readonly window: TimeWindow
+  readonly direction: Direction
+  /** From 1. */
+  readonly page: number
+  readonly pageSize: number
+}
+
+/** One upstream answer, whole. */
+export interface Answer {
+  readonly ok: true
+  /** In the upstream's order, judged by nobody yet, with ids that count twins within this answer. */
+  readonly events: AuditEvent[]
+  /** Rows in the answer, those that are no events included: what page numbers count. */
+  readonly rows: number
+  /** Whether the log ends here: a short answer is the end only if a longer one was seen (`undefined`: not known). */
+  readonly end: boolean | undefined
+  /** The upstream's clock when it answered, milliseconds since 1970, where it told. */
+  readonly upstreamMs: number | undefined
+}
+
+/** `event: undefined` when the source has no answer to give by id, which is not yet "there is none". */
+export interface Found {
+  readonly ok: true
+  readonly event: AuditEvent | undefined
+}
+
+export type FailureKind =
+  | 'unauthorized' // 401: the credential is refused
+  | 'forbidden' // 403: the credential may not do this
+  | 'throttled' // 429: the upstream's rate limit
+  | 'budget' // our own request budget is spent: the upstream was not asked
+  | 'timeout' // no whole answer within the deadline
+  | 'unavailable' // refused, reset, unresolvable, 5xx
+  | 'invalid' // an answer that is not the protocol
+  | 'too-large' // an answer over the byte cap
+
+export interface Failure {
+  readonly ok: false
+  readonly kind: FailureKind
+  /** How long the upstream or the budget asks to wait, where known. */
+  readonly retryAfterMs?: number
+}
+
+/**
+ * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not at
+ * all; it promises neither order nor filter nor bounds, only that what it gives is what the upstream answered.
+ */
+export interface AuditSource {
+  read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
+  find (id: string): Promise<Found | Failure>
+}

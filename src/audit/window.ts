@@ -1,0 +1,81 @@
+import {
+  NANOS_PER_MS, NANOS_PER_SECOND, floorToSecond, formatInstant, isWritable, parseInstant, type Instant
+} from './instant.ts'
+
+/** A stretch of time, both ends inclusive; a missing end is open. */
+export interface TimeWindow {
+  readonly start?: Instant
+  readonly end?: Instant
+}
+
+/** A bound as a caller writes it. */
+export type Moment =
+  | { readonly kind: 'at', readonly instant: Instant }
+  | { readonly kind: 'ago', readonly seconds: number }
+
+/** A window as it was asked for, before "now" was known: what equal questions have in common. */
+export interface AskedWindow {
+  readonly start: Moment | undefined
+  readonly end: Moment | undefined
+  /** Whether the window has no lower bound; otherwise a missing `start` means `DEFAULT_SPAN` before the end. */
+  readonly unbounded: boolean
+}
+
+export const TIME_ADVICE = 'time format not understood; use RFC 3339, e.g. 2024-01-01T00:00:00Z, or a relative time such as -15m, -6h, -7d or now'
+
+const DEFAULT_SPAN = 24n * 3600n * NANOS_PER_SECOND
+const RELATIVE = /^-(\d{1,9})([smhd])$/
+const RFC3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+// "+" in a query string that was not escaped arrives as a blank.
+const BLANK_FOR_PLUS = / (?=\d\d:\d\d$)/
+const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+/** Reads RFC 3339 or a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`); `undefined` for anything else. */
+export function parseMoment (text: string): Moment | undefined {
+  if (text === 'now') return { kind: 'ago', seconds: 0 }
+  const [, count, unit] = RELATIVE.exec(text) ?? []
+  if (unit !== undefined) return { kind: 'ago', seconds: Number(count) * SECONDS[unit as keyof typeof SECONDS] }
+  const zoned = text.replace(BLANK_FOR_PLUS, '+')
+  const instant = RFC3339.test(zoned) ? parseInstant(zoned) : undefined
+  return instant === undefined || !isWritable(instant) ? undefined : { kind: 'at', instant }
+}
+
+/**
+ * The window that was meant, now. Relative bounds fall on whole seconds, as Kubiya's do, so that none of its rows has to
+ * be refused at their edge.
+ */
+export function resolveWindow (asked: AskedWindow, now: Instant): TimeWindow {
+  const end = asked.end === undefined ? undefined : resolveMoment(asked.end, now)
+  if (asked.start !== undefined) return withEnd({ start: resolveMoment(asked.start, now) }, end)
+  if (asked.unbounded) return withEnd({}, end)
+  return withEnd({ start: floorToSecond(end ?? now) - DEFAULT_SPAN }, end)
+}
+
+function withEnd (window: TimeWindow, end: Instant | undefined): TimeWindow {
+  return end === undefined ? window : { ...window, end }
+}
+
+export function resolveMoment (moment: Moment, now: Instant): Instant {
+  return moment.kind === 'at' ? moment.instant : floorToSecond(now) - BigInt(moment.seconds) * NANOS_PER_SECOND
+}
+
+/** One text for equal questions: `-24h` and `-1440m` give the same. */
+export function windowKey (asked: AskedWindow): string {
+  const key = (moment: Moment | undefined) =>
+    moment === undefined ? '' : moment.kind === 'at' ? formatInstant(moment.instant) : `-${moment.seconds}s`
+  return `${asked.unbounded && asked.start === undefined ? '*' : key(asked.start)}/${key(asked.end)}`
+}
+
+/** Whether the window stays where it is as time goes by, so that an answer about its past stays true. */
+export function isFixed (asked: AskedWindow): boolean {
+  return asked.end?.kind === 'at' && asked.start?.kind !== 'ago'
+}
+
+export function isWithin (instant: Instant, window: TimeWindow): boolean {
+  return (window.start === undefined || instant >= window.start) && (window.end === undefined || instant <= window.end)
+}
+
+/** Whether nothing that enters Kubiya from `now` on can belong to the window, given how late events may enter. */
+export function isSettled (end: Instant | undefined, now: Instant, latenessMs: number): boolean {
+  return end !== undefined && end < now - BigInt(latenessMs) * NANOS_PER_MS
+}

@@ -1,0 +1,38 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import type { TSchema } from '@sinclair/typebox'
+import { pino } from 'pino'
+import { buildApp } from './app.ts'
+import { Settings, readSettings } from './settings.ts'
+
+// Writes what is generated from the schemas: openapi/openapi.json and the README's table of settings.
+// `--check` writes nothing and fails where a file is not what it should be.
+
+const OPENAPI = 'openapi/openapi.json'
+const README = 'README.md'
+const TABLE = /(<!-- settings -->\n)[^]*?(<!-- \/settings -->)/
+
+const wanted = { [OPENAPI]: await openapi(), [README]: (await readFile(README, 'utf8')).replace(TABLE, `$1${settingsTable()}$2`) }
+const isCheck = process.argv.includes('--check')
+
+for (const [path, text] of Object.entries(wanted)) {
+  const present = await readFile(path, 'utf8').catch(() => '')
+  if (present === text) continue
+  if (!isCheck) await writeFile(path, text)
+  process.stdout.write(`${path} ${isCheck ? 'is out of date: run `npm run documents`' : 'written'}\n`)
+  if (isCheck) process.exitCode = 1
+}
+
+async function openapi (): Promise<string> {
+  const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
+  if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
+  const { body } = await server.inject('/openapi.json')
+  await server.close()
+  return `${JSON.stringify(JSON.parse(body), null, 2)}\n`
+}
+
+function settingsTable (): string {
+  const rows = Object.entries(Settings.properties).map(([name, schema]: [string, TSchema]) =>
+    `| \`${name}\` | ${schema.default === undefined ? '' : String(schema.default)} | ${schema.description ?? ''} |\n`)
+  return `| setting | default | what it does |\n| --- | --- | --- |\n${rows.join('')}`
+}

@@ -1,0 +1,86 @@
+import type { Purpose } from '../audit/source.ts'
+
+export interface BudgetLimits {
+  /** 0: no limit. */
+  readonly perMinute: number
+  /** 0: no limit. */
+  readonly perDay: number
+}
+
+/** What the upstream itself says is left until a moment (`X-RateLimit-Remaining`, `-Reset`). */
+export interface Allowance {
+  readonly remaining: number
+  readonly untilMs: number
+}
+
+/** How many requests may go upstream. The clock is the caller's: every call says what time it is. */
+export interface Budget {
+  /** Takes one request: 0 when it may go out now, otherwise how many milliseconds to wait before asking again. */
+  take (purpose: Purpose, nowMs: number): number
+  /** Obeys the upstream's own count where it is stricter. */
+  heed (allowance: Allowance): void
+  /** Whole requests left now; `Infinity` without a limit. */
+  left (nowMs: number): number
+}
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+// The poller leaves this share of a bucket to callers, except for the one call a minute that is its own.
+const CALLERS_SHARE = 0.1
+
+/**
+ * Token buckets: a quarter of each limit is the capacity, three quarters flow in evenly. What any one span can see is at
+ * most a full bucket and the inflow of that span: 1/4 + 3/4 of the limit. So 5 000 a day bear 1 250 at once and 2.6 a
+ * minute for ever; a 3-second poller (20 a minute) is borne for 1 250 / (20 − 2.6) = 72 minutes, then slows down.
+ */
+export function createBudget (limits: BudgetLimits): Budget {
+  const buckets = [
+    ...limits.perMinute > 0 ? [createBucket(limits.perMinute, MINUTE_MS)] : [],
+    ...limits.perDay > 0 ? [createBucket(limits.perDay, DAY_MS)] : []
+  ]
+  let allowance: Allowance = { remaining: Infinity, untilMs: -Infinity }
+  let polledMs = -Infinity
+
+  return {
+    take (purpose, nowMs) {
+      const pollIsDue = nowMs - polledMs >= MINUTE_MS
+      const waitMs = Math.max(0, allowanceWaitMs(nowMs), ...buckets.map((bucket) =>
+        bucket.waitMs(1 + leftFor(purpose, pollIsDue, bucket.capacity), nowMs)))
+      if (waitMs > 0) return Math.ceil(waitMs)
+      for (const bucket of buckets) bucket.take(nowMs)
+      allowance = { ...allowance, remaining: allowance.remaining - 1 }
+      if (purpose === 'poller') polledMs = nowMs
+      return 0
+    },
+    heed (told) {
+      allowance = told
+    },
+    left: (nowMs) => Math.min(Infinity, ...buckets.map((bucket) => Math.floor(bucket.tokens(nowMs))))
+  }
+
+  function allowanceWaitMs (nowMs: number): number {
+    return nowMs < allowance.untilMs && allowance.remaining < 1 ? allowance.untilMs - nowMs : 0
+  }
+
+  function leftFor (purpose: Purpose, pollIsDue: boolean, capacity: number): number {
+    if (purpose === 'caller') return pollIsDue && capacity >= 2 ? 1 : 0
+    return pollIsDue ? 0 : Math.floor(capacity * CALLERS_SHARE)
+  }
+}
+
+function createBucket (limit: number, spanMs: number) {
+  const capacity = Math.max(1, Math.floor(limit / 4))
+  const perMs = Math.max(limit - capacity, 0.1) / spanMs
+  let held = capacity
+  let atMs = -Infinity
+  const tokens = (nowMs: number) => Math.min(capacity, held + Math.max(0, nowMs - atMs) * perMs)
+  return {
+    capacity,
+    tokens,
+    waitMs: (wanted: number, nowMs: number) => Math.max(0, (wanted - tokens(nowMs)) / perMs),
+    take (nowMs: number) {
+      held = tokens(nowMs) - 1
+      atMs = nowMs
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Agent, type Dispatcher } from 'undici'
+import { LRUCache } from 'lru-cache'
+import type { Answer, AuditSource, Failure, Found, Purpose, SourceQuery } from '../audit/source.ts'
+import { discardBody, readBody } from './body.ts'
+import type { Budget } from './budget.ts'
+import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
+import { listParameters, listUrl, type SessionSpelling } from './query.ts'
+import { readEvent, readListing } from './wire.ts'
+
+export interface KubiyaOptions {
+  readonly baseUrl: string
+  /** The value of `Authorization`. It is sent to `baseUrl` and shown nowhere. */
+  readonly authorization: string
+  readonly organizationId?: string
+  readonly userAgent: string
+  readonly sessionFilter: SessionSpelling
+  /** For one call, all its tries included. */
+  readonly timeoutMs: number
+  /** Of one answer, inflated. */
+  readonly maxBytes: number
+  readonly budget: Budget
+  /** Told of each request that went out, by what became of it. */
+  readonly onRequest?: (outcome: 'ok' | Failure['kind'], durationMs: number) => void
+}
+
+export interface KubiyaClient extends AuditSource {
+  close (): Promise<void>
+}
+
+interface Reply {
+  readonly ok: true
+  readonly status: number
+  readonly text: string
+  readonly upstreamMs: number | undefined
+}
+
+const MOST_TRIES = 3
+const FIRST_DELAY_MS = 150
+const MOST_CONNECTIONS = 16
+const SESSIONS_REMEMBERED = 1000
+const SAYS_NOTHING = new Set([404, 405, 501])
+
+/**
+ * Kubiya's audit API as an `AuditSource`. One deadline covers connecting, headers and body; redirects are not followed, so
+ * the key goes nowhere else. Callers' calls are tried up to three times (connection lost, 429, 5xx; full jitter,
+ * `Retry-After` obeyed where the deadline allows); the poller has its own cadence and is tried once.
+ */
+export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
+  const { budget, maxBytes, onRequest, timeoutMs } = options
+  const url = listUrl(options.baseUrl)
+  const dispatcher = new Agent({ connections: MOST_CONNECTIONS, connect: { timeout: timeoutMs } })
+  const headers = {
+    authorization: options.authorization,
+    accept: 'application/json',
+    'accept-encoding': 'gzip',
+    'content-type': 'application/json',
+    'user-agent': options.userAgent,
+    ...options.organizationId !== undefined && { 'x-organization-id': options.organizationId }
+  }
+  // Which spelling found a session's events; facts 1.3: two clients contradict each other.
+  const spellings = new LRUCache<string, SessionSpelling>({ max: SESSIONS_REMEMBERED })
+  let longestAnswer = 0
+
+  return { read, find, close: () => dispatcher.destroy() }
+
+  async function read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
+    const session = query.filter.session_id
+    if (session === undefined || options.sessionFilter === 'local') return readAs(options.sessionFilter, query, purpose)
+    const known = spellings.get(session)
+    const answer = await readAs(known ?? options.sessionFilter, query, purpose)
+    if (known !== undefined || !answer.ok) return answer
+    if (answer.rows > 0) spellings.set(session, options.sessionFilter)
+    if (answer.rows > 0 || query.page > 1) return answer
+    const other = options.sessionFilter === 'session_id' ? 'extra.session_id' : 'session_id'
+    const second = await readAs(other, query, purpose)
+    if (second.ok && second.rows > 0) spellings.set(session, other)
+    return second
+  }
+
+  async function readAs (spelling: SessionSpelling, query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
+    const target = new URL(url)
+    target.search = listParameters(query, spelling).toString()
+    const reply = await ask(target, purpose)
+    if (!reply.ok) return reply
+    const listing = reply.status === 204 ? { events: [], rows: 0 } : readListing(reply.text)
+    if (listing === undefined) return { ok: false, kind: 'invalid' }
+    longestAnswer = Math.max(longestAnswer, listing.rows)
+    return { ok: true, ...listing, end: isEnd(listing.rows, query.pageSize), upstreamMs: reply.upstreamMs }
+  }
+
+  function isEnd (rows: number, pageSize: number): boolean | undefined {
+    if (rows === 0) return true
+    if (rows >= pageSize) return false
+    return rows < longestAnswer ? true : undefined
+  }
+
+  async function find (id: string): Promise<Found | Failure> {
+    if (id === 'stream') return { ok: true, event: undefined } // Would be Kubiya's own stream endpoint (facts 1.1).
+    const target = new URL(url)
+    target.pathname += `/${encodeURIComponent(id)}`
+    const reply = await ask(target, 'caller', SAYS_NOTHING)
+    if (!reply.ok) return reply
+    if (SAYS_NOTHING.has(reply.status) || reply.status === 204) return { ok: true, event: undefined }
+    const event = readEvent(reply.text, id)
+    if (event === undefined) return { ok: false, kind: 'invalid' }
+    return { ok: true, event: event === 'none' ? undefined : event }
+  }
+
+  /** One call: as many requests as it takes, within one deadline. */
+  async function ask (target: URL, purpose: Purpose, accepted: Set<number> = new Set()): Promise<Reply | Failure> {
+    const deadlineMs = performance.now() + timeoutMs
+    for (let tries = 1; ; tries++) {
+      const waitMs = budget.take(purpose, Date.now())
+      if (waitMs > 0) return { ok: false, kind: 'budget', retryAfterMs: waitMs }
+      const reply = await request(target, Math.max(1, deadlineMs - performance.now()), accepted)
+      if (reply.ok || purpose === 'poller' || tries === MOST_TRIES || !isWorthAnotherTry(reply)) return reply
+      const delayMs = Math.max(reply.retryAfterMs ?? 0, Math.random() * FIRST_DELAY_MS * 2 ** tries)
+      if (performance.now() + delayMs >= deadlineMs) return reply
+      await sleep(delayMs, undefined, { ref: false })
+    }
+  }
+
+  async function request (target: URL, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
+    const startedMs = performance.now()
+    const reply = await exchange(target, AbortSignal.timeout(Math.ceil(withinMs)), accepted)
+    onRequest?.(reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
+    return reply
+  }
+
+  async function exchange (target: URL, signal: AbortSignal, accepted: Set<number>): Promise<Reply | Failure> {
+    try {
+      const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers, signal })
+      heedRateLimit(response.headers)
+      const isGood = response.statusCode === 200 || response.statusCode === 204
+      if (!isGood) {
+        discardBody(response.body)
+        if (accepted.has(response.statusCode)) return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
+        return failureOfStatus(response.statusCode, parseRetryAfter(response.headers['retry-after'], Date.now()))
+      }
+      const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
+      if (body === 'too-large') return { ok: false, kind: 'too-large' }
+      if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
+      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers) }
+    } catch (error) {
+      return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
+    }
+  }
+
+  function heedRateLimit (received: Dispatcher.ResponseData['headers']): void {
+    const remaining = Number(oneHeader(received['x-ratelimit-remaining']) ?? NaN)
+    const reset = Number(oneHeader(received['x-ratelimit-reset']) ?? NaN)
+    if (remaining >= 0 && reset > 0) budget.heed({ remaining, untilMs: reset * 1000 })
+  }
+}
+
+function oneHeader (value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value
+}
+
+function dateOf (headers: Dispatcher.ResponseData['headers']): number | undefined {
+  const ms = Date.parse(oneHeader(headers.date) ?? '')
+  return Number.isNaN(ms) ? undefined : ms
+}

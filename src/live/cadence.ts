@@ -1,0 +1,41 @@
+import type { Failure } from '../audit/source.ts'
+
+export interface CadenceOptions {
+  readonly intervalMs: number
+  readonly maxIntervalMs: number
+}
+
+export interface PollReport {
+  /** What the poll came to. */
+  readonly failure: Failure | undefined
+  /** Polls in a row that failed, this one included. */
+  readonly failures: number
+  /** How long no new event has come. */
+  readonly quietMs: number
+  readonly audience: number
+}
+
+const NO_AUDIENCE_MS = 60_000
+const FIRST_BACK_OFF_MS = 800
+const LONGEST_BACK_OFF_MS = 60_000
+const UNAUTHORIZED_MS = 60_000
+const QUIET_SHARE = 10
+
+/**
+ * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: a tenth of how long it
+ * has been quiet, so that five minutes stretch it to 30 s; longer still with nobody listening. After a failure: full
+ * jitter over 0.8 s, 1.6 s … 60 s (expected requests in five minutes of outage: about 14), never less than the upstream
+ * asks for; a refused credential is tried once a minute.
+ */
+export function nextWaitMs (report: PollReport, options: CadenceOptions, random: () => number): number {
+  const { failure, failures, quietMs, audience } = report
+  if (failure === undefined) {
+    const longestMs = audience > 0 ? options.maxIntervalMs : Math.max(NO_AUDIENCE_MS, options.maxIntervalMs)
+    if (audience === 0) return longestMs
+    return Math.min(longestMs, Math.max(options.intervalMs, quietMs / QUIET_SHARE))
+  }
+  if (failure.kind === 'unauthorized') return UNAUTHORIZED_MS
+  if (failure.kind === 'budget') return Math.max(failure.retryAfterMs ?? 0, options.intervalMs)
+  const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** (failures - 1))
+  return Math.max(failure.retryAfterMs ?? 0, random() * ceilingMs)
+}

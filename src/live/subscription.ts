@@ -1,0 +1,227 @@
+import type { Cursor, LogCursor } from '../audit/cursor.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import { later, type Instant } from '../audit/instant.ts'
+import type { JsonObject } from '../audit/json.ts'
+import { isBeyond, type Place, type Row } from '../audit/place.ts'
+import { ENDINGS, type Ending } from './endings.ts'
+import type { EventLog, LogEntry } from './event-log.ts'
+import { endFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
+import type { Health } from './health.ts'
+import { cursorOf, openingOf, type Opening, type Start } from './opening.ts'
+import type { Outlet } from './outlet.ts'
+import type { Replay, ReplayOutcome } from './replay.ts'
+
+export interface SubscriptionOptions {
+  readonly filter: AuditFilter
+  readonly matches: (item: JsonObject) => boolean
+  readonly start: Start
+  readonly verbose: boolean
+  readonly outlet: Outlet
+  readonly log: EventLog
+  readonly replay: (filter: AuditFilter, from: Instant) => Replay
+  readonly latenessMs: number
+  readonly heartbeatMs: number
+  readonly health: () => Health
+  /** Called once when the stream is over, whoever ended it. */
+  readonly onEnd: () => void
+}
+
+/** One listener: what it wants, how far it has come, and where its frames go. No queue: what it has not been given is in the log. */
+export interface Subscription {
+  /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
+  begin (): void
+  /** Entries `[first, next)` of the log have come; `frames` are those that match. */
+  take (first: number, next: number, frames: readonly PreparedFrame[]): void
+  /** A poll has ended. */
+  tell (health: Health, changed: boolean): void
+  beat (health: Health): void
+  end (ending: Ending): void
+  /** The connection is gone. */
+  drop (): void
+}
+
+type State =
+  | { readonly kind: 'waiting', readonly replaying: boolean }
+  | Replaying
+  | Following
+  | { readonly kind: 'ended' }
+
+interface Replaying {
+  readonly kind: 'replaying'
+  /** The place in the log that was taken before the replay was read. */
+  readonly place: LogCursor
+  readonly rows: readonly Row[]
+  at: number
+  readonly closing: readonly PreparedFrame[]
+  readonly then: Following
+}
+
+interface Following {
+  readonly kind: 'following'
+  /** The next entry of the log to look at. */
+  offset: number
+  /** Up to this offset, what is before `from` is left out: the past that was not asked for. */
+  readonly until: number
+  readonly from: Instant | undefined
+  /** What a replay gave already; the tail may meet it later. */
+  given: ReadonlySet<string>
+  /** Until `given` is forgotten, cursors resume the replay behind this place. */
+  readonly after: Place | undefined
+  /** Whole reads of the tail after which nothing of `given` can come any more. */
+  readonly forgetAt: number
+}
+
+const AT_ONCE = 64
+const NONE: ReadonlySet<string> = new Set()
+
+export function createSubscription (options: SubscriptionOptions): Subscription {
+  const { filter, health, latenessMs, log, matches, outlet, start } = options
+  let state: State = { kind: 'waiting', replaying: false }
+  let cursor: Cursor = cursorOf(start, log.head())
+
+  outlet.onDrain(pump)
+  return { begin, take, tell, beat, end, drop }
+
+  function begin (): void {
+    const opening = plan()
+    const isExact = opening.kind === 'log' && opening.exact
+    if (opening.kind === 'log') cursor = log.cursorAt(opening.offset)
+    outlet.send([helloFrame(cursor, isExact, options.heartbeatMs)])
+    const now = health()
+    if (options.verbose || now.upstream !== 'ok') outlet.send([statusFrame(now)])
+    enter(opening)
+  }
+
+  function plan (): Opening {
+    return openingOf(start, log, health().sweeps > 0, latenessMs)
+  }
+
+  function enter (opening: Opening): void {
+    if (opening.kind === 'replay') return enterReplay(opening)
+    if (opening.kind === 'wait') return
+    const { from, offset } = opening
+    state = { kind: 'following', offset, until: log.head().offset, from, given: NONE, after: undefined, forgetAt: 0 }
+    pump()
+  }
+
+  function enterReplay (opening: Extract<Opening, { kind: 'replay' }>): void {
+    const replay = options.replay(filter, opening.from)
+    state = { kind: 'waiting', replaying: true }
+    replay.outcome.then((outcome) => {
+      if (state.kind !== 'waiting') return
+      state = outcome.ok ? replayed(opening, replay, outcome) : { kind: 'waiting', replaying: false } // The next good poll tries again.
+      pump()
+    })
+  }
+
+  function replayed (opening: Extract<Opening, { kind: 'replay' }>, { place }: Replay, outcome: ReplayOutcome): Replaying {
+    const rows = outcome.rows.filter((row) => isBeyond(row.place, opening.after, 'asc'))
+    const last = rows.at(-1)?.place ?? opening.after
+    const limit = later(last.instant, place.instant)
+    return {
+      kind: 'replaying',
+      place,
+      rows,
+      at: 0,
+      closing: outcome.cut ? [gapFrame(place, last.instant, limit, 'replay-limit')] : [],
+      then: {
+        kind: 'following',
+        offset: opening.offset ?? place.offset,
+        until: 0,
+        from: undefined,
+        given: outcome.ids,
+        after: outcome.cut ? { instant: limit, id: '' } : last, // What was said to be missing is not replayed again.
+        forgetAt: health().sweeps + 2
+      }
+    }
+  }
+
+  /** Gives what is due until the outlet is full; called again once it has drained. */
+  function pump (): void {
+    while (!outlet.isFull()) {
+      if (state.kind === 'replaying') stepReplay(state)
+      else if (state.kind !== 'following' || !stepLog(state)) return
+    }
+  }
+
+  function stepReplay (replaying: Replaying): void {
+    const { closing, place: log, rows, then } = replaying
+    const chunk = rows.slice(replaying.at, replaying.at + AT_ONCE)
+    replaying.at += chunk.length
+    outlet.send(chunk.map(({ event, place }) => {
+      cursor = { kind: 'replay', log, after: place }
+      return eventFrame({ event, late: false }, cursor)
+    }))
+    if (replaying.at < rows.length) return
+    outlet.send(closing)
+    state = then
+    cursor = cursorWhile(then)
+  }
+
+  /** Looks at the next entries of the log; tells whether there were any. */
+  function stepLog (following: Following): boolean {
+    const entries = log.read(following.offset, AT_ONCE)
+    if (entries === undefined) {
+      end(ENDINGS.slow) // Its place was evicted: it comes back with the cursor and is given a replay.
+      return false
+    }
+    if (entries.length === 0) return false
+    const frames = entries.filter((entry) => isWanted(entry, following)).map((entry) => eventFrame(entry, cursorAt(following, entry.offset + 1)))
+    advance(following, following.offset + entries.length)
+    outlet.send(frames)
+    return true
+  }
+
+  function isWanted ({ event, offset }: LogEntry, { from, given, until }: Following): boolean {
+    if (from !== undefined && offset < until && event.instant !== undefined && event.instant < from) return false
+    return !given.has(event.id) && matches(event.item)
+  }
+
+  function take (first: number, next: number, frames: readonly PreparedFrame[]): void {
+    if (state.kind !== 'following' || outlet.isFull()) return // It goes on from the log once it has drained.
+    if (state.offset !== first || state.given.size > 0) return pump()
+    advance(state, next)
+    if (frames.length > 0) outlet.send(frames)
+  }
+
+  function advance (following: Following, offset: number): void {
+    following.offset = offset
+    cursor = cursorWhile(following)
+  }
+
+  function cursorWhile (following: Following): Cursor {
+    return cursorAt(following, following.offset)
+  }
+
+  function cursorAt ({ after, given }: Following, offset: number): Cursor {
+    const place = log.cursorAt(offset)
+    return after !== undefined && given.size > 0 ? { kind: 'replay', log: place, after } : place
+  }
+
+  function tell (now: Health, changed: boolean): void {
+    if (state.kind === 'ended') return
+    if (changed || options.verbose) outlet.send([statusFrame(now)])
+    if (state.kind === 'waiting' && !state.replaying && now.upstream === 'ok') enter(plan())
+    if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt) {
+      state.given = NONE
+      cursor = cursorWhile(state)
+    }
+  }
+
+  function beat (now: Health): void {
+    if (state.kind !== 'ended' && !outlet.isFull()) outlet.send([heartbeatFrame(cursor, now)])
+  }
+
+  function end (ending: Ending): void {
+    if (state.kind === 'ended') return
+    outlet.send([endFrame(cursor, ending)])
+    outlet.end(ending)
+    drop()
+  }
+
+  function drop (): void {
+    if (state.kind === 'ended') return
+    state = { kind: 'ended' }
+    options.onEnd()
+  }
+}

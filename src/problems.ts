@@ -1,0 +1,102 @@
+import { Type, type Static } from '@sinclair/typebox'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { FailureKind } from './audit/source.ts'
+
+const KINDS = {
+  'invalid-parameter': { status: 400, title: 'A parameter is not valid' },
+  'invalid-time': { status: 400, title: 'A time is not valid' },
+  'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
+  'not-found': { status: 404, title: 'Not found' },
+  'method-not-allowed': { status: 405, title: 'Method not allowed' },
+  'not-acceptable': { status: 406, title: 'Only a WebSocket can be had here' },
+  'payload-too-large': { status: 413, title: 'The request is too large' },
+  'unsupported-media-type': { status: 415, title: 'A body is not expected here' },
+  internal: { status: 500, title: 'Something went wrong here' },
+  'upstream-unauthorized': { status: 502, title: 'Kubiya refused this service\'s credential' },
+  'upstream-invalid': { status: 502, title: 'Kubiya\'s answer was not understood' },
+  'upstream-unavailable': { status: 502, title: 'Kubiya could not be reached' },
+  'upstream-throttled': { status: 503, title: 'Kubiya may not be asked right now' },
+  overloaded: { status: 503, title: 'Too busy' },
+  'upstream-timeout': { status: 504, title: 'Kubiya did not answer in time' }
+} as const
+
+export type ProblemCode = keyof typeof KINDS
+
+/** An error answer: RFC 9457, for every 4xx and 5xx. */
+export const Problem = Type.Object({
+  type: Type.String({ description: 'Identifies the kind of problem: a URN that ends in the code.', examples: ['urn:kubiya-audit-bff:problem:invalid-parameter'] }),
+  title: Type.String({ description: 'The kind of problem in words.', examples: ['A parameter is not valid'] }),
+  status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.', examples: [400] }),
+  detail: Type.String({ description: 'What happened this time.', examples: ['page: must be >= 1'] }),
+  code: Type.String({ description: 'The kind of problem, for programs.', examples: ['invalid-parameter'] }),
+  request_id: Type.String({ description: 'Find this request in the logs by it.', examples: ['req-4f1c2a'] }),
+  errors: Type.Optional(Type.Array(Type.Object({
+    parameter: Type.String({ description: 'Which parameter.', examples: ['page'] }),
+    message: Type.String({ description: 'What is wrong with it.', examples: ['must be >= 1'] })
+  }), { description: 'Everything that is wrong with the request\'s parameters.' })),
+  retry_after: Type.Optional(Type.Integer({ minimum: 0, description: 'Seconds to wait, as in the header `Retry-After`.' })),
+  window: Type.Optional(Type.Object({
+    start_time: Type.String(),
+    end_time: Type.String()
+  }, { description: 'Of a describe that found nothing: the interval that was looked through.' })),
+  scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a describe that found nothing: how many events were looked at.' })),
+  complete: Type.Optional(Type.Boolean({ description: 'Of a describe that found nothing: whether that was every event of the interval.' }))
+}, { $id: 'Problem', description: 'An error (RFC 9457).' })
+export type Problem = Static<typeof Problem>
+
+export type ProblemParts = Partial<Pick<Problem, 'errors' | 'retry_after' | 'window' | 'scanned' | 'complete'>>
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** Answers with a problem. Nothing of it is kept by anyone. */
+export function sendProblem (reply: FastifyReply, code: ProblemCode, detail: string, parts: ProblemParts = {}): FastifyReply {
+  const { status, title } = KINDS[code]
+  const problem: Problem = { type: `urn:kubiya-audit-bff:problem:${code}`, title, status, detail, code, request_id: reply.request.id, ...parts }
+  if (parts.retry_after !== undefined) reply.header('retry-after', parts.retry_after)
+  return reply.code(status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
+}
+
+const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
+  unauthorized: { code: 'upstream-unauthorized', detail: 'Kubiya refused the credential that this service uses.' },
+  forbidden: { code: 'upstream-unauthorized', detail: 'Kubiya does not allow this with the credential that this service uses.' },
+  throttled: { code: 'upstream-throttled', detail: 'Kubiya\'s rate limit is reached and nothing is at hand to answer with.' },
+  budget: { code: 'upstream-throttled', detail: 'This service\'s request budget for Kubiya is spent and nothing is at hand to answer with.' },
+  timeout: { code: 'upstream-timeout', detail: 'Kubiya gave no whole answer within the deadline.' },
+  unavailable: { code: 'upstream-unavailable', detail: 'Kubiya failed or refused the connection.' },
+  invalid: { code: 'upstream-invalid', detail: 'Kubiya answered with something that is not its audit protocol.' },
+  'too-large': { code: 'upstream-invalid', detail: 'Kubiya\'s answer was larger than this service accepts; ask for fewer rows.' }
+}
+const DEFAULT_RETRY_AFTER_MS = 5000
+
+/** Answers with what the upstream's failure means to a caller; no word of the upstream's own. */
+export function sendFailure (reply: FastifyReply, failure: { kind: FailureKind, retryAfterMs?: number }): FastifyReply {
+  const { code, detail } = FAILURES[failure.kind]
+  const waits = KINDS[code].status === 503
+  return sendProblem(reply, code, detail, waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {})
+}
+
+/** The app's error handler: what Fastify refuses becomes a typed problem, anything unforeseen a bare 500. */
+export function handleError (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error.validation !== undefined) {
+    const errors = error.validation.map(({ instancePath, message = 'is not valid', params, keyword }) => ({
+      parameter: keyword === 'additionalProperties' ? String(params.additionalProperty) : instancePath.slice(1),
+      message: keyword === 'additionalProperties' ? 'is not a parameter of this route' : describeRule(keyword, message, params)
+    }))
+    return sendFaults(reply, 'invalid-parameter', errors)
+  }
+  const status = error.statusCode ?? 500
+  if (status === 413) return sendProblem(reply, 'payload-too-large', 'The request is larger than this service accepts.')
+  if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route takes no body.')
+  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-parameter', 'The request could not be read.')
+  request.log.error({ err: error }, 'unforeseen error')
+  return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
+}
+
+/** Answers with all that is wrong with the parameters. */
+export function sendFaults (reply: FastifyReply, code: ProblemCode, errors: Array<{ parameter: string, message: string }>): FastifyReply {
+  return sendProblem(reply, code, errors.map((each) => `${each.parameter}: ${each.message}`).join('; '), { errors })
+}
+
+function describeRule (keyword: string, message: string, params: Record<string, unknown>): string {
+  return keyword === 'enum' ? `must be one of ${String(params.allowedValues)}` : message
+}

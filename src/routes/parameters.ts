@@ -1,0 +1,108 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import type { Question } from '../archive/question.ts'
+import { decodeCursor, type Cursor } from '../audit/cursor.ts'
+import { AuditFilter, FieldFilter, pickFilter } from '../audit/filter.ts'
+import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
+import { TIME_ADVICE, parseMoment, resolveMoment, resolveWindow, type Moment } from '../audit/window.ts'
+import type { StreamRequest } from '../live/hub.ts'
+import type { ProblemCode } from '../problems.ts'
+
+const LARGEST_PAGE = 1000
+const LARGEST_LIMIT = 10_000
+const DEFAULT_PAGE_SIZE = 50
+const DEFAULT_REPLAY = 5n * 60n * NANOS_PER_SECOND
+const LONGEST_TIME = 64
+
+const time = (description: string, example: string) => Type.Optional(Type.String({
+  minLength: 1,
+  maxLength: LONGEST_TIME,
+  description: `${description} RFC 3339, or relative: \`-90s\`, \`-15m\`, \`-6h\`, \`-7d\`, \`now\`.`,
+  examples: [example]
+}))
+const cursor = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description }))
+
+const paging = {
+  start_time: time('Lower bound, inclusive; default 24 h before the end, with `session_id` none.', '-6h'),
+  end_time: time('Upper bound, inclusive; default none.', '2030-01-01T00:00:00Z'),
+  page: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: 'Which page, from 1: its rows are (page − 1) · page_size … Default 1. Following `next` is exact where events arrive meanwhile; numbers are not.', examples: [1] })),
+  page_size: Type.Optional(Type.Integer({ minimum: 1, maximum: LARGEST_PAGE, description: `Most items of a page; default ${DEFAULT_PAGE_SIZE}.`, examples: [DEFAULT_PAGE_SIZE] })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LARGEST_LIMIT, description: 'Most items of one joined first page, from as many of Kubiya\'s pages as it takes; instead of `page` and `page_size`.', examples: [500] })),
+  sort_direction: Type.Optional(Type.Unsafe<'asc' | 'desc'>({ type: 'string', enum: ['asc', 'desc'], description: 'By instant, then id; default `desc`.' })),
+  cursor: cursor('Where `next` of a page leads; stands alone, all else is inside.')
+}
+
+export const ListQuery = Type.Object({ ...FieldFilter.properties, ...paging }, { additionalProperties: false })
+export const SearchQuery = Type.Object({ ...AuditFilter.properties, ...paging }, { additionalProperties: false })
+export type SearchQuery = Static<typeof SearchQuery>
+
+export const StreamQuery = Type.Object({
+  ...AuditFilter.properties,
+  start_time: time('Replays from here, then goes on live; default 5 minutes ago.', '-15m'),
+  since: cursor('Resumes behind this cursor, from any frame or a list\'s `live_cursor`; not together with `start_time`.'),
+  timeout_minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10_080, description: 'Ends the stream after this many minutes.', examples: [30] })),
+  verbose: Type.Optional(Type.Boolean({ description: 'Adds a `status` frame after each poll.' }))
+}, { additionalProperties: false })
+export type StreamQuery = Static<typeof StreamQuery>
+
+/** What is wrong with parameters that each look right. */
+export interface Fault {
+  readonly ok: false
+  readonly code: ProblemCode
+  readonly errors: Array<{ parameter: string, message: string }>
+}
+
+/** The question that the parameters of a list or search ask. */
+export function readQuestion (operation: Question['operation'], query: SearchQuery, nowMs: number): { readonly ok: true, readonly question: Question } | Fault {
+  if (query.cursor !== undefined) return followCursor(operation, query, query.cursor)
+  if (query.limit !== undefined && (query.page !== undefined || query.page_size !== undefined)) {
+    return fault('invalid-parameter', ['limit', 'cannot be combined with page or page_size'])
+  }
+  const times = readTimes({ start_time: query.start_time, end_time: query.end_time })
+  if (!times.ok) return times
+  const filter = pickFilter(query)
+  const window = { start: times.moments.start_time, end: times.moments.end_time, unbounded: filter.session_id !== undefined }
+  const { start, end } = resolveWindow(window, instantFromMs(nowMs))
+  if (start !== undefined && end !== undefined && start > end) return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
+  const pageSize = query.limit ?? query.page_size ?? DEFAULT_PAGE_SIZE
+  return { ok: true, question: { operation, filter, window, direction: query.sort_direction ?? 'desc', page: query.page ?? 1, pageSize } }
+}
+
+function followCursor (operation: Question['operation'], query: SearchQuery, text: string): { readonly ok: true, readonly question: Question } | Fault {
+  const others = Object.keys(query).filter((name) => name !== 'cursor')
+  if (others.length > 0) return fault('invalid-parameter', ...others.map((name): [string, string] => [name, 'cannot be combined with cursor']))
+  const cursor = decodeCursor(text)
+  const schema = operation === 'list' ? FieldFilter : AuditFilter
+  const holds = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
+    cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
+  if (!holds) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
+  return { ok: true, question: cursor }
+}
+
+/** The stream that the parameters ask for. */
+export function readStreamRequest (query: StreamQuery, nowMs: number, isMadeUp: (cursor: Cursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
+  const { since, start_time: startTime, timeout_minutes: minutes, verbose = false } = query
+  const rest = { filter: pickFilter(query), verbose, timeoutMs: minutes === undefined ? undefined : minutes * 60_000 }
+  if (since !== undefined && startTime !== undefined) return fault('invalid-parameter', ['since', 'cannot be combined with start_time'])
+  if (since !== undefined) {
+    const cursor = decodeCursor(since)
+    if (cursor === undefined || isMadeUp(cursor)) return fault('invalid-cursor', ['since', 'is no cursor of this service\'s stream'])
+    return { ok: true, stream: { ...rest, start: { since: cursor } } }
+  }
+  const times = readTimes({ start_time: startTime })
+  if (!times.ok) return times
+  const now = instantFromMs(nowMs)
+  const moment = times.moments.start_time
+  return { ok: true, stream: { ...rest, start: { from: moment === undefined ? now - DEFAULT_REPLAY : resolveMoment(moment, now) } } }
+}
+
+function readTimes<Name extends string> (texts: Record<Name, string | undefined>): { readonly ok: true, readonly moments: Record<Name, Moment | undefined> } | Fault {
+  const entries = Object.entries<string | undefined>(texts).map(([name, text]) => ({ name, text, moment: text === undefined ? undefined : parseMoment(text) }))
+  const wrong = entries.filter(({ text, moment }) => text !== undefined && moment === undefined)
+  if (wrong.length > 0) return fault('invalid-time', ...wrong.map(({ name }): [string, string] => [name, TIME_ADVICE]))
+  return { ok: true, moments: Object.fromEntries(entries.map(({ name, moment }) => [name, moment])) as Record<Name, Moment | undefined> }
+}
+
+function fault (code: ProblemCode, ...wrong: Array<[parameter: string, message: string]>): Fault {
+  return { ok: false, code, errors: wrong.map(([parameter, message]) => ({ parameter, message })) }
+}

@@ -1,0 +1,77 @@
+import type { Change } from './answer.ts'
+import type { Asked } from './ledger.ts'
+
+/** Limits a fault to some requests. */
+interface Limited {
+  when?: (request: Asked) => boolean
+}
+
+/** An answer other than the one that was due. */
+export type CannedFault =
+  | { kind: 'status', status: number, headers?: Record<string, string>, body?: string }
+  | { kind: 'html' }
+  | { kind: 'empty-body' }
+  | { kind: 'body', body: string }
+  | { kind: 'redirect', location: string }
+
+/** The answer that was due, late, changed or in part. */
+export type BentFault =
+  | { kind: 'delay', delayMs: number }
+  | { kind: 'mutate', change: Change }
+  | { kind: 'truncated' }
+
+/** A connection that misbehaves. */
+export type WireFault =
+  | { kind: 'hang' }
+  | { kind: 'headers-then-silence' }
+  | { kind: 'trickle', everyMs?: number }
+  | { kind: 'reset' }
+  | { kind: 'huge', bytes: number }
+  | { kind: 'gzip-bomb', bytes: number }
+
+export type Fault = (CannedFault | BentFault | WireFault) & Limited
+
+/** Which fault meets which request: the queued ones first, then the lasting ones, oldest first. */
+export interface Faults {
+  next: (fault: Fault, times?: number) => void
+  /** Lasts until the function that it returns is called. */
+  during: (fault: Fault) => () => void
+  clear: () => void
+}
+
+export interface FaultQueue extends Faults {
+  take: (request: Asked) => Fault | undefined
+}
+
+export function createFaults (): FaultQueue {
+  const queued: Array<{ fault: Fault, times: number }> = []
+  const lasting: Array<{ fault: Fault }> = []
+
+  return { next, during, clear, take }
+
+  function next (fault: Fault, times = 1): void {
+    if (times > 0) queued.push({ fault, times })
+  }
+
+  function during (fault: Fault): () => void {
+    const entry = { fault }
+    lasting.push(entry)
+    return () => {
+      if (lasting.includes(entry)) lasting.splice(lasting.indexOf(entry), 1)
+    }
+  }
+
+  function clear (): void {
+    queued.length = 0
+    lasting.length = 0
+  }
+
+  function take (request: Asked): Fault | undefined {
+    const meets = ({ fault }: { fault: Fault }): boolean => fault.when?.(request) ?? true
+    const entry = queued.find(meets)
+    if (entry === undefined) return lasting.find(meets)?.fault
+    entry.times--
+    if (entry.times < 1) queued.splice(queued.indexOf(entry), 1)
+    return entry.fault
+  }
+}

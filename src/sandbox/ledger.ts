@@ -1,0 +1,69 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { spelled, type Spelled } from './query.ts'
+
+/** One request as it came in. */
+export interface Asked {
+  /** Milliseconds, by the clock that the sandbox was given. */
+  readonly at: number
+  readonly method: string
+  readonly path: string
+  /** The query string, undecoded and without its `?`. */
+  readonly search: string
+  readonly query: Spelled
+  readonly headers: IncomingHttpHeaders
+  /** 0 while there is no answer, and for ever when none was sent. */
+  status: number
+}
+
+/** What was asked, and how much of it at once. */
+export interface Ledger {
+  readonly requests: readonly Asked[]
+  asked: () => number
+  inFlight: () => number
+  mostInFlight: () => number
+  reset: () => void
+  enter: (request: IncomingMessage, response: ServerResponse) => Asked
+}
+
+const MAX_REQUESTS = 10_000
+
+export function createLedger (now: () => number): Ledger {
+  const requests: Asked[] = []
+  let asked = 0
+  let inFlight = 0
+  let mostInFlight = 0
+
+  return { requests, asked: () => asked, inFlight: () => inFlight, mostInFlight: () => mostInFlight, reset, enter }
+
+  function enter (request: IncomingMessage, response: ServerResponse): Asked {
+    const record = recordOf(request, now())
+    requests.push(record)
+    if (requests.length > MAX_REQUESTS) requests.shift()
+    asked++
+    inFlight++
+    mostInFlight = Math.max(mostInFlight, inFlight)
+    let open = true
+    // A response that was sent finishes, one that was cut off only closes.
+    response.once('finish', leave)
+    response.once('close', leave)
+    return record
+
+    function leave (): void {
+      if (open) inFlight--
+      open = false
+    }
+  }
+
+  function reset (): void {
+    requests.length = 0
+    asked = 0
+    mostInFlight = inFlight
+  }
+}
+
+function recordOf (request: IncomingMessage, at: number): Asked {
+  const [path = '', ...rest] = (request.url ?? '').split('?')
+  const search = rest.join('?')
+  const query = spelled(new URLSearchParams(search))
+  return { at, method: request.method ?? '', path, search, query, headers: request.headers, status: 0 }
+}

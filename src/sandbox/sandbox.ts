@@ -1,0 +1,102 @@
+import type { AddressInfo } from 'node:net'
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import { createAllowance } from './allowance.ts'
+import { createAuditing, type Auditing } from './auditing.ts'
+import { createFaults, type Faults } from './faults.ts'
+import { createHistory } from './history.ts'
+import { createLedger, type Asked } from './ledger.ts'
+import { quirksOf, type Quirks } from './quirks.ts'
+import { createServing } from './serving.ts'
+import { createStore } from './store.ts'
+
+export type { Fault, Faults } from './faults.ts'
+export type { Asked } from './ledger.ts'
+export type { Quirks } from './quirks.ts'
+
+export interface SandboxOptions extends Partial<Quirks> {
+  apiKey?: string
+  seed?: number
+  /** `day`: a generated past of 24 full hours that goes on into the future; `none`: only what is published. */
+  history?: 'none' | 'day'
+  /** Milliseconds since 1970. */
+  now?: () => number
+  /** A path that a gateway would put before the API's own. */
+  prefix?: string
+}
+
+/** A stand-in for the Kubiya audit API, on a loopback port. */
+export interface Sandbox {
+  /** Origin and prefix, without `/api/v1`. */
+  readonly url: string
+  readonly apiKey: string
+  /** May be changed at any time. */
+  readonly quirks: Quirks
+  readonly faults: Faults
+  /** Makes items visible at once, whatever their timestamps say. Takes items and arrays of items. */
+  publish: (...items: Array<object | readonly object[]>) => void
+  /** Makes one item visible whose text appears in answers exactly as given. */
+  publishRaw: (text: string) => void
+  /** Removes published items (not those of the generated past), and tells how many. */
+  remove: (predicate: (item: unknown) => boolean) => number
+  /** The last 10 000 requests, oldest first. */
+  readonly requests: readonly Asked[]
+  /** All requests since the start or the last reset. */
+  readonly asked: number
+  inFlight: () => number
+  mostInFlight: () => number
+  /** Forgets the requests, their count and the most in flight. */
+  resetRequests: () => void
+  /** Ends held connections too. */
+  close: () => Promise<void>
+}
+
+const SANDBOX_KEY = 'sandbox-key-that-opens-nothing-else'
+
+/** Starts a sandbox on a free port of 127.0.0.1. */
+export async function startSandbox (options: SandboxOptions = {}): Promise<Sandbox> {
+  const { apiKey = SANDBOX_KEY, seed = 1, history = 'none', now = Date.now } = options
+  const prefix = (options.prefix ?? '').replace(/\/+$/, '')
+  const quirks = quirksOf(options)
+  const upstreamNow = (): number => now() + quirks.clockSkewMs
+  const store = createStore(history === 'day' ? createHistory(seed, upstreamNow) : undefined)
+  const ledger = createLedger(now)
+  const faults = createFaults()
+  const auditing = createAuditing(store, quirks, apiKey, createAllowance(quirks, upstreamNow))
+  const serve = createServing(ledger, faults, upstreamNow)
+  const app = routed(prefix, auditing, serve)
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as AddressInfo
+
+  return {
+    url: `http://127.0.0.1:${port}${prefix}`,
+    apiKey,
+    quirks,
+    faults: { next: faults.next, during: faults.during, clear: faults.clear },
+    publish: (...items) => store.publish(items.flat()),
+    publishRaw: store.publishRaw,
+    remove: store.remove,
+    requests: ledger.requests,
+    get asked () { return ledger.asked() },
+    inFlight: ledger.inFlight,
+    mostInFlight: ledger.mostInFlight,
+    resetRequests: ledger.reset,
+    close: () => app.close()
+  }
+}
+
+type Serve = ReturnType<typeof createServing>
+
+function routed (prefix: string, auditing: Auditing, serve: Serve): ReturnType<typeof fastify> {
+  const app = fastify({
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 2000 },
+    // Paths that cannot be decoded are on the record too.
+    frameworkErrors: (_error, request, reply) => serve(request, reply, auditing.nothing)
+  })
+  const items = `${prefix}/api/v1/auditing/items`
+  app.get(items, (request, reply) => serve(request, reply, auditing.list))
+  app.get(`${items}/:id`, (request: FastifyRequest<{ Params: { id: string } }>, reply: FastifyReply) =>
+    serve(request, reply, (asked, change) => auditing.item(asked, request.params.id, change)))
+  app.setNotFoundHandler((request, reply) => serve(request, reply, auditing.nothing))
+  return app
+}

@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+import type { FastifyBaseLogger } from 'fastify'
+import { createArchive, type Archive } from './archive/archive.ts'
+import { createShelf } from './archive/shelf.ts'
+import { NANOS_PER_MS, instantFromMs } from './audit/instant.ts'
+import { createBudget } from './kubiya/budget.ts'
+import { createKubiyaClient } from './kubiya/client.ts'
+import { createBookmark } from './live/bookmark.ts'
+import { createEventLog, type EventLog } from './live/event-log.ts'
+import type { Health } from './live/health.ts'
+import { createHub, type Hub } from './live/hub.ts'
+import { createReplays } from './live/replay.ts'
+import { createTail } from './live/tail.ts'
+import { createSoloRelay } from './relay/solo.ts'
+import type { Settings } from './settings.ts'
+
+/** Where and as whom the upstream is asked. */
+export interface Upstream {
+  readonly baseUrl: string
+  /** The value of `Authorization`. */
+  readonly authorization: string
+  /** Whether our own request budget holds; the sandbox has none. */
+  readonly isBudgeted: boolean
+}
+
+/** Everything that belongs to one upstream credential; what is in here meets nothing of another scope. */
+export interface Scope {
+  readonly archive: Archive
+  readonly hub: Hub
+  readonly log: EventLog
+  health (): Health
+  start (): void
+  /** Tells subscribers and lets the poll under way end; later calls wait for the same. */
+  close (): Promise<void>
+}
+
+const LEAST_HISTORY_MS = 5 * 60_000
+const MOST_KNOWN_EVENTS = 500_000
+
+/**
+ * Wires one scope. The past: archive → shelf → client. The present: client → tail → relay → log → hub; each stage is
+ * handed the next as one function.
+ */
+export function createScope (settings: Settings, upstream: Upstream, logger: FastifyBaseLogger, version: string): Scope {
+  const clock = Date.now
+  const nowMs = () => performance.now()
+  const budget = createBudget({
+    perMinute: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_MINUTE : 0,
+    perDay: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0
+  })
+  const client = createKubiyaClient({
+    baseUrl: upstream.baseUrl,
+    authorization: upstream.authorization,
+    ...settings.KUBIYA_ORGANIZATION_ID !== undefined && { organizationId: settings.KUBIYA_ORGANIZATION_ID },
+    userAgent: `kubiya-audit-bff/${version}`,
+    sessionFilter: settings.KUBIYA_SESSION_FILTER,
+    timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
+    maxBytes: settings.UPSTREAM_MAX_BYTES,
+    budget,
+    onRequest: (outcome, durationMs) => logger.debug({ outcome, durationMs: Math.round(durationMs) }, 'asked Kubiya')
+  })
+
+  const historyMs = Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)
+  const from = instantFromMs(clock()) - BigInt(historyMs) * NANOS_PER_MS
+  const relay = createSoloRelay()
+  const log = createEventLog({ epoch: relay.epoch, reachesBackTo: from, maxEvents: settings.HISTORY_EVENTS, maxBytes: settings.HISTORY_BYTES })
+  const tail = createTail({
+    source: client,
+    bookmark: createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS }),
+    announce: relay.announce,
+    leads: relay.leads,
+    audience: () => hub.size(),
+    onPoll,
+    pageSize: settings.POLL_PAGE_SIZE,
+    intervalMs: settings.POLL_INTERVAL_MS,
+    maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
+    clock
+  })
+  const hub = createHub({
+    log,
+    replay: createReplays({ source: client, head: log.head, limit: settings.REPLAY_LIMIT }),
+    health: tail.health,
+    latenessMs: settings.LATENESS_MS,
+    heartbeatMs: settings.HEARTBEAT_MS,
+    maxAgeMs: settings.STREAM_MAX_AGE_MS,
+    maxSubscribers: settings.MAX_SUBSCRIBERS,
+    onAudience: tail.wake
+  })
+  relay.follow(log.append)
+  relay.follow(hub.publish)
+
+  const shelf = createShelf({
+    maxBytes: settings.CACHE_MAX_BYTES,
+    staleMs: settings.CACHE_STALE_MS,
+    staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
+    refreshIntervalMs: settings.POLL_INTERVAL_MS,
+    nowMs
+  })
+  const archive = createArchive({
+    source: client,
+    shelf,
+    log: { position: log.head, hasNew: log.hasNew },
+    scope: scopeOf(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
+    scanLimit: settings.SEARCH_SCAN_LIMIT,
+    latenessMs: settings.LATENESS_MS,
+    openTtlMs: settings.CACHE_OPEN_TTL_MS,
+    closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
+    clock,
+    nowMs
+  })
+  let closing: Promise<void> | undefined
+
+  return { archive, hub, log, health: tail.health, start: tail.start, close }
+
+  function onPoll (health: Health, changed: boolean): void {
+    if (health.upstream === 'unauthorized') shelf.clear() // What a refused credential had seen is shown to nobody.
+    if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
+    hub.tell(health, changed)
+  }
+
+  function close (): Promise<void> {
+    closing ??= end()
+    return closing
+  }
+
+  async function end (): Promise<void> {
+    await hub.close(settings.DRAIN_MS)
+    const stopped = tail.stop()
+    await client.close() // Ends the poll under way.
+    await stopped
+  }
+}
+
+/** Names a scope without showing the credential. */
+function scopeOf (authorization: string, organizationId = ''): string {
+  return createHash('sha256').update(JSON.stringify([authorization, organizationId])).digest('base64url')
+}

@@ -1,0 +1,124 @@
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+
+const count = (fallback: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ default: fallback, minimum, maximum, description })
+const DAY_MS = 86_400_000
+
+/** The environment, as the README's table lists it. Names are public. */
+export const Settings = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback wants `ALLOW_ANONYMOUS=true`, except on the sandbox.' }),
+  PORT: count(3000, 0, 65_535, 'Port to listen on; 0 takes any free one and prints it.'),
+  LOG_LEVEL: Type.Union(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)), { default: 'info', description: 'Least severe level that is logged, or `silent`.' }),
+  NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses to start without a key.' })),
+  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it.' }),
+
+  KUBIYA_API_KEY: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,8192}$', description: 'Kubiya API key, sent as `Authorization: UserKey …` and shown nowhere. Without it the embedded sandbox is used.' })),
+  KUBIYA_BASE_URL: Type.String({ default: 'https://api.kubiya.ai', pattern: '^https?://[^\\s]+$', description: 'Where Kubiya is, with or without `/api/v1`; a gateway\'s path prefix is kept.' }),
+  KUBIYA_ORGANIZATION_ID: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,256}$', description: 'Sent as `X-Organization-ID`; a key usually implies it.' })),
+  KUBIYA_SESSION_FILTER: Type.Union([Type.Literal('extra.session_id'), Type.Literal('session_id'), Type.Literal('local')], { default: 'extra.session_id', description: 'The key under which Kubiya is asked for a session; where it finds nothing the other is tried. `local`: sessions are judged here alone.' }),
+  KUBIYA_REQUESTS_PER_MINUTE: count(100, 0, 1_000_000, 'Most requests to Kubiya in any minute; 0: no limit. Off on the sandbox.'),
+  KUBIYA_REQUESTS_PER_DAY: count(5000, 0, 100_000_000, 'Most requests to Kubiya in any 24 hours; 0: no limit. Off on the sandbox.'),
+  UPSTREAM_TIMEOUT_MS: count(10_000, 10, 300_000, 'Deadline of one call to Kubiya, from connecting to the last byte, its tries included.'),
+  UPSTREAM_MAX_BYTES: count(8_388_608, 1024, 1_073_741_824, 'Largest answer of Kubiya that is read, inflated.'),
+
+  POLL_INTERVAL_MS: count(3000, 20, DAY_MS, 'Pause between two polls while events flow.'),
+  POLL_MAX_INTERVAL_MS: count(30_000, 20, DAY_MS, 'Pause that polls stretch to while it is quiet. Without an audience it is at least 60 000.'),
+  POLL_PAGE_SIZE: count(1000, 1, 10_000, 'Page size that the poller asks for.'),
+  LATENESS_MS: count(120_000, 0, DAY_MS, 'How late an event may become visible and still be delivered live.'),
+  HISTORY_EVENTS: count(10_000, 1, 10_000_000, 'Most events kept for resuming streams.'),
+  HISTORY_BYTES: count(67_108_864, 65_536, 68_719_476_736, 'Most bytes of events, as published, kept for resuming streams.'),
+  SEARCH_SCAN_LIMIT: count(10_000, 1, 10_000_000, 'Most events that one search, or describe by an upstream id, looks through.'),
+  REPLAY_LIMIT: count(10_000, 1, 10_000_000, 'Most events that one stream is given from the past before it goes live.'),
+
+  CACHE_MAX_BYTES: count(67_108_864, 0, 68_719_476_736, 'Memory for prepared answers; 0 keeps none.'),
+  CACHE_OPEN_TTL_MS: count(10_000, 0, DAY_MS, 'How long an answer about an open window is fresh. A new event that it would show ends that at once.'),
+  CACHE_CLOSED_TTL_MS: count(3_600_000, 0, 30 * DAY_MS, 'How long an answer about a closed window, or a single event, is fresh.'),
+  CACHE_STALE_MS: count(300_000, 0, 30 * DAY_MS, 'How long after that it may be served while it is refreshed.'),
+  CACHE_STALE_IF_ERROR_MS: count(3_600_000, 0, 30 * DAY_MS, 'How long after that it may be served while Kubiya fails.'),
+
+  MAX_SUBSCRIBERS: count(20_000, 0, 1_000_000, 'Most live streams at a time.'),
+  SUBSCRIBER_BACKLOG_BYTES: count(65_536, 1024, 1_073_741_824, 'Unsent bytes at which writing to a stream pauses until its reader has caught up.'),
+  HEARTBEAT_MS: count(20_000, 50, DAY_MS, 'Pause between two heartbeats of a stream.'),
+  STREAM_MAX_AGE_MS: count(0, 0, 30 * DAY_MS, 'Age at which a stream is ended with `max-age`, to come back; 0: never.'),
+  DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.')
+})
+export type Settings = Readonly<Static<typeof Settings>>
+
+// Settings of the contract whose feature is not there yet, with the values that ask for nothing.
+const NOT_BUILT: Record<string, string[]> = {
+  MAX_SUBSCRIBERS_PER_CLIENT: ['0'],
+  STREAM_COMPRESSION: ['false', '0', 'off'],
+  RATE_LIMIT_PER_MINUTE: ['0'],
+  AUTH_MODE: ['none'],
+  AUTH_TOKENS: [],
+  AUTH_JWKS_URL: [],
+  AUTH_ISSUER: [],
+  AUTH_AUDIENCE: [],
+  AUTH_RECHECK_MS: [],
+  ALLOWED_ORIGINS: [],
+  TRUST_PROXY: ['false', '0'],
+  METRICS_PORT: [],
+  OTEL_EXPORTER_OTLP_ENDPOINT: [],
+  REDIS_URL: []
+}
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
+
+export type SettingsOutcome =
+  | { readonly ok: true, readonly settings: Settings }
+  | { readonly ok: false, readonly faults: string[] }
+
+/** Reads the environment: frozen settings, or every fault that it has, each in a line that names the setting but shows no value. */
+export function readSettings (environment: Record<string, string | undefined>): SettingsOutcome {
+  const given = Object.fromEntries(Object.keys(Settings.properties).flatMap((name) => {
+    const text = environment[name]?.trim()
+    return text === undefined || text === '' ? [] : [[name, text]]
+  }))
+  const candidate = Value.Default(Settings, Value.Convert(Settings, given))
+  const faults = [...shapeFaults(candidate), ...notBuiltFaults(environment)]
+  if (!Value.Check(Settings, candidate)) return { ok: false, faults }
+  faults.push(...ruleFaults(candidate))
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, settings: Object.freeze(candidate) }
+}
+
+/** Whether the embedded stand-in takes Kubiya's place. */
+export function usesSandbox (settings: Settings): boolean {
+  return settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV !== 'production'
+}
+
+function shapeFaults (candidate: unknown): string[] {
+  const names = new Set([...Value.Errors(Settings, candidate)].map((error) => error.path.split('/')[1] ?? ''))
+  return [...names].map((name) => `${name}: ${expectation(Settings.properties[name as keyof Settings])}`)
+}
+
+function expectation (schema: TSchema): string {
+  if (schema.type === 'integer') return `must be a whole number from ${String(schema.minimum)} to ${String(schema.maximum)}`
+  if (schema.type === 'boolean') return 'must be true or false'
+  if (Array.isArray(schema.anyOf)) return `must be one of ${schema.anyOf.map((each: TSchema) => String(each.const)).join(', ')}`
+  return schema.pattern === undefined ? 'must be a text' : `must match ${String(schema.pattern)}`
+}
+
+function notBuiltFaults (environment: Record<string, string | undefined>): string[] {
+  return Object.entries(NOT_BUILT).flatMap(([name, neutral]) => {
+    const value = environment[name]?.trim() ?? ''
+    return value === '' || neutral.includes(value) ? [] : [`${name}: this version cannot do that yet`]
+  })
+}
+
+function ruleFaults (settings: Settings): string[] {
+  const faults: string[] = []
+  if (settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV === 'production') {
+    faults.push('KUBIYA_API_KEY: must be set when NODE_ENV is production')
+  }
+  if (!URL.canParse(settings.KUBIYA_BASE_URL) || new URL(settings.KUBIYA_BASE_URL).username !== '') {
+    faults.push('KUBIYA_BASE_URL: must be an http or https URL without credentials')
+  }
+  if (settings.POLL_MAX_INTERVAL_MS < settings.POLL_INTERVAL_MS) {
+    faults.push('POLL_MAX_INTERVAL_MS: must not be less than POLL_INTERVAL_MS')
+  }
+  if (!LOOPBACK.test(settings.HOST) && !settings.ALLOW_ANONYMOUS && !usesSandbox(settings)) {
+    faults.push('HOST: serves whoever reaches it; set ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
+  }
+  return faults
+}
