@@ -51,7 +51,7 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
         return read(tileAt(first - 1, size))
       }
     }
-    const rows = placeRows(answer.events, window.end ?? window.start)
+    const rows = placeRows(answer.events, direction, window.end ?? window.start)
     const isSound = answer.rows === rows.length && rows.every(({ event }) => isAccepted(event)) && isOrderly(rows, direction)
     return isSound ? { ok: true, start: tile.start, rows, isLast: answer.rows < tile.size } : 'unsuitable'
   }

@@ -8,7 +8,7 @@ export interface Place {
   readonly id: string
 }
 
-/** An event with its place: its own instant, or its upstream neighbour's if it has none. */
+/** An event with its place: its own instant and id, or next to its upstream neighbour if it has no instant. */
 export interface Row {
   readonly event: AuditEvent
   readonly place: Place
@@ -36,11 +36,25 @@ export function isBeyond (place: Place, after: Place, direction: Direction): boo
   return direction === 'asc' ? comparePlaces(place, after) > 0 : comparePlaces(place, after) < 0
 }
 
-/** Gives the events of one answer their places; those without an instant stay behind their neighbour. */
-export function placeRows (events: AuditEvent[], otherwise: Instant = 0n): Row[] {
-  let instant = events.find((event) => event.instant !== undefined)?.instant ?? otherwise
-  return events.map((event) => {
-    instant = event.instant ?? instant
-    return { event, place: { instant, id: event.id } }
+/**
+ * Gives the events of one answer their places. One without an instant stays where the upstream put it: right behind, in
+ * time, the dated event that it stands next to; so its place is the same in whichever direction it is met.
+ */
+export function placeRows (events: AuditEvent[], direction: Direction, otherwise: Instant = 0n): Row[] {
+  const inTime = direction === 'asc' ? events : events.toReversed()
+  const firstInstant = inTime.find((event) => event.instant !== undefined)?.instant ?? otherwise
+  let anchor: Place = { instant: firstInstant, id: '' }
+  let undated = 0
+  const rows = inTime.map((event) => {
+    if (event.instant === undefined) return { event, place: behind(anchor, undated++) }
+    anchor = { instant: event.instant, id: event.id }
+    undated = 0
+    return { event, place: anchor }
   })
+  return direction === 'asc' ? rows : rows.reverse()
+}
+
+/** A place between this one and every other that follows it: NUL is in no id. */
+function behind ({ instant, id }: Place, count: number): Place {
+  return { instant, id: `${id}\0${String(count).padStart(6, '0')}` }
 }

@@ -65,7 +65,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     }
     longest = Math.max(longest, answer.rows)
 
-    const rows = placeRows(answer.events, bound.end ?? bound.start)
+    const rows = placeRows(answer.events, direction, bound.end ?? bound.start)
     grain = coarser(grain, grainOf(rows, direction))
     if (!pinned && (grain === 'none' || rows.some(({ event }) => strays(event, bound)))) {
       pinned = true
@@ -97,7 +97,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     const last = rows.at(-1)?.place.instant
     if (last !== undefined && !pinned && !isCapped && isOutside(last, bound, direction)) {
       bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: last }
-      stretch = newStretch([...stretch.met].filter(([, instant]) => isAskedAgain(instant, last, direction)))
+      stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || isAskedAgain(instant, last, direction)))
     } else {
       const overlapping = read - overlap(rows, longest)
       const next = tileAt(overlapping, longest)
@@ -130,17 +130,18 @@ interface Stretch {
   /** Answers in a row that reached further and brought nothing new: an upstream that ignores page numbers. */
   barren: number
   rereading: boolean
-  readonly met: Map<string, Instant>
+  /** Ids met, with their instants; those without one may be met under any bound. */
+  readonly met: Map<string, Instant | undefined>
 }
 
-function newStretch (met: Array<[string, Instant]> = []): Stretch {
+function newStretch (met: Array<[string, Instant | undefined]> = []): Stretch {
   return { offset: 0, furthest: 0, barren: 0, rereading: false, met: new Map(met) }
 }
 
-function meet (met: Map<string, Instant>, rows: Row[]): Row[] {
-  return rows.filter(({ event, place }) => {
+function meet (met: Stretch['met'], rows: Row[]): Row[] {
+  return rows.filter(({ event }) => {
     const isNew = !met.has(event.id)
-    if (isNew) met.set(event.id, place.instant)
+    if (isNew) met.set(event.id, event.instant)
     return isNew
   })
 }

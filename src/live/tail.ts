@@ -79,7 +79,7 @@ export function createTail (options: TailOptions): Tail {
   }
 
   function wake (): void {
-    if (failures === 0 && clock() - polledMs >= options.intervalMs) endPause()
+    if (failures === 0) setTimeout(() => endPause(), Math.max(0, polledMs + options.intervalMs - clock())).unref()
   }
 
   async function run (): Promise<void> {

@@ -1,0 +1,154 @@
+import { EventEmitter, on } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { pino } from 'pino'
+import WebSocket from 'ws'
+import { buildApp } from '../src/app.ts'
+import type { Frame } from '../src/live/frames.ts'
+import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
+import { readSettings } from '../src/settings.ts'
+
+/** What the tests need of a tap test: to close what they opened. */
+interface Owner { teardown (action: () => unknown): void }
+
+export interface Service {
+  /** `http://127.0.0.1:port` */
+  readonly url: string
+  readonly sandbox: Sandbox
+  /** Everything that was logged, one object a line. */
+  readonly logs: Array<Record<string, unknown>>
+  get (path: string, headers?: Record<string, string>): Promise<Response>
+  /** The JSON of a list, search or event that must be there. */
+  json (path: string): Promise<any>
+  stream (query?: string, protocols?: string[]): Stream
+  close (): Promise<void>
+}
+
+/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick. */
+export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox): Promise<Service> {
+  const upstream = sandbox ?? await startSandbox(sandboxOptions)
+  const outcome = readSettings({
+    PORT: '0',
+    KUBIYA_API_KEY: upstream.apiKey,
+    KUBIYA_BASE_URL: upstream.url,
+    KUBIYA_REQUESTS_PER_MINUTE: '0',
+    KUBIYA_REQUESTS_PER_DAY: '0',
+    POLL_INTERVAL_MS: '50',
+    POLL_MAX_INTERVAL_MS: '50',
+    DRAIN_MS: '0',
+    LOG_LEVEL: 'debug',
+    ...environment
+  })
+  if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
+  const logs: Array<Record<string, unknown>> = []
+  const logger = pino({ level: outcome.settings.LOG_LEVEL }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
+  const { server } = await buildApp(outcome.settings, logger)
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
+  const close = async () => {
+    await server.close()
+    if (sandbox === undefined) await upstream.close()
+  }
+  t.teardown(close)
+  const get = (path: string, headers: Record<string, string> = {}) => fetch(`${url}${path}`, { headers })
+  return {
+    url,
+    sandbox: upstream,
+    logs,
+    get,
+    async json (path) {
+      const response = await get(path)
+      if (response.status !== 200) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+      return response.json()
+    },
+    stream (query = '', protocols = []) {
+      const stream = openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream${query}`, protocols)
+      t.teardown(() => stream.socket.terminate())
+      return stream
+    },
+    close
+  }
+}
+
+export interface Stream {
+  readonly socket: WebSocket
+  readonly frames: Frame[]
+  events (): Array<Record<string, any>>
+  /** Resolves with the first frame, past or to come, that passes. */
+  until (passes: (frame: Frame) => boolean): Promise<Frame>
+  /** Resolves when so many events have come. */
+  untilEvents (count: number): Promise<void>
+  closed: Promise<{ code: number, reason: string }>
+  /** The HTTP answer, when the upgrade was refused. */
+  refused: Promise<{ status: number, headers: Record<string, unknown>, body: any }>
+}
+
+export function openStream (url: string, protocols: string[] = []): Stream {
+  const socket = new WebSocket(url, protocols)
+  const frames: Frame[] = []
+  const arrivals = new EventEmitter()
+  socket.on('message', (data) => {
+    frames.push(JSON.parse(String(data)) as Frame)
+    arrivals.emit('frame')
+  })
+  const closed = new Promise<{ code: number, reason: string }>((resolve) => {
+    socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }))
+  })
+  const refused = new Promise<{ status: number, headers: Record<string, unknown>, body: any }>((resolve) => {
+    socket.on('unexpected-response', (_request, response) => {
+      let text = ''
+      response.on('data', (chunk) => { text += String(chunk) })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }))
+    })
+  })
+  socket.on('error', () => {}) // A refused upgrade is one; the tests look at `refused`.
+  const events = () => frames.flatMap((frame) => frame.type === 'event' ? [frame.event as Record<string, any>] : [])
+
+  return {
+    socket,
+    frames,
+    events,
+    closed,
+    refused,
+    async until (passes) {
+      const arrived = on(arrivals, 'frame')
+      for (let seen = 0; ;) {
+        for (; seen < frames.length; seen++) {
+          const frame = frames[seen]
+          if (frame !== undefined && passes(frame)) return frame
+        }
+        await arrived.next()
+      }
+    },
+    async untilEvents (count) {
+      const arrived = on(arrivals, 'frame')
+      while (events().length < count) await arrived.next()
+    }
+  }
+}
+
+let serial = 0
+
+/** An item as Kubiya gives it, different from every other one unless told otherwise. */
+export function item (fields: Record<string, unknown> = {}): Record<string, unknown> {
+  serial++
+  return {
+    org: 'acme',
+    email: 'user1@acme.test',
+    version: 1,
+    category_type: 'agents',
+    category_name: 'helper',
+    resource_type: 'Message',
+    resource_text: `message ${serial}`,
+    action_type: 'sent',
+    action_successful: true,
+    timestamp: ago(0),
+    extra: { session_id: 's-1' },
+    scope: 'org',
+    ...fields
+  }
+}
+
+/** RFC 3339, so many milliseconds ago. */
+export function ago (ms: number): string {
+  return new Date(Date.now() - ms).toISOString()
+}
