@@ -52,7 +52,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
       introduce(request, reply) // No hook runs for what the router itself refuses.
       handleError(error, request, reply)
     },
-    clientErrorHandler: refuseConnection
+    clientErrorHandler: (error, socket) => refuseConnection(error, socket, sandbox !== undefined)
   })
 
   server.setErrorHandler(handleError)
@@ -120,12 +120,23 @@ function logRequest (request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /** Answers what is not HTTP, or too much of it, on the bare socket. */
-function refuseConnection (error: Error & { code?: string }, socket: Socket): void {
+function refuseConnection (error: Error & { code?: string }, socket: Socket, isSandbox: boolean): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const [status, title] = error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
-  const body = JSON.stringify({ type: 'urn:kubiya-audit-bff:problem:invalid-request', title, status, detail: 'This is not a request that can be read.', code: 'invalid-request', request_id: randomUUID() })
-  socket.end(`HTTP/1.1 ${status} ${title}\r\ncontent-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\ncache-control: no-store\r\nconnection: close\r\n\r\n${body}`)
+  const requestId = randomUUID()
+  const body = JSON.stringify({ type: 'urn:kubiya-audit-bff:problem:invalid-request', title, status, detail: 'This is not a request that can be read.', code: 'invalid-request', request_id: requestId })
+  const headers = {
+    'content-type': PROBLEM_TYPE,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'x-request-id': requestId,
+    ...isSandbox && { 'x-kubiya-sandbox': 'true' },
+    connection: 'close'
+  }
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
+  socket.end(`HTTP/1.1 ${status} ${title}\r\n${head}\r\n${body}`)
 }

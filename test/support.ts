@@ -1,5 +1,6 @@
-import { EventEmitter, on } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import WebSocket from 'ws'
 import { buildApp } from '../src/app.ts'
@@ -20,6 +21,8 @@ export interface Service {
   /** The JSON of a list, search or event that must be there. */
   json (path: string): Promise<any>
   stream (query?: string, protocols?: string[]): Stream
+  /** Resolves once the poller has caught up; forgets what was asked until then. Without an audience it asks no more for a minute. */
+  settled (): Promise<void>
   close (): Promise<void>
 }
 
@@ -65,7 +68,48 @@ export async function startService (t: Owner, environment: Record<string, string
       t.teardown(() => stream.socket.terminate())
       return stream
     },
+    async settled () {
+      await eventually('the service is ready', async () => (await get('/readyz')).status === 200)
+      upstream.resetRequests()
+    },
     close
+  }
+}
+
+/** The whole service as it starts without a key: in front of its embedded stand-in. */
+export async function startKeyless (t: Owner, environment: Record<string, string> = {}): Promise<{ url: string, get: Service['get'], stream: Service['stream'] }> {
+  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'silent', ...environment })
+  if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
+  t.teardown(() => server.close())
+  await server.listen({ host: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
+  return {
+    url,
+    get: (path, headers = {}) => fetch(`${url}${path}`, { headers }),
+    stream (query = '', protocols = []) {
+      const stream = openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream${query}`, protocols)
+      t.teardown(() => stream.socket.terminate())
+      return stream
+    }
+  }
+}
+
+/** A sandbox that outlives the services in front of it. */
+export async function startUpstream (t: Owner, options: SandboxOptions = {}): Promise<Sandbox> {
+  const sandbox = await startSandbox(options)
+  t.teardown(() => sandbox.close())
+  return sandbox
+}
+
+const DEADLINE_MS = 20_000
+const LOOK_EVERY_MS = 10
+
+/** Looks until something holds that nothing announces. */
+export async function eventually (what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const startedMs = Date.now(); !await holds();) {
+    if (Date.now() - startedMs > DEADLINE_MS) throw new Error(`never came true: ${what}`)
+    await sleep(LOOK_EVERY_MS)
   }
 }
 
@@ -86,6 +130,7 @@ export function openStream (url: string, protocols: string[] = []): Stream {
   const socket = new WebSocket(url, protocols)
   const frames: Frame[] = []
   const arrivals = new EventEmitter()
+  arrivals.setMaxListeners(0)
   socket.on('message', (data) => {
     frames.push(JSON.parse(String(data)) as Frame)
     arrivals.emit('frame')
@@ -110,19 +155,25 @@ export function openStream (url: string, protocols: string[] = []): Stream {
     closed,
     refused,
     async until (passes) {
-      const arrived = on(arrivals, 'frame')
       for (let seen = 0; ;) {
         for (; seen < frames.length; seen++) {
           const frame = frames[seen]
           if (frame !== undefined && passes(frame)) return frame
         }
-        await arrived.next()
+        await another()
       }
     },
     async untilEvents (count) {
-      const arrived = on(arrivals, 'frame')
-      while (events().length < count) await arrived.next()
+      while (events().length < count) await another()
     }
+  }
+
+  async function another (): Promise<void> {
+    const signal = AbortSignal.timeout(DEADLINE_MS)
+    await once(arrivals, 'frame', { signal }).catch(() => {
+      const kinds = frames.slice(-5).map((frame) => frame.type === 'status' ? `status ${frame.upstream}` : frame.type)
+      throw new Error(`no frame any more; ${events().length} events came, the last frames were ${kinds.join(', ')}`)
+    })
   }
 }
 

@@ -8,7 +8,7 @@ export const SUBPROTOCOL = 'kubiya-audit.v1'
 export const MAX_CLIENT_MESSAGE_BYTES = 4096
 
 /** A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed. */
-export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, onGone: () => void): Outlet {
+export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, onGone: (code: number) => void): Outlet {
   let resume = () => {}
   let paused = false
   socket.on('message', () => socket.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason))

@@ -36,10 +36,15 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     },
     handler: async (_request, reply) => sendProblem(reply, 'not-acceptable', 'Ask for an upgrade to a WebSocket; Server-Sent Events are not offered yet.'),
     wsHandler: (socket, request) => {
+      const startedMs = performance.now()
       let drop = () => {}
-      const outlet = createWebSocketOutlet(socket, backlogBytes, () => drop())
+      const outlet = createWebSocketOutlet(socket, backlogBytes, (code) => {
+        request.log.info({ code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
+        drop()
+      })
       const read = readStreamRequest(request.query, Date.now(), isMadeUp)
       if (!read.ok) return socket.close() // Was checked before the upgrade.
+      request.log.info({ subscribers: hub.size() + 1 }, 'stream began')
       drop = hub.subscribe(read.stream, outlet)
     }
   })

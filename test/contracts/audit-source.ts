@@ -1,0 +1,98 @@
+import { parseInstant, type Instant } from '../../src/audit/instant.ts'
+import type { JsonObject } from '../../src/audit/json.ts'
+import type { Answer, AuditSource, SourceQuery } from '../../src/audit/source.ts'
+
+interface Test {
+  test (name: string, body: (t: Test) => Promise<void>): unknown
+  equal (found: unknown, wanted: unknown, message?: string): boolean
+  same (found: unknown, wanted: unknown, message?: string): boolean
+  ok (found: unknown, message?: string): boolean
+  teardown (action: () => unknown): void
+}
+
+export interface StockedSource {
+  readonly source: AuditSource
+  publish (items: JsonObject[]): void
+}
+
+const SECONDS = Array.from({ length: 10 }, (_, n) => ({ n, timestamp: `2025-06-03T10:00:0${n}Z` }))
+
+/** What everyone who reads from an `AuditSource` may count on, for a source over an orderly log. */
+export function auditSourceContract (t: Test, open: (t: Test) => Promise<StockedSource>): void {
+  t.test('gives the rows in the direction asked for', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS)
+    t.same(numbers(await answerOf(source, { direction: 'asc' })), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    t.same(numbers(await answerOf(source, { direction: 'desc' })), [9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
+  })
+
+  t.test('numbers pages from 1 and cuts them at multiples of their size', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS)
+    const pages = []
+    for (const page of [1, 2, 3, 4]) pages.push(await answerOf(source, { direction: 'asc', page, pageSize: 4 }))
+    t.same(pages.map(numbers), [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], []])
+    t.same(pages.map(({ rows }) => rows), [4, 4, 2, 0])
+    t.same(pages.map(({ end }) => end), [false, false, true, true])
+  })
+
+  t.test('does not take a first short answer for the end: a smaller page than asked for may be all that the log gives', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS)
+    t.equal((await answerOf(source, { pageSize: 500 })).end, undefined)
+    t.equal((await answerOf(source, { pageSize: 10 })).end, false)
+  })
+
+  t.test('answers an empty window with no rows, at the end', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS)
+    const answer = await answerOf(source, { window: { start: instant('2030-01-01T00:00:00Z') } })
+    t.same([answer.events, answer.rows, answer.end], [[], 0, true])
+  })
+
+  t.test('includes both bounds, and the whole seconds that they lie in', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS)
+    const window = { start: instant('2025-06-03T10:00:03.5Z'), end: instant('2025-06-03T10:00:05.000000001Z') }
+    t.same(numbers(await answerOf(source, { direction: 'asc', window })), [3, 4, 5, 6])
+  })
+
+  t.test('narrows by a field', async (t) => {
+    const { source, publish } = await open(t)
+    publish(SECONDS.map((item) => ({ ...item, category_type: item.n % 2 === 0 ? 'even' : 'odd' })))
+    t.same(numbers(await answerOf(source, { direction: 'asc', filter: { category_type: 'odd' } })), [1, 3, 5, 7, 9])
+  })
+
+  t.test('gives an event the same id in every answer, and twins an ordinal', async (t) => {
+    const { source, publish } = await open(t)
+    publish([...SECONDS, { n: 10, timestamp: '2025-06-03T10:00:10Z' }, { n: 10, timestamp: '2025-06-03T10:00:10Z' }])
+    const all = await answerOf(source, { direction: 'asc' })
+    const some = await answerOf(source, { direction: 'desc', pageSize: 3 })
+    t.equal(new Set(all.events.map(({ id }) => id)).size, 12)
+    t.same(some.events.map(({ id }) => id).sort(), all.events.slice(-3).map(({ id }) => id).sort())
+    t.ok(all.events.every(({ id, json }) => (JSON.parse(json) as { id: string }).id === id))
+  })
+
+  t.test('finds by id, and says of an unknown one that it has no event to give', async (t) => {
+    const { source, publish } = await open(t)
+    publish([{ id: 'own-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }])
+    const found = await source.find('own-1')
+    t.equal(found.ok && found.event?.id, 'own-1')
+    t.equal(found.ok && found.event?.instant, instant('2025-06-03T10:00:00Z'))
+    t.same(await source.find('own-2'), { ok: true, event: undefined })
+  })
+}
+
+async function answerOf (source: AuditSource, query: Partial<SourceQuery>): Promise<Answer> {
+  const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 100, ...query }, 'caller')
+  if (!answer.ok) throw new Error(`the source failed: ${answer.kind}`)
+  return answer
+}
+
+function numbers ({ events }: Answer): unknown[] {
+  return events.map(({ item }) => item.n)
+}
+
+function instant (text: string): Instant {
+  return parseInstant(text) ?? 0n
+}

@@ -1,0 +1,79 @@
+import { identify } from '../../src/audit/identity.ts'
+import { ceilToSecond, floorToSecond, parseInstant, type Instant } from '../../src/audit/instant.ts'
+import type { JsonObject } from '../../src/audit/json.ts'
+import type { Answer, AuditSource, Failure, SourceQuery } from '../../src/audit/source.ts'
+
+export interface Habits {
+  /** The largest page that is answered. */
+  readonly pageCap: number
+  /** What a page number is multiplied by: the size answered or the size asked for. */
+  readonly offsetBy: 'capped' | 'asked'
+  /** Newest first, whatever was asked. */
+  readonly ignoresSort: boolean
+  readonly ignoresBounds: boolean
+  readonly ignoresFilter: boolean
+}
+
+export const USUAL_HABITS: Habits = { pageCap: 1000, offsetBy: 'capped', ignoresSort: false, ignoresBounds: false, ignoresFilter: false }
+
+/** An item and where the log keeps it, which its timestamp need not tell. */
+export interface Kept { readonly at: Instant, readonly item: JsonObject }
+
+export interface MemorySource extends AuditSource {
+  keep (...kept: Kept[]): void
+  readonly questions: SourceQuery[]
+}
+
+const MOST_READS = 3000
+
+/** A log in memory, in order of instant, then of arrival. `interfere` runs before each read; what it gives back is the answer. */
+export function createMemorySource (habits: Habits, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
+  const log: Kept[] = []
+  const questions: SourceQuery[] = []
+  let longest = 0
+
+  return {
+    questions,
+    keep (...kept) {
+      log.push(...kept)
+      log.sort((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0)
+    },
+    async read (query) {
+      questions.push(query)
+      if (questions.length > MOST_READS) throw new Error('this walk has no end')
+      return interfere(questions.length) ?? answer(query)
+    },
+    async find (id) {
+      return { ok: true, event: identify(log.map(({ item }) => item)).find((event) => event.id === id) }
+    }
+  }
+
+  function answer (query: SourceQuery): Answer {
+    const rows = log.filter((kept) => answers(kept, query))
+    if (habits.ignoresSort || query.direction === 'desc') rows.reverse()
+    const size = Math.min(query.pageSize, habits.pageCap)
+    const start = (query.page - 1) * (habits.offsetBy === 'asked' ? query.pageSize : size)
+    const events = identify(rows.slice(start, start + size).map(({ item }) => item))
+    longest = Math.max(longest, events.length)
+    return { ok: true, events, rows: events.length, end: isEnd(events.length, query.pageSize), upstreamMs: undefined }
+  }
+
+  function isEnd (rows: number, asked: number): boolean | undefined {
+    if (rows === 0) return true
+    if (rows >= asked) return false
+    return rows < longest ? true : undefined
+  }
+
+  function answers ({ at, item }: Kept, { filter, window: { start, end } }: SourceQuery): boolean {
+    const isInside = habits.ignoresBounds ||
+      ((start === undefined || at >= floorToSecond(start)) && (end === undefined || at <= ceilToSecond(end)))
+    return isInside && (habits.ignoresFilter || filter.category_type === undefined || item.category_type === filter.category_type)
+  }
+}
+
+/** An item kept where its timestamp says. */
+export function dated (item: JsonObject): Kept {
+  const at = parseInstant(item.timestamp)
+  if (at === undefined) throw new Error('an item without an instant')
+  return { at, item }
+}

@@ -1,0 +1,55 @@
+import type { Batch } from '../../src/audit/batch.ts'
+import { identify } from '../../src/audit/identity.ts'
+import type { Relay } from '../../src/relay/relay.ts'
+
+interface Test {
+  test (name: string, body: (t: Test) => Promise<void>): unknown
+  equal (found: unknown, wanted: unknown, message?: string): boolean
+  same (found: unknown, wanted: unknown, message?: string): boolean
+  match (found: string, wanted: RegExp, message?: string): boolean
+}
+
+/** What the tail and the log may count on, whichever way batches travel between replicas. */
+export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void {
+  t.test('gives every follower every batch, whole, in the order of announcing', async (t) => {
+    const relay = await open(t)
+    const taken: Batch[][] = [[], []]
+    for (const batches of taken) relay.follow((batch) => { batches.push(batch) })
+    for (const names of [['a', 'b'], ['c'], ['d', 'e', 'f']]) await relay.announce(announcement(names))
+    for (const batches of taken) {
+      t.same(batches.map(({ events }) => events.map(({ event }) => event.item.name)), [['a', 'b'], ['c'], ['d', 'e', 'f']])
+    }
+  })
+
+  t.test('numbers the events without a hole, in one epoch that a cursor can carry', async (t) => {
+    const relay = await open(t)
+    const batches: Batch[] = []
+    relay.follow((batch) => { batches.push(batch) })
+    for (const names of [['a', 'b'], [], ['c']]) await relay.announce(announcement(names))
+    const starts = batches.map(({ first, events }) => [first, first + events.length])
+    for (let i = 1; i < starts.length; i++) t.equal(starts[i]?.[0], starts[i - 1]?.[1])
+    t.same(new Set(batches.map(({ epoch }) => epoch)), new Set([relay.epoch]))
+    t.match(relay.epoch, /^[a-z0-9]{4,32}$/)
+  })
+
+  t.test('keeps lateness and the high-water mark as announced', async (t) => {
+    const relay = await open(t)
+    const batches: Batch[] = []
+    relay.follow((batch) => { batches.push(batch) })
+    await relay.announce({ ...announcement(['a']), highWater: 42n })
+    t.equal(batches[0]?.highWater, 42n)
+    t.same(batches[0]?.events.map(({ late }) => late), [false])
+  })
+
+  t.test('numbers anew in another epoch', async (t) => {
+    t.equal((await open(t)).epoch === (await open(t)).epoch, false)
+  })
+
+  t.test('knows of one replica that polls', async (t) => {
+    t.equal((await open(t)).leads(), true)
+  })
+}
+
+function announcement (names: string[]) {
+  return { events: identify(names.map((name) => ({ name }))).map((event) => ({ event, late: false })), highWater: 0n }
+}
