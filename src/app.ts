@@ -52,7 +52,10 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
       introduce(request, reply) // No hook runs for what the router itself refuses.
       handleError(error, request, reply)
     },
-    clientErrorHandler: (error, socket) => refuseConnection(error, socket, sandbox !== undefined)
+    clientErrorHandler: (error, socket) => {
+      logger.info({ code: 'code' in error ? error.code : undefined }, 'not a request that can be read')
+      refuseConnection(error, socket, sandbox !== undefined)
+    }
   })
 
   server.setErrorHandler(handleError)

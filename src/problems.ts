@@ -6,6 +6,7 @@ const KINDS = {
   'invalid-parameter': { status: 400, title: 'A parameter is not valid' },
   'invalid-time': { status: 400, title: 'A time is not valid' },
   'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
+  'invalid-request': { status: 400, title: 'The request cannot be read' },
   'not-found': { status: 404, title: 'Not found' },
   'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'not-acceptable': { status: 406, title: 'Only a WebSocket can be had here' },
@@ -87,7 +88,7 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   const status = error.statusCode ?? 500
   if (status === 413) return sendProblem(reply, 'payload-too-large', 'The request is larger than this service accepts.')
   if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route takes no body.')
-  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-parameter', 'The request could not be read.')
+  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-request', 'The request could not be read.')
   request.log.error({ err: error }, 'unforeseen error')
   return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
 }

@@ -86,8 +86,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     maxSubscribers: settings.MAX_SUBSCRIBERS,
     onAudience: tail.wake
   })
-  relay.follow(log.append)
-  relay.follow(hub.publish)
+  relay.follow((batch) => hub.publish(log.append(batch)))
 
   const shelf = createShelf({
     maxBytes: settings.CACHE_MAX_BYTES,

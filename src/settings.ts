@@ -4,6 +4,7 @@ import { Value } from '@sinclair/typebox/value'
 const count = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description })
 const DAY_MS = 86_400_000
+const LONGEST_TIMER_MS = 2_147_483_647 // Node's timers overflow beyond.
 
 /** The environment, as the README's table lists it. Names are public. */
 export const Settings = Type.Object({
@@ -40,7 +41,7 @@ export const Settings = Type.Object({
   MAX_SUBSCRIBERS: count(20_000, 0, 1_000_000, 'Most live streams at a time.'),
   SUBSCRIBER_BACKLOG_BYTES: count(65_536, 1024, 1_073_741_824, 'Unsent bytes at which writing to a stream pauses until its reader has caught up.'),
   HEARTBEAT_MS: count(20_000, 50, DAY_MS, 'Pause between two heartbeats of a stream.'),
-  STREAM_MAX_AGE_MS: count(0, 0, 30 * DAY_MS, 'Age at which a stream is ended with `max-age`, to come back; 0: never.'),
+  STREAM_MAX_AGE_MS: count(0, 0, LONGEST_TIMER_MS, 'Age at which a stream is ended with `max-age`, to come back; 0: never.'),
   DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.')
 })
 export type Settings = Readonly<Static<typeof Settings>>
@@ -71,25 +72,35 @@ export type SettingsOutcome =
 
 /** Reads the environment: frozen settings, or every fault that it has, each in a line that names the setting but shows no value. */
 export function readSettings (environment: Record<string, string | undefined>): SettingsOutcome {
-  const given = Object.fromEntries(Object.keys(Settings.properties).flatMap((name) => {
-    const text = environment[name]?.trim()
-    return text === undefined || text === '' ? [] : [[name, text]]
-  }))
-  const candidate = Value.Default(Settings, Value.Convert(Settings, given))
-  const faults = [...shapeFaults(candidate), ...notBuiltFaults(environment)]
-  if (!Value.Check(Settings, candidate)) return { ok: false, faults }
-  faults.push(...ruleFaults(candidate))
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, settings: Object.freeze(candidate) }
+  const entries = Object.entries<TSchema>(Settings.properties).map(([name, schema]) => {
+    const text = environment[name]?.trim() ?? ''
+    const value: unknown = text === '' ? schema.default : readValue(schema, text)
+    return { name, schema, value, holds: value === undefined || Value.Check(schema, value) }
+  })
+  const wrong = entries.filter(({ holds }) => !holds)
+  // Rules between settings are judged with the defaults of those that are wrong by themselves, so that all is said at once.
+  const settings = Object.freeze(Object.fromEntries(entries.flatMap(({ name, schema, value, holds }) => {
+    const sound: unknown = holds ? value : schema.default
+    return sound === undefined ? [] : [[name, sound]]
+  }))) as Settings
+  const faults = [
+    ...wrong.map(({ name, schema }) => `${name}: ${expectation(schema)}`),
+    ...notBuiltFaults(environment),
+    ...ruleFaults(settings).filter((fault) => !wrong.some(({ name }) => fault.startsWith(`${name}:`)))
+  ]
+  return faults.length > 0 ? { ok: false, faults } : { ok: true, settings }
+}
+
+/** The text as the schema's type, or as it is where it is none: `1e3` is no number of a port. */
+function readValue (schema: TSchema, text: string): unknown {
+  if (schema.type === 'integer') return /^-?\d{1,15}$/.test(text) ? Number(text) : text
+  if (schema.type === 'boolean') return text === 'true' ? true : text === 'false' ? false : text
+  return text
 }
 
 /** Whether the embedded stand-in takes Kubiya's place. */
 export function usesSandbox (settings: Settings): boolean {
   return settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV !== 'production'
-}
-
-function shapeFaults (candidate: unknown): string[] {
-  const names = new Set([...Value.Errors(Settings, candidate)].map((error) => error.path.split('/')[1] ?? ''))
-  return [...names].map((name) => `${name}: ${expectation(Settings.properties[name as keyof Settings])}`)
 }
 
 function expectation (schema: TSchema): string {
@@ -111,7 +122,7 @@ function ruleFaults (settings: Settings): string[] {
   if (settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV === 'production') {
     faults.push('KUBIYA_API_KEY: must be set when NODE_ENV is production')
   }
-  if (!URL.canParse(settings.KUBIYA_BASE_URL) || new URL(settings.KUBIYA_BASE_URL).username !== '') {
+  if (!URL.canParse(settings.KUBIYA_BASE_URL) || hasCredentials(new URL(settings.KUBIYA_BASE_URL))) {
     faults.push('KUBIYA_BASE_URL: must be an http or https URL without credentials')
   }
   if (settings.POLL_MAX_INTERVAL_MS < settings.POLL_INTERVAL_MS) {
@@ -121,4 +132,8 @@ function ruleFaults (settings: Settings): string[] {
     faults.push('HOST: serves whoever reaches it; set ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
   }
   return faults
+}
+
+function hasCredentials (url: URL): boolean {
+  return url.username !== '' || url.password !== ''
 }

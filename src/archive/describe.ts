@@ -17,6 +17,7 @@ export interface Finding {
 }
 
 const LARGEST = 1000
+const SMALL = 50
 const MOST_CALLS = 2
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
@@ -25,13 +26,19 @@ export async function findComputed (source: AuditSource, id: string, instant: In
   const window = { start: instant, end: instant }
   let scanned = 0
   let pageSize = LARGEST
-  for (let page = 1; page <= MOST_CALLS; page++) {
+  let page = 1
+  for (let calls = 1; calls <= MOST_CALLS; calls++) {
     const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, 'caller')
+    if (!answer.ok && answer.kind === 'too-large' && calls < MOST_CALLS) {
+      pageSize = SMALL
+      continue
+    }
     if (!answer.ok) return answer
     scanned += answer.rows
     const event = answer.events.find((each) => each.id === id)
     if (event !== undefined || answer.end === true) return { ok: true, event, window, scanned, complete: true }
     pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
+    page++
   }
   return { ok: true, event: undefined, window, scanned, complete: false }
 }

@@ -12,7 +12,7 @@ const MOST_ANSWERS = 12
 /**
  * Reads the rows (page − 1) · page_size … by number, without reading those before. Instants that the page's borders cut
  * are read whole, so that numbered pages and `next` give one order. `unsuitable` where numbers cannot be trusted: the
- * upstream sends rows that had to be refused, or not in order.
+ * upstream sends rows that had to be refused, not in order, or too many at once.
  */
 export async function readNumbered (source: AuditSource, request: PageRequest, upstreamSize: number): Promise<Page | Failure | 'unsuitable'> {
   const { direction, filter, pageSize, window } = request
@@ -40,7 +40,7 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
 
   async function read (tile: Tile): Promise<Stretch | Failure | 'unsuitable'> {
     const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, 'caller')
-    if (!answer.ok) return answer
+    if (!answer.ok) return answer.kind === 'too-large' ? 'unsuitable' : answer
     if (answer.rows < tile.size && !learned) {
       // Short: either the end, or a page size that is not honoured, and then the number meant other rows.
       const probe = await source.read({ filter, window, direction, page: 1, pageSize: size }, 'caller')

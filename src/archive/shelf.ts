@@ -123,12 +123,11 @@ export function createShelf (options: ShelfOptions): Shelf {
     const underWay = flights.get(key)
     if (underWay !== undefined) return underWay
     const flight = request.produce().then((outcome) => {
-      flights.delete(key)
       if (outcome.ok && outcome.keep) entries?.set(key, outcome.entry)
       if (!outcome.ok && outcome.kind === 'unauthorized') entries?.clear()
       if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
       return outcome
-    })
+    }).finally(() => flights.delete(key))
     flights.set(key, flight)
     return flight
   }

@@ -28,6 +28,8 @@ export interface Step {
   /** The window was read to its end: all of it was met. */
   readonly end: boolean
   readonly upstreamMs: number | undefined
+  /** The largest page that is asked for by now: less than was wanted where answers were over the byte cap. */
+  readonly largest: number
 }
 
 // What the upstream's order can be trusted for: each instant, whole seconds, nothing.
@@ -57,8 +59,12 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   let stretch = newStretch()
 
   while (true) {
-    const tile = stretch.offset === 0 ? tileAt(0, largest) : tileAt(stretch.offset, longest)
+    const tile = stretch.offset === 0 ? tileAt(0, largest) : tileAt(stretch.offset, Math.min(longest, largest))
     const answer = await source.read({ filter: request.filter, window: bound, direction, page: tile.page, pageSize: tile.size }, request.purpose)
+    if (!answer.ok && answer.kind === 'too-large' && tile.size > 1) {
+      largest = Math.floor(tile.size / 2)
+      continue
+    }
     if (!answer.ok) {
       yield answer // Whoever goes on after a failure asks the same question again.
       continue
@@ -91,7 +97,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       (pinned && isPast(rows, request.window, direction))
     yield step(answer, rows, fresh, end)
     if (end) return
-    if (isCapped && fresh.length > 0) largest = longest // It was not the end: the upstream has a smaller page.
+    if (isCapped && fresh.length > 0) largest = Math.min(largest, longest) // It was not the end: the upstream has a smaller page.
     isCapped = answer.end === undefined
 
     const last = rows.at(-1)?.place.instant
@@ -99,8 +105,9 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: last }
       stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || isAskedAgain(instant, last, direction)))
     } else {
-      const overlapping = read - overlap(rows, longest)
-      const next = tileAt(overlapping, longest)
+      const size = Math.min(longest, largest)
+      const overlapping = read - overlap(rows, size)
+      const next = tileAt(overlapping, size)
       stretch.offset = next.start + next.size > read ? overlapping : read
     }
   }
@@ -117,7 +124,8 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       refused: fresh.length - wanted.length,
       reached: last === undefined ? undefined : reachedBy(last, grain, request.direction),
       end,
-      upstreamMs: answer.upstreamMs
+      upstreamMs: answer.upstreamMs,
+      largest
     }
   }
 }

@@ -28,13 +28,17 @@ const RELATIVE = /^-(\d{1,9})([smhd])$/
 const RFC3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
 // "+" in a query string that was not escaped arrives as a blank.
 const BLANK_FOR_PLUS = / (?=\d\d:\d\d$)/
+const LONGEST_AGO_SECONDS = 10_000_000_000 // Some 317 years.
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /** Reads RFC 3339 or a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`); `undefined` for anything else. */
 export function parseMoment (text: string): Moment | undefined {
   if (text === 'now') return { kind: 'ago', seconds: 0 }
   const [, count, unit] = RELATIVE.exec(text) ?? []
-  if (unit !== undefined) return { kind: 'ago', seconds: Number(count) * SECONDS[unit as keyof typeof SECONDS] }
+  if (unit !== undefined) {
+    const seconds = Number(count) * SECONDS[unit as keyof typeof SECONDS]
+    return seconds <= LONGEST_AGO_SECONDS ? { kind: 'ago', seconds } : undefined
+  }
   const zoned = text.replace(BLANK_FOR_PLUS, '+')
   const instant = RFC3339.test(zoned) ? parseInstant(zoned) : undefined
   return instant === undefined || !isWritable(instant) ? undefined : { kind: 'at', instant }

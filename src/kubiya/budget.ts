@@ -31,7 +31,8 @@ const CALLERS_SHARE = 0.1
 /**
  * Token buckets: a quarter of each limit is the capacity, three quarters flow in evenly. What any one span can see is at
  * most a full bucket and the inflow of that span: 1/4 + 3/4 of the limit. So 5 000 a day bear 1 250 at once and 2.6 a
- * minute for ever; a 3-second poller (20 a minute) is borne for 1 250 / (20 − 2.6) = 72 minutes, then slows down.
+ * minute for ever; a 3-second poller (20 a minute) that leaves callers their tenth is borne for
+ * 1 125 / (20 − 2.6) = 65 minutes and then slows down to one poll in 23 s.
  */
 export function createBudget (limits: BudgetLimits): Budget {
   const buckets = [
@@ -43,9 +44,7 @@ export function createBudget (limits: BudgetLimits): Budget {
 
   return {
     take (purpose, nowMs) {
-      const pollIsDue = nowMs - polledMs >= MINUTE_MS
-      const waitMs = Math.max(0, allowanceWaitMs(nowMs), ...buckets.map((bucket) =>
-        bucket.waitMs(1 + leftFor(purpose, pollIsDue, bucket.capacity), nowMs)))
+      const waitMs = Math.max(allowanceWaitMs(nowMs), purpose === 'caller' ? callerWaitMs(nowMs) : pollerWaitMs(nowMs))
       if (waitMs > 0) return Math.ceil(waitMs)
       for (const bucket of buckets) bucket.take(nowMs)
       allowance = { ...allowance, remaining: allowance.remaining - 1 }
@@ -62,11 +61,24 @@ export function createBudget (limits: BudgetLimits): Budget {
     return nowMs < allowance.untilMs && allowance.remaining < 1 ? allowance.untilMs - nowMs : 0
   }
 
-  function leftFor (purpose: Purpose, pollIsDue: boolean, capacity: number): number {
-    if (purpose === 'caller') return pollIsDue && capacity >= 2 ? 1 : 0
-    return pollIsDue ? 0 : Math.floor(capacity * CALLERS_SHARE)
+  /** Callers may take all but the one request a minute that is the poller's own. */
+  function callerWaitMs (nowMs: number): number {
+    const pollIsDue = nowMs - polledMs >= MINUTE_MS
+    return longestWaitMs(nowMs, ({ capacity }) => pollIsDue && capacity >= 2 ? 2 : 1)
+  }
+
+  function pollerWaitMs (nowMs: number): number {
+    const spareMs = longestWaitMs(nowMs, ({ capacity }) => 1 + Math.floor(capacity * CALLERS_SHARE))
+    const ownMs = Math.max(polledMs + MINUTE_MS - nowMs, longestWaitMs(nowMs, () => 1))
+    return Math.max(0, Math.min(spareMs, ownMs))
+  }
+
+  function longestWaitMs (nowMs: number, wanted: (bucket: Bucket) => number): number {
+    return Math.max(0, ...buckets.map((bucket) => bucket.waitMs(wanted(bucket), nowMs)))
   }
 }
+
+type Bucket = ReturnType<typeof createBucket>
 
 function createBucket (limit: number, spanMs: number) {
   const capacity = Math.max(1, Math.floor(limit / 4))

@@ -39,6 +39,7 @@ const MOST_TRIES = 3
 const FIRST_DELAY_MS = 150
 const MOST_CONNECTIONS = 16
 const SESSIONS_REMEMBERED = 1000
+const LONGEST_RESET_MS = 24 * 3_600_000
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
@@ -149,8 +150,9 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
 
   function heedRateLimit (received: Dispatcher.ResponseData['headers']): void {
     const remaining = Number(oneHeader(received['x-ratelimit-remaining']) ?? NaN)
-    const reset = Number(oneHeader(received['x-ratelimit-reset']) ?? NaN)
-    if (remaining >= 0 && reset > 0) budget.heed({ remaining, untilMs: reset * 1000 })
+    const untilMs = Number(oneHeader(received['x-ratelimit-reset']) ?? NaN) * 1000
+    // Seconds since 1970 (facts 1.7); what is not within a day means something else and is not obeyed.
+    if (remaining >= 0 && Math.abs(untilMs - Date.now()) <= LONGEST_RESET_MS) budget.heed({ remaining, untilMs })
   }
 }
 

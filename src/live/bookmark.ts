@@ -1,5 +1,5 @@
 import type { Announcement } from '../audit/batch.ts'
-import { NANOS_PER_MS, NANOS_PER_SECOND, earlier, later, type Instant } from '../audit/instant.ts'
+import { NANOS_PER_MS, NANOS_PER_SECOND, earlier, floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { Row } from '../audit/place.ts'
 
 export interface BookmarkOptions {
@@ -45,7 +45,9 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     absorb,
     completed (startedAt) {
       floor = later(floor, earlier(highWater, startedAt) - lateness)
-      for (const [id, instant] of known) if (instant < floor) known.delete(id)
+      // Reads begin at a whole second, and what has no instant of its own is in every answer that holds its neighbour.
+      const oldest = floorToSecond(floor)
+      for (const [id, instant] of known) if (instant < oldest) known.delete(id)
     }
   }
 

@@ -1,11 +1,11 @@
 import type { Batch, FreshEvent } from '../audit/batch.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { later, type Instant } from '../audit/instant.ts'
+import { earlier, later, type Instant } from '../audit/instant.ts'
 
 export interface LogEntry extends FreshEvent {
   readonly offset: number
-  /** The tail's high-water mark when it entered. */
+  /** The newest instant among all that entered up to this one, never past the tail's "now". */
   readonly highWater: Instant
 }
 
@@ -19,7 +19,8 @@ export interface EventLogOptions {
 
 /** The numbered events of the recent past, oldest first, bounded in number and bytes. */
 export interface EventLog {
-  append (batch: Batch): void
+  /** Takes a batch; gives its entries. */
+  append (batch: Batch): LogEntry[]
   /** The place behind the newest entry. */
   head (): LogCursor
   /** The cursor that stands before the entry with this offset. */
@@ -41,6 +42,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
   let bytes = 0
   let reachesBack = options.reachesBackTo
   let highWater = options.reachesBackTo
+  let evictedMark = options.reachesBackTo // The high-water mark in front of the oldest entry.
 
   return {
     append,
@@ -55,32 +57,36 @@ export function createEventLog (options: EventLogOptions): EventLog {
     }
   }
 
-  function append (batch: Batch): void {
+  function append (batch: Batch): LogEntry[] {
     // A follower that starts late learns from its first batch where the numbering stands.
     if (entries.length === 0) first = batch.first
     if (batch.epoch !== epoch || batch.first !== first + entries.length) throw new Error('a batch is missing or doubled')
-    batch.events.forEach((fresh, index) => {
-      entries.push({ ...fresh, offset: batch.first + index, highWater: batch.highWater })
+    // Entry by entry: whoever stops inside a batch must not resume behind what the rest of it holds.
+    const appended = batch.events.map((fresh, index) => {
+      highWater = later(highWater, earlier(fresh.event.instant ?? highWater, batch.highWater))
       bytes += fresh.event.json.length
+      return { ...fresh, offset: batch.first + index, highWater }
     })
-    highWater = later(highWater, batch.highWater)
+    entries.push(...appended)
     evict()
+    return appended
   }
 
   function evict (): void {
     let evicted = 0
     while (entries.length - evicted > maxEvents || bytes > maxBytes) {
-      const event = entries[evicted++]?.event
-      if (event === undefined) break
-      bytes -= event.json.length
-      if (event.instant !== undefined) reachesBack = later(reachesBack, event.instant + 1n)
+      const entry = entries[evicted++]
+      if (entry === undefined) break
+      bytes -= entry.event.json.length
+      evictedMark = entry.highWater
+      if (entry.event.instant !== undefined) reachesBack = later(reachesBack, entry.event.instant + 1n)
     }
     entries.splice(0, evicted)
     first += evicted
   }
 
   function cursorAt (offset: number): LogCursor {
-    return { kind: 'log', epoch, offset, instant: entries[offset - 1 - first]?.highWater ?? highWater }
+    return { kind: 'log', epoch, offset, instant: offset > first ? entries[offset - 1 - first]?.highWater ?? highWater : evictedMark }
   }
 
   function read (offset: number, most: number): LogEntry[] | undefined {

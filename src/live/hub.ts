@@ -1,9 +1,8 @@
-import type { Batch, FreshEvent } from '../audit/batch.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../audit/filter.ts'
 import type { Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { ENDINGS } from './endings.ts'
-import type { EventLog } from './event-log.ts'
+import type { EventLog, LogEntry } from './event-log.ts'
 import { eventFrame, type PreparedFrame } from './frames.ts'
 import type { Health } from './health.ts'
 import type { Start } from './opening.ts'
@@ -39,8 +38,8 @@ export interface Hub {
   size (): number
   /** Begins a stream; gives the function to call when its connection is gone. */
   subscribe (request: StreamRequest, outlet: Outlet): () => void
-  /** A batch has entered the log. */
-  publish (batch: Batch): void
+  /** These have entered the log. */
+  publish (entries: LogEntry[]): void
   /** A poll has ended. */
   tell (health: Health, changed: boolean): void
   /** Ends every stream, evenly over a time, and takes no new one; resolves when all are gone. */
@@ -56,7 +55,7 @@ const CLOSING_TICK_MS = 10
 
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
-  const { health } = options
+  const { health, log } = options
   const groups = new Map<string, Group>()
   let size = 0
   let closed = false
@@ -87,18 +86,18 @@ export function createHub (options: HubOptions): Hub {
     }
   }
 
-  function publish (batch: Batch): void {
-    const next = batch.first + batch.events.length
-    const encoded: Array<PreparedFrame | undefined> = []
+  function publish (entries: LogEntry[]): void {
+    const [oldest] = entries
+    if (oldest === undefined) return
+    const encoded = new Map<LogEntry, PreparedFrame>()
     for (const { matches, members } of groups.values()) {
-      const frames = batch.events.flatMap((fresh, index) => matches(fresh.event.item) ? [encode(fresh, index)] : [])
-      for (const subscription of members) subscription.take(batch.first, next, frames)
+      const frames = entries.flatMap((entry) => matches(entry.event.item) ? [encode(entry)] : [])
+      for (const subscription of members) subscription.take(oldest.offset, oldest.offset + entries.length, frames)
     }
 
-    function encode (fresh: FreshEvent, index: number): PreparedFrame {
-      const cursor = { kind: 'log', epoch: batch.epoch, offset: batch.first + index + 1, instant: batch.highWater } as const
-      const frame = encoded[index] ?? eventFrame(fresh, cursor)
-      encoded[index] = frame
+    function encode (entry: LogEntry): PreparedFrame {
+      const frame = encoded.get(entry) ?? eventFrame(entry, log.cursorAt(entry.offset + 1))
+      encoded.set(entry, frame)
       return frame
     }
   }

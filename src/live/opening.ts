@@ -1,5 +1,5 @@
 import type { Cursor, LogCursor } from '../audit/cursor.ts'
-import { NANOS_PER_MS, type Instant } from '../audit/instant.ts'
+import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
 import type { EventLog } from './event-log.ts'
 
@@ -52,5 +52,5 @@ function firstInstant (start: Start, latenessMs: number): Instant {
   if ('from' in start) return start.from
   const { since } = start
   const instant = since.kind === 'log' ? since.instant : since.after.instant
-  return instant - BigInt(latenessMs) * NANOS_PER_MS
+  return later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
 }

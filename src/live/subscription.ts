@@ -202,7 +202,7 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
     if (state.kind === 'ended') return
     if (changed || options.verbose) outlet.send([statusFrame(now)])
     if (state.kind === 'waiting' && !state.replaying && now.upstream === 'ok') enter(plan())
-    if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt) {
+    if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt && state.offset === log.head().offset) {
       state.given = NONE
       cursor = cursorWhile(state)
     }

@@ -105,9 +105,8 @@ export function createTail (options: TailOptions): Tail {
    */
   async function learnPageSize (): Promise<Failure | undefined> {
     const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize }, 'poller')
-    if (!answer.ok) return giveWay(answer)
-    hasLearned = true
-    return undefined
+    hasLearned = answer.ok || answer.kind === 'too-large' // Of pages too large to read, none is known to be short.
+    return hasLearned || answer.ok ? undefined : answer
   }
 
   /** Goes on with the read that a failure interrupted, or begins one, until it has caught up or fails. */
@@ -115,8 +114,9 @@ export function createTail (options: TailOptions): Tail {
     const current = reading ??= beginReading()
     for (let next = await current.steps.next(); next.done !== true && !stopping.signal.aborted; next = await current.steps.next()) {
       const step = next.value
-      if (!step.ok) return giveWay(step)
+      if (!step.ok) return step
       if (step.scanned > 0) current.answers++
+      pageSize = Math.min(options.pageSize, 2 * step.largest) // Asks for more again once answers are smaller.
       noteUpstreamClock(step.upstreamMs)
       const announcement = bookmark.absorb(step.rows, now())
       if (announcement.events.length === 0) continue
@@ -130,7 +130,6 @@ export function createTail (options: TailOptions): Tail {
       sweptMs = polledMs
       windowIsLong = current.answers > 1
     }
-    pageSize = Math.min(options.pageSize, pageSize * 2)
     return undefined
   }
 
@@ -139,15 +138,6 @@ export function createTail (options: TailOptions): Tail {
     const start = isWhole ? bookmark.wholeStart() : bookmark.recentStart()
     const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller' })
     return { steps, isWhole, startedAt: instantFromMs(clock() + skewMs), answers: 0 }
-  }
-
-  /** An answer over the byte cap is asked for again in halves. */
-  function giveWay (failure: Failure): Failure {
-    if (failure.kind === 'too-large') {
-      pageSize = Math.max(1, Math.floor(pageSize / 2))
-      reading = undefined
-    }
-    return failure
   }
 
   function noteUpstreamClock (upstreamMs: number | undefined): void {

@@ -10,7 +10,7 @@ export const MAX_CLIENT_MESSAGE_BYTES = 4096
 /** A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed. */
 export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, onGone: (code: number) => void): Outlet {
   let resume = () => {}
-  let paused = false
+  let wasFull = false
   socket.on('message', () => socket.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason))
   socket.on('error', () => socket.terminate()) // A protocol error: ws has sent the close code for it.
   socket.on('close', onGone)
@@ -18,14 +18,21 @@ export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, 
   return {
     send (frames) {
       const last = frames.length - 1
-      frames.forEach(({ json }, index) => socket.send(json, index === last ? drained : undefined))
+      frames.forEach(({ json }, index) => socket.send(json, index === last ? flushed : undefined))
+      wasFull ||= isFull()
     },
-    isFull: () => (paused = socket.bufferedAmount >= backlogBytes),
+    isFull,
     onDrain: (listener) => { resume = listener },
     end: ({ closeCode, reason }) => socket.close(closeCode, reason)
   }
 
-  function drained (error?: Error | null): void {
-    if (paused && (error === undefined || error === null)) resume()
+  function isFull (): boolean {
+    return socket.bufferedAmount >= backlogBytes
+  }
+
+  function flushed (error?: Error | null): void {
+    if (!wasFull || isFull() || (error !== undefined && error !== null)) return
+    wasFull = false
+    resume()
   }
 }
