@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { WebSocket } from 'ws'
 import packageJson from '../package.json' with { type: 'json' }
+import { refuseSocket } from './bare-socket.ts'
 import { isMadeUp } from './live/opening.ts'
 import { MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
-import { PROBLEM_TYPE, handleError, sendProblem } from './problems.ts'
+import { handleError, sendProblem } from './problems.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { liveRoutes } from './routes/live.ts'
@@ -18,10 +21,13 @@ import { usesSandbox, type Settings } from './settings.ts'
 export const version: string = packageJson.version
 
 const API_PREFIX = '/api/v1/audit'
+const STREAM_PATH = `${API_PREFIX}/stream`
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const LONGEST_PATH_PARAMETER = 512
 const BODY_LIMIT_BYTES = 1024
 const REQUEST_TIMEOUT_MS = 30_000
+const FAREWELL_MS = 1000
+const LAST_ANSWERS_MS = 5000
 
 export interface App {
   readonly server: FastifyInstance
@@ -36,6 +42,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const scope = createScope(settings, upstream, logger, version)
+  const everywhere = { 'x-content-type-options': 'nosniff', ...sandbox !== undefined && { 'x-kubiya-sandbox': 'true' } }
   let draining = false
 
   const server = fastify({
@@ -52,10 +59,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
       introduce(request, reply) // No hook runs for what the router itself refuses.
       handleError(error, request, reply)
     },
-    clientErrorHandler: (error, socket) => {
-      logger.info({ code: 'code' in error ? error.code : undefined }, 'not a request that can be read')
-      refuseConnection(error, socket, sandbox !== undefined)
-    }
+    clientErrorHandler: refuse
   })
 
   server.setErrorHandler(handleError)
@@ -75,15 +79,21 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
       socket.terminate()
     }
   })
-  server.websocketServer.on('headers', (headers) => {
-    if (sandbox !== undefined) headers.push('x-kubiya-sandbox: true')
+  server.addHook('onRequest', async (request, reply) => {
+    const isStream = request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === STREAM_PATH
+    if (request.ws && !isStream && !request.is404) return sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
   })
+  server.websocketServer.on('headers', (lines) => {
+    lines.push(...Object.entries(everywhere).map(([name, value]) => `${name}: ${value}`))
+  })
+  server.websocketServer.on('wsClientError', refuse)
   await server.register(docsRoutes, { version })
-  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive })
+  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
   await server.register(liveRoutes, {
     prefix: API_PREFIX,
     hub: scope.hub,
     isMadeUp: (cursor) => isMadeUp(cursor, scope.log),
+    clock: scope.clock,
     backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES
   })
   await server.register(probeRoutes, {
@@ -97,17 +107,34 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   server.addHook('onReady', async () => scope.start())
   server.addHook('preClose', async () => {
     draining = true
-    await scope.close()
+    await scope.drain()
+    await partFrom(server.websocketServer.clients)
+    setTimeout(() => server.server.closeAllConnections(), LAST_ANSWERS_MS).unref() // A caller may have stopped reading.
   })
-  server.addHook('onClose', async () => { await sandbox?.close() })
+  server.addHook('onClose', async () => {
+    await scope.close()
+    await sandbox?.close()
+  })
   return { server, upstream: { url: upstream.baseUrl, sandbox: sandbox !== undefined } }
 
   /** What every answer bears, whoever makes it. */
   function introduce (request: FastifyRequest, reply: FastifyReply): void {
-    reply.header('x-request-id', request.id)
-    reply.header('x-content-type-options', 'nosniff')
-    if (sandbox !== undefined) reply.header('x-kubiya-sandbox', 'true')
+    reply.headers(everywhere).header('x-request-id', request.id)
   }
+
+  /** What the router never sees: no HTTP, or no WebSocket's handshake. */
+  function refuse (error: Error & { code?: string }, socket: Duplex): void {
+    logger.info({ code: error.code }, 'not a request that can be read')
+    refuseSocket(socket, error, everywhere)
+  }
+}
+
+/** Gives clients a moment to answer the close frame; a dead one must not hold up the end. */
+async function partFrom (clients: Set<WebSocket>): Promise<void> {
+  const all = Promise.all([...clients].map((client) => once(client, 'close')))
+  const timer = setTimeout(() => { for (const client of clients) client.terminate() }, FAREWELL_MS)
+  await all
+  clearTimeout(timer)
 }
 
 function genReqId (request: IncomingMessage): string {
@@ -120,26 +147,4 @@ function logRequest (request: FastifyRequest, reply: FastifyReply): void {
   const { method, url } = request
   const path = url.split('?', 1)[0]
   request.log.info({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.getHeader('cache-status') }, 'request')
-}
-
-/** Answers what is not HTTP, or too much of it, on the bare socket. */
-function refuseConnection (error: Error & { code?: string }, socket: Socket, isSandbox: boolean): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, title] = error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
-  const requestId = randomUUID()
-  const body = JSON.stringify({ type: 'urn:kubiya-audit-bff:problem:invalid-request', title, status, detail: 'This is not a request that can be read.', code: 'invalid-request', request_id: requestId })
-  const headers = {
-    'content-type': PROBLEM_TYPE,
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    'x-request-id': requestId,
-    ...isSandbox && { 'x-kubiya-sandbox': 'true' },
-    connection: 'close'
-  }
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  socket.end(`HTTP/1.1 ${status} ${title}\r\n${head}\r\n${body}`)
 }

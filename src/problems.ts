@@ -8,10 +8,11 @@ const KINDS = {
   'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
   'invalid-request': { status: 400, title: 'The request cannot be read' },
   'not-found': { status: 404, title: 'Not found' },
-  'method-not-allowed': { status: 405, title: 'Method not allowed' },
   'not-acceptable': { status: 406, title: 'Only a WebSocket can be had here' },
+  'request-timeout': { status: 408, title: 'The request took too long to arrive' },
   'payload-too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'A body is not expected here' },
+  'header-too-large': { status: 431, title: 'The request\'s headers are too large' },
   internal: { status: 500, title: 'Something went wrong here' },
   'upstream-unauthorized': { status: 502, title: 'Kubiya refused this service\'s credential' },
   'upstream-invalid': { status: 502, title: 'Kubiya\'s answer was not understood' },
@@ -51,10 +52,15 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
 /** Answers with a problem. Nothing of it is kept by anyone. */
 export function sendProblem (reply: FastifyReply, code: ProblemCode, detail: string, parts: ProblemParts = {}): FastifyReply {
-  const { status, title } = KINDS[code]
-  const problem: Problem = { type: `urn:kubiya-audit-bff:problem:${code}`, title, status, detail, code, request_id: reply.request.id, ...parts }
+  const problem = problemOf(code, detail, reply.request.id, parts)
   if (parts.retry_after !== undefined) reply.header('retry-after', parts.retry_after)
-  return reply.code(status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
+  return reply.code(problem.status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
+}
+
+/** The body of a problem. */
+export function problemOf (code: ProblemCode, detail: string, requestId: string, parts: ProblemParts = {}): Problem {
+  const { status, title } = KINDS[code]
+  return { type: `urn:kubiya-audit-bff:problem:${code}`, title, status, detail, code, request_id: requestId, ...parts }
 }
 
 const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { createArchive, type Archive } from './archive/archive.ts'
 import { createShelf } from './archive/shelf.ts'
-import { NANOS_PER_MS, instantFromMs } from './audit/instant.ts'
+import { NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
 import { createBudget } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
-import { createBookmark } from './live/bookmark.ts'
+import { createBookmark, type Bookmark } from './live/bookmark.ts'
 import { createEventLog, type EventLog } from './live/event-log.ts'
 import type { Health } from './live/health.ts'
 import { createHub, type Hub } from './live/hub.ts'
@@ -29,8 +29,12 @@ export interface Scope {
   readonly hub: Hub
   readonly log: EventLog
   health (): Health
+  /** The upstream's clock, as far as it is known: milliseconds since 1970. */
+  clock (): number
   start (): void
-  /** Tells subscribers and lets the poll under way end; later calls wait for the same. */
+  /** Ends every stream over `DRAIN_MS` and begins no further poll; requests under way are still answered. */
+  drain (): Promise<void>
+  /** Ends what is left, the connections to the upstream included. */
   close (): Promise<void>
 }
 
@@ -57,28 +61,30 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     maxBytes: settings.UPSTREAM_MAX_BYTES,
     budget,
-    onRequest: (outcome, durationMs) => logger.debug({ outcome, durationMs: Math.round(durationMs) }, 'asked Kubiya')
+    onRequest: (outcome, durationMs) => logger.debug({ outcome, ms: Math.round(durationMs) }, 'asked Kubiya'),
+    onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
-  const historyMs = Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)
-  const from = instantFromMs(clock()) - BigInt(historyMs) * NANOS_PER_MS
+  const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
   const relay = createSoloRelay()
-  const log = createEventLog({ epoch: relay.epoch, reachesBackTo: from, maxEvents: settings.HISTORY_EVENTS, maxBytes: settings.HISTORY_BYTES })
+  const log = createEventLog({ epoch: relay.epoch, start: instantFromMs(clock()) - history, maxEvents: settings.HISTORY_EVENTS, maxBytes: settings.HISTORY_BYTES })
   const tail = createTail({
     source: client,
-    bookmark: createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS }),
+    openBookmark,
     announce: relay.announce,
     leads: relay.leads,
     audience: () => hub.size(),
     onPoll,
+    onError,
     pageSize: settings.POLL_PAGE_SIZE,
     intervalMs: settings.POLL_INTERVAL_MS,
     maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
-    clock
+    clock,
+    nowMs
   })
   const hub = createHub({
     log,
-    replay: createReplays({ source: client, head: log.head, limit: settings.REPLAY_LIMIT }),
+    replay: createReplays({ source: client, head: log.head, limit: settings.REPLAY_LIMIT, onError }),
     health: tail.health,
     latenessMs: settings.LATENESS_MS,
     heartbeatMs: settings.HEARTBEAT_MS,
@@ -93,7 +99,8 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     staleMs: settings.CACHE_STALE_MS,
     staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
-    nowMs
+    nowMs,
+    onError
   })
   const archive = createArchive({
     source: client,
@@ -104,12 +111,21 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     latenessMs: settings.LATENESS_MS,
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
     closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
-    clock,
+    clock: tail.upstreamClock,
     nowMs
   })
-  let closing: Promise<void> | undefined
 
-  return { archive, hub, log, health: tail.health, start: tail.start, close }
+  return { archive, hub, log, health: tail.health, clock: tail.upstreamClock, start: tail.start, drain, close }
+
+  function openBookmark (now: Instant): Bookmark {
+    const from = now - history
+    log.fillFrom(from)
+    return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
+  }
+
+  function onError (error: unknown): void {
+    logger.error({ err: error }, 'unforeseen error')
+  }
 
   function onPoll (health: Health, changed: boolean): void {
     if (health.upstream === 'unauthorized') shelf.clear() // What a refused credential had seen is shown to nobody.
@@ -117,16 +133,14 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     hub.tell(health, changed)
   }
 
-  function close (): Promise<void> {
-    closing ??= end()
-    return closing
+  async function drain (): Promise<void> {
+    tail.stop().catch(onError) // The poll under way ends when the client is closed, at the latest.
+    await hub.close(settings.DRAIN_MS)
   }
 
-  async function end (): Promise<void> {
-    await hub.close(settings.DRAIN_MS)
-    const stopped = tail.stop()
-    await client.close() // Ends the poll under way.
-    await stopped
+  async function close (): Promise<void> {
+    await client.close()
+    await tail.stop()
   }
 }
 

@@ -45,7 +45,7 @@ export async function startService (t: Owner, environment: Record<string, string
   const logs: Array<Record<string, unknown>> = []
   const logger = pino({ level: outcome.settings.LOG_LEVEL }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
   const { server } = await buildApp(outcome.settings, logger)
-  await server.listen({ host: '127.0.0.1', port: 0 })
+  await server.listen({ host: '127.0.0.1', port: outcome.settings.PORT })
   const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
   const close = async () => {
     await server.close()
@@ -82,7 +82,7 @@ export async function startKeyless (t: Owner, environment: Record<string, string
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
   t.teardown(() => server.close())
-  await server.listen({ host: '127.0.0.1', port: 0 })
+  await server.listen({ host: '127.0.0.1', port: outcome.settings.PORT })
   const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
   return {
     url,
@@ -129,10 +129,13 @@ export interface Stream {
 export function openStream (url: string, protocols: string[] = []): Stream {
   const socket = new WebSocket(url, protocols)
   const frames: Frame[] = []
+  const received: Array<Record<string, any>> = []
   const arrivals = new EventEmitter()
   arrivals.setMaxListeners(0)
   socket.on('message', (data) => {
-    frames.push(JSON.parse(String(data)) as Frame)
+    const frame = JSON.parse(String(data)) as Frame
+    frames.push(frame)
+    if (frame.type === 'event') received.push(frame.event as Record<string, any>)
     arrivals.emit('frame')
   })
   const closed = new Promise<{ code: number, reason: string }>((resolve) => {
@@ -146,7 +149,7 @@ export function openStream (url: string, protocols: string[] = []): Stream {
     })
   })
   socket.on('error', () => {}) // A refused upgrade is one; the tests look at `refused`.
-  const events = () => frames.flatMap((frame) => frame.type === 'event' ? [frame.event as Record<string, any>] : [])
+  const events = () => received
 
   return {
     socket,
@@ -155,24 +158,25 @@ export function openStream (url: string, protocols: string[] = []): Stream {
     closed,
     refused,
     async until (passes) {
+      const deadline = AbortSignal.timeout(DEADLINE_MS)
       for (let seen = 0; ;) {
         for (; seen < frames.length; seen++) {
           const frame = frames[seen]
           if (frame !== undefined && passes(frame)) return frame
         }
-        await another()
+        await another(deadline)
       }
     },
     async untilEvents (count) {
-      while (events().length < count) await another()
+      const deadline = AbortSignal.timeout(DEADLINE_MS)
+      while (events().length < count) await another(deadline)
     }
   }
 
-  async function another (): Promise<void> {
-    const signal = AbortSignal.timeout(DEADLINE_MS)
+  async function another (signal: AbortSignal): Promise<void> {
     await once(arrivals, 'frame', { signal }).catch(() => {
       const kinds = frames.slice(-5).map((frame) => frame.type === 'status' ? `status ${frame.upstream}` : frame.type)
-      throw new Error(`no frame any more; ${events().length} events came, the last frames were ${kinds.join(', ')}`)
+      throw new Error(`what was waited for has not come; ${events().length} events came, the last frames were ${kinds.join(', ')}`)
     })
   }
 }

@@ -52,7 +52,10 @@ const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/sear
 export function nextUrl (question: Question, window: TimeWindow, page: Page): string | undefined {
   if (page.next === undefined) return undefined
   const { direction, filter, operation, pageSize } = question
-  const cursor = encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: question.page + 1, after: page.next })
+  const { next: after, skip } = page
+  // A page that the scan did not get to is still the one that is asked for.
+  const number = question.page + (skip > 0 ? 0 : 1)
+  const cursor = encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: number, skip, after })
   return `${PATHS[operation]}?cursor=${cursor}`
 }
 

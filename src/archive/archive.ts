@@ -2,7 +2,7 @@ import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
-import { instantFromMs, type Instant } from '../audit/instant.ts'
+import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import { etagOf, nextUrl, writeAnswer } from './answer.ts'
@@ -45,6 +45,7 @@ export interface Archive {
 
 const MISSING_FRESH_MS = 30_000
 
+/** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
   const { source, shelf, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
   return { page, describe }
@@ -68,9 +69,9 @@ export function createArchive (options: ArchiveOptions): Archive {
     if (!page.ok) return page
 
     const next = nextUrl(question, window, page)
-    const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= asked)
+    const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
-    const isClosed = isAboutFixedTime(question) && isSettled(lastInstant(question, window), asked, latenessMs)
+    const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), asked, latenessMs)
     const entry = {
       body: writeAnswer(question, window, page, next, liveCursor),
       etag: etagOf(page.events.map(({ json }) => json)),
@@ -124,6 +125,6 @@ export function createArchive (options: ArchiveOptions): Archive {
 }
 
 /** The latest instant that this page, or any later one, can show. */
-function lastInstant (question: Question, window: TimeWindow): Instant | undefined {
+function newestInstant (question: Question, window: TimeWindow): Instant | undefined {
   return question.direction === 'desc' && question.after !== undefined ? question.after.instant : window.end
 }

@@ -1,4 +1,5 @@
 import type { AuditEvent } from '../audit/event.ts'
+import { identify } from '../audit/identity.ts'
 import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
@@ -26,6 +27,7 @@ export async function findComputed (source: AuditSource, id: string, instant: In
   const window = { start: instant, end: instant }
   let scanned = 0
   let pageSize = LARGEST
+  const events: AuditEvent[] = []
   let page = 1
   for (let calls = 1; calls <= MOST_CALLS; calls++) {
     const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, 'caller')
@@ -35,7 +37,9 @@ export async function findComputed (source: AuditSource, id: string, instant: In
     }
     if (!answer.ok) return answer
     scanned += answer.rows
-    const event = answer.events.find((each) => each.id === id)
+    events.push(...answer.events)
+    // Together, since one twin may stand at the end of a page and the other at the start of the next.
+    const event = identify(events.map(({ item }) => item)).find((each) => each.id === id)
     if (event !== undefined || answer.end === true) return { ok: true, event, window, scanned, complete: true }
     pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
     page++

@@ -1,7 +1,8 @@
 import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
-import { compareRows, isBefore, placeRows, type Row } from '../audit/place.ts'
-import type { AuditSource, Direction, Failure } from '../audit/source.ts'
+import { grainOf } from '../audit/grain.ts'
+import { compareRows, placeRows, type Row } from '../audit/place.ts'
+import type { AuditSource, Failure } from '../audit/source.ts'
 import { tileAt, type Tile } from '../audit/tile.ts'
 import { isWithin } from '../audit/window.ts'
 import type { Page, PageRequest } from './page.ts'
@@ -22,14 +23,15 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
   let size = upstreamSize
   let learned = false
 
+  if (source.habits.has('sorts-by-second')) return 'unsuitable'
   let found = await read(tileAt(first - 1, size))
   for (let answers = 1; answers < MOST_ANSWERS; answers++) {
     if (found === 'unsuitable' || !found.ok) return found
-    const { start, rows, isLast }: Stretch = found
+    const { start, rows, isLast }: Run = found
     const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
     const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))
     if (!opens && !closes) return page(found)
-    const border = opens ? start : start + lastInstant(rows)
+    const border = opens ? start : start + firstOfLastInstant(rows)
     const more = await read(tileAt(opens ? border - 1 : border, size))
     if (more === 'unsuitable' || !more.ok) return more
     found = opens
@@ -38,7 +40,7 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
   }
   return 'unsuitable'
 
-  async function read (tile: Tile): Promise<Stretch | Failure | 'unsuitable'> {
+  async function read (tile: Tile): Promise<Run | Failure | 'unsuitable'> {
     const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, 'caller')
     if (!answer.ok) return answer.kind === 'too-large' ? 'unsuitable' : answer
     if (answer.rows < tile.size && !learned) {
@@ -52,7 +54,7 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
       }
     }
     const rows = placeRows(answer.events, direction, window.end ?? window.start)
-    const isSound = answer.rows === rows.length && rows.every(({ event }) => isAccepted(event)) && isOrderly(rows, direction)
+    const isSound = answer.rows === rows.length && rows.every(({ event }) => isAccepted(event)) && grainOf(rows, direction) === 'instant'
     return isSound ? { ok: true, start: tile.start, rows, isLast: answer.rows < tile.size } : 'unsuitable'
   }
 
@@ -60,16 +62,16 @@ export async function readNumbered (source: AuditSource, request: PageRequest, u
     return accepts(event.item) && (event.instant === undefined || isWithin(event.instant, window))
   }
 
-  function page ({ start, rows, isLast }: Stretch): Page {
+  function page ({ start, rows, isLast }: Run): Page {
     const given = rows.sort(compareRows(direction)).slice(first - start, end - start)
     const events = [...new Map(given.map(({ event }) => [event.id, event])).values()]
     const hasMore = given.length > 0 && (!isLast || rows.length > end - start)
-    return { ok: true, events, next: hasMore ? given.at(-1)?.place : undefined, scanned: rows.length, complete: true, judged: false, passing: false }
+    return { ok: true, events, next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned: rows.length, complete: true, judged: false, passing: false }
   }
 }
 
 /** Rows that follow each other, the first of them being row `start` of the window. */
-interface Stretch {
+interface Run {
   readonly ok: true
   readonly start: number
   readonly rows: Row[]
@@ -77,7 +79,7 @@ interface Stretch {
 }
 
 /** Where the last instant begins, so that it is read again with what follows: twins are counted in one answer. */
-function lastInstant (rows: Row[]): number {
+function firstOfLastInstant (rows: Row[]): number {
   const before = rows.findLastIndex(({ place }) => place.instant !== rows.at(-1)?.place.instant)
   return Math.max(before + 1, rows.length - Math.floor(rows.length / 4))
 }
@@ -85,11 +87,4 @@ function lastInstant (rows: Row[]): number {
 /** Whether nothing shows where an instant ends: too few rows, or all of one. */
 function isOneInstant (rows: Row[]): boolean {
   return rows.every(({ place }) => place.instant === rows[0]?.place.instant)
-}
-
-function isOrderly (rows: Row[], direction: Direction): boolean {
-  return rows.every((row, index) => {
-    const previous = rows[index - 1]
-    return previous === undefined || !isBefore(row.place.instant, previous.place.instant, direction)
-  })
 }

@@ -15,6 +15,8 @@ export interface PageRequest {
   readonly pageSize: number
   /** Where the page begins; counted from the first row by `page` otherwise. */
   readonly after?: Place
+  /** Matches behind `after` that belong to pages before this one. */
+  readonly skip?: number
 }
 
 export interface Page {
@@ -22,6 +24,8 @@ export interface Page {
   readonly events: AuditEvent[]
   /** Where the next page begins; `undefined` when there is none. */
   readonly next: Place | undefined
+  /** Matches behind `next` that still belong to pages before this one, which the scan did not get to. */
+  readonly skip: number
   readonly scanned: number
   /** Whether the page is full or the window at its end: not cut off by the scan limit or the request budget. */
   readonly complete: boolean
@@ -60,8 +64,8 @@ async function scanPage (source: AuditSource, request: PageRequest, scanLimit: n
 }
 
 function startGathering (request: PageRequest) {
-  const { after, direction, pageSize } = request
-  const skipped = after === undefined ? (request.page - 1) * pageSize : 0
+  const { after, direction, pageSize, skip = 0 } = request
+  const skipped = after === undefined ? (request.page - 1) * pageSize : skip
   const wanted = skipped + pageSize
   const rows: Row[] = []
   let scanned = 0
@@ -85,15 +89,16 @@ function startGathering (request: PageRequest) {
     if (!end && certain.length < wanted) return undefined
     const given = rows.slice(skipped, wanted)
     const hasMore = !end || rows.length > wanted
-    return { ok: true, events: events(given), next: hasMore ? given.at(-1)?.place : undefined, scanned, complete: true, judged, passing: false }
+    return { ok: true, events: events(given), next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned, complete: true, judged, passing: false }
   }
 
   /** The page as far as it came, if it came any further than where it began. */
   function cutOff (reason: 'passing' | 'final'): Page | undefined {
     if (!judged || frontier === undefined) return undefined
     if (after !== undefined && !isBefore(after.instant, frontier, direction)) return undefined
-    const given = certainRows().slice(skipped, wanted)
-    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, scanned, complete: false, judged, passing: reason === 'passing' }
+    const certain = certainRows()
+    const given = certain.slice(skipped, wanted)
+    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, skip: Math.max(0, skipped - certain.length), scanned, complete: false, judged, passing: reason === 'passing' }
   }
 
   function certainRows (): Row[] {

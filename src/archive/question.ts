@@ -13,8 +13,10 @@ export interface Question {
   readonly direction: Direction
   readonly page: number
   readonly pageSize: number
-  /** Set when a cursor is followed: where the page begins. */
+  /** Set when a cursor is followed: where the page begins … */
   readonly after?: Place
+  /** … and how many matches behind that belong to pages before it. */
+  readonly skip?: number
 }
 
 /** The window that was meant, now. */
@@ -32,12 +34,12 @@ export function isAboutFixedTime (question: Question): boolean {
  * window counts as it was asked, so that "the last 24 hours" is one question a second later too.
  */
 export function shelfKey (scope: string, question: Question): string {
-  const { after, direction, filter, operation, page, pageSize, window } = question
+  const { after, direction, filter, operation, page, pageSize, skip = 0, window } = question
   const windowText = isAsked(window)
     ? windowKey(window)
     : [window.start, window.end].map((bound) => bound === undefined ? '' : formatInstant(bound)).join('/')
   return JSON.stringify([scope, operation, filterKey(filter), windowText, direction, page, pageSize,
-    after === undefined ? null : [String(after.instant), after.id]])
+    after === undefined ? null : [String(after.instant), after.id, skip]])
 }
 
 /** The shelf's key of a single event. */

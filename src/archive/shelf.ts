@@ -51,6 +51,8 @@ export interface ShelfOptions {
   /** Least time between two refreshes of one key that new events cause. */
   readonly refreshIntervalMs: number
   readonly nowMs: () => number
+  /** Told of what nobody waits for. */
+  readonly onError: (error: unknown) => void
 }
 
 export interface ShelfRequest {
@@ -86,9 +88,15 @@ export function createShelf (options: ShelfOptions): Shelf {
       sizeCalculation: (entry, key) => entry.body.length + key.length + ENTRY_OVERHEAD_BYTES
     })
   const flights = new Map<string, ReturnType<ShelfRequest['produce']>>()
-  const refreshed = new WeakMap<Entry, true>() // Entries made because events had come: not to be outdone at once.
+  const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
+  let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
 
-  return { serve, clear: () => entries?.clear() }
+  return { serve, clear }
+
+  function clear (): void {
+    generation++
+    entries?.clear()
+  }
 
   async function serve (request: ShelfRequest): Promise<Served | Failure> {
     const entry = entries?.get(request.key)
@@ -99,7 +107,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (isDue(entry, ageMs) && request.isOutdated(entry)) return forward(request, 'stale', entry, true)
     if (ageMs < entry.freshMs) return hit(entry)
     if (ageMs >= entry.freshMs + staleMs) return forward(request, 'stale', entry)
-    produceOnce(request) // Not waited for; a failure leaves the entry as it is.
+    produceOnce(request).catch(options.onError) // Not waited for; a failure leaves the entry as it is.
     return { ...hit(entry), handling: { kind: 'hit', detail: 'stale-while-revalidate' } }
   }
 
@@ -111,7 +119,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     const collapsed = flights.has(request.key)
     const outcome = await produceOnce(request)
     if (outcome.ok) {
-      if (isRefresh) refreshed.set(outcome.entry, true)
+      if (isRefresh) refreshed.add(outcome.entry)
       return { ok: true, entry: outcome.entry, ageMs: nowMs() - outcome.entry.readMs, handling: { kind: 'forwarded', reason, collapsed } }
     }
     if (stale === undefined || !mayServeStale(outcome, stale)) return outcome
@@ -122,9 +130,10 @@ export function createShelf (options: ShelfOptions): Shelf {
     const { key } = request
     const underWay = flights.get(key)
     if (underWay !== undefined) return underWay
+    const begunIn = generation
     const flight = request.produce().then((outcome) => {
-      if (outcome.ok && outcome.keep) entries?.set(key, outcome.entry)
-      if (!outcome.ok && outcome.kind === 'unauthorized') entries?.clear()
+      if (outcome.ok && outcome.keep && begunIn === generation) entries?.set(key, outcome.entry)
+      if (!outcome.ok && outcome.kind === 'unauthorized') clear()
       if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
       return outcome
     }).finally(() => flights.delete(key))

@@ -32,6 +32,8 @@ export interface PageCursor {
   readonly direction: Direction
   readonly pageSize: number
   readonly page: number
+  /** Matches behind `after` that belong to pages before this one: the scan ended before it got to the page asked for. */
+  readonly skip: number
   /** The last place that was given; an empty id stands before (going down: behind) every event of its instant. */
   readonly after: Place
 }
@@ -65,7 +67,7 @@ function pack (cursor: Cursor): unknown[] {
     case 'log': return ['l', cursor.epoch, cursor.offset, cursor.instant]
     case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id]
     case 'page': return ['p', cursor.operation, cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null,
-      cursor.direction, cursor.pageSize, cursor.page, cursor.after.instant, cursor.after.id]
+      cursor.direction, cursor.pageSize, cursor.page, cursor.skip, cursor.after.instant, cursor.after.id]
   }
 }
 
@@ -74,7 +76,7 @@ function unpack (packed: unknown[]): Cursor {
   if (kind === 'l') return unpackLog(rest)
   if (kind === 'r') return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)) }
   if (kind !== 'p') throw new TypeError('no kind of cursor')
-  const [operation, filter, start, end, direction, pageSize, page, ...after] = rest
+  const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
   return {
     kind: 'page',
     operation: oneOf(operation, ['list', 'search']),
@@ -86,6 +88,7 @@ function unpack (packed: unknown[]): Cursor {
     direction: oneOf(direction, ['asc', 'desc']),
     pageSize: readCount(pageSize),
     page: readCount(page),
+    skip: readCount(skip),
     after: unpackPlace(after)
   }
 }

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { isJsonObject, scalarText, ExactNumber, type Json, type JsonObject } from './json.ts'
 
-const LONGEST_VALUE = 512
+const LONGEST_VALUE = 256 // All of them together, in any script, still fit a page's cursor.
 const field = (description: string, example: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_VALUE, description, examples: [example] }))
 
@@ -74,7 +74,10 @@ function holdsText (value: Json, wanted: string): boolean {
   return text !== undefined && fold(text).includes(wanted)
 }
 
-/** Upper case, because unlike lower case it does not depend on the neighbours (σ and ς) and unfolds ß; one form of accents. */
+/**
+ * One spelling for what differs in case or composition only. Upper case, because unlike lower case it does not depend on
+ * the neighbours (σ and ς) and unfolds ß; lower case before it, for what has no other way there (ẞ, ϴ).
+ */
 function fold (text: string): string {
-  return text.normalize('NFC').toUpperCase()
+  return text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
 }

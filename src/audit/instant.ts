@@ -35,10 +35,12 @@ export function formatInstant (instant: Instant): string {
   return digits === '' ? `${whole}Z` : `${whole}.${digits}Z`
 }
 
+/** Milliseconds since 1970, as `Date.now()` gives them; fractions are cut. */
 export function instantFromMs (ms: number): Instant {
   return BigInt(Math.trunc(ms)) * NANOS_PER_MS
 }
 
+/** Milliseconds since 1970; what is finer is cut. */
 export function msFromInstant (instant: Instant): number {
   return Number(instant / NANOS_PER_MS)
 }

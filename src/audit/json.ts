@@ -8,22 +8,62 @@ export interface JsonObject { [key: string]: Json }
 
 // What any number that needs care contains: 16 digits in a row (a point among them or not), or a two-digit exponent.
 const SUSPICIOUS = /[\d.]{16}|\d[eE][+-]?\d{2}/
-const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+const NUMBER_OR_QUOTE = /["\d-]/g
+const NUMBER = /[-+.\deE]+/y
 const MOST_EXACT_DIGITS = 15
 const MOST_EXACT_EXPONENT = 290
 
 /**
  * `JSON.parse` that keeps every number's value: those beyond what a double holds become an `ExactNumber`.
- * Throws a `SyntaxError` for anything that is not JSON.
+ * Throws a `SyntaxError` for anything that is not JSON. However deep or long the text, it does not exhaust the stack.
  */
 export function parseJson (text: string): Json {
-  if (!SUSPICIOUS.test(text)) return JSON.parse(text) as Json
-  JSON.parse(text) // The rewriting below would hide a syntax error such as `01`.
+  const plain = JSON.parse(text) as Json
+  if (!SUSPICIOUS.test(text)) return plain
   const mark = `${crypto.randomUUID()}:` // Not to be guessed, so that no text of an event is taken for a number.
-  const marked = text.replace(STRING_OR_NUMBER, (token) =>
-    token.startsWith('"') || fitsDouble(token) ? token : `"${mark}${token}"`)
-  return JSON.parse(marked, (_key, value: unknown) =>
-    typeof value === 'string' && value.startsWith(mark) ? new ExactNumber(value.slice(mark.length)) : value) as Json
+  return unmark([JSON.parse(markNumbers(text, mark)) as Json], mark)[0] ?? null
+}
+
+/** The text with every number that a double would change as a marked string. */
+function markNumbers (text: string, mark: string): string {
+  const parts: string[] = []
+  let copied = 0
+  NUMBER_OR_QUOTE.lastIndex = 0
+  for (let found = NUMBER_OR_QUOTE.exec(text); found !== null; found = NUMBER_OR_QUOTE.exec(text)) {
+    if (found[0] === '"') {
+      NUMBER_OR_QUOTE.lastIndex = endOfString(text, found.index)
+      continue
+    }
+    NUMBER.lastIndex = found.index
+    const token = NUMBER.exec(text)?.[0] ?? ''
+    NUMBER_OR_QUOTE.lastIndex = found.index + token.length
+    if (fitsDouble(token)) continue
+    parts.push(text.slice(copied, found.index), `"${mark}${token}"`)
+    copied = found.index + token.length
+  }
+  return parts.join('') + text.slice(copied)
+}
+
+/** The index behind the closing quote of the string that opens at `start`. */
+function endOfString (text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0
+    while (text[quote - 1 - backslashes] === '\\') backslashes++
+    if (backslashes % 2 === 0) return quote + 1
+  }
+}
+
+/** Puts exact numbers in the place of marked strings, everywhere inside. */
+function unmark (root: Json[], mark: string): Json[] {
+  const containers: Array<Json[] | JsonObject> = [root]
+  for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
+    const members = container as Record<string, Json> // An array's indices are keys, too.
+    for (const [key, value] of Object.entries(members)) {
+      if (typeof value === 'string' && value.startsWith(mark)) members[key] = new ExactNumber(value.slice(mark.length))
+      else if (typeof value === 'object' && value !== null && !(value instanceof ExactNumber)) containers.push(value)
+    }
+  }
+  return root
 }
 
 function fitsDouble (token: string): boolean {

@@ -21,6 +21,7 @@ export function comparePlaces (a: Place, b: Place): number {
   return a.id < b.id ? -1 : 1
 }
 
+/** For `sort`: by place, in the direction given. */
 export function compareRows (direction: Direction): (a: Row, b: Row) => number {
   return direction === 'asc' ? (a, b) => comparePlaces(a.place, b.place) : (a, b) => comparePlaces(b.place, a.place)
 }

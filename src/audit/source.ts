@@ -53,6 +53,9 @@ export interface Failure {
   readonly retryAfterMs?: number
 }
 
+/** What an upstream was caught at. */
+export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second'
+
 /**
  * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not at
  * all; it promises neither order nor filter nor bounds, only that what it gives is what the upstream answered.
@@ -60,4 +63,8 @@ export interface Failure {
 export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
   find (id: string): Promise<Found | Failure>
+  /** Told by whoever judges the rows; worth a line in the log the first time. */
+  notice (habit: Habit): void
+  /** Habits noticed so far, so that later reads reckon with them from the start. */
+  readonly habits: ReadonlySet<Habit>
 }

@@ -1,8 +1,10 @@
 import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
-import { NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
+import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
+import { ceilToSecond, floorToSecond, type Instant } from './instant.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
 import type { Answer, AuditSource, Direction, Failure, Purpose } from './source.ts'
+import { advance, hasSlipped, meet, newStretch, reread, withPrevious } from './stretch.ts'
 import { tileAt } from './tile.ts'
 import { isWithin, type TimeWindow } from './window.ts'
 
@@ -32,35 +34,32 @@ export interface Step {
   readonly largest: number
 }
 
-// What the upstream's order can be trusted for: each instant, whole seconds, nothing.
-type Grain = 'instant' | 'second' | 'none'
-
-const MOST_BARREN_ANSWERS = 3
+const MOST_BARREN_ANSWERS = 8
 
 /**
  * Reads a window of the upstream log in order, one answer a step. It walks on by instant: the next question begins,
  * inclusively, at the second of the last row, so that events which arrive meanwhile shift nothing and twins at a border
- * are seen together. Page numbers serve only inside a second that is longer than a page, overlapping by a quarter. An
- * upstream that does not sort, or ignores the bounds, is read page by page to the end and sorted here.
+ * are seen together. Page numbers serve only inside a second that is longer than a page, overlapping by up to a quarter.
+ * An upstream that does not sort, or ignores the bounds, is read by page numbers to the end and sorted here.
  *
  * Order: by place within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream removes
  * rows or splits twins over more than a page. Duplication: none within a walk. After a failure it can be gone on with: it
  * asks the same question again, so that a long walk through a shaky upstream gets to its end.
  */
 export async function * walk (source: AuditSource, request: WalkRequest): AsyncGenerator<Step | Failure, void, void> {
-  const accepts = compileFilter(request.filter)
-  let direction = request.direction
-  let bound = request.window
-  let pinned = false // The bounds are of no use: go on by page number alone.
-  let grain: Grain = 'instant'
+  const { filter, purpose, window } = request
+  const accepts = compileFilter(filter)
+  let { direction, pageSize: largest } = request
+  let bound = window // What is left of the window.
+  let isNumbered = false // The bounds are of no use, or the order: on by page numbers alone.
+  let grain: Grain = source.habits.has('sorts-by-second') ? 'second' : 'instant'
   let longest = 0 // The longest answer so far: a page size that the upstream honours.
-  let largest = request.pageSize
-  let isCapped = false // Whether the last answer was shorter than asked for and still perhaps not the end.
+  let isCapped = false // Whether the last answer was shorter than asked for and yet perhaps not the end.
   let stretch = newStretch()
 
   while (true) {
     const tile = stretch.offset === 0 ? tileAt(0, largest) : tileAt(stretch.offset, Math.min(longest, largest))
-    const answer = await source.read({ filter: request.filter, window: bound, direction, page: tile.page, pageSize: tile.size }, request.purpose)
+    const answer = await source.read({ filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
     if (!answer.ok && answer.kind === 'too-large' && tile.size > 1) {
       largest = Math.floor(tile.size / 2)
       continue
@@ -72,53 +71,67 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     longest = Math.max(longest, answer.rows)
 
     const rows = placeRows(answer.events, direction, bound.end ?? bound.start)
-    grain = coarser(grain, grainOf(rows, direction))
-    if (!pinned && (grain === 'none' || rows.some(({ event }) => strays(event, bound)))) {
-      pinned = true
-      bound = request.window
+    grain = coarser(grain, grainOf(withPrevious(stretch, rows), direction))
+    if (!isNumbered && !isOrderly(rows)) {
+      isNumbered = true
       if (direction === 'asc') {
         // Newest first comes to an end by itself even where the lower bound is ignored; oldest first would read it all.
         direction = 'desc'
         grain = 'none'
-        stretch = newStretch()
+        stretch = newStretch(stretch.met)
         continue
       }
     }
     if (hasSlipped(stretch, rows)) {
-      stretch = { ...stretch, offset: 0, rereading: true }
+      stretch = reread(stretch)
       continue
     }
 
-    const read = tile.start + answer.rows
-    const fresh = meet(stretch.met, rows)
-    stretch.barren = fresh.length > 0 ? 0 : stretch.barren + (read > stretch.furthest ? 1 : 0)
-    stretch.furthest = Math.max(stretch.furthest, read)
-    const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS ||
-      (pinned && isPast(rows, request.window, direction))
+    const fresh = meet(stretch, rows)
+    stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, largest))
+    const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
     if (end) return
     if (isCapped && fresh.length > 0) largest = Math.min(largest, longest) // It was not the end: the upstream has a smaller page.
     isCapped = answer.end === undefined
 
+    const last = rows.at(-1)?.event.instant
+    if (last === undefined || isNumbered || isCapped || !isFurther(last) || (tile.start === 0 && isOneSecond(rows))) continue
+    bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: last }
+    stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || !isOutside(instant, bound)))
+  }
+
+  /** Whether the answer is in some order and within what was asked for; notes what it is not. */
+  function isOrderly (rows: Row[]): boolean {
+    if (grain === 'second') source.notice('sorts-by-second')
+    if (grain === 'none') source.notice('ignores-sort')
+    const isBounded = rows.every(({ event }) => event.instant === undefined || !isOutside(event.instant, bound))
+    if (!isBounded) source.notice('ignores-bounds')
+    return grain !== 'none' && isBounded
+  }
+
+  /** Whether all further rows of an upstream that sorts would be outside what is left of the window. */
+  function isPast (rows: Row[]): boolean {
     const last = rows.at(-1)?.place.instant
-    if (last !== undefined && !pinned && !isCapped && isOutside(last, bound, direction)) {
-      bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: last }
-      stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || isAskedAgain(instant, last, direction)))
-    } else {
-      const size = Math.min(longest, largest)
-      const overlapping = read - overlap(rows, size)
-      const next = tileAt(overlapping, size)
-      stretch.offset = next.start + next.size > read ? overlapping : read
-    }
+    if (last === undefined || grainOf(rows, direction) === 'none') return false
+    return direction === 'asc' ? bound.end !== undefined && last > ceilToSecond(bound.end) : bound.start !== undefined && last < floorToSecond(bound.start)
+  }
+
+  /** Whether the bound can be moved to this instant and would be another one in whole seconds. */
+  function isFurther (last: Instant): boolean {
+    if (direction === 'asc') return bound.start === undefined || floorToSecond(last) > floorToSecond(bound.start)
+    return bound.end === undefined || ceilToSecond(last) < ceilToSecond(bound.end)
   }
 
   function step (answer: Answer, rows: Row[], fresh: Row[], end: boolean): Step {
-    const last = rows.at(-1)?.place.instant
-    const wanted = fresh.filter(({ event }) => accepts(event.item) && !strays(event, request.window))
+    const last = rows.findLast(({ event }) => event.instant !== undefined)?.place.instant
+    const wanted = fresh.filter(({ event }) => accepts(event.item) && isInside(event, window))
+    if (fresh.some(({ event }) => !accepts(event.item)) && isJudgedUpstream(filter)) source.notice('ignores-filter')
     return {
       ok: true,
+      // What lies outside what was left of the window, but in it, was given before the bounds turned out to be ignored.
       rows: wanted
-        .filter(({ event }) => event.instant === undefined || isWithin(event.instant, request.window))
+        .filter(({ event }) => isInside(event, bound) && (event.instant === undefined || isWithin(event.instant, window)))
         .sort(compareRows(request.direction)),
       scanned: fresh.length,
       refused: fresh.length - wanted.length,
@@ -130,83 +143,22 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   }
 }
 
-/** Reading under one and the same bound. */
-interface Stretch {
-  offset: number
-  /** Rows read from the start of the stretch. */
-  furthest: number
-  /** Answers in a row that reached further and brought nothing new: an upstream that ignores page numbers. */
-  barren: number
-  rereading: boolean
-  /** Ids met, with their instants; those without one may be met under any bound. */
-  readonly met: Map<string, Instant | undefined>
+/** Whether the rows cannot show which way they are sorted: a page of a busy second. */
+function isOneSecond (rows: Row[]): boolean {
+  const seconds = new Set(rows.map(({ place }) => floorToSecond(place.instant)))
+  return seconds.size === 1
 }
 
-function newStretch (met: Array<[string, Instant | undefined]> = []): Stretch {
-  return { offset: 0, furthest: 0, barren: 0, rereading: false, met: new Map(met) }
+function isInside ({ instant }: AuditEvent, window: TimeWindow): boolean {
+  return instant === undefined || !isOutside(instant, window)
 }
 
-function meet (met: Stretch['met'], rows: Row[]): Row[] {
-  return rows.filter(({ event }) => {
-    const isNew = !met.has(event.id)
-    if (isNew) met.set(event.id, event.instant)
-    return isNew
-  })
+/** Whether an instant lies outside even the whole seconds that are asked for. */
+function isOutside (instant: Instant, { start, end }: TimeWindow): boolean {
+  return (start !== undefined && instant < floorToSecond(start)) || (end !== undefined && instant > ceilToSecond(end))
 }
 
-/** Whether rows were removed, so that this page lies behind a hole: pages overlap, so its first row should be known. */
-function hasSlipped (stretch: Stretch, rows: Row[]): boolean {
-  return stretch.offset > 0 && stretch.offset < stretch.furthest && !stretch.rereading &&
-    rows[0] !== undefined && !stretch.met.has(rows[0].event.id)
-}
-
-function isOutside (last: Instant, bound: TimeWindow, direction: Direction): boolean {
-  if (direction === 'asc') return bound.start === undefined || floorToSecond(last) > floorToSecond(bound.start)
-  return bound.end === undefined || ceilToSecond(last) < ceilToSecond(bound.end)
-}
-
-function isAskedAgain (instant: Instant, last: Instant, direction: Direction): boolean {
-  return direction === 'asc' ? instant >= floorToSecond(last) : instant <= ceilToSecond(last)
-}
-
-function grainOf (rows: Row[], direction: Direction): Grain {
-  let grain: Grain = 'instant'
-  for (let i = 1; i < rows.length; i++) {
-    const [before, after] = [rows[i - 1]?.place.instant ?? 0n, rows[i]?.place.instant ?? 0n]
-    if (direction === 'asc' ? before <= after : before >= after) continue
-    if (floorToSecond(before) !== floorToSecond(after)) return 'none'
-    grain = 'second'
-  }
-  return grain
-}
-
-function coarser (a: Grain, b: Grain): Grain {
-  const order: Grain[] = ['instant', 'second', 'none']
-  return order[Math.max(order.indexOf(a), order.indexOf(b))] ?? 'none'
-}
-
-/** Whether a row lies outside even the whole seconds that were asked for. */
-function strays ({ instant }: AuditEvent, { start, end }: TimeWindow): boolean {
-  return instant !== undefined &&
-    ((start !== undefined && instant < floorToSecond(start)) || (end !== undefined && instant > ceilToSecond(end)))
-}
-
-/** Whether all further rows of an orderly upstream would be outside the window. */
-function isPast (rows: Row[], { start, end }: TimeWindow, direction: Direction): boolean {
-  const last = rows.at(-1)?.place.instant
-  if (last === undefined || grainOf(rows, direction) === 'none') return false
-  return direction === 'asc' ? end !== undefined && last > ceilToSecond(end) : start !== undefined && last < floorToSecond(start)
-}
-
-function reachedBy (last: Instant, grain: Grain, direction: Direction): Instant | undefined {
-  if (grain === 'none') return undefined
-  if (grain === 'instant') return last
-  return direction === 'asc' ? floorToSecond(last) : floorToSecond(last) + NANOS_PER_SECOND - 1n
-}
-
-/** How many rows to read again on the next page: those of the last instant, so that twins are counted in one answer. */
-function overlap (rows: Row[], size: number): number {
-  const last = rows.at(-1)?.place.instant
-  const trailing = rows.length - 1 - rows.findLastIndex(({ place }) => place.instant !== last)
-  return Math.min(trailing, Math.floor(size / 4))
+/** Whether every part of the filter is one that the upstream is asked to judge. */
+function isJudgedUpstream ({ session_id: session, status, text }: AuditFilter): boolean {
+  return session === undefined && status === undefined && text === undefined
 }

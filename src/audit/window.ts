@@ -1,5 +1,5 @@
 import {
-  NANOS_PER_MS, NANOS_PER_SECOND, floorToSecond, formatInstant, isWritable, parseInstant, type Instant
+  EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, floorToSecond, formatInstant, isWritable, later, parseInstant, type Instant
 } from './instant.ts'
 
 /** A stretch of time, both ends inclusive; a missing end is open. */
@@ -52,13 +52,14 @@ export function resolveWindow (asked: AskedWindow, now: Instant): TimeWindow {
   const end = asked.end === undefined ? undefined : resolveMoment(asked.end, now)
   if (asked.start !== undefined) return withEnd({ start: resolveMoment(asked.start, now) }, end)
   if (asked.unbounded) return withEnd({}, end)
-  return withEnd({ start: floorToSecond(end ?? now) - DEFAULT_SPAN }, end)
+  return withEnd({ start: later(EARLIEST, floorToSecond(end ?? now) - DEFAULT_SPAN) }, end)
 }
 
 function withEnd (window: TimeWindow, end: Instant | undefined): TimeWindow {
   return end === undefined ? window : { ...window, end }
 }
 
+/** The instant that a bound means, now. */
 export function resolveMoment (moment: Moment, now: Instant): Instant {
   return moment.kind === 'at' ? moment.instant : floorToSecond(now) - BigInt(moment.seconds) * NANOS_PER_SECOND
 }
@@ -67,7 +68,9 @@ export function resolveMoment (moment: Moment, now: Instant): Instant {
 export function windowKey (asked: AskedWindow): string {
   const key = (moment: Moment | undefined) =>
     moment === undefined ? '' : moment.kind === 'at' ? formatInstant(moment.instant) : `-${moment.seconds}s`
-  return `${asked.unbounded && asked.start === undefined ? '*' : key(asked.start)}/${key(asked.end)}`
+  // Without an end, the default start is 24 h ago, and asking for just that is the same question.
+  const usual: Moment | undefined = asked.end === undefined ? { kind: 'ago', seconds: Number(DEFAULT_SPAN / NANOS_PER_SECOND) } : undefined
+  return `${asked.unbounded && asked.start === undefined ? '*' : key(asked.start ?? usual)}/${key(asked.end)}`
 }
 
 /** Whether the window stays where it is as time goes by, so that an answer about its past stays true. */

@@ -19,6 +19,8 @@ export interface Budget {
   take (purpose: Purpose, nowMs: number): number
   /** Obeys the upstream's own count where it is stricter. */
   heed (allowance: Allowance): void
+  /** Lets nothing out before a moment: the upstream said when to come back. */
+  pauseUntil (untilMs: number): void
   /** Whole requests left now; `Infinity` without a limit. */
   left (nowMs: number): number
 }
@@ -40,11 +42,12 @@ export function createBudget (limits: BudgetLimits): Budget {
     ...limits.perDay > 0 ? [createBucket(limits.perDay, DAY_MS)] : []
   ]
   let allowance: Allowance = { remaining: Infinity, untilMs: -Infinity }
+  let pausedUntilMs = -Infinity
   let polledMs = -Infinity
 
   return {
     take (purpose, nowMs) {
-      const waitMs = Math.max(allowanceWaitMs(nowMs), purpose === 'caller' ? callerWaitMs(nowMs) : pollerWaitMs(nowMs))
+      const waitMs = Math.max(pausedUntilMs - nowMs, allowanceWaitMs(nowMs), purpose === 'caller' ? callerWaitMs(nowMs) : pollerWaitMs(nowMs))
       if (waitMs > 0) return Math.ceil(waitMs)
       for (const bucket of buckets) bucket.take(nowMs)
       allowance = { ...allowance, remaining: allowance.remaining - 1 }
@@ -53,6 +56,9 @@ export function createBudget (limits: BudgetLimits): Budget {
     },
     heed (told) {
       allowance = told
+    },
+    pauseUntil (untilMs) {
+      pausedUntilMs = Math.max(pausedUntilMs, untilMs)
     },
     left: (nowMs) => Math.min(Infinity, ...buckets.map((bucket) => Math.floor(bucket.tokens(nowMs))))
   }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, type Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
-import type { Answer, AuditSource, Failure, Found, Purpose, SourceQuery } from '../audit/source.ts'
+import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
@@ -22,6 +22,8 @@ export interface KubiyaOptions {
   readonly budget: Budget
   /** Told of each request that went out, by what became of it. */
   readonly onRequest?: (outcome: 'ok' | Failure['kind'], durationMs: number) => void
+  /** Told once of each habit in which the upstream departs from what it is asked. */
+  readonly onHabit?: (habit: Habit) => void
 }
 
 export interface KubiyaClient extends AuditSource {
@@ -61,9 +63,16 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
   // Which spelling found a session's events; facts 1.3: two clients contradict each other.
   const spellings = new LRUCache<string, SessionSpelling>({ max: SESSIONS_REMEMBERED })
+  const habits = new Set<Habit>()
   let longestAnswer = 0
 
-  return { read, find, close: () => dispatcher.destroy() }
+  return { read, find, notice, habits, close: () => dispatcher.destroy() }
+
+  function notice (habit: Habit): void {
+    if (habits.has(habit)) return
+    habits.add(habit)
+    options.onHabit?.(habit)
+  }
 
   async function read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
     const session = query.filter.session_id
@@ -76,7 +85,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const other = options.sessionFilter === 'session_id' ? 'extra.session_id' : 'session_id'
     const second = await readAs(other, query, purpose)
     if (second.ok && second.rows > 0) spellings.set(session, other)
-    return second
+    return !second.ok && second.kind === 'invalid' ? answer : second // A spelling that is refused says nothing.
   }
 
   async function readAs (spelling: SessionSpelling, query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
@@ -133,11 +142,10 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     try {
       const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers, signal })
       heedRateLimit(response.headers)
-      const isGood = response.statusCode === 200 || response.statusCode === 204
-      if (!isGood) {
+      if (response.statusCode !== 200 && response.statusCode !== 204) {
         discardBody(response.body)
         if (accepted.has(response.statusCode)) return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
-        return failureOfStatus(response.statusCode, parseRetryAfter(response.headers['retry-after'], Date.now()))
+        return refused(response)
       }
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
@@ -146,6 +154,13 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
     }
+  }
+
+  function refused ({ headers: received, statusCode }: Dispatcher.ResponseData): Failure {
+    const retryAfterMs = parseRetryAfter(received['retry-after'], Date.now())
+    // Told to wait, nobody asks again before that: neither the poller nor another caller.
+    if (statusCode === 429 && retryAfterMs !== undefined) budget.pauseUntil(Date.now() + retryAfterMs)
+    return failureOfStatus(statusCode, retryAfterMs)
   }
 
   function heedRateLimit (received: Dispatcher.ResponseData['headers']): void {

@@ -70,7 +70,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     for (const [id, instant] of known) {
       if (known.size <= options.mostKnown) return
       known.delete(id)
-      floor = later(floor, instant + 1n)
+      floor = later(floor, earlier(instant + 1n, highWater)) // An event dated in the future must not blind the tail.
     }
   }
 }

@@ -11,14 +11,16 @@ export interface LogEntry extends FreshEvent {
 
 export interface EventLogOptions {
   readonly epoch: string
-  /** Every event that is visible from this instant on will have entered once the tail has filled the log. */
-  readonly reachesBackTo: Instant
+  /** An instant to begin at, until the tail knows better. */
+  readonly start: Instant
   readonly maxEvents: number
   readonly maxBytes: number
 }
 
 /** The numbered events of the recent past, oldest first, bounded in number and bytes. */
 export interface EventLog {
+  /** Every event that is visible from this instant on will have entered once the tail has filled the log. */
+  fillFrom (start: Instant): void
   /** Takes a batch; gives its entries. */
   append (batch: Batch): LogEntry[]
   /** The place behind the newest entry. */
@@ -35,16 +37,22 @@ export interface EventLog {
   hasNew (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
 }
 
+/** An empty log. Memory: the events as published count; each holds about as much again as data. */
 export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
   const entries: LogEntry[] = []
   let first = 0
   let bytes = 0
-  let reachesBack = options.reachesBackTo
-  let highWater = options.reachesBackTo
-  let evictedMark = options.reachesBackTo // The high-water mark in front of the oldest entry.
+  let reachesBack = options.start
+  let highWater = options.start
+  let evictedMark = options.start // The high-water mark in front of the oldest entry.
 
   return {
+    fillFrom (start) {
+      reachesBack = start
+      highWater = start
+      evictedMark = start
+    },
     append,
     head: () => cursorAt(first + entries.length),
     cursorAt,

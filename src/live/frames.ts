@@ -44,7 +44,7 @@ export const EndFrame = frame('end', 'Last.', {
 export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, EndFrame])
 export type Frame = Static<typeof Frame>
 
-/** A frame as JSON text, with its type and cursor aside for those outlets that tell them apart. */
+/** A frame as JSON text, with its type aside for outlets that name it. */
 export interface PreparedFrame {
   readonly type: Frame['type']
   readonly json: string
@@ -63,6 +63,7 @@ export function gapFrame (cursor: Cursor, from: Instant, to: Instant, reason: St
   return prepare({ type: 'gap', cursor: encodeCursor(cursor), from: formatInstant(from), to: formatInstant(to), reason })
 }
 
+/** How the tail fares, whatever its subscribers may see. */
 export function statusFrame (health: Health): PreparedFrame {
   return prepare({ type: 'status', upstream: health.upstream, since: formatInstant(instantFromMs(health.sinceMs)), lag_ms: Math.round(health.lagMs) })
 }

@@ -1,3 +1,4 @@
+import type { LogCursor } from '../audit/cursor.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../audit/filter.ts'
 import type { Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
@@ -56,6 +57,7 @@ const CLOSING_TICK_MS = 10
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
   const { health, log } = options
+  const { epoch } = log.head()
   const groups = new Map<string, Group>()
   let size = 0
   let closed = false
@@ -96,10 +98,15 @@ export function createHub (options: HubOptions): Hub {
     }
 
     function encode (entry: LogEntry): PreparedFrame {
-      const frame = encoded.get(entry) ?? eventFrame(entry, log.cursorAt(entry.offset + 1))
+      const frame = encoded.get(entry) ?? eventFrame(entry, cursorBehind(entry))
       encoded.set(entry, frame)
       return frame
     }
+  }
+
+  /** Made from the entry itself: a batch larger than the log has evicted its own first entries. */
+  function cursorBehind ({ highWater, offset }: LogEntry): LogCursor {
+    return { kind: 'log', epoch, offset: offset + 1, instant: highWater }
   }
 
   function tell (now: Health, changed: boolean): void {

@@ -74,6 +74,7 @@ interface Following {
 const AT_ONCE = 64
 const NONE: ReadonlySet<string> = new Set()
 
+/** A stream that has not begun: `begin` is to be called once, in the same turn. */
 export function createSubscription (options: SubscriptionOptions): Subscription {
   const { filter, health, latenessMs, log, matches, outlet, start } = options
   let state: State = { kind: 'waiting', replaying: false }
@@ -117,13 +118,13 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
   function replayed (opening: Extract<Opening, { kind: 'replay' }>, { place }: Replay, outcome: ReplayOutcome): Replaying {
     const rows = outcome.rows.filter((row) => isBeyond(row.place, opening.after, 'asc'))
     const last = rows.at(-1)?.place ?? opening.after
-    const limit = later(last.instant, place.instant)
+    const limit = later(outcome.reached, place.instant)
     return {
       kind: 'replaying',
       place,
       rows,
       at: 0,
-      closing: outcome.cut ? [gapFrame(place, last.instant, limit, 'replay-limit')] : [],
+      closing: outcome.cut ? [gapFrame(place, outcome.reached, limit, 'replay-limit')] : [],
       then: {
         kind: 'following',
         offset: opening.offset ?? place.offset,
@@ -200,7 +201,7 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
 
   function tell (now: Health, changed: boolean): void {
     if (state.kind === 'ended') return
-    if (changed || options.verbose) outlet.send([statusFrame(now)])
+    if ((changed || options.verbose) && !outlet.isFull()) outlet.send([statusFrame(now)])
     if (state.kind === 'waiting' && !state.replaying && now.upstream === 'ok') enter(plan())
     if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt && state.offset === log.head().offset) {
       state.given = NONE

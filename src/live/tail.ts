@@ -8,7 +8,8 @@ import { createHealth, type Health } from './health.ts'
 
 export interface TailOptions {
   readonly source: AuditSource
-  readonly bookmark: Bookmark
+  /** Makes the bookmark once the upstream's clock is known. */
+  readonly openBookmark: (now: Instant) => Bookmark
   readonly announce: (announcement: Announcement) => Promise<void>
   /** Whether this replica is the one to poll. */
   readonly leads: () => boolean
@@ -16,11 +17,15 @@ export interface TailOptions {
   readonly audience: () => number
   /** Told after every poll, once its events have been announced. */
   readonly onPoll: (health: Health, changed: boolean) => void
+  /** Told of what should not happen; the poll counts as failed and the tail goes on. */
+  readonly onError: (error: unknown) => void
   readonly pageSize: number
   readonly intervalMs: number
   readonly maxIntervalMs: number
   /** Wall clock, milliseconds since 1970. */
   readonly clock: () => number
+  /** Monotonic clock, milliseconds, for durations. */
+  readonly nowMs: () => number
 }
 
 /** The one poller of a scope. */
@@ -28,9 +33,11 @@ export interface Tail {
   start (): void
   /** Polls soon, if it is only waiting because it was quiet. */
   wake (): void
-  /** Ends polling; resolves when the poll under way has ended. */
+  /** Begins no further poll; resolves when the one under way has ended. */
   stop (): Promise<void>
   health (): Health
+  /** Our clock as the upstream's `Date` corrects it, milliseconds since 1970. */
+  upstreamClock (): number
 }
 
 /** A walk from a start to the newest event; it may take several polls where some of them fail. */
@@ -38,35 +45,36 @@ interface Reading {
   readonly steps: ReturnType<typeof walk>
   readonly isWhole: boolean
   readonly startedAt: Instant
+  readonly startedMs: number
   /** Those that held anything new to this walk. */
   answers: number
 }
 
 const SWEEP_EVERY_MS = 30_000
-const MOST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
+const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
 
 /**
  * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
- * is announced whole before the bookmark moves past it, and a failure moves nothing. Polls read the whole lateness window
+ * is announced whole before the next one is asked for, and a failure moves nothing. Polls read the whole lateness window
  * while that takes one answer; beyond that the last seconds, and the whole window every 30 s.
  */
 export function createTail (options: TailOptions): Tail {
-  const { announce, bookmark, clock, source } = options
+  const { announce, clock, nowMs, source } = options
   const health = createHealth(clock)
+  const stopping = new AbortController()
+  let bookmark: Bookmark | undefined
+  let reading: Reading | undefined
+  let running: Promise<void> | undefined
+  let endPause = () => {}
   let pageSize = options.pageSize
   let skewMs = 0
   let failures = 0
-  let newestMs = clock()
+  let newestMs = nowMs()
+  let polledMs = -Infinity
   let sweptMs = -Infinity
   let windowIsLong = false
-  let polledMs = -Infinity
-  let reading: Reading | undefined
-  let hasLearned = false
-  let running: Promise<void> | undefined
-  const stopping = new AbortController()
-  let endPause = () => {}
 
-  return { start, wake, stop, health: health.now }
+  return { start, wake, stop, health: health.now, upstreamClock }
 
   function start (): void {
     running ??= run()
@@ -79,75 +87,87 @@ export function createTail (options: TailOptions): Tail {
   }
 
   function wake (): void {
-    if (failures === 0) setTimeout(() => endPause(), Math.max(0, polledMs + options.intervalMs - clock())).unref()
+    const waitMs = Math.max(0, polledMs + options.intervalMs - nowMs())
+    setTimeout(() => { if (failures === 0) endPause() }, waitMs).unref()
   }
 
   async function run (): Promise<void> {
     while (!stopping.signal.aborted) {
       if (options.leads()) await cycle()
-      const quietMs = clock() - newestMs
+      const quietMs = nowMs() - newestMs
       await pause(nextWaitMs({ failure: health.failure(), failures, quietMs, audience: options.audience() }, options, Math.random))
     }
   }
 
   async function cycle (): Promise<void> {
-    polledMs = clock()
-    const failure = (hasLearned ? undefined : await learnPageSize()) ?? await poll()
+    polledMs = nowMs()
+    const failure = await poll().catch((error: unknown): Failure => {
+      options.onError(error)
+      reading = undefined
+      return { ok: false, kind: 'invalid' }
+    })
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : failures + 1
     const changed = health.report(failure)
     options.onPoll(health.now(), changed)
   }
 
+  async function poll (): Promise<Failure | undefined> {
+    const opened = bookmark ?? await open()
+    return 'ok' in opened ? opened : catchUp(opened)
+  }
+
   /**
-   * Asks for the newest page once, whatever its age, to learn how long an answer can be: only then is a short one known
-   * to be the end of the log (facts 6.6: a silent cap is possible), and a quiet poll costs one request.
+   * Asks for the newest page once, whatever its age. It tells the upstream's clock, and how long an answer can be: only
+   * then is a short one known to be the end of the log (facts 6.6: a silent cap is possible), and a quiet poll costs one
+   * request.
    */
-  async function learnPageSize (): Promise<Failure | undefined> {
+  async function open (): Promise<Bookmark | Failure> {
     const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize }, 'poller')
-    hasLearned = answer.ok || answer.kind === 'too-large' // Of pages too large to read, none is known to be short.
-    return hasLearned || answer.ok ? undefined : answer
+    if (!answer.ok && answer.kind !== 'too-large') return answer
+    if (answer.ok) noteUpstreamClock(answer.upstreamMs)
+    bookmark = options.openBookmark(instantFromMs(upstreamClock()))
+    return bookmark
   }
 
   /** Goes on with the read that a failure interrupted, or begins one, until it has caught up or fails. */
-  async function poll (): Promise<Failure | undefined> {
-    const current = reading ??= beginReading()
+  async function catchUp (mark: Bookmark): Promise<Failure | undefined> {
+    const current = reading ??= beginReading(mark)
     for (let next = await current.steps.next(); next.done !== true && !stopping.signal.aborted; next = await current.steps.next()) {
       const step = next.value
       if (!step.ok) return step
       if (step.scanned > 0) current.answers++
       pageSize = Math.min(options.pageSize, 2 * step.largest) // Asks for more again once answers are smaller.
       noteUpstreamClock(step.upstreamMs)
-      const announcement = bookmark.absorb(step.rows, now())
+      const announcement = mark.absorb(step.rows, instantFromMs(upstreamClock()) + NANOS_PER_MS)
       if (announcement.events.length === 0) continue
-      newestMs = clock()
+      newestMs = nowMs()
       await announce(announcement)
     }
     reading = undefined
-    if (current.isWhole) {
-      bookmark.completed(current.startedAt)
-      health.swept()
-      sweptMs = polledMs
-      windowIsLong = current.answers > 1
-    }
+    if (stopping.signal.aborted || !current.isWhole) return undefined
+    mark.completed(current.startedAt)
+    health.swept()
+    sweptMs = current.startedMs
+    windowIsLong = current.answers > 1
     return undefined
   }
 
-  function beginReading (): Reading {
-    const isWhole = !windowIsLong || clock() - sweptMs >= SWEEP_EVERY_MS
-    const start = isWhole ? bookmark.wholeStart() : bookmark.recentStart()
+  function beginReading (mark: Bookmark): Reading {
+    const isWhole = !windowIsLong || nowMs() - sweptMs >= SWEEP_EVERY_MS
+    const start = isWhole ? mark.wholeStart() : mark.recentStart()
     const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller' })
-    return { steps, isWhole, startedAt: instantFromMs(clock() + skewMs), answers: 0 }
+    return { steps, isWhole, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs(), answers: 0 }
   }
 
   function noteUpstreamClock (upstreamMs: number | undefined): void {
     if (upstreamMs === undefined) return
     const differenceMs = upstreamMs - clock()
-    skewMs = Math.abs(differenceMs) > MOST_SKEW_MS ? differenceMs : 0
+    skewMs = Math.abs(differenceMs) > LEAST_SKEW_MS ? differenceMs : 0
   }
 
-  function now (): Instant {
-    return instantFromMs(clock() + skewMs) + NANOS_PER_MS
+  function upstreamClock (): number {
+    return clock() + skewMs
   }
 
   async function pause (waitMs: number): Promise<void> {

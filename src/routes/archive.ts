@@ -13,10 +13,12 @@ import { sendServed, wantsNoCache } from './served.ts'
 
 export interface ArchiveRoutesOptions {
   readonly archive: Archive
+  /** Milliseconds since 1970, for relative times. */
+  readonly clock: () => number
 }
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archive }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archive, clock }) => {
   app.get('/events', {
     schema: {
       operationId: 'listEvents',
@@ -58,7 +60,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   })
 
   async function sendPage (operation: 'list' | 'search', query: SearchQuery, headers: IncomingHttpHeaders, reply: FastifyReply): Promise<FastifyReply> {
-    const read = readQuestion(operation, query, Date.now())
+    const read = readQuestion(operation, query, clock())
     if (!read.ok) return sendFaults(reply, read.code, read.errors)
     const served = await archive.page(read.question, wantsNoCache(headers))
     return served.ok ? sendServed(headers, reply, served) : sendFailure(reply, served)

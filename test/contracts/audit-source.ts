@@ -1,14 +1,7 @@
+import type { Test } from 'tap'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/json.ts'
 import type { Answer, AuditSource, SourceQuery } from '../../src/audit/source.ts'
-
-interface Test {
-  test (name: string, body: (t: Test) => Promise<void>): unknown
-  equal (found: unknown, wanted: unknown, message?: string): boolean
-  same (found: unknown, wanted: unknown, message?: string): boolean
-  ok (found: unknown, message?: string): boolean
-  teardown (action: () => unknown): void
-}
 
 export interface StockedSource {
   readonly source: AuditSource

@@ -1,7 +1,7 @@
 import { identify } from '../../src/audit/identity.ts'
 import { ceilToSecond, floorToSecond, parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/json.ts'
-import type { Answer, AuditSource, Failure, SourceQuery } from '../../src/audit/source.ts'
+import type { Answer, AuditSource, Failure, Habit, SourceQuery } from '../../src/audit/source.ts'
 
 export interface Habits {
   /** The largest page that is answered. */
@@ -21,6 +21,8 @@ export interface Kept { readonly at: Instant, readonly item: JsonObject }
 
 export interface MemorySource extends AuditSource {
   keep (...kept: Kept[]): void
+  /** Loses so many of the oldest. */
+  lose (count: number): void
   readonly questions: SourceQuery[]
 }
 
@@ -32,11 +34,18 @@ export function createMemorySource (habits: Habits, interfere: (reads: number) =
   const questions: SourceQuery[] = []
   let longest = 0
 
+  const noticed = new Set<Habit>()
+
   return {
     questions,
+    habits: noticed,
+    notice: (habit) => { noticed.add(habit) },
     keep (...kept) {
       log.push(...kept)
       log.sort((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0)
+    },
+    lose (count) {
+      log.splice(0, count)
     },
     async read (query) {
       questions.push(query)

@@ -1,0 +1,67 @@
+import type { Instant } from './instant.ts'
+import type { Row } from './place.ts'
+import { tileAt, type Tile } from './tile.ts'
+
+/** How far the reading under one and the same bound has come, in numbered pages. */
+export interface Stretch {
+  /** The row that the next page must hold. */
+  readonly offset: number
+  /** Rows read from the start of the stretch. */
+  readonly furthest: number
+  /** Answers in a row that reached further and brought nothing new: an upstream that ignores page numbers. */
+  readonly barren: number
+  /** Whether it was begun again because rows had been removed; once is enough. */
+  readonly isReread: boolean
+  /** The last row of the answer before. */
+  readonly last: Row | undefined
+  /** Ids met, with their instants; those without one may be met under any bound. */
+  readonly met: Map<string, Instant | undefined>
+}
+
+export function newStretch (met: Iterable<readonly [string, Instant | undefined]> = []): Stretch {
+  return { offset: 0, furthest: 0, barren: 0, isReread: false, last: undefined, met: new Map(met) }
+}
+
+/** Notes the rows; gives those that were not met before. */
+export function meet (stretch: Stretch, rows: Row[]): Row[] {
+  return rows.filter(({ event }) => {
+    const isNew = !stretch.met.has(event.id)
+    if (isNew) stretch.met.set(event.id, event.instant)
+    return isNew
+  })
+}
+
+/** The rows with the one that they follow on, where it is not among them: their order is judged from there. */
+export function withPrevious (stretch: Stretch, rows: Row[]): Row[] {
+  const isAdjacent = stretch.last !== undefined && rows[0] !== undefined && !stretch.met.has(rows[0].event.id)
+  return isAdjacent && stretch.last !== undefined ? [stretch.last, ...rows] : rows
+}
+
+/** Whether rows were removed, so that this page lies behind a hole: pages overlap, so its first row should be known. */
+export function hasSlipped (stretch: Stretch, rows: Row[]): boolean {
+  return stretch.offset > 0 && stretch.offset < stretch.furthest && !stretch.isReread &&
+    rows[0] !== undefined && !stretch.met.has(rows[0].event.id)
+}
+
+export function reread (stretch: Stretch): Stretch {
+  return { ...stretch, offset: 0, isReread: true, last: undefined }
+}
+
+/** The stretch after an answer: the next page begins with the rows of the last instant, so that twins are counted in one answer. */
+export function advance (stretch: Stretch, tile: Tile, answered: number, rows: Row[], fresh: number, pageSize: number): Stretch {
+  const read = tile.start + answered
+  const overlapping = read - Math.min(trailingRows(rows), Math.floor(pageSize / 4))
+  const next = tileAt(overlapping, pageSize)
+  return {
+    ...stretch,
+    offset: next.start + next.size > read ? overlapping : read,
+    furthest: Math.max(stretch.furthest, read),
+    last: rows.at(-1) ?? stretch.last,
+    barren: fresh > 0 ? 0 : stretch.barren + (read > stretch.furthest ? 1 : 0)
+  }
+}
+
+function trailingRows (rows: Row[]): number {
+  const last = rows.at(-1)?.place.instant
+  return rows.length - 1 - rows.findLastIndex(({ place }) => place.instant !== last)
+}

@@ -1,0 +1,108 @@
+import { readFile, readdir } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import t from 'tap'
+
+const SRC = 'src'
+const MOST_LINES = 250
+// Static, dynamic and type imports, and what is passed on.
+const IMPORT = /(?:\bfrom\s*|\bimport\s*\(\s*|^\s*import\s+)'([^']+)'/gm
+const STATEMENT = /^(?:import|export)\s+(type\s)?/gm
+
+interface Import {
+  /** The file that it stands in, below src. */
+  readonly from: string
+  /** The file below src, or the package. */
+  readonly target: string
+  readonly isOurs: boolean
+  readonly isType: boolean
+}
+
+const files = (await readdir(SRC, { recursive: true })).filter((name) => name.endsWith('.ts')).sort()
+const sources = new Map(await Promise.all(files.map(async (name) => [name, await readFile(join(SRC, name), 'utf8')] as const)))
+const imports = [...sources].flatMap(([from, source]) => importsOf(from, source))
+
+function importsOf (from: string, source: string): Import[] {
+  return [...source.matchAll(IMPORT)].map((match) => {
+    const specifier = match[1] ?? ''
+    const isDynamic = match[0].includes('(')
+    const statement = [...source.slice(0, match.index + match[0].length).matchAll(STATEMENT)].at(-1)
+    const isOurs = specifier.startsWith('.')
+    return { from, target: isOurs ? relative(SRC, join(SRC, dirname(from), specifier)) : specifier, isOurs, isType: !isDynamic && statement?.[1] !== undefined }
+  })
+}
+
+function room (name: string): string {
+  return name.includes('/') ? name.split('/', 1)[0] ?? '' : name
+}
+
+function ours (name: string): Import[] {
+  return imports.filter(({ from, isOurs }) => isOurs && room(from) === name)
+}
+
+function strangers (name: string, allowed: (each: Import) => boolean): string[] {
+  return ours(name).filter((each) => room(each.target) !== name && !allowed(each)).map(({ from, target }) => `${from} imports ${target}`)
+}
+
+const isKnownToAll = ({ isType, target }: Import) => isType && ['problems.ts', 'meters.ts'].includes(target)
+
+t.test('the reader of imports sees them', async (t) => {
+  t.same(importsOf('live/x.ts', "import { a } from '../audit/a.ts'\nimport type { B } from './b.ts'\nimport {\n  c,\n  d\n} from 'node:fs'\nimport '../kubiya/e.ts'\nawait import('../f.ts')\nexport type { G } from '../problems.ts'\n"), [
+    { from: 'live/x.ts', target: 'audit/a.ts', isOurs: true, isType: false },
+    { from: 'live/x.ts', target: 'live/b.ts', isOurs: true, isType: true },
+    { from: 'live/x.ts', target: 'node:fs', isOurs: false, isType: false },
+    { from: 'live/x.ts', target: 'kubiya/e.ts', isOurs: true, isType: false },
+    { from: 'live/x.ts', target: 'f.ts', isOurs: true, isType: false },
+    { from: 'live/x.ts', target: 'problems.ts', isOurs: true, isType: true }
+  ])
+  t.ok(imports.length > 100, `${imports.length} imports`)
+  t.ok(imports.every(({ isOurs, target }) => !isOurs || sources.has(target) || target.startsWith('..')), 'what is imported is there')
+})
+
+t.test('audit imports nothing of ours, and of others only TypeBox and node:crypto', async (t) => {
+  t.same(strangers('audit', () => false), [])
+  const packages = imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'audit').map(({ target }) => target)
+  t.same([...new Set(packages)].filter((name) => !name.startsWith('@sinclair/typebox') && name !== 'node:crypto'), [])
+})
+
+for (const name of ['kubiya', 'archive', 'relay', 'live']) {
+  t.test(`${name} imports audit alone`, async (t) => {
+    t.ok(ours(name).some(({ target }) => room(target) === 'audit'))
+    t.same(strangers(name, (each) => room(each.target) === 'audit' || isKnownToAll(each)), [])
+  })
+}
+
+t.test('the sandbox imports nothing of ours, and is imported by app alone', async (t) => {
+  t.same(strangers('sandbox', () => false), [])
+  t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])
+})
+
+t.test('routes import schemas of audit, problems, types of archive and live, and outlets', async (t) => {
+  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts'].includes(target)
+  t.same(strangers('routes', (each) => room(each.target) === 'audit' || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live'].includes(room(each.target)))), [])
+})
+
+t.test('main imports app and settings', async (t) => {
+  t.same(ours('main.ts').map(({ target }) => target).sort(), ['app.ts', 'settings.ts'])
+})
+
+t.test('only main reads the environment', async (t) => {
+  t.same([...sources].filter(([, source]) => source.includes('process.env')).map(([name]) => name), ['main.ts'])
+})
+
+t.test('only kubiya knows undici', async (t) => {
+  t.same([...new Set(imports.filter(({ target }) => target === 'undici').map(({ from }) => room(from)))], ['kubiya'])
+})
+
+t.test('no file is long', async (t) => {
+  const long = [...sources].filter(([name, source]) => room(name) !== 'sandbox' && source.split('\n').length - 1 > MOST_LINES)
+  t.same(long.map(([name]) => name), [])
+})
+
+t.test('nothing is of any type, or said to be there without a look', async (t) => {
+  const code = (source: string) => source.replace(/\/\*[^]*?\*\/|\/\/.*$|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gm, '')
+  const isAny = (source: string) => /(?:[:<|&,(]\s*|\bas\s+)any\b(?!\s*[:(])|\bany\[\]/.test(code(source))
+  for (const bad of ['let a: any', 'f<any>()', 'a as any', 'b: any[]', 'Record<string, any>']) t.ok(isAny(bad), bad)
+  for (const good of ['// any: all', "'as any'", 'AbortSignal.any([])']) t.notOk(isAny(good), good)
+  t.same([...sources].filter(([, source]) => isAny(source)).map(([name]) => name), [])
+  t.same([...sources].filter(([, source]) => /@ts-(?:ignore|nocheck|expect-error)/.test(source)).map(([name]) => name), [])
+})

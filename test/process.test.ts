@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { ago, eventually, item, openStream, startUpstream } from './support.ts'
+
+interface Owner { teardown (action: () => unknown): void }
+
+const MAIN = 'dist/main.js'
+
+/** The built service as a process of its own, in an environment that holds nothing else. */
+function run (t: Owner, environment: Record<string, string>) {
+  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const lines: string[] = []
+  let errors = ''
+  const exited = once(child, 'close').then(([code, signal]) => ({ code: code as number | null, signal: signal as string | null }))
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line))
+  child.stderr.on('data', (chunk) => { errors += String(chunk) })
+  return { child, lines, exited, errors: () => errors, messages: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) }
+}
+
+type Run = ReturnType<typeof run>
+
+async function listening ({ messages }: Run): Promise<string> {
+  const url = () => messages().map(({ msg }) => /listens on (\S+)$/.exec(String(msg))?.[1]).find((each) => each !== undefined)
+  await eventually('it listens', () => url() !== undefined)
+  await eventually('all is said', () => messages().some(({ msg }) => String(msg).startsWith('live:')))
+  return url() ?? ''
+}
+
+t.test('a start without a key says loudly that it is on the sandbox, where it listens, and what to try', async (t) => {
+  const service = run(t, { PORT: '0' })
+  const url = await listening(service)
+  t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
+  t.not(new URL(url).port, '0')
+  const said = service.messages().map(({ level, msg }) => [level, msg])
+  t.ok(said.some(([level, msg]) => Number(level) >= 40 && /SANDBOX/.test(String(msg))))
+  const tries = service.messages().map(({ msg }) => /^(list|search): +curl '([^']+)'$/.exec(String(msg))).filter((each) => each !== null)
+  t.same(tries.map(([, name]) => name), ['list', 'search'])
+  for (const [, name = '', address = ''] of tries) {
+    const response = await fetch(address)
+    t.equal(response.status, 200, name)
+    t.equal(response.headers.get('x-kubiya-sandbox'), 'true')
+    t.ok((await response.json() as { items: unknown[] }).items.length > 0, name)
+  }
+  t.ok(said.some(([, msg]) => String(msg).startsWith('live:') && String(msg).includes(url)))
+  service.child.kill('SIGINT')
+  t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('with a key it names the upstream, asks it, and shows the key nowhere', async (t) => {
+  const sandbox = await startUpstream(t, { apiKey: 'canary-of-the-process' })
+  sandbox.publish(item({ resource_text: 'real', timestamp: ago(1000) }))
+  const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, NODE_ENV: 'production', LOG_LEVEL: 'trace' })
+  const url = await listening(service)
+  const response = await fetch(`${url}/api/v1/audit/events`)
+  t.equal(response.headers.get('x-kubiya-sandbox'), null)
+  t.match(await response.json(), { items: [{ resource_text: 'real' }] })
+  t.ok(service.messages().some(({ msg }) => msg === `upstream ${sandbox.url}`))
+  service.child.kill('SIGTERM')
+  t.equal((await service.exited).code, 0)
+  t.notOk(service.lines.join('\n').includes(sandbox.apiKey))
+  t.notOk(service.errors().includes(sandbox.apiKey))
+})
+
+t.test('a start with faults in its settings is refused: all are listed, the exit code is 1', async (t) => {
+  const service = run(t, { NODE_ENV: 'production', PORT: 'many', AUTH_MODE: 'jwt', KUBIYA_API_KEY: 'two words' })
+  t.equal((await service.exited).code, 1)
+  for (const name of ['PORT', 'AUTH_MODE', 'KUBIYA_API_KEY']) t.match(service.errors(), new RegExp(`^ *${name}: `, 'm'))
+  t.notMatch(service.errors(), /two words/)
+  const keyless = run(t, { NODE_ENV: 'production' })
+  t.equal((await keyless.exited).code, 1)
+  t.match(keyless.errors(), /KUBIYA_API_KEY/)
+})
+
+t.test('a start on a port that is taken ends with 1 and says why', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const service = run(t, { PORT: String((taken.address() as AddressInfo).port) })
+  t.equal((await service.exited).code, 1)
+  t.match(service.lines.join('\n'), /EADDRINUSE/)
+})
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  t.test(`${signal} ends streams with a word, finishes what is under way, and exits 0`, async (t) => {
+    const sandbox = await startUpstream(t)
+    const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '200' })
+    const url = await listening(service)
+    const streams = Array.from({ length: 5 }, () => openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream`))
+    t.teardown(() => streams.forEach(({ socket }) => socket.terminate()))
+    await Promise.all(streams.map((stream) => stream.until(({ type }) => type === 'hello')))
+    service.child.kill(signal)
+    for (const stream of streams) {
+      t.same(await stream.closed, { code: 1001, reason: 'shutdown' })
+      t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', may_return: true })
+    }
+    t.same(await service.exited, { code: 0, signal: null })
+  })
+}
+
+t.test('a second signal ends it at once', async (t) => {
+  const sandbox = await startUpstream(t)
+  const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '60000' })
+  const url = await listening(service)
+  const streams = Array.from({ length: 3 }, () => openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream`))
+  t.teardown(() => streams.forEach(({ socket }) => socket.terminate()))
+  await Promise.all(streams.map((stream) => stream.until(({ type }) => type === 'hello')))
+  service.child.kill('SIGTERM')
+  await Promise.race(streams.map((stream) => stream.until(({ type }) => type === 'end')))
+  t.equal(service.child.exitCode, null, 'it drains')
+  t.equal((await fetch(`${url}/readyz`)).status, 503, 'and is not ready')
+  const secondMs = Date.now()
+  service.child.kill('SIGTERM')
+  await service.exited
+  t.ok(Date.now() - secondMs < 5000)
+})
