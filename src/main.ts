@@ -47,6 +47,6 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
 /** Readable lines on a terminal, JSON otherwise. Credentials are in no object that is logged; the list is a second lock. */
 function createLogger (level: string): Logger {
   const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-  const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss' } }
+  const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true } }
   return pino({ level, redact, ...process.stdout.isTTY && { transport: pretty } })
 }

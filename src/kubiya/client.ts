@@ -40,6 +40,7 @@ interface Reply {
 const MOST_TRIES = 3
 const FIRST_DELAY_MS = 150
 const MOST_CONNECTIONS = 16
+const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
 const LONGEST_RESET_MS = 24 * 3_600_000
 const SAYS_NOTHING = new Set([404, 405, 501])
@@ -52,7 +53,7 @@ const SAYS_NOTHING = new Set([404, 405, 501])
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const { budget, maxBytes, onRequest, timeoutMs } = options
   const url = listUrl(options.baseUrl)
-  const dispatcher = new Agent({ connections: MOST_CONNECTIONS, connect: { timeout: timeoutMs } })
+  const dispatcher = new Agent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',

@@ -10,10 +10,17 @@ export type Start = { readonly since: Cursor } | { readonly from: Instant }
 export type Opening =
   /** From the log at `offset`; `exact`: just where the cursor stood, otherwise what is before `from` is left out. */
   | { readonly kind: 'log', readonly exact: boolean, readonly offset: number, readonly from: Instant | undefined }
-  /** From Kubiya: what lies behind `after`; then from the log, at `offset` if that was fixed before. */
-  | { readonly kind: 'replay', readonly from: Instant, readonly after: Place, readonly offset: number | undefined }
+  | ReplayOpening
   /** The log is not filled yet. */
   | { readonly kind: 'wait' }
+
+/** From Kubiya: what lies behind `after`; then from the log, at `offset` if that was fixed before. */
+export interface ReplayOpening {
+  readonly kind: 'replay'
+  readonly from: Instant
+  readonly after: Place
+  readonly offset: number | undefined
+}
 
 /** Decides how a stream opens, as things stand. Synchronous, so that the place it names is still the place when it is taken. */
 export function openingOf (start: Start, log: EventLog, isFilled: boolean, latenessMs: number): Opening {

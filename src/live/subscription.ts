@@ -1,15 +1,15 @@
-import type { Cursor, LogCursor } from '../audit/cursor.ts'
+import type { Cursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
-import { later, type Instant } from '../audit/instant.ts'
+import type { Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
-import { isBeyond, type Place, type Row } from '../audit/place.ts'
 import { ENDINGS, type Ending } from './endings.ts'
-import type { EventLog, LogEntry } from './event-log.ts'
-import { endFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
+import type { EventLog } from './event-log.ts'
+import { endFrame, eventFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
 import type { Health } from './health.ts'
-import { cursorOf, openingOf, type Opening, type Start } from './opening.ts'
+import { cursorOf, openingOf, type Opening, type ReplayOpening, type Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
-import type { Replay, ReplayOutcome } from './replay.ts'
+import { isDue, replaying, type Following, type Progress, type Replaying } from './progress.ts'
+import type { Replay } from './replay.ts'
 
 export interface SubscriptionOptions {
   readonly filter: AuditFilter
@@ -40,44 +40,13 @@ export interface Subscription {
   drop (): void
 }
 
-type State =
-  | { readonly kind: 'waiting', readonly replaying: boolean }
-  | Replaying
-  | Following
-  | { readonly kind: 'ended' }
-
-interface Replaying {
-  readonly kind: 'replaying'
-  /** The place in the log that was taken before the replay was read. */
-  readonly place: LogCursor
-  readonly rows: readonly Row[]
-  at: number
-  readonly closing: readonly PreparedFrame[]
-  readonly then: Following
-}
-
-interface Following {
-  readonly kind: 'following'
-  /** The next entry of the log to look at. */
-  offset: number
-  /** Up to this offset, what is before `from` is left out: the past that was not asked for. */
-  readonly until: number
-  readonly from: Instant | undefined
-  /** What a replay gave already; the tail may meet it later. */
-  given: ReadonlySet<string>
-  /** Until `given` is forgotten, cursors resume the replay behind this place. */
-  readonly after: Place | undefined
-  /** Whole reads of the tail after which nothing of `given` can come any more. */
-  readonly forgetAt: number
-}
-
 const AT_ONCE = 64
 const NONE: ReadonlySet<string> = new Set()
 
 /** A stream that has not begun: `begin` is to be called once, in the same turn. */
 export function createSubscription (options: SubscriptionOptions): Subscription {
   const { filter, health, latenessMs, log, matches, outlet, start } = options
-  let state: State = { kind: 'waiting', replaying: false }
+  let state: Progress = { kind: 'waiting', isReplaying: false }
   let cursor: Cursor = cursorOf(start, log.head())
 
   outlet.onDrain(pump)
@@ -105,36 +74,15 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
     pump()
   }
 
-  function enterReplay (opening: Extract<Opening, { kind: 'replay' }>): void {
+  function enterReplay (opening: ReplayOpening): void {
     const replay = options.replay(filter, opening.from)
-    state = { kind: 'waiting', replaying: true }
+    state = { kind: 'waiting', isReplaying: true }
     replay.outcome.then((outcome) => {
       if (state.kind !== 'waiting') return
-      state = outcome.ok ? replayed(opening, replay, outcome) : { kind: 'waiting', replaying: false } // The next good poll tries again.
+      // After a failure the next good poll tries again.
+      state = outcome.ok ? replaying(opening, replay.place, outcome, health().sweeps) : { kind: 'waiting', isReplaying: false }
       pump()
     })
-  }
-
-  function replayed (opening: Extract<Opening, { kind: 'replay' }>, { place }: Replay, outcome: ReplayOutcome): Replaying {
-    const rows = outcome.rows.filter((row) => isBeyond(row.place, opening.after, 'asc'))
-    const last = rows.at(-1)?.place ?? opening.after
-    const limit = later(outcome.reached, place.instant)
-    return {
-      kind: 'replaying',
-      place,
-      rows,
-      at: 0,
-      closing: outcome.cut ? [gapFrame(place, outcome.reached, limit, 'replay-limit')] : [],
-      then: {
-        kind: 'following',
-        offset: opening.offset ?? place.offset,
-        until: 0,
-        from: undefined,
-        given: outcome.ids,
-        after: outcome.cut ? { instant: limit, id: '' } : last, // What was said to be missing is not replayed again.
-        forgetAt: health().sweeps + 2
-      }
-    }
   }
 
   /** Gives what is due until the outlet is full; called again once it has drained. */
@@ -145,15 +93,15 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
     }
   }
 
-  function stepReplay (replaying: Replaying): void {
-    const { closing, place: log, rows, then } = replaying
-    const chunk = rows.slice(replaying.at, replaying.at + AT_ONCE)
-    replaying.at += chunk.length
+  function stepReplay (current: Replaying): void {
+    const { closing, place: log, rows, then } = current
+    const chunk = rows.slice(current.at, current.at + AT_ONCE)
+    current.at += chunk.length
     outlet.send(chunk.map(({ event, place }) => {
       cursor = { kind: 'replay', log, after: place }
       return eventFrame({ event, late: false }, cursor)
     }))
-    if (replaying.at < rows.length) return
+    if (current.at < rows.length) return
     outlet.send(closing)
     state = then
     cursor = cursorWhile(then)
@@ -167,15 +115,10 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
       return false
     }
     if (entries.length === 0) return false
-    const frames = entries.filter((entry) => isWanted(entry, following)).map((entry) => eventFrame(entry, cursorAt(following, entry.offset + 1)))
+    const frames = entries.filter((entry) => isDue(following, entry) && matches(entry.event.item)).map((entry) => eventFrame(entry, cursorAt(following, entry.offset + 1)))
     advance(following, following.offset + entries.length)
     outlet.send(frames)
     return true
-  }
-
-  function isWanted ({ event, offset }: LogEntry, { from, given, until }: Following): boolean {
-    if (from !== undefined && offset < until && event.instant !== undefined && event.instant < from) return false
-    return !given.has(event.id) && matches(event.item)
   }
 
   function take (first: number, next: number, frames: readonly PreparedFrame[]): void {
@@ -202,7 +145,7 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
   function tell (now: Health, changed: boolean): void {
     if (state.kind === 'ended') return
     if ((changed || options.verbose) && !outlet.isFull()) outlet.send([statusFrame(now)])
-    if (state.kind === 'waiting' && !state.replaying && now.upstream === 'ok') enter(plan())
+    if (state.kind === 'waiting' && !state.isReplaying && now.upstream === 'ok') enter(plan())
     if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt && state.offset === log.head().offset) {
       state.given = NONE
       cursor = cursorWhile(state)
