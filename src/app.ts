@@ -1,14 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import websocket from '@fastify/websocket'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import type { WebSocket } from 'ws'
 import packageJson from '../package.json' with { type: 'json' }
 import { refuseSocket } from './bare-socket.ts'
 import { isMadeUp } from './live/opening.ts'
-import { MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
 import { handleError, sendProblem } from './problems.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { docsRoutes } from './routes/docs.ts'
@@ -17,6 +13,7 @@ import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { createScope, type Upstream } from './scope.ts'
 import { usesSandbox, type Settings } from './settings.ts'
+import { partFrom, upgrades } from './upgrades.ts'
 
 export const version: string = packageJson.version
 
@@ -26,7 +23,6 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const LONGEST_PATH_PARAMETER = 512
 const BODY_LIMIT_BYTES = 1024
 const REQUEST_TIMEOUT_MS = 30_000
-const FAREWELL_MS = 1000
 const LAST_ANSWERS_MS = 5000
 
 export interface App {
@@ -67,26 +63,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   server.addHook('onRequest', async (request, reply) => introduce(request, reply))
   server.addHook('onResponse', async (request, reply) => logRequest(request, reply))
 
-  await server.register(websocket, {
-    options: {
-      maxPayload: MAX_CLIENT_MESSAGE_BYTES,
-      perMessageDeflate: false,
-      handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
-    },
-    preClose: async () => {}, // The scope tells its subscribers why; the plugin would close them without a word.
-    errorHandler: (error, socket, request) => {
-      request.log.error({ err: error }, 'unforeseen error in a stream')
-      socket.terminate()
-    }
-  })
-  server.addHook('onRequest', async (request, reply) => {
-    const isStream = request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === STREAM_PATH
-    if (request.ws && !isStream && !request.is404) return sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
-  })
-  server.websocketServer.on('headers', (lines) => {
-    lines.push(...Object.entries(everywhere).map(([name, value]) => `${name}: ${value}`))
-  })
-  server.websocketServer.on('wsClientError', refuse)
+  await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, refuse })
   await server.register(docsRoutes, { version })
   await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
   await server.register(liveRoutes, {
@@ -127,14 +104,6 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     logger.info({ code: error.code }, 'not a request that can be read')
     refuseSocket(socket, error, everywhere)
   }
-}
-
-/** Gives clients a moment to answer the close frame; a dead one must not hold up the end. */
-async function partFrom (clients: Set<WebSocket>): Promise<void> {
-  const all = Promise.all([...clients].map((client) => once(client, 'close')))
-  const timer = setTimeout(() => { for (const client of clients) client.terminate() }, FAREWELL_MS)
-  await all
-  clearTimeout(timer)
 }
 
 function genReqId (request: IncomingMessage): string {

@@ -1,6 +1,7 @@
 import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
 import { grainOf } from '../audit/grain.ts'
+import { overlapFrom } from '../audit/overlap.ts'
 import { compareRows, placeRows, type Row } from '../audit/place.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { tileAt, type Tile } from '../audit/tile.ts'
@@ -15,43 +16,45 @@ const MOST_ANSWERS = 12
  * are read whole, so that numbered pages and `next` give one order. `unsuitable` where numbers cannot be trusted: the
  * upstream sends rows that had to be refused, not in order, or too many at once.
  */
-export async function readNumbered (source: AuditSource, request: PageRequest, upstreamSize: number): Promise<Page | Failure | 'unsuitable'> {
+export async function readNumbered (source: AuditSource, request: PageRequest, size: number): Promise<Page | Failure | 'unsuitable'> {
+  if (source.habits.has('sorts-by-second')) return 'unsuitable'
+  const outcome = await readWith(source, request, size)
+  return typeof outcome === 'number' ? readNumbered(source, request, outcome) : outcome
+}
+
+/** Reads with pages of up to `size` rows; a number tells that only so many are honoured, and then pages mean other rows. */
+async function readWith (source: AuditSource, request: PageRequest, size: number): Promise<Page | Failure | 'unsuitable' | number> {
   const { direction, filter, pageSize, window } = request
   const accepts = compileFilter(filter)
   const first = (request.page - 1) * pageSize
   const end = first + pageSize
-  let size = upstreamSize
-  let learned = false
+  let isProven = false
 
-  if (source.habits.has('sorts-by-second')) return 'unsuitable'
   let found = await read(tileAt(first - 1, size))
   for (let answers = 1; answers < MOST_ANSWERS; answers++) {
-    if (found === 'unsuitable' || !found.ok) return found
+    if (!isRun(found)) return found
     const { start, rows, isLast }: Run = found
     const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
     const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))
     if (!opens && !closes) return page(found)
-    const border = opens ? start : start + firstOfLastInstant(rows)
-    const more = await read(tileAt(opens ? border - 1 : border, size))
-    if (more === 'unsuitable' || !more.ok) return more
-    found = opens
-      ? { ok: true, start: more.start, rows: [...more.rows.slice(0, border - more.start), ...rows], isLast }
-      : { ok: true, start, rows: [...rows.slice(0, border - start), ...more.rows.slice(border - more.start)], isLast: more.isLast }
+    // Going back, all is read anew from there: only what follows on the rows before it counts its twins with them.
+    const border = opens ? Math.max(0, start - Math.ceil(size / 2)) : start + overlapFrom(rows, Math.floor(size / 4))
+    const more = await read(tileAt(border, size))
+    if (!isRun(more)) return more
+    found = opens ? more : { ...more, start, rows: [...rows.slice(0, border - start), ...more.rows.slice(border - more.start)] }
   }
   return 'unsuitable'
 
-  async function read (tile: Tile): Promise<Run | Failure | 'unsuitable'> {
+  async function read (tile: Tile): Promise<Run | Failure | 'unsuitable' | number> {
     const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, 'caller')
     if (!answer.ok) return answer.kind === 'too-large' ? 'unsuitable' : answer
-    if (answer.rows < tile.size && !learned) {
-      // Short: either the end, or a page size that is not honoured, and then the number meant other rows.
-      const probe = await source.read({ filter, window, direction, page: 1, pageSize: size }, 'caller')
-      if (!probe.ok) return probe
-      learned = true
-      if (probe.rows > 0 && probe.rows < tile.size) {
-        size = probe.rows
-        return read(tileAt(first - 1, size))
-      }
+    if (answer.rows < tile.size && !isProven) {
+      // Short: either the end, or a page size that is not honoured. The first page of that size tells.
+      const isFirst = tile.start === 0 && tile.size === size
+      const first = isFirst ? answer : await source.read({ filter, window, direction, page: 1, pageSize: size }, 'caller')
+      if (!first.ok) return first
+      if (first.rows > 0 && first.rows < size) return first.rows
+      isProven = true
     }
     const rows = placeRows(answer.events, direction, window.end ?? window.start)
     const isSound = answer.rows === rows.length && rows.every(({ event }) => isAccepted(event)) && grainOf(rows, direction) === 'instant'
@@ -78,10 +81,8 @@ interface Run {
   readonly isLast: boolean
 }
 
-/** Where the last instant begins, so that it is read again with what follows: twins are counted in one answer. */
-function firstOfLastInstant (rows: Row[]): number {
-  const before = rows.findLastIndex(({ place }) => place.instant !== rows.at(-1)?.place.instant)
-  return Math.max(before + 1, rows.length - Math.floor(rows.length / 4))
+function isRun (outcome: Run | Failure | 'unsuitable' | number): outcome is Run {
+  return typeof outcome === 'object' && outcome.ok
 }
 
 /** Whether nothing shows where an instant ends: too few rows, or all of one. */

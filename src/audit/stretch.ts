@@ -1,4 +1,5 @@
 import type { Instant } from './instant.ts'
+import { overlapFrom } from './overlap.ts'
 import type { Row } from './place.ts'
 import { tileAt, type Tile } from './tile.ts'
 
@@ -47,10 +48,10 @@ export function reread (stretch: Stretch): Stretch {
   return { ...stretch, offset: 0, isReread: true, last: undefined }
 }
 
-/** The stretch after an answer: the next page begins with the rows of the last instant, so that twins are counted in one answer. */
+/** The stretch after an answer: the next page begins with some of its rows, where that leads any further. */
 export function advance (stretch: Stretch, tile: Tile, answered: number, rows: Row[], fresh: number, pageSize: number): Stretch {
   const read = tile.start + answered
-  const overlapping = read - Math.min(trailingRows(rows), Math.floor(pageSize / 4))
+  const overlapping = tile.start + overlapFrom(rows, Math.floor(pageSize / 4))
   const next = tileAt(overlapping, pageSize)
   return {
     ...stretch,
@@ -59,9 +60,4 @@ export function advance (stretch: Stretch, tile: Tile, answered: number, rows: R
     last: rows.at(-1) ?? stretch.last,
     barren: fresh > 0 ? 0 : stretch.barren + (read > stretch.furthest ? 1 : 0)
   }
-}
-
-function trailingRows (rows: Row[]): number {
-  const last = rows.at(-1)?.place.instant
-  return rows.length - 1 - rows.findLastIndex(({ place }) => place.instant !== last)
 }

@@ -1,0 +1,53 @@
+import type { Duplex } from 'node:stream'
+import websocket from '@fastify/websocket'
+import type { FastifyPluginAsync } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { WebSocket } from 'ws'
+import { MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
+import { sendProblem } from './problems.ts'
+
+export interface UpgradesOptions {
+  /** The one route that can be upgraded. */
+  readonly path: string
+  /** Sent with every 101. */
+  readonly headers: Record<string, string>
+  /** Answers a handshake that is none. */
+  readonly refuse: (error: Error, socket: Duplex) => void
+}
+
+const FAREWELL_MS = 1000
+
+/** Lets one route be upgraded to a WebSocket; every other upgrade is answered with a problem. */
+const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, path, refuse }) => {
+  await server.register(websocket, {
+    options: {
+      maxPayload: MAX_CLIENT_MESSAGE_BYTES,
+      perMessageDeflate: false,
+      handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
+    },
+    preClose: async () => {}, // Whoever closes the server says goodbye first; the plugin would close without a word.
+    errorHandler: (error, socket, request) => {
+      request.log.error({ err: error }, 'unforeseen error in a stream')
+      socket.terminate()
+    }
+  })
+  server.addHook('onRequest', async (request, reply) => {
+    const isWanted = request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === path
+    if (!request.ws || isWanted || request.is404) return
+    return sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
+  })
+  server.websocketServer.on('headers', (lines) => {
+    lines.push(...Object.entries(headers).map(([name, value]) => `${name}: ${value}`))
+  })
+  server.websocketServer.on('wsClientError', refuse)
+}
+
+export const upgrades = fastifyPlugin(plugin, { name: 'upgrades' })
+
+/** Gives clients a moment to answer the close frame; a dead one must not hold up the end. */
+export async function partFrom (clients: Set<WebSocket>): Promise<void> {
+  const all = Promise.all([...clients].map((client) => new Promise((resolve) => { client.once('close', resolve) })))
+  const timer = setTimeout(() => { for (const client of clients) client.terminate() }, FAREWELL_MS)
+  await all
+  clearTimeout(timer)
+}
