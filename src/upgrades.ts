@@ -36,6 +36,9 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, pa
     if (!request.ws || isWanted || request.is404) return
     return sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
   })
+  server.addHook('onSend', async (request, reply) => {
+    if (request.ws) reply.header('connection', 'close') // The socket of a refused upgrade carries no further request.
+  })
   server.websocketServer.on('headers', (lines) => {
     lines.push(...Object.entries(headers).map(([name, value]) => `${name}: ${value}`))
   })

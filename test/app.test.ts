@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { request as openRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { text as textOf } from 'node:stream/consumers'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -23,6 +24,30 @@ async function raw (url: string, text: string): Promise<string> {
   await once(socket, 'connect')
   socket.write(text)
   return textOf(socket)
+}
+
+function handshake (): Record<string, string> {
+  return { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': randomBytes(16).toString('base64') }
+}
+
+/** Asks for an upgrade; what was answered, be it the 101. */
+async function upgraded (url: string, headers: Record<string, string> = {}): Promise<{ status: number, headers: IncomingMessage['headers'], text: string }> {
+  const request = openRequest(url, { headers: { ...handshake(), ...headers } }).end()
+  const [response] = await Promise.race([once(request, 'response'), once(request, 'upgrade')]) as [IncomingMessage]
+  const text = response.statusCode === 101 ? '' : await textOf(response)
+  request.destroy()
+  return { status: response.statusCode ?? 0, headers: response.headers, text }
+}
+
+/** A WebSocket client that has said its handshake, and from then on says nothing more, not even goodbye. */
+async function silentClient (t: { teardown (action: () => unknown): void }, url: string): Promise<void> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => socket.destroy())
+  const lines = Object.entries({ host: hostname, ...handshake() }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`GET ${STREAM} HTTP/1.1\r\n${lines.join('')}\r\n`)
+  let heard = ''
+  while (!heard.includes('"hello"')) heard += String((await once(socket, 'data'))[0])
 }
 
 t.test('settings', async (t) => {
@@ -196,6 +221,72 @@ t.test('errors', async (t) => {
   })
 
   t.equal(service.sandbox.requests.filter(({ query }) => query.page === 0).length, 0)
+})
+
+t.test('an upgrade', async (t) => {
+  t.test('of another route is refused before it is made, and what it asked for is in no log line', async (t) => {
+    const service = await startService(t)
+    const secret = `secret-${randomUUID()}`
+    const cases = [[`${EVENTS}?category_type=${secret}`, 400, 'invalid-request'], ['/livez', 400, 'invalid-request'], [`/nowhere?key=${secret}`, 404, 'not-found']] as const
+    for (const [path, status, code] of cases) {
+      const answer = await upgraded(`${service.url}${path}`)
+      t.equal(answer.status, status, path)
+      t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8', path)
+      t.match(JSON.parse(answer.text), { status, code, request_id: answer.headers['x-request-id'] }, path)
+      if (path !== '/livez') await eventually('its line is written', () => service.logs.some((line) => line.request_id === answer.headers['x-request-id'] && line.status === status))
+    }
+    t.notOk(JSON.stringify(service.logs).includes(secret))
+    t.equal((await upgraded(`${service.url}${STREAM}`)).status, 101, 'the one that there is')
+  })
+
+  t.test('to another protocol is refused with a problem, wherever it is asked for', async (t) => {
+    const service = await startService(t)
+    for (const [path, status] of [[EVENTS, 400], [STREAM, 400], ['/livez', 400], ['/nowhere', 404]] as const) {
+      const answer = await upgraded(`${service.url}${path}`, { upgrade: 'h2c' })
+      t.equal(answer.status, status, path)
+      t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8', path)
+      t.match(JSON.parse(answer.text), { status, code: /./ }, path)
+    }
+  })
+
+  t.test('whose handshake is none is refused with a problem, which says that it is the sandbox\'s where it is', async (t) => {
+    const [keyed, keyless] = [await startService(t), await startKeyless(t)]
+    for (const headers of [{ 'sec-websocket-key': 'short' }, { 'sec-websocket-version': '7' }]) {
+      for (const [url, mark] of [[keyed.url, undefined], [keyless.url, 'true']] as const) {
+        const answer = await upgraded(`${url}${STREAM}`, headers)
+        t.equal(answer.status, 400)
+        t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8')
+        t.equal(answer.headers['x-content-type-options'], 'nosniff')
+        t.equal(answer.headers['x-kubiya-sandbox'], mark)
+        t.match(JSON.parse(answer.text), { status: 400, code: 'invalid-request', request_id: answer.headers['x-request-id'] })
+      }
+    }
+  })
+})
+
+t.test('closing', async (t) => {
+  t.test('does not wait long for a client that never answers the close frame', async (t) => {
+    const service = await startService(t)
+    await silentClient(t, service.url)
+    const startedMs = Date.now()
+    await service.close()
+    t.ok(Date.now() - startedMs < 2500, `${Date.now() - startedMs} ms`)
+  })
+
+  t.test('still answers what was under way when it began', async (t) => {
+    const sandbox = await startUpstream(t)
+    const service = await startService(t, {}, {}, sandbox)
+    sandbox.publish(item({ resource_text: 'asked for in time' }))
+    await service.settled()
+    sandbox.faults.next({ kind: 'delay', delayMs: 500 })
+    const asked = service.get(EVENTS)
+    await eventually('Kubiya is asked', () => sandbox.asked === 1)
+    const closing = service.close()
+    const answer = await asked
+    t.equal(answer.status, 200)
+    t.match(await answer.json(), { items: [{ resource_text: 'asked for in time' }] })
+    await closing
+  })
 })
 
 t.test('logs', async (t) => {

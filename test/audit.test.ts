@@ -2,7 +2,7 @@ import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../src/audit/cursor.ts'
-import { FILTER_FIELDS, compileFilter, filterKey, isJudgedHere, pickFilter, type AuditFilter } from '../src/audit/filter.ts'
+import { AuditFilter, FILTER_FIELDS, compileFilter, filterKey, isJudgedHere, pickFilter } from '../src/audit/filter.ts'
 import { identify, identifyAs, isSaneId, parseComputedId, upstreamId } from '../src/audit/identity.ts'
 import {
   EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, earlier, floorToSecond, formatInstant, instantFromMs, isWritable, later, msFromInstant, parseInstant,
@@ -200,6 +200,23 @@ t.test('JSON', async (t) => {
   t.test('keeps lone surrogates and control characters', async (t) => {
     for (const text of ['"\\ud800"', '"a\\udc00b"', '{"\\ud83d":"\\u0000"}', '["\\ud800",12345678901234567890]']) t.equal(writeJson(parseJson(text)), text)
     t.equal(writeJson(parseJson('"\\ud83d\\ude00"')), '"😀"')
+  })
+
+  t.test('is read however deep it is nested next to an exact number, and that number too', async (t) => {
+    const text = `[${'['.repeat(3000)}9007199254740993${']'.repeat(3000)},{"n":9007199254740993}]`
+    let [inner, beside] = parseJson(text) as Json[]
+    t.equal(writeJson(beside ?? null), '{"n":9007199254740993}')
+    while (Array.isArray(inner)) inner = inner[0]
+    t.same(inner, new ExactNumber('9007199254740993'))
+  })
+
+  t.test('bears 8 MB of escapes next to an exact number', async (t) => {
+    for (const held of ['\\', '"', '\n', '\\"', '\u0000', 'x"12345678901234567890"']) {
+      const escaped = JSON.stringify(held.repeat(4_000_000 / held.length))
+      const parsed = parseJson(`{"held":${escaped},"n":12345678901234567890}`) as JsonObject
+      t.ok(parsed.held === held.repeat(4_000_000 / held.length), JSON.stringify(held))
+      t.same(parsed.n, new ExactNumber('12345678901234567890'))
+    }
   })
 
   t.test('bears 5 MB in one string next to an exact number', async (t) => {
@@ -414,7 +431,8 @@ t.test('a filter', async (t) => {
   t.test('finds text in any case and script, accents composed or not', async (t) => {
     for (const [text, held] of [
       ['CAFÉ', 'un café'], ['cafe\u0301', 'Un CAFÉ'], ['café', 'cafe\u0301'], ['עברית', 'שלום עברית'], ['✅', 'done ✅'], ['STRASSE', 'straße'], ['straße', 'STRASSE'],
-      ['ß', 'ß'], ['οδος', 'ΟΔΟΣ'], ['ΟΔΟΣ', 'οδος'], ['οδοσ', 'οδος'], ['привет', 'ПРИВЕТ, мир'], ['😀', 'a😀b'], ['ǆ', 'ǅ'], ['ﬁ', 'FI']
+      ['ß', 'ß'], ['ẞ', 'ß'], ['ß', 'ẞ'], ['SS', 'ẞ'], ['ẞ', 'ss'], ['İ', 'İ'], ['i\u0307stanbul', 'İSTANBUL'], ['İstanbul', 'i\u0307stanbul'],
+      ['ϴ', 'θ'], ['θ', 'ϴ'], ['Θ', 'ϴ'], ['ϴ', 'Θ'], ['οδος', 'ΟΔΟΣ'], ['ΟΔΟΣ', 'οδος'], ['οδοσ', 'οδος'], ['привет', 'ПРИВЕТ, мир'], ['😀', 'a😀b'], ['ǆ', 'ǅ'], ['ﬁ', 'FI']
     ] as const) t.ok(matches({ text }, { x: held }), `${text} in ${held}`)
     t.notOk(matches({ text: 'cafe' }, { x: 'tea' }))
     t.notOk(matches({ text: 'cafe' }, { x: 'café' }))
@@ -544,6 +562,18 @@ t.test('a cursor', async (t) => {
     anyLog, fc.record({ kind: fc.constant('replay' as const), log: anyLog, after: anyPlace }, { noNullPrototype: true }), anyPage)
   t.test('says after a round trip what it said before', async (t) => {
     holds(t, fc.property(anyCursor, (cursor) => isDeepStrictEqual(decodeCursor(encodeCursor(cursor)), cursor)), { numRuns: 500 })
+  })
+
+  t.test('of a page holds every field of a filter at its longest in any script', async (t) => {
+    const longest = AuditFilter.properties.text.maxLength ?? 0
+    t.ok(longest >= 200)
+    for (const letter of ['я', 'ש', '語', 'ก', '한', '😀', '\u0001']) {
+      const filter: AuditFilter = { ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(longest / letter.length)])), status: 'success' }
+      const page: PageCursor = {
+        kind: 'page', operation: 'search', filter, window: { start: EARLIEST, end: LATEST }, direction: 'desc', pageSize: 10_000, page: 1_000_000, skip: 10_000, after: { instant: EARLIEST, id: 'x'.repeat(200) }
+      }
+      t.same(decodeCursor(encodeCursor(page)), page, letter)
+    }
   })
 
   t.test('is URL-safe text', async (t) => {
@@ -803,6 +833,29 @@ t.test('a walk', async (t) => {
     t.same([...numbers].map(Number).sort((a, b) => a - b), perSecond.map(({ n }) => n))
     t.ok(steps.every(({ reached }) => reached === undefined), 'nothing is certain before the end')
     t.equal(steps.at(-1)?.end, true)
+  })
+
+  t.test('is not deceived about the order by a newest page that lies within one second', async (t) => {
+    const crowded = Array.from({ length: 10 }, (_, n) => ({ n: 30 + n, timestamp: formatInstant(TEN + 60n * NANOS_PER_SECOND + BigInt(n) * 90_000_000n) }))
+    const { numbers } = await stepsOf({ ignoresSort: true }, [...perSecond, ...crowded])
+    t.same([...numbers].map(Number).sort((a, b) => a - b), Array.from({ length: 40 }, (_, n) => n))
+  })
+
+  t.test('says of nothing that it is certain after an answer of undated rows alone, and loses none', async (t) => {
+    for (const direction of ['asc', 'desc'] as const) {
+      const source = createMemorySource(USUAL_HABITS)
+      source.keep(...Array.from({ length: 30 }, (_, n): Kept => {
+        const isDated = n < 10 || n >= 20
+        const instant = TEN + BigInt(n) * NANOS_PER_SECOND
+        return { at: instant, item: { n, timestamp: isDated ? formatInstant(instant) : 'unreadable' } }
+      }).slice(direction === 'asc' ? 10 : 0, direction === 'asc' ? 30 : 20))
+      const steps: Step[] = []
+      for await (const step of walk(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: 'caller' })) if (step.ok) steps.push(step)
+      t.ok(steps[0]?.rows.every(({ event }) => event.instant === undefined) && steps[0].rows.length === 10)
+      t.equal(steps[0]?.reached, undefined, direction)
+      const given = steps.flatMap(({ rows }) => rows.map(({ event }) => Number(event.item.n))).sort((a, b) => a - b)
+      t.same(given, Array.from({ length: 20 }, (_, n) => direction === 'asc' ? n + 10 : n), direction)
+    }
   })
 
   t.test('counts what it scanned and what it refused', async (t) => {

@@ -139,6 +139,14 @@ t.test('an answer of the list call', async (t) => {
     t.ok(Object.hasOwn(listing?.events[2]?.item ?? {}, '__proto__'))
   })
 
+  t.test('is readable beside an element that is nested beyond all reason, where numbers are kept exact too', async (t) => {
+    const deep = `${'{"a":['.repeat(1500)}${']}'.repeat(1500)}`
+    const listing = readListing(`[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`)
+    t.same(listing?.events.map(({ item }) => item.n), [1, 3])
+    t.equal(listing?.rows, 3)
+    t.match(listing?.events[0]?.json, '"big":9007199254740993')
+  })
+
   t.test('counts twins within itself', async (t) => {
     const [first, second] = readListing('[{"n":1},{"n":1}]')?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
@@ -316,6 +324,17 @@ t.test('a budget', async (t) => {
     t.equal(budget.take('caller', 10_000), 0)
   })
 
+  t.test('lets nothing out before the moment that the upstream named, whatever it says is left', async (t) => {
+    const budget = unlimited()
+    budget.pauseUntil(10_000)
+    t.same([budget.take('caller', 1000), budget.take('poller', 4000)], [9000, 6000])
+    budget.heed({ remaining: 50, untilMs: 60_000 })
+    t.same([budget.take('caller', 5000), budget.take('poller', 9999)], [5000, 1])
+    budget.pauseUntil(2000)
+    t.equal(budget.take('caller', 9000), 1000, 'an earlier moment does not bring it forward')
+    t.same([budget.take('caller', 10_000), budget.take('poller', 10_000)], [0, 0])
+  })
+
   t.test('is not widened by the upstream\'s count', async (t) => {
     const budget = createBudget({ perMinute: 4, perDay: 0 })
     budget.heed({ remaining: 1000, untilMs: 10_000 })
@@ -466,6 +485,25 @@ t.test('the client reads', async (t) => {
     const third = await read()
     t.equal(kindOf(third), 'budget')
     t.equal(sandbox.asked, 2)
+  })
+
+  t.test('no sooner than it was told, on anybody\'s behalf, not even when an answer says then that requests are left', async (t) => {
+    const { sandbox, read } = await started(t, { rateLimit: { perMinute: 100 } })
+    sandbox.faults.next({ kind: 'delay', delayMs: 250 })
+    const underWay = read({ pageSize: 7 })
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '1' }, when: ({ query }) => query.pageSize === 8 })
+    t.equal(kindOf(await read({ pageSize: 8 }, 'poller')), 'throttled')
+    const saidMs = Date.now()
+    const early = [await read(), await read({}, 'poller')]
+    t.equal(kindOf(await underWay), 'ok')
+    early.push(await read(), await read({}, 'poller'))
+    t.same(early.map(kindOf), ['budget', 'budget', 'budget', 'budget'])
+    t.equal(sandbox.asked, 2)
+    const [last] = early.slice(-1)
+    const waitMs = last === undefined || last.ok ? 0 : last.retryAfterMs ?? 0
+    t.ok(waitMs > 0 && waitMs <= 1000 - (Date.now() - saidMs) + 50, `${waitMs} ms`)
+    await new Promise((resolve) => { setTimeout(resolve, waitMs) }) // As long as it was told to wait.
+    t.equal(kindOf(await read()), 'ok')
   })
 
   t.test('on, where the upstream\'s rate limit makes no sense', async (t) => {
@@ -640,6 +678,17 @@ t.test('a session', async (t) => {
     t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
     sandbox.faults.next({ kind: 'status', status: 401, when: ({ query }) => 'session_id' in (query.filter as object) })
     t.equal(kindOf(await read({ filter })), 'unauthorized')
+  })
+
+  t.test('has what the first spelling found where the second one is refused', async (t) => {
+    const { sandbox, read } = await started(t)
+    const refuse = sandbox.faults.during({ kind: 'status', status: 400, when: ({ query }) => 'session_id' in (query.filter as object) })
+    const answer = await read({ filter })
+    t.same(answer.ok && [answer.rows, answer.end], [0, true])
+    t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
+    refuse()
+    sandbox.faults.during({ kind: 'status', status: 503, when: ({ query }) => 'session_id' in (query.filter as object) })
+    t.equal(kindOf(await read({ filter }, 'poller')), 'unavailable', 'but a failure is one')
   })
 
   t.test('is not asked for by name where it is judged here', async (t) => {

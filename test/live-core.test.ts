@@ -121,6 +121,26 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.wholeStart(), at(3) + 1n)
   })
 
+  t.test('is not blinded by an event of the future that it has to forget', async (t) => {
+    const bookmark = opened(3)
+    bookmark.absorb(rows([['future', 86_400]]), at(0))
+    bookmark.absorb(rows([['a', 1], ['b', 2], ['c', 3]]), at(4))
+    t.ok(bookmark.wholeStart() <= bookmark.highWater())
+    t.equal(bookmark.highWater(), at(3), 'nor is it led past now')
+    t.ok(bookmark.recentStart() <= at(4), 'what comes next lies behind where it reads from')
+  })
+
+  t.test('knows an event without an instant again however far its neighbours move on', async (t) => {
+    const bookmark = opened()
+    t.same(names(bookmark.absorb(rows([['a', 0], ['undated', undefined]]), at(0))), ['a', 'undated'])
+    for (let seconds = 100; seconds <= 1000; seconds += 100) {
+      const latest: [string, number] = [`b${seconds}`, seconds]
+      t.same(names(bookmark.absorb(rows([latest, ['undated', undefined]]), at(seconds))), [latest[0]])
+      bookmark.completed(at(seconds))
+    }
+    t.same(names(bookmark.absorb(rows([['a', 0]]), at(1000))), ['a'], 'while what has an instant of its own is forgotten')
+  })
+
   t.test('announces every event exactly once, in any polls of an upstream that is late by less than the lateness', async (t) => {
     const upstream = fc.array(fc.record({ visible: fc.integer({ min: 0, max: 900 }), late: fc.integer({ min: 0, max: 119 }) }), { maxLength: 80 })
     const polls = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 40 })

@@ -30,6 +30,11 @@ function cursorOf (frame: Frame | undefined): string {
   return frame.cursor
 }
 
+/** The number of each event, and whether it was called late. */
+function lateness (stream: Stream): unknown[] {
+  return stream.frames.flatMap((frame) => frame.type === 'event' ? [[(frame.event as Item).n, frame.late]] : [])
+}
+
 function lastEvent (stream: Stream): Frame | undefined {
   return stream.frames.findLast(isEvent)
 }
@@ -280,6 +285,22 @@ t.test('a replay', async (t) => {
     t.ok(series(300, 100).every((n) => listed.includes(n)), 'the gap\'s window holds all that is missing')
   })
 
+  for (const ignore of [[], ['sort', 'bounds']] as const) {
+    t.test(`that is cut accounts for everything, with what it gives and with its gap, where Kubiya ignores ${ignore.join(' and ') || 'nothing'}`, async (t) => {
+      const service = await startService(t, { REPLAY_LIMIT: '100' }, { pageCap: 50, ignore: new Set(ignore) })
+      const past = new Map(series(400).map((n) => [n, Date.now() - 3_600_000 + n * 1000]))
+      service.sandbox.publish([...past].map(([n, ms]) => item({ n, timestamp: new Date(ms).toISOString() })))
+      const stream = service.stream('?start_time=-2h')
+      const gap = await stream.until(({ type }) => type === 'gap')
+      if (gap.type !== 'gap') return t.fail('no gap came')
+      const given = numbers(stream)
+      t.ok(given.length > 0 && given.length <= 100, `${given.length} were given`)
+      t.equal(new Set(given).size, given.length)
+      const isMissing = (ms: number) => ms >= Date.parse(gap.from) && ms <= Date.parse(gap.to)
+      t.same([...past].filter(([n, ms]) => !given.includes(n) && !isMissing(ms)).map(([n]) => n), [])
+    })
+  }
+
   t.test('waits while Kubiya is down, and comes when it is back', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(item({ n: 1, timestamp: ago(3_600_000) }))
@@ -388,6 +409,19 @@ t.test('resuming', async (t) => {
     await resumed.until((frame) => frame.type === 'event' && (frame.event as Item).n === 40)
   })
 
+  t.test('from inside a batch that was larger than the history loses nothing', async (t) => {
+    const service = await startService(t, { HISTORY_EVENTS: '10', LATENESS_MS: '1000' })
+    const stream = await following(service)
+    await service.settled()
+    service.sandbox.publish(series(40).map((n) => item({ n, timestamp: ago(20_000 - n * 500) })))
+    await stream.untilEvents(40)
+    t.same(numbers(stream), series(40))
+    const resumed = service.stream(`?since=${cursorOf(stream.frames.find(isEvent))}`)
+    await resumed.until((frame) => frame.type === 'event' && (frame.event as Item).n === 39)
+    t.same(numbers(resumed).filter((n) => n > 0), series(39, 1))
+    t.notOk(resumed.frames.some(({ type }) => type === 'gap'))
+  })
+
   t.test('with a cursor from beyond the log\'s end is refused as made up', async (t) => {
     const sandbox = await startUpstream(t)
     const service = await startService(t, {}, {}, sandbox)
@@ -494,6 +528,56 @@ t.test('the tail', async (t) => {
     await eventually('the window is read again', () => service.sandbox.asked > polled + 4)
     t.same(numbers(stream), [1, 2, 3, 4])
     t.same(stream.frames.filter(isEvent).map((frame) => 'late' in frame ? frame.late : undefined), [undefined, true, true, undefined])
+  })
+
+  for (const clockSkewMs of [600_000, -600_000]) {
+    t.test(`brings everything where our clock is ten minutes ${clockSkewMs > 0 ? 'behind' : 'ahead of'} Kubiya's`, async (t) => {
+      const service = await startService(t, {}, { clockSkewMs })
+      const theirs = (ms: number) => ago(ms - clockSkewMs)
+      const stream = await following(service)
+      await service.settled()
+      service.sandbox.publish(item({ n: 1, timestamp: theirs(0) }))
+      await stream.untilEvents(1)
+      service.sandbox.publish(item({ n: 2, timestamp: theirs(20_000) }))
+      await stream.untilEvents(2)
+      service.sandbox.publish(item({ n: 3, timestamp: theirs(0) }))
+      await stream.untilEvents(3)
+      t.same(lateness(stream), [[1, undefined], [2, true], [3, undefined]])
+      const recent = await following(service, '?start_time=-1m')
+      await recent.untilEvents(3)
+      t.same((await service.json(`${EVENTS}?start_time=-1m`)).items.map(({ n }: Item) => n), [3, 1, 2], 'relative times are meant by Kubiya\'s clock, too')
+    })
+  }
+
+  t.test('is stopped by no event that is dated in the future, and does not lose it', async (t) => {
+    const service = await startService(t)
+    const stream = await following(service)
+    await service.settled()
+    service.sandbox.publish(item({ n: 1, timestamp: ago(-86_400_000) }))
+    await stream.untilEvents(1)
+    service.sandbox.publish(item({ n: 2 }))
+    await stream.untilEvents(2)
+    service.sandbox.publish(item({ n: 3, timestamp: ago(20_000) }), item({ n: 4 }))
+    await stream.untilEvents(4)
+    t.same(numbers(stream), [1, 2, 3, 4])
+    t.same(lateness(stream).slice(2), [[3, true], [4, undefined]], 'what is dated now is not late')
+  })
+
+  t.test('announces an event without an instant once, whatever comes after it', async (t) => {
+    const service = await startService(t, { LATENESS_MS: '200' })
+    const undated = item({ n: 100, timestamp: 'unreadable' })
+    service.sandbox.faults.during({ kind: 'mutate', change: (rows) => rows.length === 0 ? rows : [...rows, undated] })
+    const stream = await following(service)
+    await service.settled()
+    service.sandbox.publish(item({ n: 1, timestamp: ago(9000) }))
+    await stream.untilEvents(2)
+    for (const n of [2, 3, 4]) {
+      service.sandbox.publish(item({ n, timestamp: ago(12_000 - n * 3000) }))
+      await stream.untilEvents(n + 1)
+      const { asked } = service.sandbox
+      await eventually('its window was read again', () => service.sandbox.asked > asked + 3)
+    }
+    t.same(numbers(stream), [1, 100, 2, 3, 4])
   })
 
   t.test('reads its window again and again without repeating anything', async (t) => {

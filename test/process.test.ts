@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import t from 'tap'
@@ -101,6 +102,22 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     t.same(await service.exited, { code: 0, signal: null })
   })
 }
+
+t.test('a client that never answers the close frame holds up the end by no more than a moment', async (t) => {
+  const sandbox = await startUpstream(t)
+  const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '0' })
+  const { hostname, port } = new URL(await listening(service))
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => socket.destroy())
+  const key = randomBytes(16).toString('base64')
+  socket.write(`GET /api/v1/audit/stream HTTP/1.1\r\nhost: ${hostname}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`)
+  let heard = ''
+  while (!heard.includes('"hello"')) heard += String((await once(socket, 'data'))[0])
+  const startedMs = Date.now()
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, { code: 0, signal: null })
+  t.ok(Date.now() - startedMs < 3000, `${Date.now() - startedMs} ms`)
+})
 
 t.test('a second signal ends it at once', async (t) => {
   const sandbox = await startUpstream(t)

@@ -40,9 +40,11 @@ export interface PageCursor {
 
 export type Cursor = LogCursor | ReplayCursor | PageCursor
 
+/** Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a request's head. */
+export const LONGEST_CURSOR = 13_000
+
 const VERSION = '1'
 const EPOCH = /^[a-z0-9]{4,32}$/
-const LONGEST = 8192
 
 /** URL-safe text: version, content, checksum. The checksum finds what was damaged or made up; it is no signature. */
 export function encodeCursor (cursor: Cursor): string {
@@ -52,7 +54,7 @@ export function encodeCursor (cursor: Cursor): string {
 
 /** `undefined` when version, checksum, epoch form or instants do not hold. */
 export function decodeCursor (text: string): Cursor | undefined {
-  if (text.length > LONGEST) return undefined
+  if (text.length > LONGEST_CURSOR) return undefined
   const [version, content, sum, ...rest] = text.split('.')
   if (version !== VERSION || content === undefined || sum !== checksum(content) || rest.length > 0) return undefined
   try {

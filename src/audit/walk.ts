@@ -1,7 +1,7 @@
 import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
 import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
-import { ceilToSecond, floorToSecond, type Instant } from './instant.ts'
+import { NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
 import type { Answer, AuditSource, Direction, Failure, Purpose } from './source.ts'
 import { advance, hasSlipped, meet, newStretch, reread, withPrevious } from './stretch.ts'
@@ -97,7 +97,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
 
     const last = rows.at(-1)?.event.instant
     if (last === undefined || isNumbered || isCapped || !isFurther(last) || (tile.start === 0 && isOneSecond(rows))) continue
-    bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: last }
+    bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: endAt(last) }
     stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || !isOutside(instant, bound)))
   }
 
@@ -120,7 +120,12 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   /** Whether the bound can be moved to this instant and would be another one in whole seconds. */
   function isFurther (last: Instant): boolean {
     if (direction === 'asc') return bound.start === undefined || floorToSecond(last) > floorToSecond(bound.start)
-    return bound.end === undefined || ceilToSecond(last) < ceilToSecond(bound.end)
+    return bound.end === undefined || ceilToSecond(endAt(last)) < ceilToSecond(bound.end)
+  }
+
+  /** Where to end so that all is asked for that may still come: of an unsorted second, the rest of it. */
+  function endAt (last: Instant): Instant {
+    return grain === 'second' ? floorToSecond(last) + NANOS_PER_SECOND : last
   }
 
   function step (answer: Answer, rows: Row[], fresh: Row[], end: boolean): Step {

@@ -118,14 +118,15 @@ export function createTail (options: TailOptions): Tail {
   }
 
   /**
-   * Asks for the newest page once, whatever its age. It tells the upstream's clock, and how long an answer can be: only
-   * then is a short one known to be the end of the log (facts 6.6: a silent cap is possible), and a quiet poll costs one
-   * request.
+   * Asks for the newest page once, whatever its age. It tells the upstream's clock, whether it sorts, and how long an
+   * answer can be: only then is a short one known to be the end of the log (facts 6.6: a silent cap is possible), and a
+   * quiet poll costs one request.
    */
   async function open (): Promise<Bookmark | Failure> {
-    const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize }, 'poller')
-    if (!answer.ok && answer.kind !== 'too-large') return answer
-    if (answer.ok) noteUpstreamClock(answer.upstreamMs)
+    const newest = walk(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: 'poller' })
+    const { value: step } = await newest.next()
+    if (step !== undefined && !step.ok) return step
+    noteUpstreamClock(step?.upstreamMs)
     bookmark = options.openBookmark(instantFromMs(upstreamClock()))
     return bookmark
   }

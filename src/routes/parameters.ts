@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { Question } from '../archive/question.ts'
-import { decodeCursor, type Cursor } from '../audit/cursor.ts'
+import { LONGEST_CURSOR, decodeCursor, type Cursor } from '../audit/cursor.ts'
 import { AuditFilter, FieldFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import { TIME_ADVICE, parseMoment, resolveMoment, resolveWindow, type Moment } from '../audit/window.ts'
@@ -20,7 +20,7 @@ const time = (description: string, example: string) => Type.Optional(Type.String
   description: `${description} RFC 3339, or relative: \`-90s\`, \`-15m\`, \`-6h\`, \`-7d\`, \`now\`.`,
   examples: [example]
 }))
-const cursor = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 8192, description }))
+const cursor = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_CURSOR, description }))
 
 const paging = {
   start_time: time('Lower bound, inclusive; default 24 h before the end, with `session_id` none.', '-6h'),
