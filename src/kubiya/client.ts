@@ -39,6 +39,7 @@ interface Reply {
 
 const MOST_TRIES = 3
 const FIRST_DELAY_MS = 150
+const TIMER_SLACK_MS = 20 // A timer may go off a moment before the wall clock, which the budget goes by, is there.
 const MOST_CONNECTIONS = 16
 const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
@@ -126,7 +127,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
       if (waitMs > 0) return { ok: false, kind: 'budget', retryAfterMs: waitMs }
       const reply = await request(target, Math.max(1, deadlineMs - performance.now()), accepted)
       if (reply.ok || purpose === 'poller' || tries === MOST_TRIES || !isWorthAnotherTry(reply)) return reply
-      const delayMs = Math.max(reply.retryAfterMs ?? 0, Math.random() * FIRST_DELAY_MS * 2 ** tries)
+      const toldMs = reply.retryAfterMs === undefined ? 0 : reply.retryAfterMs + TIMER_SLACK_MS
+      const delayMs = Math.max(toldMs, Math.random() * FIRST_DELAY_MS * 2 ** tries)
       if (performance.now() + delayMs >= deadlineMs) return reply
       await sleep(delayMs, undefined, { ref: false })
     }
