@@ -582,7 +582,7 @@ t.test('describe', async (t) => {
   })
 
   t.test('takes a failing upstream for what it is, never for "not found"', async (t) => {
-    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '150' })
+    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '600' })
     const { id } = await (async () => {
       service.sandbox.publish(item())
       return (await service.json(EVENTS)).items[0]

@@ -122,11 +122,16 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   /** One call: as many requests as it takes, within one deadline. */
   async function ask (target: URL, purpose: Purpose, accepted: Set<number> = new Set()): Promise<Reply | Failure> {
     const deadlineMs = performance.now() + timeoutMs
+    let failure: Failure | undefined
     for (let tries = 1; ; tries++) {
       const waitMs = budget.take(purpose, Date.now())
       if (waitMs > 0) return { ok: false, kind: 'budget', retryAfterMs: waitMs }
       const reply = await request(target, Math.max(1, deadlineMs - performance.now()), accepted)
-      if (reply.ok || purpose === 'poller' || tries === MOST_TRIES || !isWorthAnotherTry(reply)) return reply
+      if (reply.ok || purpose === 'poller') return reply
+      // A try cut off by what the others had left of the deadline says less than the one before it.
+      if (reply.kind === 'timeout' && failure !== undefined) return failure
+      failure = reply
+      if (tries === MOST_TRIES || !isWorthAnotherTry(reply)) return reply
       const toldMs = reply.retryAfterMs === undefined ? 0 : reply.retryAfterMs + TIMER_SLACK_MS
       const delayMs = Math.max(toldMs, Math.random() * FIRST_DELAY_MS * 2 ** tries)
       if (performance.now() + delayMs >= deadlineMs) return reply
