@@ -626,6 +626,14 @@ t.test('another try', async (t) => {
     t.ok((second?.at ?? 0) - (first?.at ?? 0) >= 950)
   })
 
+  t.test('that the deadline cuts off does not hide what failed before it', async (t) => {
+    const { sandbox, read } = await started(t, {}, { timeoutMs: 700 })
+    sandbox.faults.next({ kind: 'status', status: 500 })
+    sandbox.faults.during({ kind: 'hang' })
+    t.equal(kindOf(await read()), 'unavailable')
+    t.equal(sandbox.asked, 2)
+  })
+
   t.test('is paid for out of the budget', async (t) => {
     const { sandbox, read } = await started(t, {}, { budget: createBudget({ perMinute: 12, perDay: 0 }) })
     sandbox.faults.during({ kind: 'status', status: 500 })
