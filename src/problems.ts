@@ -8,7 +8,7 @@ const KINDS = {
   'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
   'invalid-request': { status: 400, title: 'The request cannot be read' },
   'not-found': { status: 404, title: 'Not found' },
-  'not-acceptable': { status: 406, title: 'Only a WebSocket can be had here' },
+  'not-acceptable': { status: 406, title: 'Only a stream can be had here' },
   'request-timeout': { status: 408, title: 'The request took too long to arrive' },
   'payload-too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'A body is not expected here' },

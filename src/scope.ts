@@ -2,14 +2,16 @@ import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { createArchive, type Archive } from './archive/archive.ts'
 import { createShelf } from './archive/shelf.ts'
-import { NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
+import { LATEST, NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
 import { createBudget } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
 import { createBookmark, type Bookmark } from './live/bookmark.ts'
+import { createEncoder } from './live/encoding.ts'
 import { createEventLog, type EventLog } from './live/event-log.ts'
 import type { Health } from './live/health.ts'
 import { createHub, type Hub } from './live/hub.ts'
-import { createReplays } from './live/replay.ts'
+import { createRecalls } from './live/recall.ts'
+import { createRereads } from './live/rereads.ts'
 import { createTail } from './live/tail.ts'
 import { createSoloRelay } from './relay/solo.ts'
 import type { Settings } from './settings.ts'
@@ -40,6 +42,10 @@ export interface Scope {
 
 const LEAST_HISTORY_MS = 5 * 60_000
 const MOST_KNOWN_EVENTS = 500_000
+// Longer than any event may still be announced after it became visible: sweeps stretch to ten minutes.
+const REMEMBERED_MS = 15 * 60_000
+const CHECK_MS = 4000
+const STALL_MS = 30_000
 
 /**
  * Wires one scope. The past: archive → shelf → client. The present: client → tail → relay → log → hub; each stage is
@@ -67,27 +73,53 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
 
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
   const relay = createSoloRelay()
-  const log = createEventLog({ epoch: relay.epoch, start: instantFromMs(clock()) - history, maxEvents: settings.HISTORY_EVENTS, maxBytes: settings.HISTORY_BYTES })
+  const log = createEventLog({
+    epoch: relay.epoch,
+    start: instantFromMs(clock()) - history,
+    maxEvents: settings.HISTORY_EVENTS,
+    maxBytes: settings.HISTORY_BYTES,
+    remembers: BigInt(settings.LATENESS_MS + REMEMBERED_MS) * NANOS_PER_MS,
+    mostRemembered: MOST_KNOWN_EVENTS
+  })
   const tail = createTail({
     source: client,
     openBookmark,
     announce: relay.announce,
     leads: relay.leads,
     audience: () => hub.size(),
+    budget: () => ({ waitMs: budget.waitMs('poller', clock()), shortage: budget.shortage(clock()) }),
     onPoll,
     onError,
     pageSize: settings.POLL_PAGE_SIZE,
     intervalMs: settings.POLL_INTERVAL_MS,
     maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
     clock,
-    nowMs
+    nowMs,
+    setTimer
+  })
+  const rereads = createRereads({
+    source: client,
+    head: log.head,
+    isKept: ({ offset }) => offset >= log.oldest(),
+    limit: settings.REPLAY_LIMIT,
+    maxBytes: settings.HISTORY_BYTES,
+    isUpstreamThere: () => ['ok', 'throttled'].includes(tail.health().upstream),
+    onError
   })
   const hub = createHub({
     log,
-    replay: createReplays({ source: client, head: log.head, limit: settings.REPLAY_LIMIT, onError }),
+    frameOf: createEncoder(relay.epoch),
+    recall: createRecalls(log),
+    reread: rereads.open,
+    replayLimit: settings.REPLAY_LIMIT,
+    floor: () => tail.floor() ?? LATEST,
+    isFilled: () => tail.health().sweeps > 0,
     health: tail.health,
     latenessMs: settings.LATENESS_MS,
     heartbeatMs: settings.HEARTBEAT_MS,
+    checkMs: CHECK_MS,
+    stallMs: STALL_MS,
+    nowMs,
     maxAgeMs: settings.STREAM_MAX_AGE_MS,
     maxSubscribers: settings.MAX_SUBSCRIBERS,
     onAudience: tail.wake
@@ -130,6 +162,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
   function onPoll (health: Health, changed: boolean): void {
     if (health.upstream === 'unauthorized') shelf.clear() // What a refused credential had seen is shown to nobody.
     if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
+    rereads.tell()
     hub.tell(health, changed)
   }
 
@@ -142,6 +175,11 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     await client.close()
     await tail.stop()
   }
+}
+
+function setTimer (callback: () => void, waitMs: number): () => void {
+  const timer = setTimeout(callback, waitMs)
+  return () => clearTimeout(timer)
 }
 
 /** Names a scope without showing the credential. */

@@ -3,7 +3,7 @@ import websocket from '@fastify/websocket'
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
-import { MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
+import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
 import { sendProblem } from './problems.ts'
 
 export interface UpgradesOptions {
@@ -22,6 +22,7 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, pa
   await server.register(websocket, {
     options: {
       maxPayload: MAX_CLIENT_MESSAGE_BYTES,
+      maxFragments: MAX_CLIENT_FRAGMENTS,
       perMessageDeflate: false,
       handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
     },

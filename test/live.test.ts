@@ -198,7 +198,7 @@ t.test('a stream', async (t) => {
       t.match(body, { code, status: 400, request_id: headers['x-request-id'] }, search)
       t.same(body.errors.map((error: Item) => error.parameter).sort(), parameters, search)
     }
-    const plain = await service.get('/api/v1/audit/stream')
+    const plain = await service.get('/api/v1/audit/stream', { accept: 'application/json' })
     t.equal(plain.status, 406)
   })
 

@@ -1,15 +1,35 @@
 import type { AuditEvent } from './event.ts'
 import type { Instant } from './instant.ts'
 
+/**
+ * Why events may be missing: the log let go of them before they were given · more than a replay gives · Kubiya could not be
+ * read there · one event is larger than what is read of an answer.
+ */
+export type GapReason = 'history-evicted' | 'replay-limit' | 'upstream-outage' | 'too-large'
+
+/** An interval, both ends included, in which events may be missing. */
+export interface Gap {
+  readonly from: Instant
+  readonly to: Instant
+  readonly reason: GapReason
+}
+
 export interface FreshEvent {
   readonly event: AuditEvent
   /** Its instant lay before the log's newest when it entered. One value for everyone. */
   readonly late: boolean
 }
 
-/** Events that the tail saw for the first time, in the order in which everyone will get them. */
+/** Something that could not be read: it takes a place of its own among the events, so that nobody misses the word of it. */
+export interface FreshGap {
+  readonly gap: Gap
+}
+
+export type Fresh = FreshEvent | FreshGap
+
+/** What the tail saw for the first time, in the order in which everyone will get it. */
 export interface Announcement {
-  readonly events: FreshEvent[]
+  readonly entries: readonly Fresh[]
   /** The newest instant that the tail has seen, these events included; never past now. */
   readonly highWater: Instant
 }
@@ -17,6 +37,6 @@ export interface Announcement {
 /** An announcement with its place in the log. */
 export interface Batch extends Announcement {
   readonly epoch: string
-  /** Offset of the first event; the others follow without a hole. */
+  /** Offset of the first entry; the others follow without a hole. */
   readonly first: number
 }

@@ -48,6 +48,12 @@ export function reread (stretch: Stretch): Stretch {
   return { ...stretch, offset: 0, isReread: true, last: undefined }
 }
 
+/** Leaves out the row that was to come next. */
+export function stepOver (stretch: Stretch): Stretch {
+  const offset = stretch.offset + 1
+  return { ...stretch, offset, furthest: Math.max(stretch.furthest, offset) }
+}
+
 /** The stretch after an answer: the next page begins with some of its rows, where that leads any further. */
 export function advance (stretch: Stretch, tile: Tile, answered: number, rows: Row[], fresh: number, pageSize: number): Stretch {
   const read = tile.start + answered

@@ -1,10 +1,11 @@
 import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
 import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
-import { NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
+import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
+import { createObstacle } from './obstacle.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
-import type { Answer, AuditSource, Direction, Failure, Purpose } from './source.ts'
-import { advance, hasSlipped, meet, newStretch, reread, withPrevious } from './stretch.ts'
+import type { Answer, AuditSource, Direction, Failure, FailureKind, Purpose } from './source.ts'
+import { advance, hasSlipped, meet, newStretch, reread, stepOver, withPrevious } from './stretch.ts'
 import { tileAt } from './tile.ts'
 import { isWithin, type TimeWindow } from './window.ts'
 
@@ -14,6 +15,16 @@ export interface WalkRequest {
   readonly direction: Direction
   readonly pageSize: number
   readonly purpose: Purpose
+  /** What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the walk stops at it. */
+  readonly passages?: readonly Passage[]
+}
+
+/** Where a row, or several in a row, could not be read: between these neighbours. */
+export interface Passage {
+  readonly from: Instant
+  /** `undefined`: nothing came behind it yet. */
+  readonly to: Instant | undefined
+  readonly reason: 'too-large' | 'upstream-outage'
 }
 
 /** What one upstream answer added to a walk. */
@@ -29,6 +40,8 @@ export interface Step {
   readonly reached: Instant | undefined
   /** The window was read to its end: all of it was met. */
   readonly end: boolean
+  /** What was passed by on the way to this answer. */
+  readonly passed: Passage | undefined
   readonly upstreamMs: number | undefined
   /** The largest page that is asked for by now: less than was wanted where answers were over the byte cap. */
   readonly largest: number
@@ -44,10 +57,11 @@ const MOST_BARREN_ANSWERS = 8
  *
  * Order: by place within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream removes
  * rows or splits twins over more than a page. Duplication: none within a walk. After a failure it can be gone on with: it
- * asks the same question again, so that a long walk through a shaky upstream gets to its end.
+ * asks the same question again, so that a long walk through a shaky upstream gets to its end. With `passages` it also gets
+ * past a row that can never be read, and says so.
  */
 export async function * walk (source: AuditSource, request: WalkRequest): AsyncGenerator<Step | Failure, void, void> {
-  const { filter, purpose, window } = request
+  const { filter, passages, purpose, window } = request
   const accepts = compileFilter(filter)
   let { direction, pageSize: largest } = request
   let bound = window // What is left of the window.
@@ -56,18 +70,24 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   let longest = 0 // The longest answer so far: a page size that the upstream honours.
   let isCapped = false // Whether the last answer was shorter than asked for and yet perhaps not the end.
   let stretch = newStretch()
+  let passed: Passage | undefined
+  const obstacle = createObstacle()
 
   while (true) {
-    const tile = stretch.offset === 0 ? tileAt(0, largest) : tileAt(stretch.offset, Math.min(longest, largest))
+    const offset = stretch.offset + (obstacle.isProbing() ? 1 : 0)
+    const tile = tileAt(offset, offset === 0 ? largest : Math.max(1, Math.min(longest, largest)))
     const answer = await source.read({ filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
-    if (!answer.ok && answer.kind === 'too-large' && tile.size > 1) {
-      largest = Math.floor(tile.size / 2)
-      continue
-    }
     if (!answer.ok) {
-      yield answer // Whoever goes on after a failure asks the same question again.
+      if (passages?.some(isAhead) === true) obstacle.suspect()
+      const detour = passages === undefined ? smaller(answer.kind, tile.size) : obstacle.failed(answer.kind, tile.size)
+      largest = Math.min(largest, detour.size)
+      if (detour.isPast) pass('too-large')
+      if (detour.waits) yield answer // Whoever goes on after a failure asks the same question again.
       continue
     }
+    const proof = obstacle.succeeded(answer.rows)
+    if (proof === 'again') continue
+    if (proof === 'past') pass('upstream-outage')
     longest = Math.max(longest, answer.rows)
 
     const rows = placeRows(answer.events, direction, bound.end ?? bound.start)
@@ -91,6 +111,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, largest))
     const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
+    passed = undefined
     if (end) return
     if (isCapped && fresh.length > 0) largest = Math.min(largest, longest) // It was not the end: the upstream has a smaller page.
     isCapped = answer.end === undefined
@@ -99,6 +120,19 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     if (last === undefined || isNumbered || isCapped || !isFurther(last) || (tile.start === 0 && isOneSecond(rows))) continue
     bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: endAt(last) }
     stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || !isOutside(instant, bound)))
+    largest = obstacle.leave() ?? largest
+  }
+
+  /** Gives up the row that is asked for; it lies behind the last one read. */
+  function pass (reason: Passage['reason']): void {
+    const from = passed?.from ?? (direction === 'asc' ? stretch.last?.place.instant : undefined) ?? bound.start ?? EARLIEST
+    passed = { from, to: undefined, reason }
+    stretch = stepOver(stretch)
+  }
+
+  /** Whether what was passed by before lies in what is still to be read. */
+  function isAhead ({ to }: Passage): boolean {
+    return to === undefined || bound.start === undefined || to >= bound.start
   }
 
   /** Whether the answer is in some order and within what was asked for; notes what it is not. */
@@ -142,10 +176,16 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       refused: fresh.length - wanted.length,
       reached: last === undefined ? undefined : reachedBy(last, grain, request.direction),
       end,
+      passed: passed && { ...passed, to: direction === 'asc' && !isNumbered ? rows[0]?.place.instant : undefined },
       upstreamMs: answer.upstreamMs,
       largest
     }
   }
+}
+
+/** Without a way past: only pages that are too large are asked for again, in smaller ones. */
+function smaller (kind: FailureKind, size: number): { size: number, waits: boolean, isPast: boolean } {
+  return kind === 'too-large' && size > 1 ? { size: Math.floor(size / 2), waits: false, isPast: false } : { size, waits: true, isPast: false }
 }
 
 /** Whether the rows cannot show which way they are sorted: a page of a busy second. */

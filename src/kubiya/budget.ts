@@ -17,6 +17,10 @@ export interface Allowance {
 export interface Budget {
   /** Takes one request: 0 when it may go out now, otherwise how many milliseconds to wait before asking again. */
   take (purpose: Purpose, nowMs: number): number
+  /** How long `take` would have to wait, taking nothing. */
+  waitMs (purpose: Purpose, nowMs: number): number
+  /** How little the poller has left of what it may use: 0: the buckets are full, 1: it gets what flows in. */
+  shortage (nowMs: number): number
   /** Obeys the upstream's own count where it is stricter. */
   heed (allowance: Allowance): void
   /** Lets nothing out before a moment: the upstream said when to come back. */
@@ -47,8 +51,8 @@ export function createBudget (limits: BudgetLimits): Budget {
 
   return {
     take (purpose, nowMs) {
-      const waitMs = Math.max(pausedUntilMs - nowMs, allowanceWaitMs(nowMs), purpose === 'caller' ? callerWaitMs(nowMs) : pollerWaitMs(nowMs))
-      if (waitMs > 0) return Math.ceil(waitMs)
+      const heldMs = waitMs(purpose, nowMs)
+      if (heldMs > 0) return heldMs
       for (const bucket of buckets) bucket.take(nowMs)
       allowance = { ...allowance, remaining: allowance.remaining - 1 }
       if (purpose === 'poller') polledMs = nowMs
@@ -60,7 +64,13 @@ export function createBudget (limits: BudgetLimits): Budget {
     pauseUntil (untilMs) {
       pausedUntilMs = Math.max(pausedUntilMs, untilMs)
     },
+    waitMs,
+    shortage: (nowMs) => Math.max(0, ...buckets.map(({ capacity, tokens }) => 1 - share(tokens(nowMs), reserveOf(capacity), capacity))),
     left: (nowMs) => Math.min(Infinity, ...buckets.map((bucket) => Math.floor(bucket.tokens(nowMs))))
+  }
+
+  function waitMs (purpose: Purpose, nowMs: number): number {
+    return Math.ceil(Math.max(0, pausedUntilMs - nowMs, allowanceWaitMs(nowMs), purpose === 'caller' ? callerWaitMs(nowMs) : pollerWaitMs(nowMs)))
   }
 
   function allowanceWaitMs (nowMs: number): number {
@@ -74,7 +84,7 @@ export function createBudget (limits: BudgetLimits): Budget {
   }
 
   function pollerWaitMs (nowMs: number): number {
-    const spareMs = longestWaitMs(nowMs, ({ capacity }) => 1 + Math.floor(capacity * CALLERS_SHARE))
+    const spareMs = longestWaitMs(nowMs, ({ capacity }) => 1 + reserveOf(capacity))
     const ownMs = Math.max(polledMs + MINUTE_MS - nowMs, longestWaitMs(nowMs, () => 1))
     return Math.max(0, Math.min(spareMs, ownMs))
   }
@@ -82,6 +92,16 @@ export function createBudget (limits: BudgetLimits): Budget {
   function longestWaitMs (nowMs: number, wanted: (bucket: Bucket) => number): number {
     return Math.max(0, ...buckets.map((bucket) => bucket.waitMs(wanted(bucket), nowMs)))
   }
+}
+
+/** What the poller leaves in a bucket to callers. */
+function reserveOf (capacity: number): number {
+  return Math.floor(capacity * CALLERS_SHARE)
+}
+
+/** Where a value stands between two others, from 0 to 1. */
+function share (value: number, least: number, most: number): number {
+  return Math.min(1, Math.max(0, (value - least) / Math.max(1, most - least)))
 }
 
 type Bucket = ReturnType<typeof createBucket>

@@ -1,6 +1,8 @@
-import type { Announcement } from '../audit/batch.ts'
+import type { Announcement, Fresh } from '../audit/batch.ts'
 import { NANOS_PER_MS, NANOS_PER_SECOND, earlier, floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { Row } from '../audit/place.ts'
+import type { Passage } from '../audit/walk.ts'
+import { createPassages } from './passages.ts'
 
 export interface BookmarkOptions {
   /** Where the first read begins. */
@@ -8,6 +10,12 @@ export interface BookmarkOptions {
   readonly latenessMs: number
   /** Most events that are recognised when they are met again. */
   readonly mostKnown: number
+}
+
+/** What is new in an answer. Nothing of it counts as known before it is settled, so that what could not be announced is met again. */
+export interface Find {
+  readonly announcement: Announcement
+  settle (): void
 }
 
 /** Where the tail stopped, and what it has seen near there. */
@@ -18,10 +26,14 @@ export interface Bookmark {
   wholeStart (): Instant
   /** Where a read may begin that leaves late events to the next whole one. */
   recentStart (): Instant
-  /** Takes the rows of one answer: what is new among them, in order. */
-  absorb (rows: Row[], now: Instant): Announcement
+  /** Looks at the rows of an answer, and at what was passed by on the way to it: what is new, in order. */
+  look (rows: readonly Row[], passed: Passage | undefined, now: Instant): Find
   /** A whole read that began at `startedAt` has come to its end. */
   completed (startedAt: Instant): void
+  /** What was passed by and would be met again. */
+  passages (): readonly Passage[]
+  /** How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came than can be known. */
+  shortenedMs (): number | undefined
 }
 
 const RECENT = 5n * NANOS_PER_SECOND
@@ -35,34 +47,41 @@ const RECENT = 5n * NANOS_PER_SECOND
 export function createBookmark (options: BookmarkOptions): Bookmark {
   const lateness = BigInt(options.latenessMs) * NANOS_PER_MS
   const known = new Map<string, Instant>()
+  const passages = createPassages()
   let highWater = options.from
   let floor = options.from // Nothing before it is read again.
+  let forgotten: Instant | undefined // Up to here events were forgotten that should still be known.
 
   return {
     highWater: () => highWater,
     wholeStart: () => floor,
     recentStart: () => later(floor, highWater - RECENT),
-    absorb,
+    look,
     completed (startedAt) {
       floor = later(floor, earlier(highWater, startedAt) - lateness)
       // Reads begin at a whole second, and what has no instant of its own is in every answer that holds its neighbour.
       const oldest = floorToSecond(floor)
       for (const [id, instant] of known) if (instant < oldest) known.delete(id)
-    }
+      passages.forgetBefore(oldest)
+      if (forgotten !== undefined && forgotten <= highWater - lateness) forgotten = undefined
+    },
+    passages: passages.all,
+    shortenedMs: () => forgotten === undefined ? undefined : Number((later(highWater, forgotten) - forgotten) / NANOS_PER_MS)
   }
 
-  function absorb (rows: Row[], now: Instant): Announcement {
-    const before = highWater
-    const fresh = rows.filter(({ event, place }) => {
-      const isNew = !known.has(event.id)
-      known.set(event.id, place.instant) // Anew each time: a neighbour's instant moves on with an event that has none.
-      return isNew
-    })
-    for (const { event } of fresh) {
-      if (event.instant !== undefined) highWater = later(highWater, earlier(event.instant, now))
+  function look (rows: readonly Row[], passed: Passage | undefined, now: Instant): Find {
+    const gap = passed === undefined ? undefined : passages.look(passed, now)
+    const fresh = firstOfEach(rows).filter(({ event }) => !known.has(event.id))
+    const reached = fresh.reduce((newest, { event }) => event.instant === undefined ? newest : later(newest, earlier(event.instant, now)), highWater)
+    const events = fresh.map(({ event }): Fresh => ({ event, late: event.instant !== undefined && event.instant < highWater }))
+    return { announcement: { entries: gap === undefined ? events : [{ gap }, ...events], highWater: reached }, settle }
+
+    function settle (): void {
+      highWater = later(highWater, reached)
+      for (const { event, place } of rows) known.set(event.id, place.instant) // Anew each time: a neighbour's instant moves on with an event that has none.
+      if (passed !== undefined) passages.keep(passed, now)
+      forgetOldest()
     }
-    forgetOldest()
-    return { events: fresh.map(({ event }) => ({ event, late: event.instant !== undefined && event.instant < before })), highWater }
   }
 
   /** Keeps memory bounded at the price of a shorter window: what is forgotten must not be read again. */
@@ -71,6 +90,12 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       if (known.size <= options.mostKnown) return
       known.delete(id)
       floor = later(floor, earlier(instant + 1n, highWater)) // An event dated in the future must not blind the tail.
+      forgotten = floor
     }
   }
+}
+
+function firstOfEach (rows: readonly Row[]): Row[] {
+  const met = new Set<string>()
+  return rows.filter(({ event }) => !met.has(event.id) && met.add(event.id))
 }

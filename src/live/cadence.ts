@@ -20,6 +20,9 @@ const FIRST_BACK_OFF_MS = 800
 const LONGEST_BACK_OFF_MS = 60_000
 const UNAUTHORIZED_MS = 60_000
 const QUIET_SHARE = 10
+const SWEEP_EVERY_MS = 30_000
+const SWEEPS_STRETCH_TO = 20
+const SHORT_OF_BUDGET = 0.5
 
 /**
  * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: a tenth of how long it
@@ -38,4 +41,14 @@ export function nextWaitMs (report: PollReport, options: CadenceOptions, random:
   if (failure.kind === 'budget') return Math.max(failure.retryAfterMs ?? 0, options.intervalMs)
   const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** (failures - 1))
   return Math.max(failure.retryAfterMs ?? 0, random() * ceilingMs)
+}
+
+/**
+ * How often the whole lateness window is read where that takes several answers, milliseconds: 30 s, and up to 10 minutes as
+ * the request budget runs short, before polls themselves get fewer. Nothing is lost by that: a read begins where the last
+ * whole one leaves a doubt; what is late comes later.
+ */
+export function sweepEveryMs (shortage: number): number {
+  const shortness = Math.max(0, (shortage - SHORT_OF_BUDGET) / (1 - SHORT_OF_BUDGET))
+  return SWEEP_EVERY_MS * SWEEPS_STRETCH_TO ** shortness
 }

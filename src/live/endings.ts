@@ -15,3 +15,6 @@ export const ENDINGS = {
 
 /** A client sent a message: the protocol has none in that direction. */
 export const CLIENT_MESSAGE = { closeCode: 4400, reason: 'clients send no messages' } as const
+
+/** A client sends control frames without end. */
+export const FLOOD = { closeCode: 4429, reason: 'too many pings' } as const

@@ -1,9 +1,10 @@
-import type { Batch, FreshEvent } from '../audit/batch.ts'
+import type { Batch, Fresh } from '../audit/batch.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { earlier, later, type Instant } from '../audit/instant.ts'
+import { createRoll } from './roll.ts'
 
-export interface LogEntry extends FreshEvent {
+export type LogEntry = Fresh & {
   readonly offset: number
   /** The newest instant among all that entered up to this one, never past the tail's "now". */
   readonly highWater: Instant
@@ -15,7 +16,13 @@ export interface EventLogOptions {
   readonly start: Instant
   readonly maxEvents: number
   readonly maxBytes: number
+  /** For how long, by the log's newest instant, offsets of evicted events are remembered at least. */
+  readonly remembers: Instant
+  /** Most offsets that are remembered. */
+  readonly mostRemembered: number
 }
+
+const BYTES_OF_A_GAP = 100
 
 /** The numbered events of the recent past, oldest first, bounded in number and bytes. */
 export interface EventLog {
@@ -29,6 +36,10 @@ export interface EventLog {
   cursorAt (offset: number): LogCursor
   /** Offset of the oldest entry that is kept. */
   oldest (): number
+  /** The entry with this offset, where it is kept. */
+  at (offset: number): LogEntry | undefined
+  /** Which offset an event had when it entered, also for some time after it was evicted. */
+  offsetOf (id: string): number | undefined
   /** Up to `most` entries from an offset on; `undefined` when that place was evicted or is none of this log's. */
   read (offset: number, most: number): LogEntry[] | undefined
   /** Whether every event from this instant on is kept. */
@@ -41,6 +52,7 @@ export interface EventLog {
 export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
   const entries: LogEntry[] = []
+  const roll = createRoll({ span: options.remembers, most: options.mostRemembered })
   let first = 0
   let bytes = 0
   let reachesBack = options.start
@@ -57,11 +69,13 @@ export function createEventLog (options: EventLogOptions): EventLog {
     head: () => cursorAt(first + entries.length),
     cursorAt,
     oldest: () => first,
+    at: (offset) => entries[offset - first],
+    offsetOf: roll.offsetOf,
     read,
     reachesBackTo: (instant) => instant >= reachesBack,
     hasNew (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
-      return entries.slice(since.offset - first).some(({ event }) => matches(event))
+      return entries.slice(since.offset - first).some((entry) => 'event' in entry && matches(entry.event))
     }
   }
 
@@ -70,9 +84,10 @@ export function createEventLog (options: EventLogOptions): EventLog {
     if (entries.length === 0) first = batch.first
     if (batch.epoch !== epoch || batch.first !== first + entries.length) throw new Error('a batch is missing or doubled')
     // Entry by entry: whoever stops inside a batch must not resume behind what the rest of it holds.
-    const appended = batch.events.map((fresh, index) => {
-      highWater = later(highWater, earlier(fresh.event.instant ?? highWater, batch.highWater))
-      bytes += fresh.event.json.length
+    const appended = batch.entries.map((fresh, index) => {
+      highWater = later(highWater, earlier(instantOf(fresh) ?? highWater, batch.highWater))
+      bytes += bytesOf(fresh)
+      if ('event' in fresh) roll.add(fresh.event.id, batch.first + index, highWater)
       return { ...fresh, offset: batch.first + index, highWater }
     })
     entries.push(...appended)
@@ -85,9 +100,10 @@ export function createEventLog (options: EventLogOptions): EventLog {
     while (entries.length - evicted > maxEvents || bytes > maxBytes) {
       const entry = entries[evicted++]
       if (entry === undefined) break
-      bytes -= entry.event.json.length
+      const instant = instantOf(entry)
+      bytes -= bytesOf(entry)
       evictedMark = entry.highWater
-      if (entry.event.instant !== undefined) reachesBack = later(reachesBack, entry.event.instant + 1n)
+      if (instant !== undefined) reachesBack = later(reachesBack, instant + 1n)
     }
     entries.splice(0, evicted)
     first += evicted
@@ -101,4 +117,13 @@ export function createEventLog (options: EventLogOptions): EventLog {
     if (offset < first || offset > first + entries.length) return undefined
     return entries.slice(offset - first, offset - first + most)
   }
+}
+
+/** The instant that an entry is found by; a gap's is its end: whoever begins inside it must hear of it. */
+export function instantOf (fresh: Fresh): Instant | undefined {
+  return 'gap' in fresh ? fresh.gap.to : fresh.event.instant
+}
+
+function bytesOf (fresh: Fresh): number {
+  return 'gap' in fresh ? BYTES_OF_A_GAP : fresh.event.json.length
 }

@@ -1,9 +1,9 @@
 import { Type, type Static, type TProperties } from '@sinclair/typebox'
+import type { Fresh, FreshEvent, Gap } from '../audit/batch.ts'
 import { encodeCursor, type Cursor } from '../audit/cursor.ts'
 import { PublishedEventRef } from '../audit/event.ts'
-import { formatInstant, instantFromMs, type Instant } from '../audit/instant.ts'
+import { formatInstant, instantFromMs } from '../audit/instant.ts'
 import type { Ending } from './endings.ts'
-import type { LogEntry } from './event-log.ts'
 import type { Health } from './health.ts'
 
 const Cursor = Type.String({ description: 'Where to resume: `since=` takes it.' })
@@ -28,12 +28,15 @@ export const GapFrame = frame('gap', 'Continuity cannot be proven.', {
   cursor: Cursor,
   from: Type.String({ description: 'Start of what may be missing; usable as a list\'s `start_time`.' }),
   to: Type.String({ description: 'End of what may be missing; usable as a list\'s `end_time`.' }),
-  reason: Type.Union([Type.Literal('history-evicted'), Type.Literal('replay-limit'), Type.Literal('upstream-outage'), Type.Literal('too-large')])
+  reason: Type.Union([Type.Literal('history-evicted'), Type.Literal('replay-limit'), Type.Literal('upstream-outage'), Type.Literal('too-large')], {
+    description: '`history-evicted`: more came than the log keeps before this stream was given it. `replay-limit`: more than one stream is given from the past. `upstream-outage`: Kubiya could not be read there. `too-large`: an event is larger than this service reads.'
+  })
 })
 export const StatusFrame = frame('status', 'How this service fares with Kubiya: on each change, and after each poll when verbose.', {
   upstream: Upstream,
   since: Type.String({ description: 'Since when, RFC 3339.' }),
-  lag_ms: LagMs
+  lag_ms: LagMs,
+  lateness_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'Only while more events come than can be recognised when met again: how late an event may be now and still be delivered, milliseconds.' }))
 })
 export const HeartbeatFrame = frame('heartbeat', 'A sign of life with a fresh cursor.', { cursor: Cursor, upstream: Upstream, lag_ms: LagMs })
 export const EndFrame = frame('end', 'Last.', {
@@ -44,28 +47,44 @@ export const EndFrame = frame('end', 'Last.', {
 export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, EndFrame])
 export type Frame = Static<typeof Frame>
 
-/** A frame as JSON text, with its type aside for outlets that name it. */
+/** A frame as JSON text, with what an outlet needs to know of it. */
 export interface PreparedFrame {
   readonly type: Frame['type']
+  /** The frame's cursor, where it has one. */
+  readonly cursor: string | undefined
   readonly json: string
+  /** Of the JSON as UTF-8. */
+  readonly bytes: number
 }
 
 export function helloFrame (cursor: Cursor, resumed: boolean, heartbeatMs: number): PreparedFrame {
   return prepare({ type: 'hello', cursor: encodeCursor(cursor), resumed, heartbeat_seconds: heartbeatMs / 1000 })
 }
 
-/** The event's bytes go in as they were prepared; no serializer touches what Kubiya said. */
-export function eventFrame ({ event, late }: Pick<LogEntry, 'event' | 'late'>, cursor: Cursor): PreparedFrame {
-  return { type: 'event', json: `{"type":"event","cursor":"${encodeCursor(cursor)}"${late ? ',"late":true' : ''},"event":${event.json}}` }
+/** What the tail brought: an event, or word of what it could not read. */
+export function freshFrame (fresh: Fresh, cursor: Cursor): PreparedFrame {
+  return 'gap' in fresh ? gapFrame(fresh.gap, cursor) : eventFrame(fresh, cursor)
 }
 
-export function gapFrame (cursor: Cursor, from: Instant, to: Instant, reason: Static<typeof GapFrame>['reason']): PreparedFrame {
+/** The event's bytes go in as they were prepared; no serializer touches what Kubiya said. */
+export function eventFrame ({ event, late }: FreshEvent, at: Cursor): PreparedFrame {
+  const cursor = encodeCursor(at)
+  return prepared('event', cursor, `{"type":"event","cursor":"${cursor}"${late ? ',"late":true' : ''},"event":${event.json}}`)
+}
+
+export function gapFrame ({ from, reason, to }: Gap, cursor: Cursor): PreparedFrame {
   return prepare({ type: 'gap', cursor: encodeCursor(cursor), from: formatInstant(from), to: formatInstant(to), reason })
 }
 
 /** How the tail fares, whatever its subscribers may see. */
 export function statusFrame (health: Health): PreparedFrame {
-  return prepare({ type: 'status', upstream: health.upstream, since: formatInstant(instantFromMs(health.sinceMs)), lag_ms: Math.round(health.lagMs) })
+  return prepare({
+    type: 'status',
+    upstream: health.upstream,
+    since: formatInstant(instantFromMs(health.sinceMs)),
+    lag_ms: Math.round(health.lagMs),
+    ...health.latenessMs !== undefined && { lateness_ms: Math.round(health.latenessMs) }
+  })
 }
 
 export function heartbeatFrame (cursor: Cursor, health: Health): PreparedFrame {
@@ -77,5 +96,9 @@ export function endFrame (cursor: Cursor, ending: Ending): PreparedFrame {
 }
 
 function prepare (frame: Frame): PreparedFrame {
-  return { type: frame.type, json: JSON.stringify(frame) }
+  return prepared(frame.type, 'cursor' in frame ? frame.cursor : undefined, JSON.stringify(frame))
+}
+
+function prepared (type: Frame['type'], cursor: string | undefined, json: string): PreparedFrame {
+  return { type, cursor, json, bytes: Buffer.byteLength(json) }
 }

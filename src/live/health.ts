@@ -13,6 +13,8 @@ export interface Health {
   readonly lagMs: number
   /** Whether a first attempt has ended, either way. */
   readonly attempted: boolean
+  /** How late an event may be now and still be noticed, while that is less than it should be. */
+  readonly latenessMs: number | undefined
   /** Reads of the whole lateness window that came to their end; from the first one on the log is filled. */
   readonly sweeps: number
 }
@@ -28,6 +30,15 @@ const STATES: Record<FailureKind, UpstreamState> = {
   'too-large': 'degraded'
 }
 
+/** How a poll ended. */
+export interface PollOutcome {
+  readonly failure: Failure | undefined
+  /** Whether the next one comes later than it should, for want of budget. */
+  readonly isHeldBack: boolean
+  /** As in `Health`. */
+  readonly latenessMs: number | undefined
+}
+
 /** Keeps count of how polls end. */
 export function createHealth (clock: () => number) {
   const startedMs = clock()
@@ -36,22 +47,27 @@ export function createHealth (clock: () => number) {
   let lastGoodMs: number | undefined
   let attempted = false
   let sweeps = 0
-  let failure: Failure | undefined
+  let latenessMs: number | undefined
 
   return {
-    now: (): Health => ({ upstream, sinceMs, lastGoodMs, lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)), attempted, sweeps }),
-    failure: () => failure,
+    now: (): Health => ({ upstream, sinceMs, lastGoodMs, lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)), attempted, latenessMs, sweeps }),
     swept: () => { sweeps++ },
     /** Notes how a poll ended; tells whether that is another state than before. */
-    report (outcome: Failure | undefined): boolean {
-      failure = outcome
+    report (outcome: PollOutcome): boolean {
       attempted = true
-      if (outcome === undefined) lastGoodMs = clock()
-      const state = outcome === undefined ? 'ok' : STATES[outcome.kind]
-      const changed = state !== upstream
+      if (outcome.failure === undefined) lastGoodMs = clock()
+      const state = stateOf(outcome)
+      const changed = state !== upstream || (outcome.latenessMs === undefined) !== (latenessMs === undefined)
       if (changed) sinceMs = clock()
       upstream = state
+      latenessMs = outcome.latenessMs
       return changed
     }
   }
+}
+
+function stateOf ({ failure, isHeldBack, latenessMs }: PollOutcome): UpstreamState {
+  if (failure !== undefined) return STATES[failure.kind]
+  if (latenessMs !== undefined) return 'degraded'
+  return isHeldBack ? 'throttled' : 'ok'
 }

@@ -1,22 +1,17 @@
-import type { LogCursor } from '../audit/cursor.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../audit/filter.ts'
-import type { Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { ENDINGS } from './endings.ts'
-import type { EventLog, LogEntry } from './event-log.ts'
-import { eventFrame, type PreparedFrame } from './frames.ts'
+import type { LogEntry } from './event-log.ts'
+import { isFor } from './following.ts'
 import type { Health } from './health.ts'
 import type { Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
-import type { Replay } from './replay.ts'
-import { createSubscription, type Subscription } from './subscription.ts'
+import { createSubscription, type Subscription, type SubscriptionContext } from './subscription.ts'
+import { createTurns } from './turns.ts'
 
-export interface HubOptions {
-  readonly log: EventLog
-  readonly replay: (filter: AuditFilter, from: Instant) => Replay
-  readonly health: () => Health
-  readonly latenessMs: number
-  readonly heartbeatMs: number
+export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn'> {
+  /** Pause between two looks at whether listeners are still there, milliseconds. */
+  readonly checkMs: number
   /** Age at which a stream is told to come back, milliseconds; 0: never. */
   readonly maxAgeMs: number
   readonly maxSubscribers: number
@@ -56,13 +51,14 @@ const CLOSING_TICK_MS = 10
 
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
-  const { health, log } = options
-  const { epoch } = log.head()
+  const { frameOf, health } = options
+  const context: SubscriptionContext = { ...options, takeTurn: createTurns() }
   const groups = new Map<string, Group>()
   let size = 0
   let closed = false
   const heartbeat = setInterval(() => each((subscription) => subscription.beat(health())), options.heartbeatMs)
-  heartbeat.unref()
+  const check = setInterval(() => each((subscription) => subscription.check()), options.checkMs)
+  for (const timer of [heartbeat, check]) timer.unref()
 
   return { isFull: () => closed || size >= options.maxSubscribers, size: () => size, subscribe, publish, tell, close }
 
@@ -70,7 +66,7 @@ export function createHub (options: HubOptions): Hub {
     const key = filterKey(request.filter)
     const group = groups.get(key) ?? { matches: compileFilter(request.filter), members: new Set() }
     const timers: NodeJS.Timeout[] = []
-    const subscription = createSubscription({ ...options, ...request, matches: group.matches, outlet, onEnd })
+    const subscription = createSubscription({ context, ...request, matches: group.matches, outlet, onEnd })
     groups.set(key, group)
     group.members.add(subscription)
     size++
@@ -91,22 +87,11 @@ export function createHub (options: HubOptions): Hub {
   function publish (entries: LogEntry[]): void {
     const [oldest] = entries
     if (oldest === undefined) return
-    const encoded = new Map<LogEntry, PreparedFrame>()
     for (const { matches, members } of groups.values()) {
-      const frames = entries.flatMap((entry) => matches(entry.event.item) ? [encode(entry)] : [])
-      for (const subscription of members) subscription.take(oldest.offset, oldest.offset + entries.length, frames)
+      const frames = entries.filter((entry) => isFor(entry, matches)).map(frameOf)
+      const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0)
+      for (const subscription of members) subscription.take(oldest.offset, oldest.offset + entries.length, frames, bytes)
     }
-
-    function encode (entry: LogEntry): PreparedFrame {
-      const frame = encoded.get(entry) ?? eventFrame(entry, cursorBehind(entry))
-      encoded.set(entry, frame)
-      return frame
-    }
-  }
-
-  /** Made from the entry itself: a batch larger than the log has evicted its own first entries. */
-  function cursorBehind ({ highWater, offset }: LogEntry): LogCursor {
-    return { kind: 'log', epoch, offset: offset + 1, instant: highWater }
   }
 
   function tell (now: Health, changed: boolean): void {
@@ -116,6 +101,7 @@ export function createHub (options: HubOptions): Hub {
   async function close (overMs: number): Promise<void> {
     closed = true
     clearInterval(heartbeat)
+    clearInterval(check)
     const all = [...groups.values()].flatMap(({ members }) => [...members])
     const perTick = Math.max(1, Math.ceil(all.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
     while (all.length > 0) {

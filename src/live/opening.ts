@@ -1,5 +1,5 @@
-import type { Cursor, LogCursor } from '../audit/cursor.ts'
-import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
+import type { Cursor, LogCursor, ReplayCursor } from '../audit/cursor.ts'
+import { EARLIEST, LATEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
 import type { EventLog } from './event-log.ts'
 
@@ -8,33 +8,72 @@ export type Start = { readonly since: Cursor } | { readonly from: Instant }
 
 /** How a stream gets from there to the live log. */
 export type Opening =
-  /** From the log at `offset`; `exact`: just where the cursor stood, otherwise what is before `from` is left out. */
-  | { readonly kind: 'log', readonly exact: boolean, readonly offset: number, readonly from: Instant | undefined }
-  | ReplayOpening
+  /** From the log, just where the cursor stood. */
+  | { readonly kind: 'log', readonly offset: number }
+  | RecallOpening
+  | RereadOpening
   /** The log is not filled yet. */
   | { readonly kind: 'wait' }
 
-/** From Kubiya: what lies behind `after`; then from the log, at `offset` if that was fixed before. */
-export interface ReplayOpening {
-  readonly kind: 'replay'
-  readonly from: Instant
+interface PastOpening {
+  /** What lies behind this place is given. */
   readonly after: Place
-  readonly offset: number | undefined
+  /** Whether that is just where the cursor stood: nothing is given twice. */
+  readonly isExact: boolean
 }
+
+/** What the log keeps from before the offset `until`, in order of instants; then on from there. */
+export interface RecallOpening extends PastOpening {
+  readonly kind: 'recall'
+  readonly until: number
+}
+
+/** From Kubiya; then from the log. */
+export interface RereadOpening extends PastOpening {
+  readonly kind: 'reread'
+  /** From where on the replay's limit counts. */
+  readonly countFrom: Instant
+  /** Where the log goes on, where that was fixed before. */
+  readonly until: number | undefined
+  /** What entered this log before that offset, and is not behind that place, was given already or skipped by the filter. */
+  readonly given: { readonly before: number, readonly upTo: Place } | undefined
+  /** Whether a listener comes back, likely with many others. */
+  readonly isReturn: boolean
+}
+
+const LAST_PLACE: Place = { instant: LATEST, id: '' }
 
 /** Decides how a stream opens, as things stand. Synchronous, so that the place it names is still the place when it is taken. */
 export function openingOf (start: Start, log: EventLog, isFilled: boolean, latenessMs: number): Opening {
-  if ('since' in start && start.since.kind === 'log' && isKept(start.since, log)) {
-    return { kind: 'log', exact: true, offset: start.since.offset, from: undefined }
-  }
+  if (!('since' in start)) return isFilled ? openingAt(start.from, log) : { kind: 'wait' }
+  const { since } = start
+  if (since.kind === 'page') throw new TypeError('a cursor of pages begins no stream')
+  if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', offset: since.offset }
   if (!isFilled) return { kind: 'wait' }
-  if ('since' in start && start.since.kind === 'replay' && isKept(start.since.log, log)) {
-    const { after, log: place } = start.since
-    return { kind: 'replay', from: after.instant, after, offset: place.offset }
-  }
-  const from = firstInstant(start, latenessMs)
-  if (log.reachesBackTo(from)) return { kind: 'log', exact: false, offset: log.oldest(), from }
-  return { kind: 'replay', from, after: { instant: from, id: '' }, offset: undefined }
+  return since.kind === 'replay' && isKept(since.log, log) ? openingWithin(since, log) : openingBehind(since, log, latenessMs)
+}
+
+function openingAt (from: Instant, log: EventLog): Opening {
+  const after = { instant: from, id: '' }
+  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head().offset, after, isExact: false }
+  return { kind: 'reread', after, isExact: false, countFrom: from, until: undefined, given: undefined, isReturn: false }
+}
+
+/** Inside a replay whose place in the log still stands. */
+function openingWithin ({ after, log: { offset: until } }: ReplayCursor, log: EventLog): Opening {
+  if (log.reachesBackTo(after.instant)) return { kind: 'recall', until, after, isExact: true }
+  return { kind: 'reread', after, isExact: true, countFrom: after.instant, until, given: undefined, isReturn: true }
+}
+
+/** Behind a place that the log has let go of, or that was in the log of another run: events may have become visible late. */
+function openingBehind (since: LogCursor | ReplayCursor, log: EventLog, latenessMs: number): Opening {
+  const [place, upTo] = since.kind === 'log' ? [since, LAST_PLACE] : [since.log, since.after]
+  const { instant } = since.kind === 'log' ? since : since.after
+  const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
+  const after = { instant: from, id: '' }
+  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head().offset, after, isExact: false }
+  const given = place.epoch === log.head().epoch ? { before: place.offset, upTo } : undefined
+  return { kind: 'reread', after, isExact: false, countFrom: instant, until: undefined, given, isReturn: true }
 }
 
 /** The cursor of a stream that has been given nothing yet. */
@@ -52,12 +91,4 @@ export function isMadeUp (cursor: Cursor, log: EventLog): boolean {
 
 function isKept (cursor: LogCursor, log: EventLog): boolean {
   return cursor.epoch === log.head().epoch && cursor.offset >= log.oldest()
-}
-
-/** Where everything begins that the listener may not have: events may have become visible late. */
-function firstInstant (start: Start, latenessMs: number): Instant {
-  if ('from' in start) return start.from
-  const { since } = start
-  const instant = since.kind === 'log' ? since.instant : since.after.instant
-  return later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
 }

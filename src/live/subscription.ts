@@ -1,171 +1,151 @@
-import type { Cursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
-import type { Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
+import { createCourse, type Springs } from './course.ts'
+import type { Due } from './due.ts'
 import { ENDINGS, type Ending } from './endings.ts'
-import type { EventLog } from './event-log.ts'
-import { endFrame, eventFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
+import { endFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
 import type { Health } from './health.ts'
-import { cursorOf, openingOf, type Opening, type ReplayOpening, type Start } from './opening.ts'
+import type { Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
-import { isDue, replaying, type Following, type Progress, type Replaying } from './progress.ts'
-import type { Replay } from './replay.ts'
+
+/** What all subscriptions of a hub have in common. */
+export interface SubscriptionContext extends Springs {
+  readonly health: () => Health
+  readonly heartbeatMs: number
+  /** How long a listener may take nothing of what is unsent. */
+  readonly stallMs: number
+  /** Monotonic clock, milliseconds. */
+  readonly nowMs: () => number
+  /** Runs a task soon, in turns with others. */
+  readonly takeTurn: (task: () => void) => void
+}
 
 export interface SubscriptionOptions {
+  readonly context: SubscriptionContext
   readonly filter: AuditFilter
   readonly matches: (item: JsonObject) => boolean
   readonly start: Start
   readonly verbose: boolean
   readonly outlet: Outlet
-  readonly log: EventLog
-  readonly replay: (filter: AuditFilter, from: Instant) => Replay
-  readonly latenessMs: number
-  readonly heartbeatMs: number
-  readonly health: () => Health
   /** Called once when the stream is over, whoever ended it. */
   readonly onEnd: () => void
 }
 
-/** One listener: what it wants, how far it has come, and where its frames go. No queue: what it has not been given is in the log. */
+/** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
 export interface Subscription {
   /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
   begin (): void
-  /** Entries `[first, next)` of the log have come; `frames` are those that match. */
-  take (first: number, next: number, frames: readonly PreparedFrame[]): void
+  /** Entries `[first, next)` of the log have come; `frames` are those that match, `bytes` in all. */
+  take (first: number, next: number, frames: readonly PreparedFrame[], bytes: number): void
   /** A poll has ended. */
   tell (health: Health, changed: boolean): void
   beat (health: Health): void
+  /** Ends the stream of a listener that takes nothing or gives no sign of life. Called every few seconds. */
+  check (): void
   end (ending: Ending): void
   /** The connection is gone. */
   drop (): void
 }
 
-const AT_ONCE = 64
-const NONE: ReadonlySet<string> = new Set()
+const MOST_FRAMES = 256
 
 /** A stream that has not begun: `begin` is to be called once, in the same turn. */
 export function createSubscription (options: SubscriptionOptions): Subscription {
-  const { filter, health, latenessMs, log, matches, outlet, start } = options
-  let state: Progress = { kind: 'waiting', isReplaying: false }
-  let cursor: Cursor = cursorOf(start, log.head())
+  const { context, outlet } = options
+  const { health, nowMs } = context
+  const course = createCourse({ ...options, springs: context, onMore: pump })
+  let isOver = false
+  let isStatusDue = false
+  let isScheduled = false
+  let progressedMs = nowMs()
 
-  outlet.onDrain(pump)
-  return { begin, take, tell, beat, end, drop }
+  outlet.onProgress(() => {
+    progressedMs = nowMs()
+    pump()
+  })
+  return { begin, take, tell, beat, check, end, drop }
 
   function begin (): void {
-    const opening = plan()
-    const isExact = opening.kind === 'log' && opening.exact
-    if (opening.kind === 'log') cursor = log.cursorAt(opening.offset)
-    outlet.send([helloFrame(cursor, isExact, options.heartbeatMs)])
-    const now = health()
-    if (options.verbose || now.upstream !== 'ok') outlet.send([statusFrame(now)])
-    enter(opening)
-  }
-
-  function plan (): Opening {
-    return openingOf(start, log, health().sweeps > 0, latenessMs)
-  }
-
-  function enter (opening: Opening): void {
-    if (opening.kind === 'replay') return enterReplay(opening)
-    if (opening.kind === 'wait') return
-    const { from, offset } = opening
-    state = { kind: 'following', offset, until: log.head().offset, from, given: NONE, after: undefined, forgetAt: 0 }
+    const isExact = course.begin()
+    send([helloFrame(course.place(), isExact, context.heartbeatMs)])
+    isStatusDue = options.verbose || health().upstream !== 'ok'
     pump()
   }
 
-  function enterReplay (opening: ReplayOpening): void {
-    const replay = options.replay(filter, opening.from)
-    state = { kind: 'waiting', isReplaying: true }
-    replay.outcome.then((outcome) => {
-      if (state.kind !== 'waiting') return
-      // After a failure the next good poll tries again.
-      state = outcome.ok ? replaying(opening, replay.place, outcome, health().sweeps) : { kind: 'waiting', isReplaying: false }
+  /** Gives what is due until the backlog is full; in portions, so that thousands who catch up at once hold nobody up. */
+  function pump (): void {
+    if (isOver || isScheduled) return
+    const frames: PreparedFrame[] = []
+    let room = outlet.room()
+    let due = next()
+    // A frame larger than all the room goes out alone.
+    while (due !== undefined && due !== 'later' && (due.frame.bytes <= room || (frames.length === 0 && outlet.unsent() === 0))) {
+      frames.push(due.frame)
+      due.accept()
+      room -= due.frame.bytes
+      due = frames.length < MOST_FRAMES ? next() : 'later'
+    }
+    send(frames)
+    if (due === 'later') schedule()
+  }
+
+  function next (): Due | undefined | 'later' {
+    return isStatusDue ? { frame: statusFrame(health()), accept: () => { isStatusDue = false } } : course.next()
+  }
+
+  function schedule (): void {
+    isScheduled = true
+    context.takeTurn(() => {
+      isScheduled = false
       pump()
     })
   }
 
-  /** Gives what is due until the outlet is full; called again once it has drained. */
-  function pump (): void {
-    while (!outlet.isFull()) {
-      if (state.kind === 'replaying') stepReplay(state)
-      else if (state.kind !== 'following' || !stepLog(state)) return
-    }
-  }
-
-  function stepReplay (current: Replaying): void {
-    const { closing, place: log, rows, then } = current
-    const chunk = rows.slice(current.at, current.at + AT_ONCE)
-    current.at += chunk.length
-    outlet.send(chunk.map(({ event, place }) => {
-      cursor = { kind: 'replay', log, after: place }
-      return eventFrame({ event, late: false }, cursor)
-    }))
-    if (current.at < rows.length) return
-    outlet.send(closing)
-    state = then
-    cursor = cursorWhile(then)
-  }
-
-  /** Looks at the next entries of the log; tells whether there were any. */
-  function stepLog (following: Following): boolean {
-    const entries = log.read(following.offset, AT_ONCE)
-    if (entries === undefined) {
-      end(ENDINGS.slow) // Its place was evicted: it comes back with the cursor and is given a replay.
-      return false
-    }
-    if (entries.length === 0) return false
-    const frames = entries.filter((entry) => isDue(following, entry) && matches(entry.event.item)).map((entry) => eventFrame(entry, cursorAt(following, entry.offset + 1)))
-    advance(following, following.offset + entries.length)
+  function send (frames: readonly PreparedFrame[]): void {
+    if (frames.length === 0) return
+    if (outlet.unsent() === 0) progressedMs = nowMs() // A stall is counted from the first byte that waits.
     outlet.send(frames)
-    return true
   }
 
-  function take (first: number, next: number, frames: readonly PreparedFrame[]): void {
-    if (state.kind !== 'following' || outlet.isFull()) return // It goes on from the log once it has drained.
-    if (state.offset !== first || state.given.size > 0) return pump()
-    advance(state, next)
-    if (frames.length > 0) outlet.send(frames)
-  }
-
-  function advance (following: Following, offset: number): void {
-    following.offset = offset
-    cursor = cursorWhile(following)
-  }
-
-  function cursorWhile (following: Following): Cursor {
-    return cursorAt(following, following.offset)
-  }
-
-  function cursorAt ({ after, given }: Following, offset: number): Cursor {
-    const place = log.cursorAt(offset)
-    return after !== undefined && given.size > 0 ? { kind: 'replay', log: place, after } : place
+  function take (first: number, next: number, frames: readonly PreparedFrame[], bytes: number): void {
+    if (isOver) return
+    if (!isScheduled && !isStatusDue && bytes <= outlet.room() && course.moves(first, next)) send(frames)
+    else pump()
   }
 
   function tell (now: Health, changed: boolean): void {
-    if (state.kind === 'ended') return
-    if ((changed || options.verbose) && !outlet.isFull()) outlet.send([statusFrame(now)])
-    if (state.kind === 'waiting' && !state.isReplaying && now.upstream === 'ok') enter(plan())
-    if (state.kind === 'following' && state.given.size > 0 && now.sweeps >= state.forgetAt && state.offset === log.head().offset) {
-      state.given = NONE
-      cursor = cursorWhile(state)
-    }
+    if (isOver) return
+    if (changed) isStatusDue = true
+    else if (options.verbose) sendIfRoom(statusFrame(now))
+    course.retry()
+    pump()
   }
 
   function beat (now: Health): void {
-    if (state.kind !== 'ended' && !outlet.isFull()) outlet.send([heartbeatFrame(cursor, now)])
+    if (!isOver) sendIfRoom(heartbeatFrame(course.place(), now))
+  }
+
+  function sendIfRoom (frame: PreparedFrame): void {
+    if (frame.bytes <= outlet.room()) send([frame])
+  }
+
+  function check (): void {
+    if (isOver) return
+    const isStalled = outlet.unsent() > 0 && nowMs() - progressedMs >= context.stallMs
+    if (isStalled || !outlet.keepAlive()) end(ENDINGS.slow)
   }
 
   function end (ending: Ending): void {
-    if (state.kind === 'ended') return
-    outlet.send([endFrame(cursor, ending)])
-    outlet.end(ending)
+    if (isOver) return
+    outlet.send([endFrame(course.place(), ending)])
     drop()
+    outlet.end(ending)
   }
 
   function drop (): void {
-    if (state.kind === 'ended') return
-    state = { kind: 'ended' }
+    if (isOver) return
+    isOver = true
+    course.leave()
     options.onEnd()
   }
 }

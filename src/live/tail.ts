@@ -3,8 +3,9 @@ import { NANOS_PER_MS, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { Bookmark } from './bookmark.ts'
-import { nextWaitMs } from './cadence.ts'
+import { nextWaitMs, sweepEveryMs } from './cadence.ts'
 import { createHealth, type Health } from './health.ts'
+import { createReading, type Reading } from './reading.ts'
 
 export interface TailOptions {
   readonly source: AuditSource
@@ -15,6 +16,8 @@ export interface TailOptions {
   readonly leads: () => boolean
   /** Live subscribers, whose number sets the pace. */
   readonly audience: () => number
+  /** How the request budget stands: how long the poller has to wait for it, and how little there is left (0: plenty, 1: nothing). */
+  readonly budget: () => { readonly waitMs: number, readonly shortage: number }
   /** Told after every poll, once its events have been announced. */
   readonly onPoll: (health: Health, changed: boolean) => void
   /** Told of what should not happen; the poll counts as failed and the tail goes on. */
@@ -26,6 +29,8 @@ export interface TailOptions {
   readonly clock: () => number
   /** Monotonic clock, milliseconds, for durations. */
   readonly nowMs: () => number
+  /** Calls back after a time, unless the function that it gives is called before. */
+  readonly setTimer: (callback: () => void, waitMs: number) => () => void
 }
 
 /** The one poller of a scope. */
@@ -38,43 +43,44 @@ export interface Tail {
   health (): Health
   /** Our clock as the upstream's `Date` corrects it, milliseconds since 1970. */
   upstreamClock (): number
+  /** Nothing from before this instant will be announced any more. */
+  floor (): Instant | undefined
 }
 
-/** A walk from a start to the newest event; it may take several polls where some of them fail. */
-interface Reading {
-  readonly steps: ReturnType<typeof walk>
+/** A reading, and what is to be known of it once it has caught up. */
+interface Current {
+  readonly reading: Reading
   readonly isWhole: boolean
   readonly startedAt: Instant
   readonly startedMs: number
-  /** Those that held anything new to this walk. */
-  answers: number
 }
 
-const SWEEP_EVERY_MS = 30_000
 const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
 
 /**
  * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
  * is announced whole before the next one is asked for, and a failure moves nothing. Polls read the whole lateness window
- * while that takes one answer; beyond that the last seconds, and the whole window every 30 s.
+ * while that takes one answer; beyond that the last seconds, and the whole window every 30 s, or less often when the
+ * request budget is short.
  */
 export function createTail (options: TailOptions): Tail {
   const { announce, clock, nowMs, source } = options
   const health = createHealth(clock)
   const stopping = new AbortController()
   let bookmark: Bookmark | undefined
-  let reading: Reading | undefined
+  let current: Current | undefined
   let running: Promise<void> | undefined
   let endPause = () => {}
   let pageSize = options.pageSize
   let skewMs = 0
   let failures = 0
+  let waitMs = 0
   let newestMs = nowMs()
   let polledMs = -Infinity
   let sweptMs = -Infinity
   let windowIsLong = false
 
-  return { start, wake, stop, health: health.now, upstreamClock }
+  return { start, wake, stop, health: health.now, upstreamClock, floor: () => bookmark?.wholeStart() }
 
   function start (): void {
     running ??= run()
@@ -87,15 +93,14 @@ export function createTail (options: TailOptions): Tail {
   }
 
   function wake (): void {
-    const waitMs = Math.max(0, polledMs + options.intervalMs - nowMs())
-    setTimeout(() => { if (failures === 0) endPause() }, waitMs).unref()
+    const soonMs = Math.max(0, polledMs + options.intervalMs - nowMs(), options.budget().waitMs)
+    options.setTimer(() => { if (failures === 0) endPause() }, soonMs)
   }
 
   async function run (): Promise<void> {
     while (!stopping.signal.aborted) {
       if (options.leads()) await cycle()
-      const quietMs = nowMs() - newestMs
-      await pause(nextWaitMs({ failure: health.failure(), failures, quietMs, audience: options.audience() }, options, Math.random))
+      await pause()
     }
   }
 
@@ -103,12 +108,14 @@ export function createTail (options: TailOptions): Tail {
     polledMs = nowMs()
     const failure = await poll().catch((error: unknown): Failure => {
       options.onError(error)
-      reading = undefined
+      current = undefined
       return { ok: false, kind: 'invalid' }
     })
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : failures + 1
-    const changed = health.report(failure)
+    const wishMs = nextWaitMs({ failure, failures, quietMs: nowMs() - newestMs, audience: options.audience() }, options, Math.random)
+    waitMs = Math.max(wishMs, options.budget().waitMs)
+    const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
     options.onPoll(health.now(), changed)
   }
 
@@ -133,32 +140,32 @@ export function createTail (options: TailOptions): Tail {
 
   /** Goes on with the read that a failure interrupted, or begins one, until it has caught up or fails. */
   async function catchUp (mark: Bookmark): Promise<Failure | undefined> {
-    const current = reading ??= beginReading(mark)
-    for (let next = await current.steps.next(); next.done !== true && !stopping.signal.aborted; next = await current.steps.next()) {
-      const step = next.value
-      if (!step.ok) return step
-      if (step.scanned > 0) current.answers++
-      pageSize = Math.min(options.pageSize, 2 * step.largest) // Asks for more again once answers are smaller.
-      noteUpstreamClock(step.upstreamMs)
-      const announcement = mark.absorb(step.rows, instantFromMs(upstreamClock()) + NANOS_PER_MS)
-      if (announcement.events.length === 0) continue
-      newestMs = nowMs()
-      await announce(announcement)
+    const { isWhole, reading, startedAt, startedMs } = current ??= begin(mark)
+    for (let portion = await reading.next(); portion !== undefined && !stopping.signal.aborted; portion = await reading.next()) {
+      if (!portion.ok) return portion
+      pageSize = Math.min(options.pageSize, 2 * portion.largest) // Asks for more again once answers are smaller.
+      noteUpstreamClock(portion.upstreamMs)
+      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
+      if (announcement.entries.length > 0) {
+        newestMs = nowMs()
+        await announce(announcement)
+      }
+      settle()
     }
-    reading = undefined
-    if (stopping.signal.aborted || !current.isWhole) return undefined
-    mark.completed(current.startedAt)
+    current = undefined
+    if (stopping.signal.aborted || !isWhole) return undefined
+    mark.completed(startedAt)
     health.swept()
-    sweptMs = current.startedMs
-    windowIsLong = current.answers > 1
+    sweptMs = startedMs
+    windowIsLong = reading.answers() > 1
     return undefined
   }
 
-  function beginReading (mark: Bookmark): Reading {
-    const isWhole = !windowIsLong || nowMs() - sweptMs >= SWEEP_EVERY_MS
+  function begin (mark: Bookmark): Current {
+    const isWhole = !windowIsLong || nowMs() - sweptMs >= sweepEveryMs(options.budget().shortage)
     const start = isWhole ? mark.wholeStart() : mark.recentStart()
-    const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller' })
-    return { steps, isWhole, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs(), answers: 0 }
+    const reading = createReading({ source, start, pageSize, passages: mark.passages() })
+    return { reading, isWhole, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
   }
 
   function noteUpstreamClock (upstreamMs: number | undefined): void {
@@ -171,12 +178,12 @@ export function createTail (options: TailOptions): Tail {
     return clock() + skewMs
   }
 
-  async function pause (waitMs: number): Promise<void> {
+  async function pause (): Promise<void> {
     if (stopping.signal.aborted) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, waitMs)
+      const cancel = options.setTimer(resolve, waitMs)
       endPause = () => {
-        clearTimeout(timer)
+        cancel()
         resolve()
       }
     })

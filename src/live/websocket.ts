@@ -1,17 +1,30 @@
 import type { WebSocket } from 'ws'
-import { CLIENT_MESSAGE } from './endings.ts'
+import { CLIENT_MESSAGE, FLOOD } from './endings.ts'
 import type { Outlet } from './outlet.ts'
 
 /** The WebSocket subprotocol; none is fine too. */
 export const SUBPROTOCOL = 'kubiya-audit.v1'
 /** Largest message that is read from a client; the protocol has none at all in that direction. */
 export const MAX_CLIENT_MESSAGE_BYTES = 4096
+/** Most fragments of one message, for the same reason. */
+export const MAX_CLIENT_FRAGMENTS = 16
 
-/** A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed. */
+const LOOKS_BETWEEN_PINGS = 2
+const MOST_UNANSWERED = 3
+const MOST_PINGS_BETWEEN_LOOKS = 100
+
+/**
+ * A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed.
+ * It is pinged at every second look; three pings in a row without an answer mean that nobody is there.
+ */
 export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, onGone: (code: number) => void): Outlet {
-  let resume = () => {}
-  let wasFull = false
+  let onProgress = () => {}
+  let looks = 0
+  let unanswered = 0
+  let pings = 0
   socket.on('message', () => socket.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason))
+  socket.on('ping', () => { if (++pings > MOST_PINGS_BETWEEN_LOOKS) socket.close(FLOOD.closeCode, FLOOD.reason) })
+  socket.on('pong', () => { unanswered = 0 })
   socket.on('error', () => socket.terminate()) // A protocol error: ws has sent the close code for it.
   socket.on('close', onGone)
 
@@ -19,20 +32,22 @@ export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, 
     send (frames) {
       const last = frames.length - 1
       frames.forEach(({ json }, index) => socket.send(json, index === last ? flushed : undefined))
-      wasFull ||= isFull()
     },
-    isFull,
-    onDrain: (listener) => { resume = listener },
+    room: () => backlogBytes - socket.bufferedAmount,
+    unsent: () => socket.bufferedAmount,
+    onProgress: (resume) => { onProgress = resume },
+    keepAlive () {
+      pings = 0
+      if (looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
+      if (unanswered === MOST_UNANSWERED) return false
+      unanswered++
+      socket.ping()
+      return true
+    },
     end: ({ closeCode, reason }) => socket.close(closeCode, reason)
   }
 
-  function isFull (): boolean {
-    return socket.bufferedAmount >= backlogBytes
-  }
-
   function flushed (error?: Error | null): void {
-    if (!wasFull || isFull() || (error !== undefined && error !== null)) return
-    wasFull = false
-    resume()
+    if (error === undefined || error === null) onProgress()
   }
 }

@@ -14,7 +14,7 @@ export function createSoloRelay (): Relay {
     follow: (take) => { followers.push(take) },
     async announce (announcement) {
       const batch = { ...announcement, epoch, first: next }
-      next += announcement.events.length
+      next += announcement.entries.length
       for (const take of followers) take(batch)
     }
   }

@@ -45,6 +45,10 @@ export const StreamQuery = Type.Object({
 }, { additionalProperties: false })
 export type StreamQuery = Static<typeof StreamQuery>
 
+export const StreamHeaders = Type.Object({
+  'last-event-id': Type.Optional(Type.String({ maxLength: LONGEST_CURSOR, description: 'Server-Sent Events: the cursor behind which to resume, as a browser sends it when it comes back. `since` and `start_time` are not looked at then.' }))
+})
+
 /** What is wrong with parameters that each look right. */
 export interface Fault {
   readonly ok: false
@@ -79,14 +83,16 @@ function followCursor (operation: Question['operation'], query: SearchQuery, tex
   return { ok: true, question: cursor }
 }
 
-/** The stream that the parameters ask for. */
-export function readStreamRequest (query: StreamQuery, nowMs: number, isMadeUp: (cursor: Cursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
+/** The stream that the parameters ask for. A browser that comes back repeats the parameters of its first request. */
+export function readStreamRequest (query: StreamQuery, lastEventId: string | undefined, nowMs: number, isMadeUp: (cursor: Cursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
   const { since, start_time: startTime, timeout_minutes: minutes, verbose = false } = query
   const rest = { filter: pickFilter(query), verbose, timeoutMs: minutes === undefined ? undefined : minutes * 60_000 }
-  if (since !== undefined && startTime !== undefined) return fault('invalid-parameter', ['since', 'cannot be combined with start_time'])
-  if (since !== undefined) {
-    const cursor = decodeCursor(since)
-    if (cursor === undefined || isMadeUp(cursor)) return fault('invalid-cursor', ['since', 'is no cursor of this service\'s stream'])
+  const isBack = lastEventId !== undefined && lastEventId !== ''
+  if (!isBack && since !== undefined && startTime !== undefined) return fault('invalid-parameter', ['since', 'cannot be combined with start_time'])
+  const resumed = isBack ? lastEventId : since
+  if (resumed !== undefined) {
+    const cursor = decodeCursor(resumed)
+    if (cursor === undefined || isMadeUp(cursor)) return fault('invalid-cursor', [isBack ? 'Last-Event-ID' : 'since', 'is no cursor of this service\'s stream'])
     return { ok: true, stream: { ...rest, start: { since: cursor } } }
   }
   const times = readTimes({ start_time: startTime })

@@ -11,7 +11,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     for (const batches of taken) relay.follow((batch) => { batches.push(batch) })
     for (const names of [['a', 'b'], ['c'], ['d', 'e', 'f']]) await relay.announce(announcement(names))
     for (const batches of taken) {
-      t.same(batches.map(({ events }) => events.map(({ event }) => event.item.name)), [['a', 'b'], ['c'], ['d', 'e', 'f']])
+      t.same(batches.map(({ entries }) => entries.map((each) => 'event' in each && each.event.item.name)), [['a', 'b'], ['c'], ['d', 'e', 'f']])
     }
   })
 
@@ -20,7 +20,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     const batches: Batch[] = []
     relay.follow((batch) => { batches.push(batch) })
     for (const names of [['a', 'b'], [], ['c']]) await relay.announce(announcement(names))
-    const starts = batches.map(({ first, events }) => [first, first + events.length])
+    const starts = batches.map(({ first, entries }) => [first, first + entries.length])
     for (let i = 1; i < starts.length; i++) t.equal(starts[i]?.[0], starts[i - 1]?.[1])
     t.same(new Set(batches.map(({ epoch }) => epoch)), new Set([relay.epoch]))
     t.match(relay.epoch, /^[a-z0-9]{4,32}$/)
@@ -32,7 +32,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     relay.follow((batch) => { batches.push(batch) })
     await relay.announce({ ...announcement(['a']), highWater: 42n })
     t.equal(batches[0]?.highWater, 42n)
-    t.same(batches[0]?.events.map(({ late }) => late), [false])
+    t.same(batches[0]?.entries.map((each) => 'event' in each && each.late), [false])
   })
 
   t.test('numbers anew in another epoch', async (t) => {
@@ -46,5 +46,5 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
 }
 
 function announcement (names: string[]) {
-  return { events: identify(names.map((name) => ({ name }))).map((event) => ({ event, late: false })), highWater: 0n }
+  return { entries: identify(names.map((name) => ({ name }))).map((event) => ({ event, late: false })), highWater: 0n }
 }

@@ -1,0 +1,36 @@
+import type { JsonObject } from '../audit/json.ts'
+import type { Due } from './due.ts'
+import type { EventLog, LogEntry } from './event-log.ts'
+import type { PreparedFrame } from './frames.ts'
+
+/** Goes on from the log: a place in it, and nothing else. */
+export interface Following {
+  readonly kind: 'following'
+  /** The next entry of the log to look at. */
+  offset: number
+}
+
+export interface FollowingContext {
+  readonly log: EventLog
+  readonly frameOf: (entry: LogEntry) => PreparedFrame
+}
+
+/**
+ * What a listener at this place is to be given next. Looks at so many entries at most; those that do not match are passed,
+ * so that the place moves on. `evicted`: the log has let go of the place.
+ */
+export function nextOfLog (following: Following, { frameOf, log }: FollowingContext, matches: (item: JsonObject) => boolean, most: number): Due | undefined | 'evicted' {
+  for (let looked = 0; looked < most; looked++) {
+    if (following.offset < log.oldest()) return 'evicted'
+    const entry = log.at(following.offset)
+    if (entry === undefined) return undefined
+    if (isFor(entry, matches)) return { frame: frameOf(entry), accept: () => { following.offset++ } }
+    following.offset++
+  }
+  return undefined
+}
+
+/** Whether a listener is to be told of an entry: what could not be read may be for anyone. */
+export function isFor (entry: LogEntry, matches: (item: JsonObject) => boolean): boolean {
+  return 'gap' in entry || matches(entry.event.item)
+}

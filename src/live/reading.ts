@@ -1,0 +1,52 @@
+import type { Instant } from '../audit/instant.ts'
+import { compareRows, type Row } from '../audit/place.ts'
+import type { AuditSource, Failure } from '../audit/source.ts'
+import { walk, type Passage } from '../audit/walk.ts'
+
+export interface ReadingOptions {
+  readonly source: AuditSource
+  readonly start: Instant
+  readonly pageSize: number
+  /** What was passed by before and may be met again. */
+  readonly passages: readonly Passage[]
+}
+
+/** What can be passed on after one more answer. */
+export interface Portion {
+  readonly ok: true
+  /** In the order of their instants, from portion to portion too. */
+  readonly rows: readonly Row[]
+  readonly passed: Passage | undefined
+  readonly upstreamMs: number | undefined
+  /** The largest page that is asked for by now. */
+  readonly largest: number
+}
+
+/** A read from a start to the newest event; it may take several polls where some of them fail. */
+export interface Reading {
+  /** One more answer; `undefined` once it has caught up. After a failure the next one asks the same again. */
+  next (): Promise<Portion | Failure | undefined>
+  /** Answers so far that held anything new to this read. */
+  answers (): number
+}
+
+/** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
+export function createReading ({ pageSize, passages, source, start }: ReadingOptions): Reading {
+  const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller', passages })
+  let held: Row[] = []
+  let answers = 0
+
+  return { next, answers: () => answers }
+
+  async function next (): Promise<Portion | Failure | undefined> {
+    const { done, value: step } = await steps.next()
+    if (done === true) return undefined
+    if (!step.ok) return step
+    if (step.scanned > 0) answers++
+    const { passed, upstreamMs, largest, reached } = step
+    const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareRows('asc'))
+    const isDue = ({ place }: Row) => step.end || (reached !== undefined && place.instant <= reached)
+    held = all.filter((row) => !isDue(row))
+    return { ok: true, rows: all.filter(isDue), passed, upstreamMs, largest }
+  }
+}

@@ -1,0 +1,112 @@
+import type { Cursor } from '../audit/cursor.ts'
+import { floorToSecond, later, type Instant } from '../audit/instant.ts'
+import type { JsonObject } from '../audit/json.ts'
+import { isBeyond, type Place } from '../audit/place.ts'
+import type { Gap } from '../audit/batch.ts'
+import type { Due } from './due.ts'
+import type { EventLog } from './event-log.ts'
+import { freshFrame } from './frames.ts'
+import type { RecallOpening, RereadOpening } from './opening.ts'
+import type { Replay, ReplayRow } from './replay.ts'
+
+/** Passes a replay on, row by row. */
+export interface Replaying {
+  readonly kind: 'replaying'
+  readonly opening: RecallOpening | RereadOpening
+  readonly replay: Replay
+  /** Where the log goes on afterwards. */
+  readonly until: number
+  /** Whether this replay was begun for this listener alone, so that another one would give no more. */
+  readonly isOwn: boolean
+  readonly leave: () => void
+  /** Rows looked at so far. */
+  at: number
+  /** The last place that was given or passed. */
+  after: Place
+  /** Events given that count towards the limit. */
+  counted: number
+}
+
+export interface ReplayingContext {
+  readonly log: EventLog
+  readonly matches: (item: JsonObject) => boolean
+  /** Most events that are given. */
+  readonly limit: number
+  /** Nothing from before this instant will enter the log any more. */
+  readonly floor: () => Instant
+}
+
+/**
+ * What comes of a replay next: a frame · nothing, until there is more or its end · the log's turn, with a gap where
+ * something is missing · another replay, because this one could not be passed on to its end.
+ */
+export type ReplayTurn =
+  | { readonly kind: 'due', readonly due: Due }
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'over', readonly gap: Gap | undefined }
+  | { readonly kind: 'again', readonly isForgotten: boolean }
+
+/** Looks at so many rows at most. */
+export function nextOfReplay (replaying: Replaying, context: ReplayingContext, most: number): ReplayTurn {
+  const rows = replaying.replay.rows()
+  for (let looked = 0; replaying.at < rows.length && looked < most; looked++) {
+    const row = rows[replaying.at]
+    if (row === undefined) break
+    if (isDue(row, replaying, context)) return turnOf(row, replaying, context)
+    pass(replaying, row)
+  }
+  return replaying.at < rows.length ? { kind: 'nothing' } : endOf(replaying)
+}
+
+/** Where a listener that stops here goes on. */
+export function cursorWithin ({ after, until }: Replaying, log: EventLog): Cursor {
+  return { kind: 'replay', log: log.cursorAt(until), after }
+}
+
+function turnOf (row: ReplayRow, replaying: Replaying, { limit, log }: ReplayingContext): ReplayTurn {
+  const counts = 'event' in row && replaying.opening.kind === 'reread' && row.place.instant >= replaying.opening.countFrom
+  if (counts && replaying.counted === limit) return { kind: 'over', gap: gapFrom(row.place.instant, replaying, 'replay-limit') }
+  const cursor: Cursor = { kind: 'replay', log: log.cursorAt(replaying.until), after: row.place }
+  const accept = () => {
+    pass(replaying, row)
+    if (counts) replaying.counted++
+  }
+  return { kind: 'due', due: { frame: freshFrame(row, cursor), accept } }
+}
+
+function pass (replaying: Replaying, { place }: ReplayRow): void {
+  replaying.at++
+  if (isBeyond(place, replaying.after, 'asc')) replaying.after = place
+}
+
+/**
+ * Whether a row is the replay's to give. Once, and by one only: what entered the log before the place from which the log
+ * goes on is the replay's; what enters behind it, or has yet to, is the log's.
+ */
+function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, matches }: ReplayingContext): boolean {
+  if (!isBeyond(row.place, opening.after, 'asc')) return false
+  if ('gap' in row) return true
+  if (!matches(row.event.item)) return false
+  if (opening.kind === 'recall') return true
+  const offset = log.offsetOf(row.event.id)
+  if (offset === undefined) return row.place.instant < floorToSecond(floor())
+  const isGiven = opening.given !== undefined && offset < opening.given.before && !isBeyond(row.place, opening.given.upTo, 'asc')
+  return offset < until && !isGiven
+}
+
+function endOf (replaying: Replaying): ReplayTurn {
+  const { isOwn, replay } = replaying
+  switch (replay.state()) {
+    case 'reading': return { kind: 'nothing' }
+    case 'done': return { kind: 'over', gap: undefined }
+    case 'forgotten': return { kind: 'again', isForgotten: true }
+    case 'failed': return { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'upstream-outage') }
+    case 'cut': return isOwn ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
+  }
+}
+
+/** What is missing between here and the place from which the log goes on. */
+function gapFrom (from: Instant, { after, replay }: Replaying, reason: Gap['reason']): Gap {
+  const start = later(from, after.instant)
+  return { from: start, to: later(start, replay.place.instant), reason }
+}

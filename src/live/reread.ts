@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LogCursor } from '../audit/cursor.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import type { Instant } from '../audit/instant.ts'
+import { comparePlaces } from '../audit/place.ts'
+import type { AuditSource, Failure } from '../audit/source.ts'
+import { walk, type Passage, type Step } from '../audit/walk.ts'
+import type { Replay, ReplayRow, ReplayState } from './replay.ts'
+
+export interface RereadOptions {
+  readonly source: AuditSource
+  readonly filter: AuditFilter
+  readonly from: Instant
+  /** The log's head now, before Kubiya is asked. */
+  readonly place: LogCursor
+  /** Most events that are given … */
+  readonly mostEvents: number
+  /** … and counted from here: what lies before it is what a returning listener mostly has. */
+  readonly countFrom: Instant
+  /** Most events that are looked through. */
+  readonly mostScanned: number
+  /** Most upstream answers. */
+  readonly mostAnswers: number
+  /** Whether the tail gets on with Kubiya. */
+  readonly isUpstreamThere: () => boolean
+  /** Resolves when the next poll has ended. */
+  readonly nextPoll: () => Promise<void>
+  /** Told how many bytes of rows came to be held; tells whether there is room for more. */
+  readonly onGrowth: (bytes: number) => boolean
+  readonly onError: (error: unknown) => void
+}
+
+/** A replay from Kubiya. */
+export interface Reread extends Replay {
+  bytes (): number
+  /** Drops the rows and reads no further. */
+  forget (): void
+}
+
+const PAGE_SIZE = 1000
+const MOST_FAILURES = 8
+const FIRST_BACK_OFF_MS = 400
+const LONGEST_BACK_OFF_MS = 30_000
+const AFTER_ALL_IDS = '\uffff'
+
+/**
+ * Reads the past anew and passes it on as it comes. After a failure it waits and goes on where it stood; while the tail
+ * does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the tail but not this.
+ */
+export function createReread (options: RereadOptions): Reread {
+  const { filter, from, isUpstreamThere, nextPoll, onError, place, source } = options
+  const listeners = new Set<() => void>()
+  let rows: ReplayRow[] = []
+  let pending: ReplayRow[] = [] // Met, but something may still come before it.
+  let state: ReplayState = 'reading'
+  let reached = from
+  let bytes = 0
+  let counted = 0
+  let scanned = 0
+  let answers = 0
+
+  read().catch((error: unknown) => {
+    onError(error)
+    finish('failed')
+  })
+  return { place, rows: () => rows, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
+
+  function follow (listener: () => void): () => void {
+    listeners.add(listener)
+    return () => { listeners.delete(listener) }
+  }
+
+  function forget (): void {
+    rows = []
+    pending = []
+    bytes = 0
+    finish('forgotten')
+  }
+
+  function isReading (): boolean {
+    return state === 'reading'
+  }
+
+  function finish (as: ReplayState): void {
+    state = as
+    for (const listener of listeners) listener()
+  }
+
+  async function read (): Promise<void> {
+    let failures = 0
+    for await (const step of walk(source, { filter, window: { start: from }, direction: 'asc', pageSize: PAGE_SIZE, purpose: 'caller', passages: [] })) {
+      if (!isReading()) return
+      if (!step.ok) {
+        if (++failures > MOST_FAILURES && isUpstreamThere()) return finish('failed')
+        await recovery(step, failures)
+        if (!isReading()) return
+        continue
+      }
+      failures = 0
+      take(step)
+      if (!isReading()) return
+      if (step.end) return finish('done')
+      if (isEnough()) return finish('cut')
+      for (const listener of listeners) listener()
+    }
+  }
+
+  async function recovery ({ retryAfterMs = 0 }: Failure, failures: number): Promise<void> {
+    const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures)
+    await sleep(Math.max(retryAfterMs, Math.random() * ceilingMs), undefined, { ref: false })
+    while (isReading() && !isUpstreamThere()) await nextPoll()
+  }
+
+  function take (step: Step): void {
+    const met = step.rows.map(({ event, place }): ReplayRow => ({ event, late: false, place }))
+    if (step.passed !== undefined) met.unshift(gapRow(step.passed))
+    const growth = step.rows.reduce((sum, { event }) => sum + event.json.length, 0)
+    answers++
+    scanned += step.scanned
+    bytes += growth
+    const all = [...pending, ...met].sort((a, b) => comparePlaces(a.place, b.place))
+    const certain = step.end ? all.length : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)
+    const settled = all.splice(0, certain === -1 ? all.length : certain)
+    pending = all
+    rows.push(...settled)
+    counted += settled.filter((row) => row.place.instant >= options.countFrom).length
+    if (step.reached !== undefined) reached = step.reached
+    if (!options.onGrowth(growth) && !step.end && state === 'reading') finish('cut')
+  }
+
+  /** Cut only where it is certain that everything before was given. */
+  function isEnough (): boolean {
+    return counted >= options.mostEvents || scanned >= options.mostScanned || answers >= options.mostAnswers
+  }
+
+  function gapRow (passed: Passage): ReplayRow {
+    const to = passed.to ?? place.instant
+    return { gap: { ...passed, to: to < passed.from ? passed.from : to }, place: { instant: passed.from, id: AFTER_ALL_IDS } }
+  }
+}

@@ -1,0 +1,141 @@
+import type { LogCursor } from '../audit/cursor.ts'
+import { filterKey, type AuditFilter } from '../audit/filter.ts'
+import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
+import type { AuditSource } from '../audit/source.ts'
+import type { Replay } from './replay.ts'
+import { createReread, type Reread } from './reread.ts'
+
+export interface RereadsOptions {
+  readonly source: AuditSource
+  readonly head: () => LogCursor
+  /** Whether the log still keeps a place. */
+  readonly isKept: (place: LogCursor) => boolean
+  /** Most events that one stream is given. */
+  readonly limit: number
+  /** Most bytes of rows that all replays hold. */
+  readonly maxBytes: number
+  readonly isUpstreamThere: () => boolean
+  /** Told of what should not happen; the replay counts as failed. */
+  readonly onError: (error: unknown) => void
+}
+
+export interface RereadRequest {
+  readonly filter: AuditFilter
+  readonly from: Instant
+  /** The offset from which on the listener takes what comes from the log, where that is fixed: the read must begin after that. */
+  readonly until: number | undefined
+  /** The listener's limit is counted from here. */
+  readonly countFrom: Instant
+  /**
+   * `shared`: a listener that comes back, likely with many others, each with its own filter: one read of everything serves
+   * them all while it is short. `own`: with this filter; shared among equals. `new`: what is there already was not enough.
+   */
+  readonly kind: 'shared' | 'own' | 'new'
+}
+
+export interface Rereads {
+  open (request: RereadRequest): Replay
+  /** A poll has ended. */
+  tell (): void
+}
+
+interface Entry {
+  readonly key: string
+  readonly from: Instant
+  readonly reread: Reread
+  followers: number
+  timer: NodeJS.Timeout | undefined
+}
+
+const ALL = filterKey({})
+const COARSE = 10n * NANOS_PER_SECOND
+const SHARED_ANSWERS = 10
+const SCANNED_PER_GIVEN = 10
+const KEPT_MS = 5000
+
+/**
+ * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and takes
+ * over the place in the log that was taken before it, so that nobody has a hole; to that end they begin at whole tens of
+ * seconds. One that nobody follows is dropped after some seconds, the oldest one when all of them hold too much.
+ */
+export function createRereads (options: RereadsOptions): Rereads {
+  const { head, isKept, isUpstreamThere, limit, maxBytes, onError, source } = options
+  const entries = new Set<Entry>()
+  let waiting: Array<() => void> = []
+
+  return { open, tell }
+
+  function open (request: RereadRequest): Replay {
+    const keys = request.kind === 'own' ? [filterKey(request.filter)] : [ALL, filterKey(request.filter)]
+    const joined = request.kind === 'new' ? undefined : [...entries].find((entry) => keys.includes(entry.key) && isJoinable(entry, request))
+    return followed(joined ?? begin(request))
+  }
+
+  function isJoinable ({ from, reread }: Entry, wanted: RereadRequest): boolean {
+    const isAfter = wanted.until === undefined || reread.place.offset >= wanted.until
+    return isAfter && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+  }
+
+  function begin ({ countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
+    const from = later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE)
+    const isForAll = kind === 'shared' && filterKey(filter) !== ALL
+    const reread = createReread({
+      source,
+      filter: isForAll ? {} : filter,
+      from,
+      countFrom,
+      place: head(),
+      mostEvents: limit,
+      mostScanned: SCANNED_PER_GIVEN * limit,
+      mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
+      isUpstreamThere,
+      nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }),
+      onGrowth: () => makeRoom(entry),
+      onError
+    })
+    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, reread, followers: 0, timer: undefined }
+    entries.add(entry)
+    return entry
+  }
+
+  /** Drops the oldest until what all hold is within bounds; tells whether it is. */
+  function makeRoom (growing: Entry): boolean {
+    const held = () => [...entries].reduce((sum, { reread }) => sum + reread.bytes(), 0)
+    for (const entry of entries) {
+      if (held() <= maxBytes) return true
+      if (entry !== growing) drop(entry)
+    }
+    return held() <= maxBytes
+  }
+
+  function drop (entry: Entry): void {
+    clearTimeout(entry.timer)
+    entries.delete(entry)
+    entry.reread.forget()
+  }
+
+  /** The replay as one listener sees it: its leaving is noted. */
+  function followed (entry: Entry): Replay {
+    return {
+      ...entry.reread,
+      follow (listener) {
+        const leave = entry.reread.follow(listener)
+        let isGone = false
+        entry.followers++
+        clearTimeout(entry.timer)
+        return () => {
+          if (isGone) return
+          isGone = true
+          leave()
+          if (--entry.followers === 0) entry.timer = setTimeout(() => drop(entry), KEPT_MS).unref()
+        }
+      }
+    }
+  }
+
+  function tell (): void {
+    const told = waiting
+    waiting = []
+    for (const resolve of told) resolve()
+  }
+}
