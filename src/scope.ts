@@ -108,7 +108,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
   })
   const hub = createHub({
     log,
-    frameOf: createEncoder(relay.epoch),
+    encoder: createEncoder(relay.epoch),
     recall: createRecalls(log),
     reread: rereads.open,
     replayLimit: settings.REPLAY_LIMIT,

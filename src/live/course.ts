@@ -4,9 +4,10 @@ import type { AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import type { Due } from './due.ts'
-import type { EventLog, LogEntry } from './event-log.ts'
+import type { Encoder } from './encoding.ts'
+import type { EventLog } from './event-log.ts'
 import { nextOfLog, type Following } from './following.ts'
-import { gapFrame, type PreparedFrame } from './frames.ts'
+import { gapFrame } from './frames.ts'
 import { cursorOf, openingOf, type Opening, type RecallOpening, type RereadOpening, type Start } from './opening.ts'
 import type { Replay } from './replay.ts'
 import { cursorWithin, nextOfReplay, type Replaying } from './replaying.ts'
@@ -15,8 +16,7 @@ import type { RereadRequest } from './rereads.ts'
 /** Where events come from: the same for all courses of a hub. */
 export interface Springs {
   readonly log: EventLog
-  /** An entry of the log as everyone gets it. */
-  readonly frameOf: (entry: LogEntry) => PreparedFrame
+  readonly encoder: Encoder
   /** What the log keeps from before an offset. */
   readonly recall: (until: number) => Replay
   /** The past from Kubiya. */

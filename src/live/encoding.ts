@@ -1,20 +1,44 @@
 import { LRUCache } from 'lru-cache'
+import type { LogCursor } from '../audit/cursor.ts'
 import type { LogEntry } from './event-log.ts'
 import { freshFrame, type PreparedFrame } from './frames.ts'
+import type { ReplayRow } from './replay.ts'
+
+/** Encodes once for all who are given the same at about the same time. */
+export interface Encoder {
+  /** An entry of the log, with the place behind it as its cursor. */
+  entry (entry: LogEntry): PreparedFrame
+  /** A row of a replay, with a cursor that resumes the replay behind it and the log at `until`. */
+  row (row: ReplayRow, until: LogCursor): PreparedFrame
+}
 
 const MOST_BYTES = 16 * 1024 * 1024
 
-/** Encodes an entry of the log once for all who are given it at about the same time. */
-export function createEncoder (epoch: string): (entry: LogEntry) => PreparedFrame {
-  const kept = new LRUCache<number, PreparedFrame>({ maxSize: MOST_BYTES, sizeCalculation: ({ bytes }) => bytes })
+export function createEncoder (epoch: string): Encoder {
+  const entries = createStore<LogEntry>()
+  const rows = createStore<ReplayRow>()
 
-  return (entry) => {
-    const { highWater: instant, offset } = entry
-    const known = kept.get(offset)
-    if (known !== undefined) return known
-    // The cursor is made from the entry itself: a batch larger than the log has evicted its own first entries.
-    const frame = freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant })
-    kept.set(offset, frame)
-    return frame
+  return {
+    entry (entry) {
+      // The cursor is made from the entry itself: a batch larger than the log has evicted its own first entries.
+      const { highWater: instant, offset } = entry
+      return entries.get(entry, offset) ?? entries.keep(entry, offset, freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant }))
+    },
+    row: (row, until) => rows.get(row, until.offset) ?? rows.keep(row, until.offset, freshFrame(row, { kind: 'replay', log: until, after: row.place }))
+  }
+}
+
+/** Frames by what they were made of, as long as there is room. */
+function createStore<Source extends object> () {
+  const kept = new LRUCache<Source, { readonly offset: number, readonly frame: PreparedFrame }>({ maxSize: MOST_BYTES, sizeCalculation: ({ frame }) => frame.bytes })
+  return {
+    get (source: Source, offset: number): PreparedFrame | undefined {
+      const known = kept.get(source)
+      return known?.offset === offset ? known.frame : undefined
+    },
+    keep (source: Source, offset: number, frame: PreparedFrame): PreparedFrame {
+      kept.set(source, { offset, frame })
+      return frame
+    }
   }
 }

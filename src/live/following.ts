@@ -1,7 +1,7 @@
 import type { JsonObject } from '../audit/json.ts'
 import type { Due } from './due.ts'
+import type { Encoder } from './encoding.ts'
 import type { EventLog, LogEntry } from './event-log.ts'
-import type { PreparedFrame } from './frames.ts'
 
 /** Goes on from the log: a place in it, and nothing else. */
 export interface Following {
@@ -12,19 +12,19 @@ export interface Following {
 
 export interface FollowingContext {
   readonly log: EventLog
-  readonly frameOf: (entry: LogEntry) => PreparedFrame
+  readonly encoder: Encoder
 }
 
 /**
  * What a listener at this place is to be given next. Looks at so many entries at most; those that do not match are passed,
  * so that the place moves on. `evicted`: the log has let go of the place.
  */
-export function nextOfLog (following: Following, { frameOf, log }: FollowingContext, matches: (item: JsonObject) => boolean, most: number): Due | undefined | 'evicted' {
+export function nextOfLog (following: Following, { encoder, log }: FollowingContext, matches: (item: JsonObject) => boolean, most: number): Due | undefined | 'evicted' {
   for (let looked = 0; looked < most; looked++) {
     if (following.offset < log.oldest()) return 'evicted'
     const entry = log.at(following.offset)
     if (entry === undefined) return undefined
-    if (isFor(entry, matches)) return { frame: frameOf(entry), accept: () => { following.offset++ } }
+    if (isFor(entry, matches)) return { frame: encoder.entry(entry), accept: () => { following.offset++ } }
     following.offset++
   }
   return undefined

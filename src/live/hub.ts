@@ -51,7 +51,7 @@ const CLOSING_TICK_MS = 10
 
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
-  const { frameOf, health } = options
+  const { encoder, health } = options
   const context: SubscriptionContext = { ...options, takeTurn: createTurns() }
   const groups = new Map<string, Group>()
   let size = 0
@@ -88,7 +88,7 @@ export function createHub (options: HubOptions): Hub {
     const [oldest] = entries
     if (oldest === undefined) return
     for (const { matches, members } of groups.values()) {
-      const frames = entries.filter((entry) => isFor(entry, matches)).map(frameOf)
+      const frames = entries.filter((entry) => isFor(entry, matches)).map(encoder.entry)
       const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0)
       for (const subscription of members) subscription.take(oldest.offset, oldest.offset + entries.length, frames, bytes)
     }

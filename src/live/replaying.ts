@@ -1,11 +1,11 @@
+import type { Gap } from '../audit/batch.ts'
 import type { Cursor } from '../audit/cursor.ts'
 import { floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { isBeyond, type Place } from '../audit/place.ts'
-import type { Gap } from '../audit/batch.ts'
 import type { Due } from './due.ts'
+import type { Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
-import { freshFrame } from './frames.ts'
 import type { RecallOpening, RereadOpening } from './opening.ts'
 import type { Replay, ReplayRow } from './replay.ts'
 
@@ -29,6 +29,7 @@ export interface Replaying {
 
 export interface ReplayingContext {
   readonly log: EventLog
+  readonly encoder: Encoder
   readonly matches: (item: JsonObject) => boolean
   /** Most events that are given. */
   readonly limit: number
@@ -63,15 +64,14 @@ export function cursorWithin ({ after, until }: Replaying, log: EventLog): Curso
   return { kind: 'replay', log: log.cursorAt(until), after }
 }
 
-function turnOf (row: ReplayRow, replaying: Replaying, { limit, log }: ReplayingContext): ReplayTurn {
+function turnOf (row: ReplayRow, replaying: Replaying, { encoder, limit, log }: ReplayingContext): ReplayTurn {
   const counts = 'event' in row && replaying.opening.kind === 'reread' && row.place.instant >= replaying.opening.countFrom
   if (counts && replaying.counted === limit) return { kind: 'over', gap: gapFrom(row.place.instant, replaying, 'replay-limit') }
-  const cursor: Cursor = { kind: 'replay', log: log.cursorAt(replaying.until), after: row.place }
   const accept = () => {
     pass(replaying, row)
     if (counts) replaying.counted++
   }
-  return { kind: 'due', due: { frame: freshFrame(row, cursor), accept } }
+  return { kind: 'due', due: { frame: encoder.row(row, log.cursorAt(replaying.until)), accept } }
 }
 
 function pass (replaying: Replaying, { place }: ReplayRow): void {

@@ -12,6 +12,7 @@ export const MAX_CLIENT_FRAGMENTS = 16
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
 const MOST_PINGS_BETWEEN_LOOKS = 100
+const FAREWELL_MS = 2000
 
 /**
  * A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed.
@@ -44,7 +45,11 @@ export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, 
       socket.ping()
       return true
     },
-    end: ({ closeCode, reason }) => socket.close(closeCode, reason)
+    end ({ closeCode, reason }) {
+      socket.close(closeCode, reason)
+      // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
+      if (unanswered === MOST_UNANSWERED) setTimeout(() => { if (socket.bufferedAmount === 0) socket.terminate() }, FAREWELL_MS).unref()
+    }
   }
 
   function flushed (error?: Error | null): void {

@@ -18,6 +18,7 @@ const Readiness = Type.Object({
     since: Type.String({ description: 'Since when, RFC 3339.' }),
     last_good_poll: Type.Union([Type.String(), Type.Null()], { description: 'When a poll last succeeded, RFC 3339.' }),
     lag_ms: Type.Integer({ minimum: 0, description: 'Age of the last good poll.' }),
+    lateness_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'How late an event may be now and still be delivered live, while that is less than `LATENESS_MS`.' })),
     sandbox: Type.Boolean({ description: 'Whether Kubiya is the embedded stand-in.' })
   }),
   subscribers: Type.Integer({ minimum: 0, description: 'Live streams.' }),
@@ -55,6 +56,7 @@ export const probeRoutes: FastifyPluginAsyncTypebox<ProbeRoutesOptions> = async 
         since: rfc3339(health.sinceMs),
         last_good_poll: health.lastGoodMs === undefined ? null : rfc3339(health.lastGoodMs),
         lag_ms: Math.round(health.lagMs),
+        ...health.latenessMs !== undefined && { lateness_ms: Math.round(health.latenessMs) },
         sandbox: options.sandbox
       },
       subscribers: options.subscribers(),
