@@ -71,6 +71,13 @@ for (const name of ['kubiya', 'archive', 'relay', 'live']) {
   })
 }
 
+t.test('the client imports types of frames, of what is in them and of problems, nothing else, and is imported by nobody', async (t) => {
+  const known = ['live/frames.ts', 'audit/event.ts', 'audit/filter.ts', 'problems.ts']
+  t.same(strangers('client', ({ isType, target }) => isType && known.includes(target)), [])
+  t.same(imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'client'), [], 'no packages')
+  t.same(imports.filter(({ from, target }) => room(target) === 'client' && room(from) !== 'client'), [])
+})
+
 t.test('the sandbox imports nothing of ours, and is imported by app alone', async (t) => {
   t.same(strangers('sandbox', () => false), [])
   t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])

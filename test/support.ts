@@ -1,4 +1,3 @@
-import { EventEmitter, once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -7,6 +6,7 @@ import { buildApp } from '../src/app.ts'
 import type { Frame } from '../src/live/frames.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
+import { createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
 interface Owner { teardown (action: () => unknown): void }
@@ -106,21 +106,15 @@ const DEADLINE_MS = 20_000
 const LOOK_EVERY_MS = 10
 
 /** Looks until something holds that nothing announces. */
-export async function eventually (what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+export async function eventually (what: string, holds: () => boolean | Promise<boolean>, withinMs = DEADLINE_MS): Promise<void> {
   for (const startedMs = Date.now(); !await holds();) {
-    if (Date.now() - startedMs > DEADLINE_MS) throw new Error(`never came true: ${what}`)
+    if (Date.now() - startedMs > withinMs) throw new Error(`never came true: ${what}`)
     await sleep(LOOK_EVERY_MS)
   }
 }
 
-export interface Stream {
+export interface Stream extends Inbox {
   readonly socket: WebSocket
-  readonly frames: Frame[]
-  events (): Array<Record<string, any>>
-  /** Resolves with the first frame, past or to come, that passes. */
-  until (passes: (frame: Frame) => boolean): Promise<Frame>
-  /** Resolves when so many events have come. */
-  untilEvents (count: number): Promise<void>
   closed: Promise<{ code: number, reason: string }>
   /** The HTTP answer, when the upgrade was refused. */
   refused: Promise<{ status: number, headers: Record<string, unknown>, body: any }>
@@ -128,16 +122,8 @@ export interface Stream {
 
 export function openStream (url: string, protocols: string[] = []): Stream {
   const socket = new WebSocket(url, protocols)
-  const frames: Frame[] = []
-  const received: Array<Record<string, any>> = []
-  const arrivals = new EventEmitter()
-  arrivals.setMaxListeners(0)
-  socket.on('message', (data) => {
-    const frame = JSON.parse(String(data)) as Frame
-    frames.push(frame)
-    if (frame.type === 'event') received.push(frame.event as Record<string, any>)
-    arrivals.emit('frame')
-  })
+  const inbox = createInbox()
+  socket.on('message', (data) => inbox.take(JSON.parse(String(data)) as Frame))
   const closed = new Promise<{ code: number, reason: string }>((resolve) => {
     socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }))
   })
@@ -149,36 +135,7 @@ export function openStream (url: string, protocols: string[] = []): Stream {
     })
   })
   socket.on('error', () => {}) // A refused upgrade is one; the tests look at `refused`.
-  const events = () => received
-
-  return {
-    socket,
-    frames,
-    events,
-    closed,
-    refused,
-    async until (passes) {
-      const deadline = AbortSignal.timeout(DEADLINE_MS)
-      for (let seen = 0; ;) {
-        for (; seen < frames.length; seen++) {
-          const frame = frames[seen]
-          if (frame !== undefined && passes(frame)) return frame
-        }
-        await another(deadline)
-      }
-    },
-    async untilEvents (count) {
-      const deadline = AbortSignal.timeout(DEADLINE_MS)
-      while (events().length < count) await another(deadline)
-    }
-  }
-
-  async function another (signal: AbortSignal): Promise<void> {
-    await once(arrivals, 'frame', { signal }).catch(() => {
-      const kinds = frames.slice(-5).map((frame) => frame.type === 'status' ? `status ${frame.upstream}` : frame.type)
-      throw new Error(`what was waited for has not come; ${events().length} events came, the last frames were ${kinds.join(', ')}`)
-    })
-  }
+  return { ...inbox, socket, closed, refused }
 }
 
 let serial = 0

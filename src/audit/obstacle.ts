@@ -12,65 +12,76 @@ export interface Detour {
 
 const OF_ANSWERS: ReadonlySet<FailureKind> = new Set(['invalid', 'unavailable', 'timeout', 'too-large'])
 const SHRINKS_TO = 1 / 4
-const STRIKES_BEFORE_SUSPICION = 2
+const STRIKES_BEFORE_PROBING = 2
 const PROOFS_BEFORE_PASSING = 3
 
 /**
- * Finds the one row that cannot be read (over the byte cap, a poison element) without taking an outage for one. The same
- * question is asked twice; then smaller pages close in on the row; then the row behind it is asked for in turns with the
- * row itself. Only a row that fails each time while its neighbour can be read is given up. One that is too large alone is
- * given up at once: asking again makes it no smaller.
+ * Finds the one row that cannot be read (over the byte cap, a poison element) without taking an outage for one. A question
+ * that failed twice is left alone until another, harmless one is answered: so an outage costs one request a try. Fails the
+ * first one then again, smaller pages close in on the row; and a row that fails alone, time and again while the harmless
+ * question is answered in between, is given up. One that is too large needs no proof: asking again makes it no smaller.
  */
 export function createObstacle () {
   let strikes = 0
   let proofs = 0
   let isProbing = false
-  let isSuspected = false
+  let isProven = false
+  let isKnown = false
   let isPassed = false
   let sizeBefore: number | undefined
   let readSince = 0
 
   return {
-    /** Whether the row behind the one in question is to be asked for. */
+    /** Whether the harmless question is to be asked. */
     isProbing: () => isProbing,
-    /** It is known that there is one ahead: nothing is asked twice. */
-    suspect: () => { isSuspected = true },
+    /** It is known that there is one ahead: less proof will do. */
+    suspect: () => { isKnown = true },
     failed,
-    succeeded,
+    /** The harmless question was answered. */
+    probed: () => { isProbing = false },
+    /** The question itself was answered. */
+    succeeded () {
+      strikes = 0
+      proofs = 0
+    },
+    /** So many rows were new. */
+    advanced (rows: number) {
+      readSince += rows
+    },
     leave
   }
 
   function failed (kind: FailureKind, size: number): Detour {
-    if (!OF_ANSWERS.has(kind)) return { size, waits: true, isPast: false }
+    const again: Detour = { size, waits: true, isPast: false }
+    if (!OF_ANSWERS.has(kind)) return again
+    if (isProbing) {
+      isProbing = kind !== 'too-large' // That is an answer, too.
+      return { ...again, waits: isProbing }
+    }
+    if (kind === 'too-large') return size > 1 ? shrunk(size) : given(size)
+    strikes++
+    if (size > 1 && (isProven || isKnown)) return shrunk(size)
     if (size > 1) {
-      const isClear = kind === 'too-large' || isSuspected
-      if (!isClear && ++strikes < STRIKES_BEFORE_SUSPICION) return { size, waits: true, isPast: false }
-      isSuspected = true
-      sizeBefore ??= size
-      readSince = 0
-      return { size: Math.max(1, Math.floor(size * SHRINKS_TO)), waits: !isClear, isPast: false }
+      isProven = strikes > STRIKES_BEFORE_PROBING
+      isProbing = strikes === STRIKES_BEFORE_PROBING
+      return isProven ? shrunk(size) : again
     }
-    if (kind === 'too-large' && !isProbing) {
-      isPassed = true
-      return { size, waits: false, isPast: true }
-    }
-    const isOutage = isProbing // Its neighbour cannot be read either.
-    isProbing = !isProbing
-    return { size, waits: isOutage, isPast: false }
+    if (++proofs > (isKnown ? 1 : PROOFS_BEFORE_PASSING)) return given(size)
+    isProbing = true
+    return { ...again, waits: strikes <= STRIKES_BEFORE_PROBING && !isProven && !isKnown }
   }
 
-  /** Tells what an answer of so many rows proves: that the row is to be given up, that it is to be asked for again, or nothing. */
-  function succeeded (rows: number): 'past' | 'again' | 'nothing' {
-    if (!isProbing) {
-      strikes = 0
-      proofs = 0
-      readSince += rows
-      return 'nothing'
-    }
-    isProbing = false
-    if (++proofs < PROOFS_BEFORE_PASSING) return 'again'
+  function shrunk (size: number): Detour {
+    sizeBefore ??= size
+    readSince = 0
+    return { size: Math.max(1, Math.floor(size * SHRINKS_TO)), waits: false, isPast: false }
+  }
+
+  function given (size: number): Detour {
     isPassed = true
-    return 'past'
+    proofs = 0
+    sizeBefore ??= size
+    return { size, waits: false, isPast: true }
   }
 
   /** The page size from before, once the obstacle is behind; from then on there is none. */
@@ -79,7 +90,8 @@ export function createObstacle () {
     const size = sizeBefore
     strikes = 0
     proofs = 0
-    isSuspected = false
+    isProven = false
+    isKnown = false
     isPassed = false
     sizeBefore = undefined
     return size

@@ -7,6 +7,8 @@ import { tileAt, type Tile } from './tile.ts'
 export interface Stretch {
   /** The row that the next page must hold. */
   readonly offset: number
+  /** The row that no page may begin before: what is there cannot be read. */
+  readonly leastStart: number
   /** Rows read from the start of the stretch. */
   readonly furthest: number
   /** Answers in a row that reached further and brought nothing new: an upstream that ignores page numbers. */
@@ -20,7 +22,7 @@ export interface Stretch {
 }
 
 export function newStretch (met: Iterable<readonly [string, Instant | undefined]> = []): Stretch {
-  return { offset: 0, furthest: 0, barren: 0, isReread: false, last: undefined, met: new Map(met) }
+  return { offset: 0, leastStart: 0, furthest: 0, barren: 0, isReread: false, last: undefined, met: new Map(met) }
 }
 
 /** Notes the rows; gives those that were not met before. */
@@ -51,19 +53,20 @@ export function reread (stretch: Stretch): Stretch {
 /** Leaves out the row that was to come next. */
 export function stepOver (stretch: Stretch): Stretch {
   const offset = stretch.offset + 1
-  return { ...stretch, offset, furthest: Math.max(stretch.furthest, offset) }
+  return { ...stretch, offset, leastStart: offset, furthest: Math.max(stretch.furthest, offset) }
 }
 
 /** The stretch after an answer: the next page begins with some of its rows, where that leads any further. */
 export function advance (stretch: Stretch, tile: Tile, answered: number, rows: Row[], fresh: number, pageSize: number): Stretch {
   const read = tile.start + answered
   const overlapping = tile.start + overlapFrom(rows, Math.floor(pageSize / 4))
-  const next = tileAt(overlapping, pageSize)
+  const next = tileAt(overlapping, pageSize, stretch.leastStart)
   return {
     ...stretch,
     offset: next.start + next.size > read ? overlapping : read,
     furthest: Math.max(stretch.furthest, read),
     last: rows.at(-1) ?? stretch.last,
-    barren: fresh > 0 ? 0 : stretch.barren + (read > stretch.furthest ? 1 : 0)
+    // A page among the rows that were known from the start can bring nothing new.
+    barren: fresh > 0 ? 0 : stretch.barren + (read > Math.max(stretch.furthest, stretch.met.size) ? 1 : 0)
   }
 }

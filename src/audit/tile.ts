@@ -8,16 +8,16 @@ export interface Tile {
 }
 
 /**
- * The page that holds row `offset` and reaches furthest behind it. Pages begin only at multiples of their size, so the
- * size is what gives way: row 170 at 100 a page is best read as the third page of 85.
+ * The page that holds row `offset` and reaches furthest behind it, beginning at `leastStart` at the earliest. Pages begin
+ * only at multiples of their size, so the size is what gives way: row 170 at 100 a page is best read as the third page of 85.
  */
-export function tileAt (offset: number, largest: number): Tile {
+export function tileAt (offset: number, largest: number, leastStart = 0): Tile {
   let best: Tile = { page: 1, size: largest, start: 0 }
   if (offset < 1) return best
   let bestEnd = 0
-  for (let size = largest; size >= Math.max(1, Math.ceil(largest / 2)); size--) {
+  for (let size = largest; size >= 1 && size > bestEnd - offset; size--) {
     const start = Math.floor(offset / size) * size
-    if (start + size > bestEnd) {
+    if (start >= leastStart && start + size > bestEnd) {
       bestEnd = start + size
       best = { page: start / size + 1, size, start }
     }

@@ -4,7 +4,7 @@ import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
 import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
 import { createObstacle } from './obstacle.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
-import type { Answer, AuditSource, Direction, Failure, FailureKind, Purpose } from './source.ts'
+import type { Answer, AuditSource, Direction, Failure, FailureKind, Purpose, SourceQuery } from './source.ts'
 import { advance, hasSlipped, meet, newStretch, reread, stepOver, withPrevious } from './stretch.ts'
 import { tileAt } from './tile.ts'
 import { isWithin, type TimeWindow } from './window.ts'
@@ -48,6 +48,7 @@ export interface Step {
 }
 
 const MOST_BARREN_ANSWERS = 8
+const LONG_BEFORE = 366n * 86_400n * NANOS_PER_SECOND
 
 /**
  * Reads a window of the upstream log in order, one answer a step. It walks on by instant: the next question begins,
@@ -71,23 +72,27 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   let isCapped = false // Whether the last answer was shorter than asked for and yet perhaps not the end.
   let stretch = newStretch()
   let passed: Passage | undefined
+  const known = [...passages ?? []]
   const obstacle = createObstacle()
 
   while (true) {
-    const offset = stretch.offset + (obstacle.isProbing() ? 1 : 0)
-    const tile = tileAt(offset, offset === 0 ? largest : Math.max(1, Math.min(longest, largest)))
-    const answer = await source.read({ filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
+    const { leastStart, offset } = stretch
+    const tile = tileAt(offset, offset === 0 ? largest : Math.max(1, Math.min(longest, largest)), leastStart)
+    const isProbe = obstacle.isProbing()
+    const answer = await source.read(isProbe ? harmless() : { filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
     if (!answer.ok) {
-      if (passages?.some(isAhead) === true) obstacle.suspect()
+      if (known.some(isAhead)) obstacle.suspect()
       const detour = passages === undefined ? smaller(answer.kind, tile.size) : obstacle.failed(answer.kind, tile.size)
       largest = Math.min(largest, detour.size)
-      if (detour.isPast) pass('too-large')
+      if (detour.isPast) pass(answer.kind === 'too-large' ? 'too-large' : 'upstream-outage')
       if (detour.waits) yield answer // Whoever goes on after a failure asks the same question again.
       continue
     }
-    const proof = obstacle.succeeded(answer.rows)
-    if (proof === 'again') continue
-    if (proof === 'past') pass('upstream-outage')
+    if (isProbe) {
+      obstacle.probed()
+      continue
+    }
+    obstacle.succeeded()
     longest = Math.max(longest, answer.rows)
 
     const rows = placeRows(answer.events, direction, bound.end ?? bound.start)
@@ -108,9 +113,11 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     }
 
     const fresh = meet(stretch, rows)
+    obstacle.advanced(fresh.length)
     stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, largest))
     const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
+    if (passed !== undefined) known.push(told(passed, rows))
     passed = undefined
     if (end) return
     if (isCapped && fresh.length > 0) largest = Math.min(largest, longest) // It was not the end: the upstream has a smaller page.
@@ -123,16 +130,31 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     largest = obstacle.leave() ?? largest
   }
 
-  /** Gives up the row that is asked for; it lies behind the last one read. */
+  /** Gives up the row that is asked for; it lies behind the last one read, or at the start. */
   function pass (reason: Passage['reason']): void {
-    const from = passed?.from ?? (direction === 'asc' ? stretch.last?.place.instant : undefined) ?? bound.start ?? EARLIEST
+    const start = bound.start === undefined ? EARLIEST : floorToSecond(bound.start)
+    const from = passed?.from ?? (direction === 'asc' && !isNumbered ? stretch.last?.place.instant : undefined) ?? start
     passed = { from, to: undefined, reason }
     stretch = stepOver(stretch)
+    largest = obstacle.leave() ?? largest
+  }
+
+  /** With the neighbour behind it, where the order tells which that is. */
+  function told (passage: Passage, rows: Row[]): Passage {
+    const to = direction === 'asc' && !isNumbered ? rows[0]?.place.instant : undefined
+    if (grain !== 'second') return { ...passage, to }
+    return { ...passage, from: floorToSecond(passage.from), to: to === undefined ? undefined : floorToSecond(to) + NANOS_PER_SECOND - 1n }
   }
 
   /** Whether what was passed by before lies in what is still to be read. */
   function isAhead ({ to }: Passage): boolean {
-    return to === undefined || bound.start === undefined || to >= bound.start
+    return to === undefined || bound.start === undefined || to >= floorToSecond(bound.start)
+  }
+
+  /** A question that Kubiya answers if it answers at all: for a second long before. */
+  function harmless (): SourceQuery {
+    const start = (bound.start ?? bound.end ?? 0n) - LONG_BEFORE
+    return { filter, window: { start, end: start }, direction: request.direction, page: 1, pageSize: 1 }
   }
 
   /** Whether the answer is in some order and within what was asked for; notes what it is not. */
@@ -176,7 +198,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       refused: fresh.length - wanted.length,
       reached: last === undefined ? undefined : reachedBy(last, grain, request.direction),
       end,
-      passed: passed && { ...passed, to: direction === 'asc' && !isNumbered ? rows[0]?.place.instant : undefined },
+      passed: passed && told(passed, rows),
       upstreamMs: answer.upstreamMs,
       largest
     }

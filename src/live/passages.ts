@@ -35,7 +35,8 @@ function bounded ({ from, reason, to }: Passage, now: Instant): Known {
   return { from, to: later(from, to ?? now), reason }
 }
 
-/** Whether two intervals overlap; at a common neighbour they only touch. */
+/** Whether two intervals overlap, or one is a moment within the other; two at a common neighbour only touch. */
 function isSame (a: Known, b: Known): boolean {
-  return later(a.from, b.from) < earlier(a.to, b.to) || (a.from === b.from && a.to === b.to)
+  const [from, to] = [later(a.from, b.from), earlier(a.to, b.to)]
+  return from < to || (from === to && (a.from === a.to || b.from === b.to))
 }

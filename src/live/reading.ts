@@ -26,23 +26,28 @@ export interface Portion {
 export interface Reading {
   /** One more answer; `undefined` once it has caught up. After a failure the next one asks the same again. */
   next (): Promise<Portion | Failure | undefined>
-  /** Answers so far that held anything new to this read. */
-  answers (): number
+  /** Whether what it has read is more than one answer holds. A few events that came between two answers do not make it so. */
+  isLong (): boolean
 }
+
+const FEW = 10
+const SMALL_SHARE = 0.1
 
 /** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
 export function createReading ({ pageSize, passages, source, start }: ReadingOptions): Reading {
   const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller', passages })
   let held: Row[] = []
-  let answers = 0
+  let first: number | undefined // Events in the first answer …
+  let further = 0 // … and in all that followed.
 
-  return { next, answers: () => answers }
+  return { next, isLong: () => further > Math.max(FEW, SMALL_SHARE * (first ?? 0)) }
 
   async function next (): Promise<Portion | Failure | undefined> {
     const { done, value: step } = await steps.next()
     if (done === true) return undefined
     if (!step.ok) return step
-    if (step.scanned > 0) answers++
+    if (first === undefined) first = step.scanned
+    else further += step.scanned
     const { passed, upstreamMs, largest, reached } = step
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareRows('asc'))
     const isDue = ({ place }: Row) => step.end || (reached !== undefined && place.instant <= reached)

@@ -68,6 +68,7 @@ export function createTail (options: TailOptions): Tail {
   const health = createHealth(clock)
   const stopping = new AbortController()
   let bookmark: Bookmark | undefined
+  let newest: ReturnType<typeof walk> | undefined
   let current: Current | undefined
   let running: Promise<void> | undefined
   let endPause = () => {}
@@ -109,6 +110,7 @@ export function createTail (options: TailOptions): Tail {
     const failure = await poll().catch((error: unknown): Failure => {
       options.onError(error)
       current = undefined
+      newest = undefined
       return { ok: false, kind: 'invalid' }
     })
     if (stopping.signal.aborted) return
@@ -130,9 +132,10 @@ export function createTail (options: TailOptions): Tail {
    * quiet poll costs one request.
    */
   async function open (): Promise<Bookmark | Failure> {
-    const newest = walk(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: 'poller' })
+    newest ??= walk(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: 'poller', passages: [] })
     const { value: step } = await newest.next()
     if (step !== undefined && !step.ok) return step
+    newest = undefined
     noteUpstreamClock(step?.upstreamMs)
     bookmark = options.openBookmark(instantFromMs(upstreamClock()))
     return bookmark
@@ -157,7 +160,7 @@ export function createTail (options: TailOptions): Tail {
     mark.completed(startedAt)
     health.swept()
     sweptMs = startedMs
-    windowIsLong = reading.answers() > 1
+    windowIsLong = reading.isLong()
     return undefined
   }
 

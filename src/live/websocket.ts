@@ -11,7 +11,7 @@ export const MAX_CLIENT_FRAGMENTS = 16
 
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
-const MOST_PINGS_BETWEEN_LOOKS = 100
+const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
 const FAREWELL_MS = 2000
 
 /**

@@ -1,0 +1,110 @@
+import { streamAddress } from './address.ts'
+import type { AuditStream, AuditStreamError, AuditStreamOptions, Frame, WebSocketConstructor } from './contract.ts'
+import { createLine } from './line.ts'
+import { createMemory } from './memory.ts'
+import { createPending } from './pending.ts'
+
+export type * from './contract.ts'
+
+const REMEMBERED = 50_000
+const MAX_PENDING = 10_000
+const BACK_OFF = { leastMs: 250, mostMs: 30_000 }
+
+/** Follows audit events, each once, over lost connections and restarts of the service. Made for `for await`. */
+export function openAuditStream (options: AuditStreamOptions): AuditStream {
+  const { maxPending = MAX_PENDING, signal } = options
+  const pending = createPending()
+  const isNew = createMemory(options.remembered ?? REMEMBERED, options.known ?? [])
+  const line = createLine({
+    addressAt: (cursor) => streamAddress(options, cursor),
+    since: options.since,
+    backOff: { ...BACK_OFF, ...options.backOff },
+    WebSocket: options.WebSocket ?? ownWebSocket(),
+    fetch: options.fetch ?? ((...request) => fetch(...request)), // A browser's wants no other `this`.
+    onFrame,
+    onReconnect: (reconnection) => tell(options.onReconnect, reconnection),
+    onOver
+  })
+  let state: 'idle' | 'going' | 'paused' | 'over' = 'idle'
+  streamAddress(options, undefined) // Throws here and now where the URL is none.
+
+  const stream: AuditStream = {
+    get cursor () { return pending.size() === 0 ? line.cursor() : pending.cursor() },
+    next,
+    async return () {
+      finish()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]: () => stream
+  }
+  return stream
+
+  async function next (): ReturnType<AuditStream['next']> {
+    if (signal?.aborted === true) finish()
+    if (state === 'idle') {
+      signal?.addEventListener('abort', finish)
+      go()
+    }
+    const taken = pending.take()
+    if (state === 'paused' && pending.size() === 0) go()
+    return taken
+  }
+
+  function go (): void {
+    state = 'going'
+    try {
+      line.connect()
+    } catch (error) {
+      onOver(error) // A page may not open just any WebSocket.
+    }
+  }
+
+  function onFrame (frame: Frame, before: string | undefined): void {
+    switch (frame.type) {
+      case 'event': return receive(frame, before)
+      case 'hello': return tell(options.onHello, frame)
+      case 'gap': return tell(options.onGap, frame)
+      case 'status':
+      case 'heartbeat': return tell(options.onStatus, frame)
+    } // Types that this version does not know are for later ones.
+  }
+
+  function receive (frame: Extract<Frame, { type: 'event' }>, before: string | undefined): void {
+    if (!isNew(frame.event.id)) return
+    pending.give(frame, before)
+    if (pending.size() < Math.max(1, maxPending)) return
+    line.hangUp() // The service keeps what comes; the cursor tells where to go on.
+    state = 'paused'
+  }
+
+  function tell<What> (hook: ((what: What) => void) | undefined, what: What): void {
+    try {
+      hook?.(what)
+    } catch (error) {
+      line.hangUp()
+      onOver(error)
+    }
+  }
+
+  function onOver (failure?: unknown): void {
+    state = 'over'
+    signal?.removeEventListener('abort', finish)
+    pending.end(failure)
+  }
+
+  function finish (): void {
+    line.hangUp()
+    pending.clear()
+    onOver()
+  }
+}
+
+export function isAuditStreamError (error: unknown): error is AuditStreamError {
+  return error instanceof Error && error.name === 'AuditStreamError'
+}
+
+function ownWebSocket (): WebSocketConstructor {
+  const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor }
+  if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: pass one in, such as that of `ws`.')
+  return WebSocket
+}

@@ -1,0 +1,101 @@
+import { socketAddress } from './address.ts'
+import { backOffMs } from './back-off.ts'
+import { openConnection } from './connection.ts'
+import type { AuditStreamOptions, BackOffBounds, EndFrame, Frame, Loss, Reconnection, WebSocketConstructor } from './contract.ts'
+import { createFailure } from './failure.ts'
+import { askWhy, finalProblem, type Refusal } from './refusal.ts'
+
+export interface LineOptions {
+  /** Where to connect over HTTP, to go on behind a cursor. */
+  readonly addressAt: (cursor: string | undefined) => URL
+  readonly since: string | undefined
+  readonly backOff: BackOffBounds
+  readonly WebSocket: WebSocketConstructor
+  readonly fetch: NonNullable<AuditStreamOptions['fetch']>
+  /** `before` is the place that it goes on from. */
+  readonly onFrame: (frame: Frame, before: string | undefined) => void
+  readonly onReconnect: (reconnection: Reconnection) => void
+  /** It is not connected again: with a failure, or because the stream has come to its end. */
+  readonly onOver: (failure?: unknown) => void
+}
+
+/** A connection that is made again whenever it is lost. */
+export interface Line {
+  /** The place behind the newest frame; before the first, where it is to begin. */
+  cursor (): string | undefined
+  connect (): void
+  /** Drops the connection, or the wait for one; until `connect` nothing is called any more. */
+  hangUp (): void
+}
+
+const UNAUTHORIZED = 4401
+const MOST_RETRY_AFTER_SECONDS = 300
+
+export function createLine (options: LineOptions): Line {
+  let cursor = options.since
+  let attempt = 0
+  let hangUp = () => {}
+  return { cursor: () => cursor, connect, hangUp: () => hangUp() }
+
+  function connect (): void {
+    const address = options.addressAt(cursor)
+    const { close } = openConnection({ address: socketAddress(address), WebSocket: options.WebSocket, onFrame, onNonsense, onLost })
+    hangUp = close
+
+    function onFrame (frame: Frame): void {
+      const before = cursor
+      if ('cursor' in frame) ({ cursor } = frame)
+      if (frame.type === 'end') {
+        close()
+        return onEnd(frame)
+      }
+      if (frame.type !== 'hello') attempt = 0 // A service that says hello and falls over is none to hurry back to.
+      options.onFrame(frame, before)
+    }
+
+    function onNonsense (): void {
+      close()
+      options.onOver(createFailure('invalid-frame', `What answers at ${address.origin} is no audit stream.`))
+    }
+
+    function onLost (loss: Loss): void {
+      if (loss.code === UNAUTHORIZED) return refuse()
+      if (loss.reason === 'failed') return findOutWhy(address)
+      comeBack(loss)
+    }
+  }
+
+  function onEnd ({ may_return: mayReturn, reason }: EndFrame): void {
+    if (reason === 'unauthorized') return refuse()
+    if (mayReturn) return comeBack({ reason })
+    options.onOver()
+  }
+
+  function refuse (): void {
+    options.onOver(createFailure('unauthorized', 'The service does not accept the caller\'s credential, or no longer.'))
+  }
+
+  function findOutWhy (address: URL): void {
+    const asking = new AbortController()
+    let isWanted = true
+    hangUp = () => {
+      isWanted = false
+      asking.abort()
+    }
+    askWhy(address, options.fetch, asking).then((refusal) => { if (isWanted) onRefused(refusal) })
+  }
+
+  function onRefused (refusal: Refusal): void {
+    const problem = finalProblem(refusal)
+    if (problem !== undefined) return options.onOver(createFailure(problem.code, problem.detail, problem))
+    const retryAfterSeconds = Math.min(refusal.problem?.retry_after ?? 0, MOST_RETRY_AFTER_SECONDS)
+    comeBack({ reason: 'failed', status: refusal.status }, retryAfterSeconds * 1000)
+  }
+
+  function comeBack (loss: Loss, leastMs = 0): void {
+    const waitMs = leastMs + backOffMs(attempt++, options.backOff, Math.random)
+    const timer = setTimeout(connect, waitMs)
+    hangUp = () => clearTimeout(timer)
+    options.onReconnect({ ...loss, waitMs })
+  }
+}

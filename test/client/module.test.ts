@@ -1,0 +1,127 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import ts from 'typescript'
+import { item, startService, startUpstream } from '../support.ts'
+import { layWire } from './wire.ts'
+
+const CLIENT = 'dist/client.js'
+const NAME: string = 'kubiya-audit-bff/client' // Text alone: types are checked before anything is built.
+const MOST_GZIPPED_BYTES = 4096
+
+t.test('the module is one small file that imports nothing', async (t) => {
+  const source = await readFile(CLIENT)
+  t.notMatch(String(source), /\bimport\b|\brequire\b|\bprocess\b|\bBuffer\b/)
+  const { length } = gzipSync(source)
+  t.ok(length < MOST_GZIPPED_BYTES, `${length} bytes gzipped`)
+  t.same(Object.keys(await import(NAME)).sort(), ['isAuditStreamError', 'openAuditStream'])
+})
+
+t.test('the module works with the WebSocket that Node has, as its example', async (t) => {
+  const sandbox = await startUpstream(t)
+  const service = await startService(t, {}, {}, sandbox)
+  const wire = await layWire(t, service.url)
+  const flags = 'WebSocket' in globalThis ? [] : ['--experimental-websocket']
+  const file = `${t.testdir()}/cursor`
+  const first = example(t, flags, wire.url, file)
+  sandbox.publish(item({ id: 'one' }))
+  await first.printed(' one\n')
+  wire.cut()
+  sandbox.publish(item({ id: 'two' }))
+  t.match(await first.printed(' two\n'), /connected, resumed: false\n[^]* one\nno connection \(closed\)[^]*connected, resumed: true\n/)
+  sandbox.publish(item({ id: 'three' }))
+  await first.printed(' three\n') // Now the cursor behind the second is in the file.
+  await first.ended()
+  sandbox.publish(item({ id: 'four' }))
+  const second = example(t, flags, wire.url, file)
+  t.match(await second.printed(' four\n'), /^connected, resumed: true\n(?:\S+ three\n)?\S+ four\n$/)
+  await second.ended()
+})
+
+t.test('the module is packed with its declarations, and with the service', async (t) => {
+  const child = spawn('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  let output = ''
+  child.stdout.on('data', (chunk) => { output += String(chunk) })
+  await once(child, 'close')
+  const [{ files }] = JSON.parse(output) as [{ files: Array<{ path: string }> }]
+  const paths = files.map(({ path }) => path)
+  for (const path of ['dist/client.js', 'dist/client.d.ts', 'dist/main.js', 'openapi/openapi.json', 'README.md', 'LICENSE', 'package.json']) t.ok(paths.includes(path), path)
+  t.same(paths.filter((path) => /^(?:src|test|node_modules|dist\/test)\//.test(path)), [])
+})
+
+t.test('the module is typed from the schemas, in strict projects of all sorts', async (t) => {
+  const file = `${t.testdir({
+    'consumer.ts': `
+      import { isAuditStreamError, openAuditStream, type AuditFilter, type Frame, type Problem, type PublishedEvent, type WebSocketConstructor } from 'kubiya-audit-bff/client'
+      const filter: AuditFilter = { status: 'failed' }
+      // @ts-expect-error: no such filter
+      const wrong: AuditFilter = { stat: 'failed' }
+      export async function follow (socket: WebSocketConstructor): Promise<string> {
+        const stream = openAuditStream({ url: new URL('http://localhost'), filter, signal: new AbortController().signal, since: undefined, WebSocket: socket, onGap: ({ from, to }) => [from, to] })
+        try {
+          for await (const event of stream) return event.id + String(event.anything) + String(stream.cursor)
+        } catch (error) {
+          if (isAuditStreamError(error)) return error.code + String(error.problem?.errors?.[0]?.parameter)
+        }
+        // @ts-expect-error: no such option
+        openAuditStream({ url: '', filters: {} })
+        return String(wrong)
+      }
+      export type Seen = [PublishedEvent, Frame, Problem]
+    `,
+    'page.ts': "import { follow } from './consumer.js'\nfollow(WebSocket)\n",
+    'node.ts': "import { WebSocket } from 'ws'\nimport { follow } from './consumer.js'\nfollow(WebSocket)\n",
+    'same.ts': `
+      import type { AuditFilter, Frame, Problem, PublishedEvent } from 'kubiya-audit-bff/client'
+      import type { AuditFilter as OurFilter } from '../../../src/audit/filter.js'
+      import type { PublishedEvent as OurEvent } from '../../../src/audit/event.js'
+      import type { Frame as OurFrame } from '../../../src/live/frames.js'
+      import type { Problem as OurProblem } from '../../../src/problems.js'
+      export const there = (a: OurFilter, b: OurEvent, c: OurFrame, d: OurProblem): [AuditFilter, PublishedEvent, Frame, Problem] => [a, b as OurEvent & Record<string, unknown>, c as Frame, d]
+      export const back = (a: AuditFilter, b: PublishedEvent, c: Frame, d: Problem): [OurFilter, OurEvent, OurFrame, OurProblem] => [a, b, c, d]
+    `
+  })}`
+  const strict = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, target: ts.ScriptTarget.ES2022, types: [] }
+  const node = { ...strict, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ['lib.es2022.d.ts'], types: ['node'] }
+  const page = { ...strict, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts'] }
+  t.same(faults([`${file}/page.ts`], page), [], 'in a page, by a bundler')
+  t.same(faults([`${file}/node.ts`], node), [], 'in Node')
+  t.same(faults([`${file}/same.ts`], { ...node, lib: ['lib.es2023.d.ts'], allowImportingTsExtensions: true }), [], 'the same as in here')
+})
+
+interface Run {
+  /** Resolves with all that was printed once a text has appeared in it. */
+  printed (text: string): Promise<string>
+  ended (): Promise<void>
+}
+
+function example (owner: { teardown (action: () => unknown): void }, flags: string[], ...parameters: string[]): Run {
+  const child = spawn(process.execPath, [...flags, 'examples/each-event-once.mjs', ...parameters], { stdio: ['ignore', 'pipe', 'ignore'] })
+  owner.teardown(() => child.kill('SIGKILL'))
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
+  const closed = once(child, 'close')
+  return {
+    async printed (text) {
+      while (!output.includes(text)) {
+        if (child.exitCode !== null) throw new Error(`it ended before it printed ${text}`)
+        await Promise.race([once(child.stdout, 'data'), closed])
+      }
+      return output
+    },
+    async ended () {
+      child.kill('SIGTERM')
+      await closed
+    }
+  }
+}
+
+/** What the compiler says about these files and what they import, packages aside. */
+function faults (files: string[], options: ts.CompilerOptions): string[] {
+  const program = ts.createProgram(files, options)
+  const ours = program.getSourceFiles().filter(({ fileName }) => !fileName.includes('/node_modules/'))
+  const found = [...program.getOptionsDiagnostics(), ...program.getGlobalDiagnostics(), ...ours.flatMap((file) => ts.getPreEmitDiagnostics(program, file))]
+  return found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
+}

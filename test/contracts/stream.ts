@@ -1,0 +1,189 @@
+import type { Test } from 'tap'
+import type { Inbox } from '../inbox.ts'
+import { ago, eventually, item, startService, startUpstream, type Service } from '../support.ts'
+
+/** A stream as a consumer has it, over whichever transport. */
+export interface Consumer extends Inbox {
+  pause (): void
+  resume (): void
+  /** Goes without a word. */
+  terminate (): void
+  /** Resolves when the connection is closed. */
+  readonly closed: Promise<unknown>
+}
+
+/** Opens a stream with these parameters, behind a cursor if one is given. */
+export type Open = (service: Service, query?: string, cursor?: string) => Consumer
+
+const BIG = 'x'.repeat(20_000)
+const QUIET = { HEARTBEAT_MS: '60000' }
+
+/** What every outlet promises to a listener. */
+export function streamContract (t: Test, name: string, open: Open): void {
+  t.test(`${name} says hello first, then gives each event once, with a cursor, in order`, async (t) => {
+    const service = await startService(t)
+    service.sandbox.publish(series(3).map((n) => item({ n, timestamp: ago(60_000 - n) })))
+    const stream = open(service)
+    await stream.untilEvents(3)
+    service.sandbox.publish(item({ n: 3 }))
+    await stream.untilEvents(4)
+    t.same(numbers(stream), series(4))
+    t.equal(stream.frames[0]?.type, 'hello')
+    t.ok(stream.frames.every((frame) => frame.type === 'status' || frame.cursor.length > 0))
+    stream.terminate()
+  })
+
+  t.test(`${name} goes on exactly behind any cursor that it gave`, async (t) => {
+    const service = await startService(t, { HEARTBEAT_MS: '100' })
+    const first = open(service)
+    await first.until(({ type }) => type === 'hello')
+    service.sandbox.publish(series(20).map((n) => item({ n, timestamp: ago(1000 - n) })))
+    await first.untilEvents(20)
+    await first.until(({ type }) => type === 'heartbeat')
+    const cursors = first.frames.filter(({ type }) => type === 'event').map((frame, n) => [n, 'cursor' in frame ? frame.cursor : ''] as const)
+    first.terminate()
+    service.sandbox.publish(item({ n: 20 }))
+    for (const [n, cursor] of cursors) {
+      const stream = open(service, '', cursor)
+      await stream.untilEvents(20 - n)
+      t.same(numbers(stream), series(21).slice(n + 1))
+      t.match(stream.frames[0], { type: 'hello', resumed: true })
+      stream.terminate()
+    }
+  })
+
+  t.test(`${name} goes on in the middle of what it gives from the past`, async (t) => {
+    const service = await startService(t)
+    service.sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(60_000 - n * 100) })))
+    const first = open(service)
+    await first.untilEvents(50)
+    const cursors = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])
+    service.sandbox.publish(item({ n: 50 }), item({ n: 51, timestamp: ago(59_950) })) // The last one late.
+    await first.untilEvents(52)
+    first.terminate()
+    for (const at of [0, 7, 49]) {
+      const stream = open(service, '', cursors[at])
+      await stream.untilEvents(51 - at)
+      t.same(numbers(stream).toSorted((a, b) => a - b), series(52).slice(at + 1), 'nothing twice, nothing left out')
+      stream.terminate()
+    }
+  })
+
+  t.test(`${name} ends with a word and a cursor, and closes`, async (t) => {
+    const service = await startService(t)
+    const stream = open(service, '?timeout_minutes=0.005')
+    await stream.closed
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', may_return: false, cursor: String })
+  })
+
+  t.test(`${name} tells how Kubiya is, on each change`, async (t) => {
+    const service = await startService(t, QUIET)
+    const stream = open(service)
+    await stream.until(({ type }) => type === 'hello')
+    const mend = service.sandbox.faults.during({ kind: 'status', status: 500 })
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
+    mend()
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'ok')
+    t.same(stream.frames.map((frame) => frame.type === 'status' ? frame.upstream : frame.type), ['hello', 'degraded', 'ok'])
+    stream.terminate()
+  })
+
+  t.test(`${name} lets a slow reader have everything in order once it wakes, and holds nobody up`, async (t) => {
+    const service = await startService(t, { POLL_PAGE_SIZE: '200', ...QUIET })
+    const [slow, other] = [open(service), open(service)]
+    for (const stream of [slow, other]) await stream.until(({ type }) => type === 'hello')
+    slow.pause()
+    service.sandbox.publish(series(1000).map((n) => item({ n, resource_text: BIG, timestamp: ago(30_000 - n) })))
+    await other.untilEvents(1000)
+    t.ok(slow.events().length < 1000, `${slow.events().length} of 1000 while it was not reading`)
+    slow.resume()
+    await slow.untilEvents(1000)
+    t.same(numbers(slow), series(1000))
+    t.notOk(slow.frames.some(({ type }) => type === 'gap'))
+    for (const stream of [slow, other]) stream.terminate()
+  })
+
+  t.test(`${name} serves a reader from Kubiya whose place the log let go of while it was slow`, async (t) => {
+    const service = await startService(t, { POLL_PAGE_SIZE: '200', HISTORY_EVENTS: '100', ...QUIET })
+    const slow = open(service)
+    await slow.until(({ type }) => type === 'hello')
+    service.sandbox.publish(item({ n: 0, timestamp: ago(40_000) }))
+    await slow.untilEvents(1)
+    slow.pause()
+    const watch = open(service)
+    service.sandbox.publish(series(1200).slice(1).map((n) => item({ n, resource_text: BIG, timestamp: ago(30_000 - n) })))
+    await watch.untilEvents(1200)
+    watch.terminate()
+    slow.resume()
+    await slow.untilEvents(1200)
+    t.same(numbers(slow), series(1200), 'all of it, once, in order')
+    t.notOk(slow.frames.some(({ type }) => type === 'gap'))
+    service.sandbox.publish(item({ n: 1200 }))
+    await slow.untilEvents(1201)
+    t.equal(slow.events().length, 1201)
+    slow.terminate()
+  })
+
+  t.test(`${name} loses nothing over a restart, and repeats only what has the same id`, async (t) => {
+    const sandbox = await startUpstream(t)
+    const service = await startService(t, {}, {}, sandbox)
+    const before = open(service)
+    await before.until(({ type }) => type === 'hello')
+    sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(5000 - n) })))
+    await before.untilEvents(5)
+    const last = before.frames.at(-1)
+    await service.close()
+    sandbox.publish(item({ n: 5 }))
+    const again = await startService(t, {}, {}, sandbox)
+    const after = open(again, '', last?.type === 'event' ? last.cursor : '')
+    await after.untilEvents(6)
+    t.match(after.frames[0], { type: 'hello', resumed: false })
+    t.same(new Set(numbers(after)), new Set(series(6)))
+    t.same(after.events().slice(0, 5).map(({ id }) => id), before.events().map(({ id }) => id), 'the same ids')
+    after.terminate()
+  })
+
+  t.test(`${name} leaves nothing behind when listeners come and go`, async (t) => {
+    const service = await startService(t)
+    await service.settled()
+    for (let round = 0; round < 3; round++) {
+      const streams = series(20).map((n) => open(service, n % 2 === 0 ? '' : '?status=failed&start_time=-2h'))
+      for (const stream of streams) await stream.until(({ type }) => type === 'hello')
+      for (const stream of streams) stream.terminate()
+    }
+    await eventually('nobody is left', async () => (await service.json('/readyz')).subscribers === 0)
+    t.pass()
+  })
+}
+
+/** Half a minute of silence: for all outlets at once, in one service. */
+export async function silenceContract (t: Test, service: Service, open: Open): Promise<void> {
+  const [stalled, other] = [open(service), open(service)]
+  for (const stream of [stalled, other]) await stream.until(({ type }) => type === 'hello')
+  stalled.pause()
+  service.sandbox.publish(series(1000).map((n) => item({ n, resource_text: BIG, timestamp: ago(30_000 - n) })))
+  await other.untilEvents(1000)
+  other.terminate()
+  const startedMs = performance.now()
+  await eventually('the stalled reader is given up', async () => (await service.json('/readyz')).subscribers === 0, 45_000)
+  const tookMs = performance.now() - startedMs
+  t.ok(tookMs > 20_000 && tookMs < 40_000, `given up after ${Math.round(tookMs / 1000)} s`)
+  stalled.resume()
+  const end = await stalled.until(({ type }) => type === 'end')
+  t.match(end, { reason: 'slow', may_return: true })
+  await stalled.closed
+  const given = stalled.events().length
+  t.ok(given < 1000, `${given} of 1000 given`)
+  const back = open(service, '', end.type === 'end' ? end.cursor : '')
+  await back.untilEvents(1000 - given)
+  t.same([...numbers(stalled), ...numbers(back)], series(1000), 'coming back brings the rest')
+  back.terminate()
+}
+
+export function series (length: number): number[] {
+  return Array.from({ length }, (_, n) => n)
+}
+
+export function numbers (stream: Inbox): number[] {
+  return stream.events().map(({ n }) => Number(n))
+}
