@@ -1,17 +1,23 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { TSchema } from '@sinclair/typebox'
 import { pino } from 'pino'
-import { buildApp } from './app.ts'
+import { buildApp, version } from './app.ts'
+import { asyncapi } from './asyncapi.ts'
 import { Settings, readSettings } from './settings.ts'
 
-// Writes what is generated from the schemas: openapi/openapi.json and the README's table of settings.
+// Writes what is generated from the schemas: the two documents in openapi/ and the README's table of settings.
 // `--check` writes nothing and fails where a file is not what it should be.
 
 const OPENAPI = 'openapi/openapi.json'
+const ASYNCAPI = 'openapi/asyncapi.json'
 const README = 'README.md'
 const TABLE = /(<!-- settings -->\n)[^]*?(<!-- \/settings -->)/
 
-const wanted = { [OPENAPI]: await openapi(), [README]: (await readFile(README, 'utf8')).replace(TABLE, `$1${settingsTable()}$2`) }
+const wanted = {
+  [OPENAPI]: await openapi(),
+  [ASYNCAPI]: asyncapi(version),
+  [README]: (await readFile(README, 'utf8')).replace(TABLE, `$1${settingsTable()}$2`)
+}
 const isCheck = process.argv.includes('--check')
 
 for (const [path, text] of Object.entries(wanted)) {

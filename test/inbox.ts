@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { Frame } from '../src/live/frames.ts'
+import { checkFrame } from './frame-check.ts'
 
 /** The frames that a stream has brought so far, whatever brought them. */
 export interface Inbox {
@@ -24,6 +25,7 @@ export function createInbox (): Inbox {
     frames,
     events: () => received,
     take (frame) {
+      checkFrame(frame)
       frames.push(frame)
       if (frame.type === 'event') received.push(frame.event as Record<string, any>)
       arrivals.emit('frame')

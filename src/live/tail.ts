@@ -74,7 +74,8 @@ export function createTail (options: TailOptions): Tail {
   let endPause = () => {}
   let pageSize = options.pageSize
   let skewMs = 0
-  let failures = 0
+  let failures = 0 // In a row, without a good answer in between.
+  let answered = false
   let waitMs = 0
   let newestMs = nowMs()
   let polledMs = -Infinity
@@ -107,6 +108,7 @@ export function createTail (options: TailOptions): Tail {
 
   async function cycle (): Promise<void> {
     polledMs = nowMs()
+    answered = false
     const failure = await poll().catch((error: unknown): Failure => {
       options.onError(error)
       current = undefined
@@ -114,7 +116,7 @@ export function createTail (options: TailOptions): Tail {
       return { ok: false, kind: 'invalid' }
     })
     if (stopping.signal.aborted) return
-    failures = failure === undefined ? 0 : failures + 1
+    failures = failure === undefined ? 0 : answered ? 1 : failures + 1
     const wishMs = nextWaitMs({ failure, failures, quietMs: nowMs() - newestMs, audience: options.audience() }, options, Math.random)
     waitMs = Math.max(wishMs, options.budget().waitMs)
     const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
@@ -146,6 +148,7 @@ export function createTail (options: TailOptions): Tail {
     const { isWhole, reading, startedAt, startedMs } = current ??= begin(mark)
     for (let portion = await reading.next(); portion !== undefined && !stopping.signal.aborted; portion = await reading.next()) {
       if (!portion.ok) return portion
+      answered = true
       pageSize = Math.min(options.pageSize, 2 * portion.largest) // Asks for more again once answers are smaller.
       noteUpstreamClock(portion.upstreamMs)
       const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
