@@ -1,5 +1,5 @@
 import type { Gap } from '../audit/batch.ts'
-import type { Cursor } from '../audit/cursor.ts'
+import type { Cursor, LogCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
@@ -59,7 +59,7 @@ type State =
   | Replaying
   | Following
   /** About to be told what it missed. */
-  | { readonly kind: 'missing', readonly gap: Gap, readonly offset: number }
+  | { readonly kind: 'missing', readonly gap: Gap, readonly until: LogCursor }
 
 const MOST_LOOKS = 256
 const MOST_RETURNS = 3
@@ -89,26 +89,26 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
   function enter (opening: Opening): void {
     switch (opening.kind) {
       case 'wait': state = { kind: 'waiting' }; break
-      case 'log': state = { kind: 'following', offset: opening.offset }; break
-      case 'recall': replay(opening, springs.recall(opening.until), true, 0); break
-      case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, kind: opening.isReturn ? 'shared' : 'own' }), false, 0)
+      case 'log': state = { kind: 'following', place: opening.place }; break
+      case 'recall': replay(opening, springs.recall(opening.until.offset), true, 0); break
+      case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }), false, 0)
     }
   }
 
   function replay (opening: RecallOpening | RereadOpening, replay: Replay, isOwn: boolean, counted: number): void {
-    const until = opening.until ?? replay.place.offset
+    const until = opening.until ?? replay.place
     state = { kind: 'replaying', opening, replay, until, isOwn, leave: replay.follow(onMore), at: 0, after: opening.after, counted }
   }
 
   function place (): Cursor {
-    if (state.kind === 'following') return log.cursorAt(state.offset)
-    return state.kind === 'replaying' ? cursorWithin(state, log) : stood
+    if (state.kind === 'following') return state.place
+    return state.kind === 'replaying' ? cursorWithin(state) : stood
   }
 
   function next (): Due | undefined | 'later' {
     switch (state.kind) {
       case 'waiting': return undefined
-      case 'missing': return dueGap(state.gap, state.offset)
+      case 'missing': return dueGap(state.gap, state.until)
       case 'following': return nextOfPresent(state)
       case 'replaying': return nextOfPast(state)
     }
@@ -128,14 +128,14 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
     const due = nextOfLog(following, springs, matches, MOST_LOOKS)
     if (due === 'evicted') return comeBack()
     if (due !== undefined) return due
-    if (following.offset < log.head().offset) return 'later'
+    if (following.place.offset < log.head().offset) return 'later'
     returns = 0
     return undefined
   }
 
   function follow ({ leave, until }: Replaying): 'later' {
     leave()
-    state = { kind: 'following', offset: until }
+    state = { kind: 'following', place: until }
     return 'later'
   }
 
@@ -144,7 +144,7 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
     leave()
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: undefined }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
-    replay(own, springs.reread({ ...own, filter, from: after.instant, kind: 'new' }), true, counted)
+    replay(own, springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'new' }), true, counted)
     return 'later'
   }
 
@@ -157,26 +157,26 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
       return 'later'
     }
     returns = 0
-    const offset = log.oldest()
+    const oldest = log.cursorAt(log.oldest())
     const instant = stood.kind === 'log' ? stood.instant : stood.after.instant
     const from = later(EARLIEST, instant - BigInt(springs.latenessMs) * NANOS_PER_MS)
-    return miss({ from, to: later(from, log.cursorAt(offset).instant), reason: 'history-evicted' }, offset)
+    return miss({ from, to: later(from, oldest.instant), reason: 'history-evicted' }, oldest)
   }
 
-  function miss (gap: Gap, offset: number): 'later' {
+  function miss (gap: Gap, until: LogCursor): 'later' {
     stood = place()
     leave()
-    state = { kind: 'missing', gap, offset }
+    state = { kind: 'missing', gap, until }
     return 'later'
   }
 
-  function dueGap (gap: Gap, offset: number): Due {
-    return { frame: gapFrame(gap, log.cursorAt(offset)), accept: () => { state = { kind: 'following', offset } } }
+  function dueGap (gap: Gap, until: LogCursor): Due {
+    return { frame: gapFrame(gap, until), accept: () => { state = { kind: 'following', place: until } } }
   }
 
   function moves (offset: number, next: number): boolean {
-    if (state.kind !== 'following' || state.offset !== offset) return false
-    state.offset = next
+    if (state.kind !== 'following' || state.place.offset !== offset) return false
+    state.place = log.cursorAt(next)
     return true
   }
 

@@ -9,7 +9,7 @@ export type Start = { readonly since: Cursor } | { readonly from: Instant }
 /** How a stream gets from there to the live log. */
 export type Opening =
   /** From the log, just where the cursor stood. */
-  | { readonly kind: 'log', readonly offset: number }
+  | { readonly kind: 'log', readonly place: LogCursor }
   | RecallOpening
   | RereadOpening
   /** The log is not filled yet. */
@@ -22,10 +22,10 @@ interface PastOpening {
   readonly isExact: boolean
 }
 
-/** What the log keeps from before the offset `until`, in order of instants; then on from there. */
+/** What the log keeps from before `until`, in order of instants; then on from there. */
 export interface RecallOpening extends PastOpening {
   readonly kind: 'recall'
-  readonly until: number
+  readonly until: LogCursor
 }
 
 /** From Kubiya; then from the log. */
@@ -34,7 +34,7 @@ export interface RereadOpening extends PastOpening {
   /** From where on the replay's limit counts. */
   readonly countFrom: Instant
   /** Where the log goes on, where that was fixed before. */
-  readonly until: number | undefined
+  readonly until: LogCursor | undefined
   /** What entered this log before that offset, and is not behind that place, was given already or skipped by the filter. */
   readonly given: { readonly before: number, readonly upTo: Place } | undefined
   /** Whether a listener comes back, likely with many others. */
@@ -48,19 +48,19 @@ export function openingOf (start: Start, log: EventLog, isFilled: boolean, laten
   if (!('since' in start)) return isFilled ? openingAt(start.from, log) : { kind: 'wait' }
   const { since } = start
   if (since.kind === 'page') throw new TypeError('a cursor of pages begins no stream')
-  if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', offset: since.offset }
+  if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', place: since }
   if (!isFilled) return { kind: 'wait' }
   return since.kind === 'replay' && isKept(since.log, log) ? openingWithin(since, log) : openingBehind(since, log, latenessMs)
 }
 
 function openingAt (from: Instant, log: EventLog): Opening {
   const after = { instant: from, id: '' }
-  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head().offset, after, isExact: false }
+  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
   return { kind: 'reread', after, isExact: false, countFrom: from, until: undefined, given: undefined, isReturn: false }
 }
 
 /** Inside a replay whose place in the log still stands. */
-function openingWithin ({ after, log: { offset: until } }: ReplayCursor, log: EventLog): Opening {
+function openingWithin ({ after, log: until }: ReplayCursor, log: EventLog): Opening {
   if (log.reachesBackTo(after.instant)) return { kind: 'recall', until, after, isExact: true }
   return { kind: 'reread', after, isExact: true, countFrom: after.instant, until, given: undefined, isReturn: true }
 }
@@ -71,7 +71,7 @@ function openingBehind (since: LogCursor | ReplayCursor, log: EventLog, lateness
   const { instant } = since.kind === 'log' ? since : since.after
   const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
   const after = { instant: from, id: '' }
-  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head().offset, after, isExact: false }
+  if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
   const given = place.epoch === log.head().epoch ? { before: place.offset, upTo } : undefined
   return { kind: 'reread', after, isExact: false, countFrom: instant, until: undefined, given, isReturn: true }
 }

@@ -1,5 +1,5 @@
 import type { Gap } from '../audit/batch.ts'
-import type { Cursor } from '../audit/cursor.ts'
+import type { Cursor, LogCursor } from '../audit/cursor.ts'
 import { floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { isBeyond, type Place } from '../audit/place.ts'
@@ -15,7 +15,7 @@ export interface Replaying {
   readonly opening: RecallOpening | RereadOpening
   readonly replay: Replay
   /** Where the log goes on afterwards. */
-  readonly until: number
+  readonly until: LogCursor
   /** Whether this replay was begun for this listener alone, so that another one would give no more. */
   readonly isOwn: boolean
   readonly leave: () => void
@@ -60,18 +60,18 @@ export function nextOfReplay (replaying: Replaying, context: ReplayingContext, m
 }
 
 /** Where a listener that stops here goes on. */
-export function cursorWithin ({ after, until }: Replaying, log: EventLog): Cursor {
-  return { kind: 'replay', log: log.cursorAt(until), after }
+export function cursorWithin ({ after, until }: Replaying): Cursor {
+  return { kind: 'replay', log: until, after }
 }
 
-function turnOf (row: ReplayRow, replaying: Replaying, { encoder, limit, log }: ReplayingContext): ReplayTurn {
+function turnOf (row: ReplayRow, replaying: Replaying, { encoder, limit }: ReplayingContext): ReplayTurn {
   const counts = 'event' in row && replaying.opening.kind === 'reread' && row.place.instant >= replaying.opening.countFrom
   if (counts && replaying.counted === limit) return { kind: 'over', gap: gapFrom(row.place.instant, replaying, 'replay-limit') }
   const accept = () => {
     pass(replaying, row)
     if (counts) replaying.counted++
   }
-  return { kind: 'due', due: { frame: encoder.row(row, log.cursorAt(replaying.until)), accept } }
+  return { kind: 'due', due: { frame: encoder.row(row, replaying.until), accept } }
 }
 
 function pass (replaying: Replaying, { place }: ReplayRow): void {
@@ -91,7 +91,7 @@ function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, mat
   const offset = log.offsetOf(row.event.id)
   if (offset === undefined) return row.place.instant < floorToSecond(floor())
   const isGiven = opening.given !== undefined && offset < opening.given.before && !isBeyond(row.place, opening.given.upTo, 'asc')
-  return offset < until && !isGiven
+  return offset < until.offset && !isGiven
 }
 
 function endOf (replaying: Replaying): ReplayTurn {
@@ -106,7 +106,7 @@ function endOf (replaying: Replaying): ReplayTurn {
 }
 
 /** What is missing between here and the place from which the log goes on. */
-function gapFrom (from: Instant, { after, replay }: Replaying, reason: Gap['reason']): Gap {
+function gapFrom (from: Instant, { after, until }: Replaying, reason: Gap['reason']): Gap {
   const start = later(from, after.instant)
-  return { from: start, to: later(start, replay.place.instant), reason }
+  return { from: start, to: later(start, until.instant), reason }
 }

@@ -1,7 +1,7 @@
 import { identify } from '../../src/audit/identity.ts'
 import { ceilToSecond, floorToSecond, parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/json.ts'
-import type { Answer, AuditSource, Failure, Habit, SourceQuery } from '../../src/audit/source.ts'
+import type { Answer, AuditSource, Failure, FailureKind, Habit, SourceQuery } from '../../src/audit/source.ts'
 
 export interface Habits {
   /** The largest page that is answered. */
@@ -12,6 +12,8 @@ export interface Habits {
   readonly ignoresSort: boolean
   readonly ignoresBounds: boolean
   readonly ignoresFilter: boolean
+  /** How an answer fails that holds this item. */
+  readonly spoils?: (item: JsonObject) => FailureKind | undefined
 }
 
 export const USUAL_HABITS: Habits = { pageCap: 1000, offsetBy: 'capped', ignoresSort: false, ignoresBounds: false, ignoresFilter: false }
@@ -57,12 +59,15 @@ export function createMemorySource (habits: Habits, interfere: (reads: number) =
     }
   }
 
-  function answer (query: SourceQuery): Answer {
+  function answer (query: SourceQuery): Answer | Failure {
     const rows = log.filter((kept) => answers(kept, query))
     if (habits.ignoresSort || query.direction === 'desc') rows.reverse()
     const size = Math.min(query.pageSize, habits.pageCap)
     const start = (query.page - 1) * (habits.offsetBy === 'asked' ? query.pageSize : size)
-    const events = identify(rows.slice(start, start + size).map(({ item }) => item))
+    const page = rows.slice(start, start + size).map(({ item }) => item)
+    const kind = page.map((item) => habits.spoils?.(item)).find((each) => each !== undefined)
+    if (kind !== undefined) return { ok: false, kind }
+    const events = identify(page)
     longest = Math.max(longest, events.length)
     return { ok: true, events, rows: events.length, end: isEnd(events.length, query.pageSize), upstreamMs: undefined }
   }

@@ -1,0 +1,404 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { Batch } from '../src/audit/batch.ts'
+import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type ReplayCursor } from '../src/audit/cursor.ts'
+import { EARLIEST, LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
+import type { JsonObject } from '../src/audit/json.ts'
+import { comparePlaces } from '../src/audit/place.ts'
+import { createEncoder } from '../src/live/encoding.ts'
+import type { EventLog } from '../src/live/event-log.ts'
+import { cursorOf, isMadeUp, openingOf } from '../src/live/opening.ts'
+import { createRecalls } from '../src/live/recall.ts'
+import type { Replay } from '../src/live/replay.ts'
+import { createRoll } from '../src/live/roll.ts'
+import { holds } from './contracts/property.ts'
+import { EPOCH, at, batch, freshNamed, freshOf, nameOf, openLog } from './timeline.ts'
+
+t.test('the event log', async (t) => {
+  const names = (log: EventLog, offset: number, most = 100) => log.read(offset, most)?.map(nameOf)
+
+  t.test('is empty at first', async (t) => {
+    const log = openLog()
+    t.same(log.head(), { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) })
+    t.same(log.read(0, 10), [])
+    t.equal(log.read(1, 10), undefined)
+    t.equal(log.oldest(), 0)
+  })
+
+  t.test('begins anew where the tail says that it fills it from', async (t) => {
+    const log = openLog()
+    log.fillFrom(at(-600))
+    t.same([log.reachesBackTo(at(-600)), log.reachesBackTo(at(-600) - 1n)], [true, false])
+    t.same(log.head(), { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-600) })
+    t.equal(log.cursorAt(0).instant, at(-600))
+  })
+
+  t.test('is read from any offset that it keeps, so many at a time', async (t) => {
+    const log = openLog()
+    log.append(batch(0, ['a', 'b']))
+    log.append(batch(2, ['c']))
+    t.same(names(log, 0), ['a', 'b', 'c'])
+    t.same(names(log, 1, 1), ['b'])
+    t.same(names(log, 3), [])
+    t.same([names(log, 4), names(log, -1)], [undefined, undefined])
+    t.same(log.read(0, 10)?.map(({ offset }) => offset), [0, 1, 2])
+  })
+
+  t.test('refuses a batch that is missing, doubled or of another epoch', async (t) => {
+    const log = openLog()
+    log.append(batch(0, ['a', 'b']))
+    for (const odd of [batch(3, ['d']), batch(1, ['b']), batch(0, ['a', 'b']), batch(2, ['c'], { epoch: 'epoch2' })]) t.throws(() => log.append(odd), /missing or doubled/)
+    log.append(batch(2, ['c']))
+    t.same(names(log, 0), ['a', 'b', 'c'])
+  })
+
+  t.test('takes up the numbering where its first batch stands', async (t) => {
+    const log = openLog()
+    log.append(batch(500, ['a']))
+    t.same([log.oldest(), log.head().offset], [500, 501])
+    t.same([names(log, 499), names(log, 500)], [undefined, ['a']])
+  })
+
+  t.test('keeps so many events, the newest', async (t) => {
+    const log = openLog({ maxEvents: 3 })
+    log.append(batch(0, ['a', 'b']))
+    t.equal(log.oldest(), 0)
+    log.append(batch(2, ['c', 'd', 'e']))
+    t.equal(log.oldest(), 2)
+    t.same([names(log, 1), names(log, 2)], [undefined, ['c', 'd', 'e']])
+  })
+
+  t.test('keeps so many bytes, even when one event is more', async (t) => {
+    const size = (pad: number) => lengthOf(batch(0, ['a'], { pad }))
+    const log = openLog({ maxBytes: 3 * size(100) })
+    for (const [first, name] of ['a', 'b', 'c'].entries()) log.append(batch(first, [name], { pad: 100 }))
+    t.equal(log.oldest(), 0)
+    log.append(batch(3, ['d'], { pad: 100 }))
+    t.same([log.oldest(), names(log, 1)], [1, ['b', 'c', 'd']])
+    log.append(batch(4, ['huge'], { pad: 5000 }))
+    t.same([log.oldest(), log.head().offset, names(log, 5)], [5, 5, []])
+    log.append(batch(5, ['f'], { pad: 100 }))
+    t.same(names(log, 5), ['f'])
+  })
+
+  t.test('names each place by offset and by the newest instant among all before it, inside a batch too', async (t) => {
+    const log = openLog()
+    const entered = log.append(batch(0, ['a', 'b', 'c']))
+    t.same(entered, log.read(0, 10), 'and gives what entered')
+    t.same([0, 1, 2, 3].map((offset) => log.cursorAt(offset).instant), [at(-300), at(0), at(1), at(2)])
+    t.same(log.cursorAt(2), { kind: 'log', epoch: 'epoch1', offset: 2, instant: at(1) })
+    t.same(log.head(), log.cursorAt(3))
+    t.same(decodeCursor(encodeCursor(log.cursorAt(3))), log.cursorAt(3))
+  })
+
+  t.test('keeps its high-water mark through late and undated events, and below what the batch says is now', async (t) => {
+    const log = openLog()
+    const enter = (items: JsonObject[], highWater: Instant) =>
+      log.append({ epoch: 'epoch1', first: log.head().offset, entries: freshOf(items), highWater })
+    enter([{ id: 'a', timestamp: formatInstant(at(10)) }], at(10))
+    enter([{ id: 'late', timestamp: formatInstant(at(5)) }, { id: 'undated' }], at(10))
+    t.equal(log.head().instant, at(10))
+    enter([{ id: 'future', timestamp: formatInstant(at(3600)) }], at(20))
+    t.equal(log.head().instant, at(20))
+  })
+
+  t.test('names the place of its oldest entry by what was let go before it', async (t) => {
+    const log = openLog({ maxEvents: 2 })
+    log.append(batch(0, ['a', 'b', 'c', 'd']))
+    t.same(log.cursorAt(2), { kind: 'log', epoch: 'epoch1', offset: 2, instant: at(1) })
+    log.append(batch(4, ['e', 'f', 'g']))
+    t.equal(log.cursorAt(5).instant, at(4))
+  })
+
+  t.test('reaches back to where it was filled from, or to behind the last that it let go', async (t) => {
+    const log = openLog({ maxEvents: 2 })
+    t.same([log.reachesBackTo(at(-300) - 1n), log.reachesBackTo(at(-300))], [false, true])
+    log.append(batch(0, ['a', 'b', 'c']))
+    t.same([log.reachesBackTo(at(0)), log.reachesBackTo(at(0) + 1n)], [false, true])
+    log.append({ ...batch(3, ['late']), entries: freshNamed([['late', -50]]) })
+    log.append(batch(4, ['e', 'f']))
+    t.same([log.reachesBackTo(at(2)), log.reachesBackTo(at(2) + 1n)], [false, true], 'a late event that went does not bring it back')
+  })
+
+  t.test('tells whether anything that matches is new since a place', async (t) => {
+    const log = openLog({ maxEvents: 3 })
+    log.append(batch(0, ['a', 'b', 'c', 'd']))
+    const since = (offset: number, wanted: string, epoch = 'epoch1') => log.hasNew({ epoch, offset }, ({ id }) => id === wanted)
+    t.same([since(1, 'b'), since(1, 'x'), since(2, 'b'), since(4, 'd')], [true, false, false, false])
+    t.equal(since(0, 'x'), true, 'what was let go cannot be told')
+    t.equal(since(4, 'x', 'epoch0'), true, 'nor can another numbering')
+  })
+
+  t.test('agrees with a plain list, whatever comes', async (t) => {
+    const batches = fc.array(fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 5 }), { maxLength: 30 })
+    holds(t, fc.property(batches, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 100, max: 3000 }), (pads, maxEvents, maxBytes) => {
+      const log = openLog({ maxEvents, maxBytes })
+      const all: Array<{ id: string, bytes: number }> = []
+      for (const group of pads) {
+        const first = all.length
+        const entries = freshOf(group.map((pad, i) => ({ id: `e${first + i}`, pad: 'x'.repeat(pad) })))
+        log.append({ epoch: 'epoch1', first, entries, highWater: at(first) })
+        all.push(...entries.map((each) => ({ id: nameOf(each), bytes: 'event' in each ? each.event.json.length : 0 })))
+      }
+      let kept = 0
+      for (let bytes = 0; kept < Math.min(maxEvents, all.length); kept++) {
+        bytes += all.at(-1 - kept)?.bytes ?? 0
+        if (bytes > maxBytes) break
+      }
+      const expected = all.slice(all.length - kept).map(({ id }) => id)
+      return log.head().offset === all.length && names(log, log.oldest(), 1000)?.join() === expected.join() && log.oldest() === all.length - kept
+    }), { numRuns: 300 })
+  })
+
+  t.test('keeps word of what could not be read among the events, found by its end', async (t) => {
+    const log = openLog({ maxEvents: 2 })
+    const gap = { from: at(1), to: at(5), reason: 'too-large' as const }
+    const [entry] = log.append({ ...batch(0, []), entries: [{ gap }], highWater: at(5) })
+    t.same(entry, { gap, offset: 0, highWater: at(5) })
+    t.equal(log.hasNew({ epoch: EPOCH, offset: 0 }, () => true), false, 'it is no event')
+    log.append(batch(1, ['b', 'c']))
+    t.same([log.reachesBackTo(at(5)), log.reachesBackTo(at(5) + 1n)], [false, true])
+  })
+
+  t.test('bounds gaps too', async (t) => {
+    const log = openLog({ maxBytes: 1000 })
+    for (let first = 0; first < 50; first++) log.append({ ...batch(first, []), entries: [{ gap: { from: at(first), to: at(first), reason: 'too-large' } }] })
+    t.ok(log.oldest() >= 39)
+  })
+
+  t.test('reaches back no further than events without an instant that it let go', async (t) => {
+    const log = openLog({ maxEvents: 2 })
+    log.append({ ...batch(0, []), entries: freshNamed([['a', 0], ['undated', undefined], ['b', 10], ['c', 20]]), highWater: at(20) })
+    t.equal(log.oldest(), 2)
+    t.equal(log.reachesBackTo(at(0)), false, 'it stood behind an event of this instant')
+    log.append({ ...batch(4, []), entries: freshNamed([['d', undefined], ['e', undefined]]), highWater: at(20) })
+    log.append({ ...batch(6, []), entries: freshNamed([['f', undefined], ['g', undefined]]), highWater: at(20) })
+    t.equal(log.reachesBackTo(at(20)), false, 'd and e came at this instant and are gone')
+  })
+
+  t.test('finds an entry by its offset, and the offset of an event by its id, for a while longer', async (t) => {
+    const log = openLog({ maxEvents: 2, remembers: at(10) - at(0) })
+    log.append(batch(0, ['a', 'b', 'c']))
+    t.same([0, 1, 2, 3, -1].map((offset) => log.at(offset)).map((each) => each && nameOf(each)), [undefined, 'b', 'c', undefined, undefined])
+    t.same(['a', 'b', 'c', 'd'].map(log.offsetOf), [0, 1, 2, undefined])
+    log.append(batch(30, ['d'], { first: 3 }))
+    t.equal(log.offsetOf('a'), 0)
+    log.append(batch(60, ['e'], { first: 4 }))
+    t.same(['a', 'd', 'e'].map(log.offsetOf), [undefined, 3, 4])
+  })
+})
+
+function lengthOf ({ entries }: Batch): number {
+  return entries.reduce((sum, each) => sum + ('event' in each ? each.event.json.length : 0), 0)
+}
+
+t.test('a roll', async (t) => {
+  t.test('remembers for at least its span', async (t) => {
+    const steps = fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 100 })
+    holds(t, fc.property(steps, fc.integer({ min: 1, max: 40 }), (gaps, span) => {
+      const roll = createRoll({ span: BigInt(span), most: 10_000 })
+      const added: Instant[] = []
+      let now = 0n
+      return gaps.every((gap) => {
+        now += BigInt(gap)
+        roll.add(`e${added.length}`, added.length, now)
+        added.push(now)
+        return added.every((since, offset) => now - since > span || roll.offsetOf(`e${offset}`) === offset)
+      })
+    }))
+  })
+
+  t.test('forgets in time, and holds no more than it may', async (t) => {
+    const spanned = createRoll({ span: 10n, most: 1000 })
+    for (let i = 0; i < 100; i++) spanned.add(`e${i}`, i, BigInt(i))
+    t.equal(spanned.offsetOf('e70'), undefined)
+    const bounded = createRoll({ span: 10n, most: 10 })
+    for (let i = 0; i < 100; i++) bounded.add(`e${i}`, i, 0n)
+    const held = Array.from({ length: 100 }, (_, i) => bounded.offsetOf(`e${i}`)).filter((offset) => offset !== undefined)
+    t.ok(held.length <= 10 && held.length >= 5 && held.at(-1) === 99, `${held.length} are held`)
+  })
+
+  t.test('takes the newer place of what comes again', async (t) => {
+    const roll = createRoll({ span: 10n, most: 4 })
+    roll.add('a', 0, 0n)
+    for (const [i, id] of ['b', 'c', 'a'].entries()) roll.add(id, i + 1, 0n)
+    t.equal(roll.offsetOf('a'), 3)
+  })
+})
+
+t.test('a recall', async (t) => {
+  const filled = (options = {}) => {
+    const log = openLog(options)
+    log.append({ ...batch(0, []), entries: freshNamed([['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d', 3]]), highWater: at(9) })
+    return log
+  }
+  const idsOf = (replay: Replay) => replay.rows().map(nameOf)
+
+  t.test('gives what the log keeps from before a place, in the order of instants', async (t) => {
+    const recall = createRecalls(filled())
+    t.same(idsOf(recall(5)), ['b', 'd', 'a', 'undated', 'c'], 'without an instant: where the log stood')
+    t.same(idsOf(recall(2)), ['b', 'a'])
+    t.same([recall(2).state(), recall(2).place.offset, idsOf(recall(0))], ['done', 2, []])
+  })
+
+  t.test('has word of a gap where it ends', async (t) => {
+    const log = filled()
+    log.append({ ...batch(5, []), entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }], highWater: at(9) })
+    t.same(idsOf(createRecalls(log)(6)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
+  })
+
+  t.test('is shared by those who begin at the same place while the log keeps the same', async (t) => {
+    const log = filled({ maxEvents: 5 })
+    const recall = createRecalls(log)
+    const first = recall(5)
+    t.equal(recall(5), first)
+    log.append(batch(5, ['e']))
+    const second = recall(5)
+    t.not(second, first)
+    t.same([first.state(), first.rows()], ['forgotten', []])
+    t.same(idsOf(second), ['b', 'd', 'undated', 'c'])
+  })
+
+  t.test('is dropped for newer ones when there are more than eight places', async (t) => {
+    const log = openLog()
+    log.append(batch(0, Array.from({ length: 20 }, (_, i) => `e${i}`)))
+    const recall = createRecalls(log)
+    const all = Array.from({ length: 9 }, (_, i) => recall(i + 1))
+    t.same(all.map(({ state }) => state()), ['forgotten', ...Array.from({ length: 8 }, () => 'done')])
+    t.equal(all[0]?.rows().length, 0)
+    t.same(idsOf(recall(1)), ['e0'])
+    t.equal(all[1]?.state(), 'forgotten')
+  })
+
+  t.test('is in order of place and holds everything, whatever entered', async (t) => {
+    const entries = fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 40 })
+    holds(t, fc.property(entries, fc.integer({ min: 1, max: 40 }), (seconds, maxEvents) => {
+      const log = openLog({ maxEvents })
+      log.append({ ...batch(0, []), entries: freshNamed(seconds.map((each, i) => [`e${i}`, each])), highWater: at(100) })
+      const rows = createRecalls(log)(log.head().offset).rows()
+      const isSorted = rows.every((row, i) => i === 0 || comparePlaces(rows[i - 1]?.place ?? row.place, row.place) <= 0)
+      return isSorted && rows.length === Math.min(maxEvents, seconds.length)
+    }))
+  })
+})
+
+t.test('an encoder', async (t) => {
+  t.test('gives the same frame for the same entry, with the place behind it', async (t) => {
+    const log = openLog()
+    const [a, b] = log.append(batch(0, ['a', 'b']))
+    if (a === undefined || b === undefined) throw new Error('two entered')
+    const encoder = createEncoder(EPOCH)
+    t.equal(encoder.entry(a), encoder.entry(a))
+    t.not(encoder.entry(a), encoder.entry(b))
+    const frame = encoder.entry(b)
+    t.match(JSON.parse(frame.json), { type: 'event', event: { id: 'b' } })
+    t.same([decodeCursor(frame.cursor ?? ''), frame.bytes], [log.cursorAt(2), Buffer.byteLength(frame.json)])
+  })
+
+  t.test('makes the cursor from the entry, though the log has let go of it', async (t) => {
+    const log = openLog({ maxEvents: 1 })
+    const [a] = log.append(batch(0, ['a', 'b', 'c']))
+    if (a === undefined) throw new Error('three entered')
+    t.same(decodeCursor(createEncoder(EPOCH).entry(a).cursor ?? ''), { kind: 'log', epoch: EPOCH, offset: 1, instant: at(0) })
+  })
+
+  t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
+    const log = openLog()
+    log.append(batch(0, ['a', 'b', 'c']))
+    const [row] = createRecalls(log)(2).rows()
+    if (row === undefined) throw new Error('two were recalled')
+    const encoder = createEncoder(EPOCH)
+    const frame = encoder.row(row, log.cursorAt(2))
+    t.equal(encoder.row(row, log.cursorAt(2)), frame)
+    t.same(decodeCursor(frame.cursor ?? ''), { kind: 'replay', log: log.cursorAt(2), after: row.place })
+    t.same(decodeCursor(encoder.row(row, log.cursorAt(3)).cursor ?? ''), { kind: 'replay', log: log.cursorAt(3), after: row.place })
+  })
+
+  t.test('gives a late event and a gap as what they are', async (t) => {
+    const log = openLog()
+    const entered = log.append({ ...batch(0, []), entries: [{ gap: { from: at(1), to: at(2), reason: 'upstream-outage' } }, ...freshNamed([['a', 1]]).map((each) => ({ ...each, late: true }))], highWater: at(2) })
+    const frames = entered.map((entry) => JSON.parse(createEncoder(EPOCH).entry(entry).json) as Record<string, unknown>)
+    t.match(frames, [{ type: 'gap', from: formatInstant(at(1)), to: formatInstant(at(2)), reason: 'upstream-outage' }, { type: 'event', late: true }])
+  })
+
+  t.test('has a cursor behind every gap of a replay that a stream can resume from', async (t) => {
+    const cursor: Cursor = { kind: 'replay', log: openLog().head(), after: { instant: at(1), id: '\uffff' } }
+    t.same(decodeCursor(encodeCursor(cursor)), cursor)
+  })
+})
+
+t.test('the opening of a stream', async (t) => {
+  const filled = () => {
+    const log = openLog({ maxEvents: 10 })
+    log.append(batch(0, Array.from({ length: 20 }, (_, i) => `e${i}`)))
+    return log
+  }
+  const place = (offset: number, seconds: number, epoch = 'epoch1'): LogCursor => ({ kind: 'log', epoch, offset, instant: at(seconds) })
+  const replaying = (log: LogCursor, seconds: number): ReplayCursor => ({ kind: 'replay', log, after: { instant: at(seconds), id: 'e' } })
+
+  t.test('is exact behind a cursor whose place is kept, even while the log is being filled', async (t) => {
+    for (const isFilled of [true, false]) {
+      t.same(openingOf({ since: place(10, 9) }, filled(), isFilled, 1000), { kind: 'log', offset: 10 })
+      t.same(openingOf({ since: place(20, 19) }, filled(), isFilled, 1000), { kind: 'log', offset: 20 })
+    }
+  })
+
+  t.test('waits for a log that is not filled yet', async (t) => {
+    t.same(openingOf({ since: place(3, 9, 'epoch0') }, filled(), false, 1000), { kind: 'wait' })
+    t.same(openingOf({ since: place(3, 2) }, filled(), false, 1000), { kind: 'wait' })
+    t.same(openingOf({ from: at(15) }, filled(), false, 1000), { kind: 'wait' })
+    t.same(openingOf({ since: replaying(place(15, 14), 1) }, filled(), false, 1000), { kind: 'wait' })
+  })
+
+  t.test('is recalled from the log at an instant that it reaches back to', async (t) => {
+    for (const from of [at(15), at(9) + 1n, at(30)]) {
+      t.same(openingOf({ from }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: from, id: '' }, isExact: false })
+    }
+  })
+
+  t.test('is reread from Kubiya at an instant that the log does not reach back to', async (t) => {
+    t.same(openingOf({ from: at(9) }, filled(), true, 1000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(9), until: undefined, given: undefined, isReturn: false })
+  })
+
+  t.test('goes back by the lateness behind a cursor of another numbering', async (t) => {
+    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: at(14), id: '' }, isExact: false })
+    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(15), until: undefined, given: undefined, isReturn: true })
+  })
+
+  t.test('goes back by the lateness behind a place that was let go, and knows what was given up to there', async (t) => {
+    const given = { before: 9, upTo: { instant: LATEST, id: '' } }
+    t.same(openingOf({ since: place(9, 8) }, filled(), true, 1000), { kind: 'reread', after: { instant: at(7), id: '' }, isExact: false, countFrom: at(8), until: undefined, given, isReturn: true })
+    const lost = replaying(place(5, 4), 3)
+    t.same(openingOf({ since: lost }, filled(), true, 1000), { kind: 'reread', after: { instant: at(2), id: '' }, isExact: false, countFrom: at(3), until: undefined, given: { before: 5, upTo: lost.after }, isReturn: true })
+  })
+
+  t.test('never goes back beyond the earliest instant that can be written', async (t) => {
+    const since: LogCursor = { ...place(3, 0, 'epoch0'), instant: EARLIEST + 5n }
+    t.match(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: { instant: EARLIEST } })
+  })
+
+  t.test('goes on with a replay where it stood, and then at the place that it had taken', async (t) => {
+    const since = replaying(place(15, 14), 3)
+    t.same(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: since.after, isExact: true, countFrom: at(3), until: 15, given: undefined, isReturn: true })
+    const within = replaying(place(15, 14), 12)
+    t.same(openingOf({ since: within }, filled(), true, 1000), { kind: 'recall', until: 15, after: within.after, isExact: true })
+    const elsewhere = replaying(place(15, 14, 'epoch0'), 18)
+    t.same(openingOf({ since: elsewhere }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: at(17), id: '' }, isExact: false })
+  })
+
+  t.test('is none behind a cursor of pages', async (t) => {
+    const page: Cursor = { kind: 'page', operation: 'list', filter: {}, window: {}, direction: 'asc', pageSize: 1, page: 1, skip: 0, after: { instant: 0n, id: '' } }
+    t.throws(() => openingOf({ since: page }, filled(), true, 1000))
+  })
+
+  t.test('has a cursor before anything was given', async (t) => {
+    t.same(cursorOf({ from: at(5) }, place(20, 19)), { kind: 'replay', log: place(20, 19), after: { instant: at(5), id: '' } })
+    t.equal(cursorOf({ since: place(3, 2) }, place(20, 19)).kind, 'log')
+  })
+
+  t.test('knows cursors that were never given out', async (t) => {
+    const page: Cursor = { kind: 'page', operation: 'list', filter: {}, window: {}, direction: 'asc', pageSize: 1, page: 1, skip: 0, after: { instant: 0n, id: '' } }
+    const judged = [place(20, 1), place(21, 1), place(21, 1, 'epoch0'), place(0, 1), replaying(place(20, 1), 1), replaying(place(21, 1), 1), page]
+    t.same(judged.map((cursor) => isMadeUp(cursor, filled())), [false, true, false, false, false, true, true])
+  })
+})
