@@ -71,6 +71,8 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   let longest = 0 // The longest answer so far: a page size that the upstream honours.
   let isCapped = false // Whether the last answer was shorter than asked for and yet perhaps not the end.
   let stretch = newStretch()
+  let second: Instant | undefined // That of the rows so far …
+  let isShown = false // … which show which way they are sorted only once there is another.
   let passed: Passage | undefined
   const known = [...passages ?? []]
   const obstacle = createObstacle()
@@ -92,7 +94,6 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       obstacle.probed()
       continue
     }
-    obstacle.succeeded()
     longest = Math.max(longest, answer.rows)
 
     const rows = placeRows(answer.events, direction, bound.end ?? bound.start)
@@ -107,13 +108,15 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
         continue
       }
     }
+    for (const { place } of rows) isShown ||= floorToSecond(place.instant) !== (second ??= floorToSecond(place.instant))
     if (hasSlipped(stretch, rows)) {
       stretch = reread(stretch)
       continue
     }
 
     const fresh = meet(stretch, rows)
-    obstacle.advanced(fresh.length)
+    obstacle.succeeded(fresh.length)
+    largest = obstacle.leave() ?? largest
     stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, largest))
     const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
@@ -124,10 +127,9 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     isCapped = answer.end === undefined
 
     const last = rows.at(-1)?.event.instant
-    if (last === undefined || isNumbered || isCapped || !isFurther(last) || (tile.start === 0 && isOneSecond(rows))) continue
+    if (last === undefined || isNumbered || isCapped || !isFurther(last) || !isShown) continue
     bound = direction === 'asc' ? { ...bound, start: last } : { ...bound, end: endAt(last) }
     stretch = newStretch([...stretch.met].filter(([, instant]) => instant === undefined || !isOutside(instant, bound)))
-    largest = obstacle.leave() ?? largest
   }
 
   /** Gives up the row that is asked for; it lies behind the last one read, or at the start. */
@@ -208,12 +210,6 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
 /** Without a way past: only pages that are too large are asked for again, in smaller ones. */
 function smaller (kind: FailureKind, size: number): { size: number, waits: boolean, isPast: boolean } {
   return kind === 'too-large' && size > 1 ? { size: Math.floor(size / 2), waits: false, isPast: false } : { size, waits: true, isPast: false }
-}
-
-/** Whether the rows cannot show which way they are sorted: a page of a busy second. */
-function isOneSecond (rows: Row[]): boolean {
-  const seconds = new Set(rows.map(({ place }) => floorToSecond(place.instant)))
-  return seconds.size === 1
 }
 
 function isInside ({ instant }: AuditEvent, window: TimeWindow): boolean {
