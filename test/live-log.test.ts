@@ -338,8 +338,8 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('is exact behind a cursor whose place is kept, even while the log is being filled', async (t) => {
     for (const isFilled of [true, false]) {
-      t.same(openingOf({ since: place(10, 9) }, filled(), isFilled, 1000), { kind: 'log', offset: 10 })
-      t.same(openingOf({ since: place(20, 19) }, filled(), isFilled, 1000), { kind: 'log', offset: 20 })
+      t.same(openingOf({ since: place(10, 9) }, filled(), isFilled, 1000), { kind: 'log', place: place(10, 9) })
+      t.same(openingOf({ since: place(20, 19) }, filled(), isFilled, 1000), { kind: 'log', place: place(20, 19) })
     }
   })
 
@@ -352,7 +352,7 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('is recalled from the log at an instant that it reaches back to', async (t) => {
     for (const from of [at(15), at(9) + 1n, at(30)]) {
-      t.same(openingOf({ from }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: from, id: '' }, isExact: false })
+      t.same(openingOf({ from }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: from, id: '' }, isExact: false })
     }
   })
 
@@ -361,7 +361,7 @@ t.test('the opening of a stream', async (t) => {
   })
 
   t.test('goes back by the lateness behind a cursor of another numbering', async (t) => {
-    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: at(14), id: '' }, isExact: false })
+    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: at(14), id: '' }, isExact: false })
     t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(15), until: undefined, given: undefined, isReturn: true })
   })
 
@@ -379,11 +379,11 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('goes on with a replay where it stood, and then at the place that it had taken', async (t) => {
     const since = replaying(place(15, 14), 3)
-    t.same(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: since.after, isExact: true, countFrom: at(3), until: 15, given: undefined, isReturn: true })
+    t.same(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: since.after, isExact: true, countFrom: at(3), until: place(15, 14), given: undefined, isReturn: true })
     const within = replaying(place(15, 14), 12)
-    t.same(openingOf({ since: within }, filled(), true, 1000), { kind: 'recall', until: 15, after: within.after, isExact: true })
+    t.same(openingOf({ since: within }, filled(), true, 1000), { kind: 'recall', until: place(15, 14), after: within.after, isExact: true })
     const elsewhere = replaying(place(15, 14, 'epoch0'), 18)
-    t.same(openingOf({ since: elsewhere }, filled(), true, 1000), { kind: 'recall', until: 20, after: { instant: at(17), id: '' }, isExact: false })
+    t.same(openingOf({ since: elsewhere }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: at(17), id: '' }, isExact: false })
   })
 
   t.test('is none behind a cursor of pages', async (t) => {

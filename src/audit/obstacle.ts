@@ -1,44 +1,54 @@
 import type { FailureKind } from './source.ts'
 
-/** How a walk goes on after a question that failed. */
+/** What becomes of a question that failed. */
 export interface Detour {
-  /** Rows to ask for next. */
-  readonly size: number
   /** Whether to say so first, so that whoever walks can wait. */
   readonly waits: boolean
   /** Whether the row is given up. */
   readonly isPast: boolean
 }
 
+export interface ObstacleOptions {
+  /** Most rows to ask for. */
+  readonly wanted: number
+  /** Rows to ask for at first. */
+  readonly first: number
+}
+
 const OF_ANSWERS: ReadonlySet<FailureKind> = new Set(['invalid', 'unavailable', 'timeout', 'too-large'])
-const SHRINKS_TO = 1 / 4
 const PROOFS_BEFORE_PASSING = 3
+const AGAIN: Detour = { waits: true, isPast: false }
+const AT_ONCE: Detour = { waits: false, isPast: false }
+const PAST: Detour = { waits: false, isPast: true }
 
 /**
- * Finds the one row that cannot be read (over the byte cap, a poison element) without taking an outage for one. A question
- * that failed twice is left alone until another, harmless one is answered: so an outage costs one request a try. Fails the
- * first one then again, a smaller page is asked for, which closes in on the row; and a row that fails alone, time and again
- * while the harmless question is answered in between, is given up. One that is too large needs no proof: asking again makes
- * it no smaller. An upstream that fails at random is seldom caught failing so, and soon asked for large pages again.
+ * Decides how many rows to ask for, and finds the one row that cannot be read (over the byte cap, a poison element) without
+ * taking an outage for one. A question that failed twice is left alone until another, harmless one is answered: so an
+ * outage costs one request a try. Fails the first one then again, pages of half as many rows are asked for, which
+ * closes in on the row; and a row that fails alone, time and again while the harmless question is answered in between, is
+ * given up. One that is too large needs no proof: asking again makes it no smaller. With every answer pages grow again.
  */
-export function createObstacle () {
+export function createObstacle ({ first, wanted: asked }: ObstacleOptions) {
+  let wanted = asked
+  let size = Math.min(first, asked)
+  let left = 0 // Rows ahead among which it is suspected.
   let strikes = 0 // Of this question, in a row.
   let proofs = 0
+  let isKnown = false
   let isProbing = false
   let isProbed = false
-  let isSuspected = false
-  let isKnown = false
-  let isPassed = false
-  let sizeBefore: number | undefined
-  let readSince = 0
 
   return {
+    /** Rows to ask for. */
+    size: () => size,
     /** Whether the harmless question is to be asked. */
     isProbing: () => isProbing,
     /** It is known that there is one ahead: less proof will do. */
-    suspect () {
-      isKnown = true
-      isSuspected = true
+    suspect: () => { isKnown = true },
+    /** The upstream gives no more than so many rows. */
+    cap (rows: number) {
+      wanted = Math.min(wanted, rows)
+      size = Math.min(size, wanted)
     },
     failed,
     /** The harmless question was answered. */
@@ -51,57 +61,48 @@ export function createObstacle () {
       strikes = 0
       proofs = 0
       isProbed = false
-      readSince += fresh
-    },
-    leave
+      goOn(fresh)
+    }
   }
 
-  function failed (kind: FailureKind, size: number): Detour {
-    const again = { size, waits: true, isPast: false }
-    if (!OF_ANSWERS.has(kind)) return again
+  /** After a question for so many rows. */
+  function failed (kind: FailureKind, rows: number): Detour {
+    if (!OF_ANSWERS.has(kind)) return AGAIN
     if (isProbing) {
       isProbing = kind !== 'too-large' // That is an answer, too.
       isProbed = !isProbing
-      return { ...again, waits: isProbing }
+      return isProbing ? AGAIN : AT_ONCE
     }
-    if (kind === 'too-large') return size > 1 ? shrunk(size) : given(size)
+    if (kind === 'too-large') return rows > 1 ? shrink(rows) : pass()
     strikes++
-    const isFirst = strikes === 1 && !isSuspected
-    if (isFirst || !isProbed) {
-      isProbing = !isFirst
-      return { ...again, waits: !isSuspected }
+    const isSuspected = isKnown || left > 0
+    if (strikes === 1 && !isSuspected) return AGAIN
+    if (isProbed) {
+      isProbed = false
+      if (rows > 1) return shrink(rows)
+      if (++proofs >= (isKnown ? 1 : PROOFS_BEFORE_PASSING)) return pass()
     }
-    isProbed = false
-    if (size > 1) return shrunk(size)
-    if (++proofs >= (isKnown ? 1 : PROOFS_BEFORE_PASSING)) return given(size)
     isProbing = true
-    return { ...again, waits: false }
+    return isSuspected ? AT_ONCE : AGAIN
   }
 
-  function shrunk (size: number): Detour {
-    sizeBefore ??= size
-    isSuspected = true
-    readSince = 0
-    return { size: Math.max(1, Math.floor(size * SHRINKS_TO)), waits: false, isPast: false }
+  function shrink (rows: number): Detour {
+    strikes = 0
+    left = rows
+    size = Math.floor(rows / 2)
+    return AT_ONCE
   }
 
-  function given (size: number): Detour {
-    sizeBefore ??= size
-    isPassed = true
-    return { size, waits: false, isPast: true }
-  }
-
-  /** The page size from before, once the obstacle is behind; from then on there is none. */
-  function leave (): number | undefined {
-    if (sizeBefore === undefined || !(isPassed || readSince >= sizeBefore)) return undefined
-    const size = sizeBefore
+  function pass (): Detour {
     strikes = 0
     proofs = 0
-    isProbed = false
-    isSuspected = false
     isKnown = false
-    isPassed = false
-    sizeBefore = undefined
-    return size
+    goOn(1)
+    return PAST
+  }
+
+  function goOn (rows: number): void {
+    left = Math.max(0, left - rows)
+    size = left > 0 ? Math.max(1, Math.min(left, size)) : Math.min(2 * size, wanted)
   }
 }

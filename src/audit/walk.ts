@@ -4,7 +4,7 @@ import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
 import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
 import { createObstacle } from './obstacle.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
-import type { Answer, AuditSource, Direction, Failure, FailureKind, Purpose, SourceQuery } from './source.ts'
+import type { Answer, AuditSource, Direction, Failure, Purpose, SourceQuery } from './source.ts'
 import { advance, hasSlipped, meet, newStretch, reread, stepOver, withPrevious } from './stretch.ts'
 import { tileAt } from './tile.ts'
 import { isWithin, type TimeWindow } from './window.ts'
@@ -13,7 +13,10 @@ export interface WalkRequest {
   readonly filter: AuditFilter
   readonly window: TimeWindow
   readonly direction: Direction
+  /** Most rows to ask for. */
   readonly pageSize: number
+  /** Rows to ask for at first, where more turned out to be too many. */
+  readonly firstSize?: number
   readonly purpose: Purpose
   /** What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the walk stops at it. */
   readonly passages?: readonly Passage[]
@@ -43,8 +46,8 @@ export interface Step {
   /** What was passed by on the way to this answer. */
   readonly passed: Passage | undefined
   readonly upstreamMs: number | undefined
-  /** The largest page that is asked for by now: less than was wanted where answers were over the byte cap. */
-  readonly largest: number
+  /** How many rows are asked for by now: fewer than wanted where that was too many. */
+  readonly size: number
 }
 
 const MOST_BARREN_ANSWERS = 8
@@ -64,7 +67,7 @@ const LONG_BEFORE = 366n * 86_400n * NANOS_PER_SECOND
 export async function * walk (source: AuditSource, request: WalkRequest): AsyncGenerator<Step | Failure, void, void> {
   const { filter, passages, purpose, window } = request
   const accepts = compileFilter(filter)
-  let { direction, pageSize: largest } = request
+  let { direction } = request
   let bound = window // What is left of the window.
   let isNumbered = false // The bounds are of no use, or the order: on by page numbers alone.
   let grain: Grain = source.habits.has('sorts-by-second') ? 'second' : 'instant'
@@ -75,17 +78,18 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   let isShown = false // … which show which way they are sorted only once there is another.
   let passed: Passage | undefined
   const known = [...passages ?? []]
-  const obstacle = createObstacle()
+  const obstacle = createObstacle({ wanted: request.pageSize, first: request.firstSize ?? request.pageSize })
 
   while (true) {
     const { leastStart, offset } = stretch
-    const tile = tileAt(offset, offset === 0 ? largest : Math.max(1, Math.min(longest, largest)), leastStart)
+    const tile = tileAt(offset, offset === 0 ? obstacle.size() : Math.max(1, Math.min(longest, obstacle.size())), leastStart)
     const isProbe = obstacle.isProbing()
     const answer = await source.read(isProbe ? harmless() : { filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
     if (!answer.ok) {
       if (known.some(isAhead)) obstacle.suspect()
-      const detour = passages === undefined ? smaller(answer.kind, tile.size) : obstacle.failed(answer.kind, tile.size)
-      largest = Math.min(largest, detour.size)
+      // Without a way past only pages that are too large are asked for again, in smaller ones.
+      const stops = passages === undefined && (answer.kind !== 'too-large' || tile.size === 1)
+      const detour = stops ? { waits: true, isPast: false } : obstacle.failed(answer.kind, tile.size)
       if (detour.isPast) pass(answer.kind === 'too-large' ? 'too-large' : 'upstream-outage')
       if (detour.waits) yield answer // Whoever goes on after a failure asks the same question again.
       continue
@@ -116,14 +120,13 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
 
     const fresh = meet(stretch, rows)
     obstacle.succeeded(fresh.length)
-    largest = obstacle.leave() ?? largest
-    stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, largest))
+    stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, obstacle.size()))
     const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
     if (passed !== undefined) known.push(told(passed, rows))
     passed = undefined
     if (end) return
-    if (isCapped && fresh.length > 0) largest = Math.min(largest, longest) // It was not the end: the upstream has a smaller page.
+    if (isCapped && fresh.length > 0) obstacle.cap(longest) // It was not the end: the upstream has a smaller page.
     isCapped = answer.end === undefined
 
     const last = rows.at(-1)?.event.instant
@@ -138,7 +141,6 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     const from = passed?.from ?? (direction === 'asc' && !isNumbered ? stretch.last?.place.instant : undefined) ?? start
     passed = { from, to: undefined, reason }
     stretch = stepOver(stretch)
-    largest = obstacle.leave() ?? largest
   }
 
   /** With the neighbour behind it, where the order tells which that is. */
@@ -202,14 +204,9 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       end,
       passed: passed && told(passed, rows),
       upstreamMs: answer.upstreamMs,
-      largest
+      size: obstacle.size()
     }
   }
-}
-
-/** Without a way past: only pages that are too large are asked for again, in smaller ones. */
-function smaller (kind: FailureKind, size: number): { size: number, waits: boolean, isPast: boolean } {
-  return kind === 'too-large' && size > 1 ? { size: Math.floor(size / 2), waits: false, isPast: false } : { size, waits: true, isPast: false }
 }
 
 function isInside ({ instant }: AuditEvent, window: TimeWindow): boolean {

@@ -7,6 +7,8 @@ export interface ReadingOptions {
   readonly source: AuditSource
   readonly start: Instant
   readonly pageSize: number
+  /** Rows to ask for at first. */
+  readonly firstSize: number
   /** What was passed by before and may be met again. */
   readonly passages: readonly Passage[]
 }
@@ -18,8 +20,8 @@ export interface Portion {
   readonly rows: readonly Row[]
   readonly passed: Passage | undefined
   readonly upstreamMs: number | undefined
-  /** The largest page that is asked for by now. */
-  readonly largest: number
+  /** How many rows are asked for by now. */
+  readonly size: number
 }
 
 /** A read from a start to the newest event; it may take several polls where some of them fail. */
@@ -34,8 +36,8 @@ const FEW = 10
 const SMALL_SHARE = 0.1
 
 /** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
-export function createReading ({ pageSize, passages, source, start }: ReadingOptions): Reading {
-  const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, purpose: 'poller', passages })
+export function createReading ({ firstSize, pageSize, passages, source, start }: ReadingOptions): Reading {
+  const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, firstSize, purpose: 'poller', passages })
   let held: Row[] = []
   let first: number | undefined // Events in the first answer …
   let further = 0 // … and in all that followed.
@@ -48,10 +50,10 @@ export function createReading ({ pageSize, passages, source, start }: ReadingOpt
     if (!step.ok) return step
     if (first === undefined) first = step.scanned
     else further += step.scanned
-    const { passed, upstreamMs, largest, reached } = step
+    const { passed, upstreamMs, size, reached } = step
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareRows('asc'))
     const isDue = ({ place }: Row) => step.end || (reached !== undefined && place.instant <= reached)
     held = all.filter((row) => !isDue(row))
-    return { ok: true, rows: all.filter(isDue), passed, upstreamMs, largest }
+    return { ok: true, rows: all.filter(isDue), passed, upstreamMs, size }
   }
 }

@@ -64,7 +64,7 @@ const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no ske
  * request budget is short.
  */
 export function createTail (options: TailOptions): Tail {
-  const { announce, clock, nowMs, source } = options
+  const { announce, clock, nowMs, pageSize, source } = options
   const health = createHealth(clock)
   const stopping = new AbortController()
   let bookmark: Bookmark | undefined
@@ -72,7 +72,7 @@ export function createTail (options: TailOptions): Tail {
   let current: Current | undefined
   let running: Promise<void> | undefined
   let endPause = () => {}
-  let pageSize = options.pageSize
+  let { pageSize: firstSize } = options
   let skewMs = 0
   let failures = 0 // In a row, without a good answer in between.
   let answered = false
@@ -149,7 +149,7 @@ export function createTail (options: TailOptions): Tail {
     for (let portion = await reading.next(); portion !== undefined && !stopping.signal.aborted; portion = await reading.next()) {
       if (!portion.ok) return portion
       answered = true
-      pageSize = Math.min(options.pageSize, 2 * portion.largest) // Asks for more again once answers are smaller.
+      firstSize = portion.size
       noteUpstreamClock(portion.upstreamMs)
       const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
       if (announcement.entries.length > 0) {
@@ -170,7 +170,7 @@ export function createTail (options: TailOptions): Tail {
   function begin (mark: Bookmark): Current {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= sweepEveryMs(options.budget().shortage)
     const start = isWhole ? mark.wholeStart() : mark.recentStart()
-    const reading = createReading({ source, start, pageSize, passages: mark.passages() })
+    const reading = createReading({ source, start, pageSize, firstSize, passages: mark.passages() })
     return { reading, isWhole, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
   }
 

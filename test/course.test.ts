@@ -1,0 +1,564 @@
+import t from 'tap'
+import { decodeCursor, type Cursor } from '../src/audit/cursor.ts'
+import { parseInstant } from '../src/audit/instant.ts'
+import { ENDINGS } from '../src/live/endings.ts'
+import type { Frame } from '../src/live/frames.ts'
+import { createLine, createStage, healthOf, type Line, type Stage } from './stage.ts'
+import { at } from './timeline.ts'
+
+const NOW = { from: at(0) }
+
+function idsOf (count: number, first = 0): string[] {
+  return Array.from({ length: count }, (_, i) => `e${first + i}`)
+}
+
+/** Events e<first> …, a second apart, each entering the log when it becomes visible. */
+function happen (stage: Stage, count: number, first = 0): void {
+  for (const id of idsOf(count, first)) {
+    stage.pass(1)
+    stage.publish(id)
+    stage.poll()
+  }
+}
+
+function cursorOf (frame: Frame | undefined): Cursor | undefined {
+  return frame !== undefined && 'cursor' in frame ? decodeCursor(frame.cursor) : undefined
+}
+
+function typesOf ({ frames }: Line): string[] {
+  return frames.map(({ type }) => type)
+}
+
+/** The size of an event's frame. */
+function bytesOf (stage: Stage): number {
+  const line = createLine()
+  const { subscription } = stage.listen({ from: at(-300) }, line)
+  subscription.drop()
+  return Math.max(...line.frames.filter(({ type }) => type === 'event').map((frame) => JSON.stringify(frame).length))
+}
+
+t.test('a listener', async (t) => {
+  t.test('is greeted, given what is there and then what comes, in one synchronous step each', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    stage.listen(NOW, line)
+    t.equal(line.frames[0]?.type, 'hello')
+    t.same(cursorOf(line.frames[0]), { kind: 'replay', log: stage.log.cursorAt(3), after: { instant: at(0), id: '' } })
+    const { turns } = stage.listen(NOW, createLine())
+    await turns()
+    happen(stage, 2, 3)
+    t.same(line.faults, [])
+  })
+
+  t.test('misses nothing that enters between its joining and its first turn', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 3, 3)
+    await turns()
+    t.same(line.ids(), idsOf(6))
+  })
+
+  t.test('goes on exactly behind each cursor that it was given, in the replay and in the log', async (t) => {
+    const stage = createStage()
+    happen(stage, 5)
+    const first = createLine()
+    const { turns } = stage.listen(NOW, first)
+    await turns()
+    happen(stage, 5, 5)
+    t.same(first.ids(), idsOf(10))
+    for (const [i, frame] of first.frames.filter(({ type }) => type === 'event').entries()) {
+      const since = cursorOf(frame)
+      if (since === undefined) throw new Error('an event has a cursor')
+      t.equal(since.kind, i < 5 ? 'replay' : 'log')
+      const line = createLine()
+      await stage.listen({ since }, line).turns()
+      t.match(line.frames[0], { type: 'hello', resumed: true })
+      t.same(line.ids(), idsOf(9 - i, i + 1))
+    }
+  })
+
+  t.test('gets what matches its filter, and a place behind the rest', async (t) => {
+    const stage = createStage()
+    for (const [i, id] of idsOf(6).entries()) stage.publish(id, i, { category_type: i % 2 === 0 ? 'a' : 'b' })
+    stage.pass(6)
+    stage.poll()
+    const line = createLine()
+    const { subscription, turns } = stage.listen(NOW, line, { filter: { category_type: 'a' } })
+    await turns()
+    for (const [i, id] of idsOf(5, 6).entries()) stage.publish(id, 6 + i, { category_type: i === 0 ? 'a' : 'b' })
+    stage.pass(6)
+    stage.poll()
+    t.same(line.ids(), ['e0', 'e2', 'e4', 'e6'])
+    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(7))
+    subscription.beat(healthOf({ lagMs: 40 }))
+    t.match(line.frames.at(-1), { type: 'heartbeat', upstream: 'ok', lag_ms: 40 })
+    t.same(cursorOf(line.frames.at(-1)), stage.log.head(), 'what was filtered out is behind it')
+  })
+
+  t.test('hears of a gap in its place, whatever its filter', async (t) => {
+    const stage = createStage()
+    happen(stage, 2)
+    const [early, late] = [createLine(), createLine()]
+    const { turns } = stage.listen(NOW, early, { filter: { category_type: 'none' } })
+    await turns()
+    stage.gap(2, 2.5)
+    happen(stage, 1, 2)
+    await stage.listen(NOW, late).turns()
+    t.same([typesOf(early), typesOf(late)], [['hello', 'gap'], ['hello', 'event', 'event', 'gap', 'event']])
+    t.match(early.frames[1], { type: 'gap', from: '2025-06-03T10:00:02Z', to: '2025-06-03T10:00:02.5Z', reason: 'too-large' })
+    t.same(cursorOf(early.frames[1]), stage.log.cursorAt(3))
+  })
+
+  t.test('waits for a log that is not filled yet', async (t) => {
+    let isFilled = false
+    const stage = createStage({ context: { isFilled: () => isFilled } })
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 3)
+    await turns()
+    t.same(typesOf(line), ['hello'])
+    t.same(cursorOf(line.frames[0]), { kind: 'replay', log: { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) }, after: { instant: at(0), id: '' } })
+    isFilled = true
+    stage.tell()
+    await turns()
+    t.same(line.ids(), idsOf(3))
+  })
+
+  t.test('catches up in portions, in turns with others', async (t) => {
+    const stage = createStage()
+    for (const id of idsOf(1000)) stage.publish(id)
+    stage.poll()
+    const line = createLine(10_000_000)
+    const { turns } = stage.listen({ from: at(-1) }, line)
+    t.ok(line.ids().length < 300, `${line.ids().length} at once`)
+    await turns()
+    t.same(new Set(line.ids()), new Set(idsOf(1000)))
+    t.ok(Math.max(...line.sends) <= 256)
+  })
+})
+
+t.test('a listener that is slow', async (t) => {
+  t.test('is never sent more than there is room for, except a single frame while nothing is unsent', async (t) => {
+    const stage = createStage()
+    happen(stage, 20)
+    const bytes = bytesOf(stage)
+    for (const capacity of [10, bytes - 1, bytes, 2 * bytes, 5 * bytes]) {
+      const line = createLine(capacity)
+      line.block()
+      const { turns } = stage.listen(NOW, line)
+      const rounds: number[] = []
+      for (let i = 0; i < 30; i++) {
+        await turns()
+        rounds.push(line.frames.length)
+        line.drain()
+      }
+      t.same([line.ids(), line.faults], [idsOf(20), []], `room for ${capacity}`)
+      t.ok((rounds[1] ?? 0) - (rounds[0] ?? 0) <= Math.max(1, Math.floor(capacity / (bytes - 20))))
+    }
+  })
+
+  t.test('goes on from the log whenever some of it has gone', async (t) => {
+    const stage = createStage()
+    const line = createLine(1000)
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 50)
+    const given = line.ids().length
+    t.ok(given > 0 && given < 10)
+    line.drain(10)
+    t.equal(line.ids().length, given, 'too little has gone')
+    line.drain(500)
+    t.ok(line.ids().length > given)
+    line.unblock()
+    for (let i = 0; i < 30; i++) await turns()
+    t.same([line.ids(), line.faults], [idsOf(50), []])
+    t.ok(line.frames.slice(-40).every((frame) => cursorOf(frame)?.kind === 'log'))
+  })
+
+  t.test('is served from where it stood when the log has let go of its place: nothing twice, nothing missing', async (t) => {
+    for (const log of [{ maxEvents: 5 }, { maxEvents: 30 }]) {
+      const stage = createStage({ log })
+      const line = createLine(1000)
+      const { turns } = stage.listen(NOW, line)
+      await turns()
+      happen(stage, 3)
+      await turns()
+      line.block()
+      happen(stage, 40, 3)
+      await turns()
+      line.unblock()
+      for (let i = 0; i < 40; i++) await turns()
+      happen(stage, 3, 43)
+      await turns()
+      t.same([line.ids(), line.faults, typesOf(line).includes('gap')], [idsOf(46), [], false], `a log of ${log.maxEvents}`)
+    }
+  })
+
+  t.test('is served from where it stood though one batch let go of more than the lateness', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 10_000 })
+    const line = createLine(1000)
+    const { subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 3)
+    line.block()
+    for (const id of idsOf(100, 3)) {
+      stage.pass(1)
+      stage.publish(id)
+    }
+    stage.poll()
+    subscription.end(ENDINGS.slow)
+    const since = cursorOf(line.frames.at(-1))
+    if (since === undefined) throw new Error('an end has a cursor')
+    const later = createLine(1_000_000)
+    await stage.listen({ since }, later).turns()
+    t.same(new Set([...line.ids(), ...later.ids()]), new Set(idsOf(103)))
+  })
+
+  t.test('is told what is missing when its place is let go of again and again', async (t) => {
+    const stage = createStage({ log: { maxEvents: 4 } })
+    const line = createLine(400)
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 2)
+    await turns()
+    line.block()
+    for (let round = 0, next = 2; round < 6; round++, next += 20) {
+      happen(stage, 20, next)
+      await turns()
+    }
+    line.unblock()
+    for (let i = 0; i < 200; i++) await turns()
+    happen(stage, 2, 122)
+    for (let i = 0; i < 5; i++) await turns()
+    const gaps = line.frames.flatMap((frame) => frame.type === 'gap' ? [frame] : [])
+    const ids = new Set(line.ids())
+    const missing = stage.items.filter(({ item, seconds }) => !ids.has(String(item.id)) && !gaps.some(({ from, to }) => (parseInstant(from) ?? 0n) <= at(seconds) && at(seconds) <= (parseInstant(to) ?? 0n)))
+    t.same(missing, [])
+    t.equal(ids.size, line.ids().length, 'nothing came twice')
+    t.same(line.faults, [])
+    t.ok(gaps.length <= 1 && gaps.every(({ reason }) => reason === 'history-evicted'))
+    t.same(line.ids().slice(-2), idsOf(2, 122))
+  })
+
+  t.test('hears of a change when there is room for it, and what the state is then', async (t) => {
+    const stage = createStage()
+    const line = createLine(300)
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 5)
+    const given = line.frames.length
+    stage.tell({ failure: { ok: false, kind: 'timeout' }, isHeldBack: false, latenessMs: undefined })
+    stage.tell({ failure: { ok: false, kind: 'unauthorized' }, isHeldBack: false, latenessMs: undefined })
+    t.equal(line.frames.length, given)
+    line.unblock()
+    for (let i = 0; i < 10; i++) await turns()
+    t.same(line.frames.flatMap((frame) => frame.type === 'status' ? [frame.upstream] : []), ['unauthorized'])
+    t.same([line.ids(), line.faults], [idsOf(5), []])
+  })
+
+  t.test('gets no heartbeat and no verbose status that there is no room for', async (t) => {
+    const stage = createStage()
+    const line = createLine(300)
+    const { subscription, turns } = stage.listen(NOW, line, { verbose: true })
+    await turns()
+    line.block()
+    happen(stage, 5)
+    const given = line.frames.length
+    subscription.beat(healthOf({}))
+    subscription.tell(healthOf({}), false)
+    t.equal(line.frames.length, given)
+    t.same(line.faults, [])
+  })
+
+  t.test('is ended when it has taken nothing for a while, and not before', async (t) => {
+    const stage = createStage({ context: { stallMs: 30_000 } })
+    const line = createLine(400)
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    stage.pass(100)
+    subscription.check()
+    t.equal(ended(), 0, 'nothing waits for it')
+    line.block()
+    for (const id of idsOf(10)) stage.publish(id)
+    stage.poll()
+    for (let i = 0; i < 5; i++) {
+      stage.pass(29)
+      subscription.check()
+      t.equal(ended(), 0)
+      line.drain(10)
+    }
+    stage.pass(29.9)
+    subscription.check()
+    t.equal(ended(), 0)
+    stage.pass(0.1)
+    subscription.check()
+    t.same([ended(), line.endings], [1, [ENDINGS.slow]])
+    const last = line.frames.at(-1)
+    t.match(last, { type: 'end', reason: 'slow', may_return: true })
+  })
+
+  t.test('is given all of that time from the first byte that waits, however quiet it was before', async (t) => {
+    const stage = createStage({ context: { stallMs: 30_000 } })
+    const line = createLine()
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    stage.pass(3600)
+    line.block()
+    happen(stage, 1)
+    stage.pass(29)
+    subscription.check()
+    t.equal(ended(), 0)
+    stage.pass(1)
+    subscription.check()
+    t.equal(ended(), 1)
+  })
+})
+
+t.test('a stream', async (t) => {
+  t.test('ends when its outlet says that nobody is there', async (t) => {
+    const stage = createStage()
+    let isThere = true
+    const line: Line = { ...createLine(), keepAlive: () => isThere }
+    const { ended, subscription } = stage.listen(NOW, line)
+    subscription.check()
+    t.equal(ended(), 0)
+    isThere = false
+    subscription.check()
+    t.same([ended(), line.endings], [1, [ENDINGS.slow]])
+  })
+
+  t.test('ends once, with a word and the place, whatever room there is; nothing follows', async (t) => {
+    const stage = createStage()
+    const line = createLine(400)
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 10)
+    const given = line.ids()
+    subscription.end(ENDINGS.timeout)
+    t.match(line.frames.at(-1), { type: 'end', reason: 'timeout', may_return: false })
+    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(given.length), 'the place behind what it was given')
+    const frames = line.frames.length
+    happen(stage, 3, 10)
+    line.unblock()
+    subscription.end(ENDINGS.shutdown)
+    subscription.beat(healthOf({}))
+    subscription.tell(healthOf({ upstream: 'degraded' }), true)
+    subscription.check()
+    subscription.drop()
+    await turns()
+    t.same([line.frames.length, line.endings, ended(), line.faults], [frames, [ENDINGS.timeout], 1, []])
+  })
+
+  t.test('says nothing when its connection is gone, and leaves its replay', async (t) => {
+    let followers = 0
+    const stage = createStage({
+      context: {
+        reread: () => ({
+          place: stage.log.head(),
+          rows: () => [],
+          state: () => 'reading' as const,
+          reached: () => at(0),
+          follow () {
+            followers++
+            return () => { followers-- }
+          }
+        })
+      }
+    })
+    const line = createLine()
+    const { ended, subscription } = stage.listen({ from: at(-3600) }, line)
+    t.same([typesOf(line), followers], [['hello'], 1])
+    subscription.drop()
+    subscription.drop()
+    t.same([typesOf(line), followers, ended(), line.endings], [['hello'], 0, 1, []])
+  })
+
+  t.test('tells at first how Kubiya is where it is not well, or where it is to tell everything', async (t) => {
+    const stage = createStage()
+    const [plain, verbose] = [createLine(), createLine()]
+    stage.listen(NOW, plain)
+    const { subscription } = stage.listen(NOW, verbose, { verbose: true })
+    subscription.tell(healthOf({ lagMs: 12 }), false)
+    t.same([typesOf(plain), typesOf(verbose)], [['hello'], ['hello', 'status', 'status']])
+    t.match(verbose.frames[2], { upstream: 'ok', lag_ms: 12 })
+    stage.tell({ failure: { ok: false, kind: 'throttled' }, isHeldBack: false, latenessMs: undefined })
+    const unwell = createLine()
+    stage.listen(NOW, unwell)
+    t.same(typesOf(unwell), ['hello', 'status'])
+    t.match(unwell.frames[1], { upstream: 'throttled' })
+  })
+
+  t.test('says by how much less it looks back, while that is so', async (t) => {
+    const stage = createStage()
+    const line = createLine()
+    await stage.listen(NOW, line).turns()
+    stage.tell({ failure: undefined, isHeldBack: false, latenessMs: 4000 })
+    stage.tell()
+    t.match(line.frames.slice(1), [{ type: 'status', upstream: 'degraded', lateness_ms: 4000 }, { type: 'status', upstream: 'ok' }])
+    t.notOk('lateness_ms' in (line.frames[2] ?? {}))
+  })
+})
+
+t.test('a replay from Kubiya', async (t) => {
+  /** Listens from before the log, whose listeners so far were given `evicted` events that it keeps no more. */
+  const evicted = (options: Parameters<typeof createStage>[0] = {}) => {
+    const stage = createStage({ log: { maxEvents: 5 }, ...options })
+    happen(stage, 40)
+    return stage
+  }
+
+  t.test('gives all of the past in the order of instants, and then the log, each once', async (t) => {
+    const stage = evicted()
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 5, 40)
+    await turns()
+    happen(stage, 5, 45)
+    await turns()
+    t.same(line.ids(), idsOf(50))
+    const kinds = line.frames.flatMap((frame) => frame.type === 'event' ? [cursorOf(frame)?.kind] : [])
+    t.same(kinds, [...Array.from({ length: 40 }, () => 'replay'), ...Array.from({ length: 10 }, () => 'log')], 'what came after its place was taken is the log\'s')
+  })
+
+  t.test('leaves what has become visible, but not entered the log, to the log', async (t) => {
+    const stage = evicted()
+    stage.publish('early', stage.now())
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    t.same(line.ids(), idsOf(40))
+    stage.poll()
+    t.same(line.ids(), [...idsOf(40), 'early'])
+  })
+
+  t.test('gives what is older than anything that may still enter', async (t) => {
+    const stage = evicted()
+    stage.publish('ancient', 1.5)
+    const line = createLine()
+    await stage.listen(NOW, line).turns()
+    stage.poll()
+    t.same(line.ids().filter((id) => id === 'ancient'), ['ancient'])
+    t.equal(line.ids().length, 41)
+  })
+
+  t.test('stops after so many events, with word of what is missing, and goes on live', async (t) => {
+    const stage = evicted({ rereads: { limit: 10 } })
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 2, 40)
+    await turns()
+    t.same(line.ids(), [...idsOf(10), ...idsOf(2, 40)])
+    t.match(line.frames[11], { type: 'gap', reason: 'replay-limit', from: '2025-06-03T10:00:11Z', to: '2025-06-03T10:00:40Z' })
+    t.same(cursorOf(line.frames[11]), stage.log.cursorAt(40))
+  })
+
+  t.test('says that Kubiya could not be read from where on, and goes on live', async (t) => {
+    const { random } = Math
+    Math.random = () => 0
+    t.teardown(() => { Math.random = random })
+    const stage = evicted()
+    const read = stage.source.read
+    let reads = 0
+    stage.source.read = async (query, purpose) => ++reads > 2 ? { ok: false, kind: 'throttled' } : read({ ...query, pageSize: 10 }, purpose)
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    for (let i = 0; i < 200 && !typesOf(line).includes('gap'); i++) {
+      await new Promise((resolve) => { setTimeout(resolve, 1) })
+      await turns()
+    }
+    happen(stage, 1, 40)
+    const gap = line.frames.find(({ type }) => type === 'gap')
+    t.match(gap, { reason: 'upstream-outage', to: '2025-06-03T10:00:40Z' })
+    const given = line.ids().length - 1
+    t.ok(given >= 8 && given < 30)
+    t.same(line.ids(), [...idsOf(given), 'e40'])
+    t.equal(gap?.type === 'gap' && parseInstant(gap.from), at(given + 1))
+  })
+
+  t.test('is shared by those who come back, and each gets what it lacks, by its filter', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 } })
+    const early = createLine()
+    await stage.listen(NOW, early).turns()
+    for (const [i, id] of idsOf(40).entries()) {
+      stage.pass(1)
+      stage.publish(id, stage.now(), { category_type: i % 2 === 0 ? 'a' : 'b' })
+      stage.poll()
+    }
+    const asked = stage.source.questions.length
+    const cursors = early.frames.flatMap((frame) => frame.type === 'event' ? [cursorOf(frame)] : [])
+    const lines = await Promise.all([20, 22, 25, 27].map(async (i) => {
+      const since = cursors[i]
+      const line = createLine()
+      if (since !== undefined) await stage.listen({ since }, line, { filter: { category_type: 'a' } }).turns()
+      return [i, line] as const
+    }))
+    for (const [i, line] of lines) {
+      t.match(line.frames[0], { type: 'hello', resumed: false })
+      t.same(line.ids(), idsOf(40).filter((_, n) => n > i && n % 2 === 0), `behind event ${i}`)
+    }
+    t.ok(stage.source.questions.length - asked <= 3, `${stage.source.questions.length - asked} questions for four`)
+  })
+
+  t.test('goes on exactly behind a cursor of its own while its place is kept', async (t) => {
+    const stage = evicted()
+    const first = createLine()
+    await stage.listen(NOW, first).turns()
+    const since = cursorOf(first.frames[20])
+    if (since === undefined) throw new Error('an event has a cursor')
+    happen(stage, 3, 40)
+    const line = createLine()
+    await stage.listen({ since }, line).turns()
+    t.match(line.frames[0], { resumed: true })
+    t.same(line.ids(), idsOf(23, 20))
+  })
+
+  t.test('repeats nothing to one who goes on exactly in the middle of it, though it had a part of it before', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000 })
+    const first = createLine()
+    await stage.listen(NOW, first).turns()
+    happen(stage, 10)
+    const middle = cursorOf(first.frames.at(-1))
+    happen(stage, 30, 10)
+    if (middle === undefined) throw new Error('an event has a cursor')
+    const second = createLine(10)
+    second.block()
+    await stage.listen({ since: middle }, second).turns()
+    t.match(second.frames[0], { type: 'hello', resumed: false })
+    const since = cursorOf(second.frames[0])
+    if (since === undefined) throw new Error('hello has a cursor')
+    const third = createLine()
+    await stage.listen({ since }, third).turns()
+    const [hello] = third.frames
+    const repeated = third.ids().filter((id) => idsOf(10).includes(id))
+    t.ok(hello?.type === 'hello' && (!hello.resumed || repeated.length === 0), `${repeated.length} repeated`)
+    t.same(third.ids().slice(-30), idsOf(30, 10))
+  })
+
+  t.test('begins anew where it was dropped for want of memory, and repeats nothing', async (t) => {
+    for (const room of [0, 1000]) {
+      const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000, rereads: { maxBytes: 4000 } })
+      const line = createLine(1000)
+      const { turns } = stage.listen(NOW, line)
+      await turns()
+      happen(stage, 10)
+      await turns()
+      line.block()
+      happen(stage, 30, 10)
+      await turns()
+      line.drain(room)
+      await turns()
+      for (const resource of ['none', 'nothing']) await stage.listen(NOW, createLine(), { filter: { resource_type: resource } }).turns()
+      for (const from of [-1, -11, -21]) await stage.listen({ from: at(from) }, createLine()).turns()
+      line.unblock()
+      for (let i = 0; i < 100; i++) await turns()
+      t.same(line.ids(), idsOf(40), `room for ${room} before`)
+    }
+  })
+})

@@ -1,0 +1,224 @@
+import { compileFilter, type AuditFilter } from '../src/audit/filter.ts'
+import { identify } from '../src/audit/identity.ts'
+import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
+import type { JsonObject } from '../src/audit/json.ts'
+import { compareRows, placeRows } from '../src/audit/place.ts'
+import type { Failure } from '../src/audit/source.ts'
+import { createBookmark } from '../src/live/bookmark.ts'
+import { createEncoder } from '../src/live/encoding.ts'
+import type { Ending } from '../src/live/endings.ts'
+import type { EventLogOptions } from '../src/live/event-log.ts'
+import type { Frame, PreparedFrame } from '../src/live/frames.ts'
+import { createHealth, type Health, type PollOutcome } from '../src/live/health.ts'
+import { createHub, type Hub, type HubOptions } from '../src/live/hub.ts'
+import type { Start } from '../src/live/opening.ts'
+import type { Outlet } from '../src/live/outlet.ts'
+import { createRecalls } from '../src/live/recall.ts'
+import { createRereads, type RereadsOptions } from '../src/live/rereads.ts'
+import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/subscription.ts'
+import { USUAL_HABITS, createMemorySource, type Habits, type MemorySource } from './contracts/memory-source.ts'
+import { EPOCH, TEN_MS, at, openLog } from './timeline.ts'
+
+/** A listener's connection that takes what it is told to take. */
+export interface Line extends Outlet {
+  /** What was sent, as the listener reads it. */
+  readonly frames: Frame[]
+  /** How many frames each send held. */
+  readonly sends: number[]
+  readonly endings: Ending[]
+  /** What the contract of an outlet forbids. */
+  readonly faults: string[]
+  /** Takes what is unsent, so many bytes of it. */
+  drain (bytes?: number): void
+  /** From now on nothing is taken, or all at once. */
+  block (): void
+  unblock (): void
+  /** The ids of the events that were given. */
+  ids (): string[]
+}
+
+export function createLine (capacity = 65_536): Line {
+  const frames: Frame[] = []
+  const sends: number[] = []
+  const endings: Ending[] = []
+  const faults: string[] = []
+  let resume = () => {}
+  let unsent = 0
+  let isBlocked = false
+
+  return {
+    frames,
+    sends,
+    endings,
+    faults,
+    send,
+    room: () => capacity - unsent,
+    unsent: () => unsent,
+    onProgress: (callback) => { resume = callback },
+    keepAlive: () => true,
+    end: (ending) => { endings.push(ending) },
+    drain,
+    block: () => { isBlocked = true },
+    unblock () {
+      isBlocked = false
+      drain()
+    },
+    ids: () => frames.flatMap((frame) => frame.type === 'event' ? [frame.event.id] : [])
+  }
+
+  function send (prepared: readonly PreparedFrame[]): void {
+    const bytes = prepared.reduce((sum, frame) => sum + frame.bytes, 0)
+    const isEnd = prepared.some(({ type }) => type === 'end')
+    if (endings.length > 0 || frames.at(-1)?.type === 'end') faults.push('something was sent after the end')
+    if (bytes > capacity - unsent && !isEnd && !(prepared.length === 1 && unsent === 0)) faults.push(`${bytes} bytes were sent where there was room for ${capacity - unsent}`)
+    sends.push(prepared.length)
+    frames.push(...prepared.map(({ json }) => JSON.parse(json) as Frame))
+    unsent += bytes
+    if (!isBlocked) setImmediate(() => { if (!isBlocked) drain() })
+  }
+
+  function drain (bytes = unsent): void {
+    const isProgress = Math.min(bytes, unsent) > 0
+    unsent = Math.max(0, unsent - bytes)
+    if (isProgress) resume()
+  }
+}
+
+const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
+
+export interface StageOptions {
+  readonly log?: Partial<EventLogOptions>
+  readonly habits?: Partial<Habits>
+  readonly latenessMs?: number
+  readonly rereads?: Partial<RereadsOptions>
+  readonly context?: Partial<HubOptions>
+}
+
+/** The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, listeners. */
+export function createStage (options: StageOptions = {}) {
+  const { latenessMs = 10_000 } = options
+  const source: MemorySource = createMemorySource({ ...USUAL_HABITS, ...options.habits }, () => isOut ? UNAVAILABLE : undefined)
+  const log = openLog({ ...options.log })
+  const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
+  let nowMs = 0
+  let isOut = false
+  const health = createHealth(() => TEN_MS + nowMs)
+  const rereads = createRereads({
+    source,
+    head: log.head,
+    isKept: ({ offset }) => offset >= log.oldest(),
+    limit: 10_000,
+    maxBytes: 10_000_000,
+    isUpstreamThere: () => health.now().upstream === 'ok',
+    onError: (error) => { throw error },
+    ...options.rereads
+  })
+  const shared: Omit<SubscriptionContext, 'takeTurn'> = {
+    log,
+    encoder: createEncoder(EPOCH),
+    recall: createRecalls(log),
+    reread: rereads.open,
+    replayLimit: options.rereads?.limit ?? 10_000,
+    floor: bookmark.wholeStart,
+    isFilled: () => true,
+    latenessMs,
+    health: health.now,
+    heartbeatMs: 1_000_000_000,
+    stallMs: 30_000,
+    nowMs: () => nowMs,
+    ...options.context
+  }
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, maxSubscribers: 1000, onAudience: () => {}, ...options.context })
+  const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
+  const alone = new Set<{ readonly subscription: Subscription, readonly matches: (item: JsonObject) => boolean }>()
+
+  return { source, log, hub, bookmark, health, items, now: () => nowMs / 1000, pass, publish, poll, gap, fall, tell, join, listen }
+
+  function pass (seconds: number): void {
+    nowMs += seconds * 1000
+  }
+
+  /** An event becomes visible in Kubiya. */
+  function publish (id: string, seconds = nowMs / 1000, more: JsonObject = {}): void {
+    const item: JsonObject = { id, timestamp: formatInstant(at(seconds)), ...more }
+    items.push({ item, seconds })
+    source.keep({ at: at(seconds), item })
+  }
+
+  /** What is new enters the log and is given to all. */
+  function poll (): void {
+    if (isOut) return tell({ failure: UNAVAILABLE, isHeldBack: false, latenessMs: undefined })
+    const startedAt = instantFromMs(TEN_MS + nowMs)
+    const start = bookmark.wholeStart()
+    const rows = placeRows(identify(items.map(({ item }) => item)), 'asc').filter(({ place }) => place.instant >= start).sort(compareRows('asc'))
+    const { announcement, settle } = bookmark.look(rows, undefined, startedAt + 1_000_000n)
+    if (announcement.entries.length > 0) enter(announcement.entries, announcement.highWater)
+    settle()
+    bookmark.completed(startedAt)
+    tell()
+  }
+
+  /** Kubiya is not there, or is there again. */
+  function fall (isDown: boolean): void {
+    isOut = isDown
+  }
+
+  function gap (fromSeconds: number, toSeconds: number): void {
+    enter([{ gap: { from: at(fromSeconds), to: at(toSeconds), reason: 'too-large' } }], at(toSeconds))
+  }
+
+  function enter (entries: Parameters<typeof log.append>[0]['entries'], highWater: bigint): void {
+    const entered = log.append({ epoch: EPOCH, first: log.head().offset, entries, highWater })
+    hub.publish(entered)
+    const [first] = entered
+    if (first === undefined) return
+    for (const { matches, subscription } of alone) {
+      const frames = entered.filter((each) => 'gap' in each || matches(each.event.item)).map(shared.encoder.entry)
+      subscription.take(first.offset, first.offset + entered.length, frames, frames.reduce((sum, { bytes }) => sum + bytes, 0))
+    }
+  }
+
+  /** A poll has ended. */
+  function tell (outcome: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }): void {
+    const changed = health.report(outcome)
+    rereads.tell()
+    hub.tell(health.now(), changed)
+    for (const { subscription } of alone) subscription.tell(health.now(), changed)
+  }
+
+  /** Joins the hub, as a route would. */
+  function join (start: Start, line: Line, filter: AuditFilter = {}): () => void {
+    return hub.subscribe({ filter, start, verbose: false, timeoutMs: undefined }, line)
+  }
+
+  /** A subscription of its own, whose turns come when `turns` says so. */
+  function listen (start: Start, line: Line, given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}) {
+    const { filter = {}, verbose = false } = given
+    const tasks: Array<() => void> = []
+    const matches = compileFilter(filter)
+    let ended = 0
+    const context: SubscriptionContext = { ...shared, takeTurn: (task) => { tasks.push(task) }, ...given.context }
+    const subscription = createSubscription({ context, filter, matches, start, verbose, outlet: line, onEnd: () => { ended++ } })
+    alone.add({ subscription, matches })
+    subscription.begin()
+    return {
+      subscription,
+      ended: () => ended,
+      /** All turns that were asked for, and what follows of them. */
+      async turns (): Promise<void> {
+        for (let quiet = 0; quiet < 3;) {
+          const due = tasks.splice(0)
+          for (const task of due) task()
+          await new Promise((resolve) => { setImmediate(resolve) })
+          quiet = due.length === 0 ? quiet + 1 : 0
+        }
+      }
+    }
+  }
+}
+
+export type Stage = ReturnType<typeof createStage>
+
+export function healthOf (fields: Partial<Health>): Health {
+  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, ...fields }
+}
