@@ -97,9 +97,12 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     nowMs,
     setTimer
   })
+  const recall = createRecalls(log)
   const rereads = createRereads({
     source: client,
     head: log.head,
+    newest: log.newest,
+    kept: (until) => ({ since: log.reachesBack(), rows: recall(until).rows().filter(({ place }) => log.reachesBackTo(place.instant)) }),
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: settings.REPLAY_LIMIT,
     maxBytes: settings.HISTORY_BYTES,
@@ -109,7 +112,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
   const hub = createHub({
     log,
     encoder: createEncoder(relay.epoch),
-    recall: createRecalls(log),
+    recall,
     reread: rereads.open,
     replayLimit: settings.REPLAY_LIMIT,
     floor: () => tail.floor() ?? LATEST,

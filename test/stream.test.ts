@@ -148,7 +148,7 @@ t.test('an event stream', async (t) => {
     const text = 'x\n\nevent: gap\ndata: {}\r\rid: 1\u2028\u2029\u0085:'
     const stream = open('?category_name=injection')
     await stream.until(({ type }) => type === 'hello')
-    service.sandbox.publish(item({ category_name: 'injection', resource_text: text }), item({ category_name: 'injection' }))
+    service.sandbox.publish(item({ category_name: 'injection', resource_text: text, timestamp: ago(10) }), item({ category_name: 'injection' }))
     await stream.untilEvents(2)
     t.equal(stream.events()[0]?.resource_text, text)
     t.same(stream.dispatched.map(({ type }) => type), stream.frames.map(({ type }) => type))

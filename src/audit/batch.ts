@@ -30,7 +30,10 @@ export type Fresh = FreshEvent | FreshGap
 /** What the tail saw for the first time, in the order in which everyone will get it. */
 export interface Announcement {
   readonly entries: readonly Fresh[]
-  /** The newest instant that the tail has seen, these events included; never past now. */
+  /**
+   * Where everything is seen that is not later than the lateness: the newest instant met, never past now, and never more than
+   * the lateness past what the last whole read leaves in doubt. Whoever resumes from there minus the lateness misses nothing.
+   */
   readonly highWater: Instant
 }
 

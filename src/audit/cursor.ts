@@ -21,7 +21,17 @@ export interface ReplayCursor {
   readonly log: LogCursor
   /** The last event given, or where the replay begins (with an empty id). */
   readonly after: Place
+  /** What was given before the replay, or by others that were broken off; at most `MOST_GIVEN`. */
+  readonly given?: readonly Given[]
 }
+
+/** What entered the log before an offset, and stands no further than a place, was given, or skipped by the filter. */
+export interface Given {
+  readonly before: number
+  readonly upTo: Place
+}
+
+export const MOST_GIVEN = 4
 
 /** Where the next page of a list or search begins, with all that the question was. */
 export interface PageCursor {
@@ -38,7 +48,10 @@ export interface PageCursor {
   readonly after: Place
 }
 
-export type Cursor = LogCursor | ReplayCursor | PageCursor
+/** A position in a stream. */
+export type StreamCursor = LogCursor | ReplayCursor
+
+export type Cursor = StreamCursor | PageCursor
 
 /** Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a request's head. */
 export const LONGEST_CURSOR = 13_000
@@ -67,7 +80,8 @@ export function decodeCursor (text: string): Cursor | undefined {
 function pack (cursor: Cursor): unknown[] {
   switch (cursor.kind) {
     case 'log': return ['l', cursor.epoch, cursor.offset, cursor.instant]
-    case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id]
+    case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id,
+      ...(cursor.given ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
     case 'page': return ['p', cursor.operation, cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null,
       cursor.direction, cursor.pageSize, cursor.page, cursor.skip, cursor.after.instant, cursor.after.id]
   }
@@ -76,7 +90,11 @@ function pack (cursor: Cursor): unknown[] {
 function unpack (packed: unknown[]): Cursor {
   const [kind, ...rest] = packed
   if (kind === 'l') return unpackLog(rest)
-  if (kind === 'r') return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)) }
+  if (kind === 'r') {
+    const given = rest.slice(5).map(unpackGiven)
+    if (given.length > MOST_GIVEN) throw new RangeError('too much was given')
+    return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)), ...given.length > 0 && { given } }
+  }
   if (kind !== 'p') throw new TypeError('no kind of cursor')
   const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
   return {
@@ -103,6 +121,12 @@ function unpackLog ([epoch, offset, instant]: unknown[]): LogCursor {
 function unpackPlace ([instant, id]: unknown[]): Place {
   if (typeof id !== 'string') throw new TypeError('no id')
   return { instant: readInstant(instant), id }
+}
+
+function unpackGiven (packed: unknown): Given {
+  if (!Array.isArray(packed)) throw new TypeError('nothing given')
+  const [before, ...upTo] = packed as unknown[]
+  return { before: readCount(before), upTo: unpackPlace(upTo) }
 }
 
 function readInstant (value: unknown): Instant {

@@ -41,6 +41,8 @@ export function createObstacle ({ first, wanted: asked }: ObstacleOptions) {
   return {
     /** Rows to ask for. */
     size: () => size,
+    /** Whether that is less than wanted. */
+    isReduced: () => size < wanted,
     /** Whether the harmless question is to be asked. */
     isProbing: () => isProbing,
     /** It is known that there is one ahead: less proof will do. */

@@ -1,7 +1,7 @@
 import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
 import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
-import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, type Instant } from './instant.ts'
+import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, later, type Instant } from './instant.ts'
 import { createObstacle } from './obstacle.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
 import type { Answer, AuditSource, Direction, Failure, Purpose, SourceQuery } from './source.ts'
@@ -27,6 +27,7 @@ export interface Passage {
   readonly from: Instant
   /** `undefined`: nothing came behind it yet. */
   readonly to: Instant | undefined
+  readonly rows: number
   readonly reason: 'too-large' | 'upstream-outage'
 }
 
@@ -46,8 +47,10 @@ export interface Step {
   /** What was passed by on the way to this answer. */
   readonly passed: Passage | undefined
   readonly upstreamMs: number | undefined
-  /** How many rows are asked for by now: fewer than wanted where that was too many. */
+  /** How many rows are asked for by now. */
   readonly size: number
+  /** Whether that is fewer than wanted, because more turned out to be too many. */
+  readonly isReduced: boolean
 }
 
 const MOST_BARREN_ANSWERS = 8
@@ -139,7 +142,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
   function pass (reason: Passage['reason']): void {
     const start = bound.start === undefined ? EARLIEST : floorToSecond(bound.start)
     const from = passed?.from ?? (direction === 'asc' && !isNumbered ? stretch.last?.place.instant : undefined) ?? start
-    passed = { from, to: undefined, reason }
+    passed = { from, to: undefined, rows: (passed?.rows ?? 0) + 1, reason }
     stretch = stepOver(stretch)
   }
 
@@ -157,7 +160,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
 
   /** A question that Kubiya answers if it answers at all: for a second long before. */
   function harmless (): SourceQuery {
-    const start = (bound.start ?? bound.end ?? 0n) - LONG_BEFORE
+    const start = later(EARLIEST, (bound.start ?? bound.end ?? 0n) - LONG_BEFORE)
     return { filter, window: { start, end: start }, direction: request.direction, page: 1, pageSize: 1 }
   }
 
@@ -204,7 +207,8 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       end,
       passed: passed && told(passed, rows),
       upstreamMs: answer.upstreamMs,
-      size: obstacle.size()
+      size: obstacle.size(),
+      isReduced: obstacle.isReduced()
     }
   }
 }

@@ -74,7 +74,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     const fresh = firstOfEach(rows).filter(({ event }) => !known.has(event.id))
     const reached = fresh.reduce((newest, { event }) => event.instant === undefined ? newest : later(newest, earlier(event.instant, now)), highWater)
     const events = fresh.map(({ event }): Fresh => ({ event, late: event.instant !== undefined && event.instant < highWater }))
-    return { announcement: { entries: gap === undefined ? events : [{ gap }, ...events], highWater: reached }, settle }
+    return { announcement: { entries: gap === undefined ? events : [{ gap }, ...events], highWater: earlier(reached, floor + lateness) }, settle }
 
     function settle (): void {
       highWater = later(highWater, reached)

@@ -1,5 +1,5 @@
 import type { Gap } from '../audit/batch.ts'
-import type { Cursor, LogCursor } from '../audit/cursor.ts'
+import type { LogCursor, StreamCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
@@ -44,7 +44,7 @@ export interface Course {
   /** Takes its place; tells whether that is just where its cursor stood. */
   begin (): boolean
   /** Where the listener would resume. */
-  place (): Cursor
+  place (): StreamCursor
   /** What is due next; `later`: perhaps something, but others should have their turn first. */
   next (): Due | undefined | 'later'
   /** Whether entry `offset` of the log is the next to be looked at; if so, `next` of it is passed over. */
@@ -67,7 +67,7 @@ const MOST_RETURNS = 3
 export function createCourse ({ filter, matches, onMore, springs, start }: CourseOptions): Course {
   const { log } = springs
   let state: State = { kind: 'waiting' }
-  let stood: Cursor = cursorOf(start, log.head()) // While it neither follows nor replays.
+  let stood: StreamCursor = cursorOf(start, log.head()) // While it neither follows nor replays.
   let returns = 0
 
   return { begin, place, next, moves, retry, leave }
@@ -90,17 +90,17 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
     switch (opening.kind) {
       case 'wait': state = { kind: 'waiting' }; break
       case 'log': state = { kind: 'following', place: opening.place }; break
-      case 'recall': replay(opening, springs.recall(opening.until.offset), true, 0); break
-      case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }), false, 0)
+      case 'recall': replay(opening, springs.recall(opening.until.offset)); break
+      case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }))
     }
   }
 
-  function replay (opening: RecallOpening | RereadOpening, replay: Replay, isOwn: boolean, counted: number): void {
+  function replay (opening: RecallOpening | RereadOpening, replay: Replay, rounds = 0, counted = 0): void {
     const until = opening.until ?? replay.place
-    state = { kind: 'replaying', opening, replay, until, isOwn, leave: replay.follow(onMore), at: 0, after: opening.after, counted }
+    state = { kind: 'replaying', opening, replay, until, rounds, leave: replay.follow(onMore), at: 0, after: opening.after, counted }
   }
 
-  function place (): Cursor {
+  function place (): StreamCursor {
     if (state.kind === 'following') return state.place
     return state.kind === 'replaying' ? cursorWithin(state) : stood
   }
@@ -140,11 +140,11 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
   }
 
   /** What was shared ended too early for this listener: it goes on with a replay of its own. */
-  function readOn ({ after, counted, leave, opening, until }: Replaying): 'later' {
+  function readOn ({ after, counted, leave, opening, rounds, until }: Replaying): 'later' {
     leave()
-    const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: undefined }
+    const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
-    replay(own, springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'new' }), true, counted)
+    replay(own, springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own' }), rounds + 1, counted)
     return 'later'
   }
 
@@ -157,10 +157,11 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
       return 'later'
     }
     returns = 0
-    const oldest = log.cursorAt(log.oldest())
-    const instant = stood.kind === 'log' ? stood.instant : stood.after.instant
+    const kept = log.cursorAt(log.oldest())
+    const { instant, until } = stood.kind === 'replay' ? { instant: stood.after.instant, until: stood.log } : { instant: stood.instant, until: stood }
+    const oldest = until.offset > kept.offset && until.epoch === kept.epoch ? until : kept
     const from = later(EARLIEST, instant - BigInt(springs.latenessMs) * NANOS_PER_MS)
-    return miss({ from, to: later(from, oldest.instant), reason: 'history-evicted' }, oldest)
+    return miss({ from, to: later(from, log.reachesBack() - 1n), reason: 'history-evicted' }, oldest)
   }
 
   function miss (gap: Gap, until: LogCursor): 'later' {

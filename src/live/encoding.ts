@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import type { LogCursor } from '../audit/cursor.ts'
+import type { Given, LogCursor, ReplayCursor } from '../audit/cursor.ts'
+import type { Place } from '../audit/place.ts'
 import type { LogEntry } from './event-log.ts'
 import { freshFrame, type PreparedFrame } from './frames.ts'
 import type { ReplayRow } from './replay.ts'
@@ -9,7 +10,7 @@ export interface Encoder {
   /** An entry of the log, with the place behind it as its cursor. */
   entry (entry: LogEntry): PreparedFrame
   /** A row of a replay, with a cursor that resumes the replay behind it and the log at `until`. */
-  row (row: ReplayRow, until: LogCursor): PreparedFrame
+  row (row: ReplayRow, until: LogCursor, given: readonly Given[]): PreparedFrame
 }
 
 const MOST_BYTES = 16 * 1024 * 1024
@@ -24,8 +25,15 @@ export function createEncoder (epoch: string): Encoder {
       const { highWater: instant, offset } = entry
       return entries.get(entry, offset) ?? entries.keep(entry, offset, freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant }))
     },
-    row: (row, until) => rows.get(row, until.offset) ?? rows.keep(row, until.offset, freshFrame(row, { kind: 'replay', log: until, after: row.place }))
+    row (row, until, given) {
+      if (given.length > 0) return freshFrame(row, replayCursor(until, row.place, given)) // One listener's own.
+      return rows.get(row, until.offset) ?? rows.keep(row, until.offset, freshFrame(row, replayCursor(until, row.place, given)))
+    }
   }
+}
+
+export function replayCursor (log: LogCursor, after: Place, given: readonly Given[]): ReplayCursor {
+  return { kind: 'replay', log, after, ...given.length > 0 && { given } }
 }
 
 /** Frames by what they were made of, as long as there is room. */

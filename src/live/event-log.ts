@@ -6,7 +6,7 @@ import { createRoll } from './roll.ts'
 
 export type LogEntry = Fresh & {
   readonly offset: number
-  /** The newest instant among all that entered up to this one, never past the tail's "now". */
+  /** The high-water mark behind this entry: it only rises, and never past that of its batch. */
   readonly highWater: Instant
 }
 
@@ -42,6 +42,10 @@ export interface EventLog {
   offsetOf (id: string): number | undefined
   /** Up to `most` entries from an offset on; `undefined` when that place was evicted or is none of this log's. */
   read (offset: number, most: number): LogEntry[] | undefined
+  /** The newest instant of all that have entered. */
+  newest (): Instant
+  /** From which instant on every event is kept. */
+  reachesBack (): Instant
   /** Whether every event from this instant on is kept. */
   reachesBackTo (instant: Instant): boolean
   /** Whether an entry since a position matches; true where that cannot be told any more. */
@@ -57,12 +61,14 @@ export function createEventLog (options: EventLogOptions): EventLog {
   let bytes = 0
   let reachesBack = options.start
   let highWater = options.start
+  let newest = options.start
   let evictedMark = options.start // The high-water mark in front of the oldest entry.
 
   return {
     fillFrom (start) {
       reachesBack = start
       highWater = start
+      newest = start
       evictedMark = start
     },
     append,
@@ -72,6 +78,8 @@ export function createEventLog (options: EventLogOptions): EventLog {
     at: (offset) => entries[offset - first],
     offsetOf: roll.offsetOf,
     read,
+    newest: () => newest,
+    reachesBack: () => reachesBack,
     reachesBackTo: (instant) => instant >= reachesBack,
     hasNew (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
@@ -86,6 +94,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
     // Entry by entry: whoever stops inside a batch must not resume behind what the rest of it holds.
     const appended = batch.entries.map((fresh, index) => {
       highWater = later(highWater, earlier(instantOf(fresh) ?? highWater, batch.highWater))
+      newest = later(newest, instantOf(fresh) ?? newest)
       bytes += bytesOf(fresh)
       if ('event' in fresh) roll.add(fresh.event.id, batch.first + index, highWater)
       return { ...fresh, offset: batch.first + index, highWater }

@@ -1,10 +1,10 @@
-import type { Cursor, LogCursor, ReplayCursor } from '../audit/cursor.ts'
+import { MOST_GIVEN, type Given, type LogCursor, type ReplayCursor, type StreamCursor } from '../audit/cursor.ts'
 import { EARLIEST, LATEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
 import type { EventLog } from './event-log.ts'
 
 /** Where a stream is to begin: behind a cursor, or at an instant. */
-export type Start = { readonly since: Cursor } | { readonly from: Instant }
+export type Start = { readonly since: StreamCursor } | { readonly from: Instant }
 
 /** How a stream gets from there to the live log. */
 export type Opening =
@@ -35,8 +35,8 @@ export interface RereadOpening extends PastOpening {
   readonly countFrom: Instant
   /** Where the log goes on, where that was fixed before. */
   readonly until: LogCursor | undefined
-  /** What entered this log before that offset, and is not behind that place, was given already or skipped by the filter. */
-  readonly given: { readonly before: number, readonly upTo: Place } | undefined
+  /** What of this log was given already. */
+  readonly given: readonly Given[]
   /** Whether a listener comes back, likely with many others. */
   readonly isReturn: boolean
 }
@@ -47,7 +47,6 @@ const LAST_PLACE: Place = { instant: LATEST, id: '' }
 export function openingOf (start: Start, log: EventLog, isFilled: boolean, latenessMs: number): Opening {
   if (!('since' in start)) return isFilled ? openingAt(start.from, log) : { kind: 'wait' }
   const { since } = start
-  if (since.kind === 'page') throw new TypeError('a cursor of pages begins no stream')
   if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', place: since }
   if (!isFilled) return { kind: 'wait' }
   return since.kind === 'replay' && isKept(since.log, log) ? openingWithin(since, log) : openingBehind(since, log, latenessMs)
@@ -56,34 +55,34 @@ export function openingOf (start: Start, log: EventLog, isFilled: boolean, laten
 function openingAt (from: Instant, log: EventLog): Opening {
   const after = { instant: from, id: '' }
   if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
-  return { kind: 'reread', after, isExact: false, countFrom: from, until: undefined, given: undefined, isReturn: false }
+  return { kind: 'reread', after, isExact: false, countFrom: from, until: undefined, given: [], isReturn: false }
 }
 
 /** Inside a replay whose place in the log still stands. */
-function openingWithin ({ after, log: until }: ReplayCursor, log: EventLog): Opening {
+function openingWithin ({ after, given = [], log: until }: ReplayCursor, log: EventLog): Opening {
   if (log.reachesBackTo(after.instant)) return { kind: 'recall', until, after, isExact: true }
-  return { kind: 'reread', after, isExact: true, countFrom: after.instant, until, given: undefined, isReturn: true }
+  return { kind: 'reread', after, isExact: true, countFrom: after.instant, until, given, isReturn: true }
 }
 
 /** Behind a place that the log has let go of, or that was in the log of another run: events may have become visible late. */
-function openingBehind (since: LogCursor | ReplayCursor, log: EventLog, latenessMs: number): Opening {
+function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number): Opening {
   const [place, upTo] = since.kind === 'log' ? [since, LAST_PLACE] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
   const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
   const after = { instant: from, id: '' }
   if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
-  const given = place.epoch === log.head().epoch ? { before: place.offset, upTo } : undefined
+  const before = since.kind === 'replay' ? since.given ?? [] : []
+  const given = place.epoch === log.head().epoch ? [...before, { before: place.offset, upTo }].slice(-MOST_GIVEN) : []
   return { kind: 'reread', after, isExact: false, countFrom: instant, until: undefined, given, isReturn: true }
 }
 
 /** The cursor of a stream that has been given nothing yet. */
-export function cursorOf (start: Start, head: LogCursor): Cursor {
+export function cursorOf (start: Start, head: LogCursor): StreamCursor {
   return 'since' in start ? start.since : { kind: 'replay', log: head, after: { instant: start.from, id: '' } }
 }
 
 /** Whether a cursor of this numbering points behind the log's head, which no cursor that was given out does. */
-export function isMadeUp (cursor: Cursor, log: EventLog): boolean {
-  if (cursor.kind === 'page') return true
+export function isMadeUp (cursor: StreamCursor, log: EventLog): boolean {
   const place = cursor.kind === 'log' ? cursor : cursor.log
   const head = log.head()
   return place.epoch === head.epoch && place.offset > head.offset

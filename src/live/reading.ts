@@ -20,8 +20,8 @@ export interface Portion {
   readonly rows: readonly Row[]
   readonly passed: Passage | undefined
   readonly upstreamMs: number | undefined
-  /** How many rows are asked for by now. */
-  readonly size: number
+  /** How many rows to ask for next; `undefined`: as many as wanted. */
+  readonly reducedTo: number | undefined
 }
 
 /** A read from a start to the newest event; it may take several polls where some of them fail. */
@@ -30,6 +30,8 @@ export interface Reading {
   next (): Promise<Portion | Failure | undefined>
   /** Whether what it has read is more than one answer holds. A few events that came between two answers do not make it so. */
   isLong (): boolean
+  /** Whether fewer rows were asked for at a time than wanted. */
+  isReduced (): boolean
 }
 
 const FEW = 10
@@ -41,8 +43,9 @@ export function createReading ({ firstSize, pageSize, passages, source, start }:
   let held: Row[] = []
   let first: number | undefined // Events in the first answer …
   let further = 0 // … and in all that followed.
+  let isReduced = firstSize < pageSize
 
-  return { next, isLong: () => further > Math.max(FEW, SMALL_SHARE * (first ?? 0)) }
+  return { next, isReduced: () => isReduced, isLong: () => further > Math.max(FEW, SMALL_SHARE * (first ?? 0)) }
 
   async function next (): Promise<Portion | Failure | undefined> {
     const { done, value: step } = await steps.next()
@@ -50,10 +53,11 @@ export function createReading ({ firstSize, pageSize, passages, source, start }:
     if (!step.ok) return step
     if (first === undefined) first = step.scanned
     else further += step.scanned
-    const { passed, upstreamMs, size, reached } = step
+    const { passed, upstreamMs, reached } = step
+    isReduced ||= step.isReduced
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareRows('asc'))
     const isDue = ({ place }: Row) => step.end || (reached !== undefined && place.instant <= reached)
     held = all.filter((row) => !isDue(row))
-    return { ok: true, rows: all.filter(isDue), passed, upstreamMs, size }
+    return { ok: true, rows: all.filter(isDue), passed, upstreamMs, reducedTo: step.isReduced ? step.size : undefined }
   }
 }

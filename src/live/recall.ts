@@ -39,6 +39,7 @@ function createRecall (log: EventLog, until: number): Replay & { readonly first:
   return {
     first,
     place,
+    newest: log.newest(),
     rows: () => rows,
     state: () => isForgotten ? 'forgotten' : 'done',
     reached: () => place.instant,

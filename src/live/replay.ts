@@ -16,6 +16,8 @@ export type ReplayState = 'reading' | 'done' | 'cut' | 'failed' | 'forgotten'
 export interface Replay {
   /** Where the log goes on: everything that the replay could miss comes behind it. */
   readonly place: LogCursor
+  /** The newest instant in front of that place. */
+  readonly newest: Instant
   /** The rows so far, oldest first. They grow at the end. */
   rows (): readonly ReplayRow[]
   state (): ReplayState

@@ -1,10 +1,10 @@
 import type { Gap } from '../audit/batch.ts'
-import type { Cursor, LogCursor } from '../audit/cursor.ts'
+import type { LogCursor, ReplayCursor } from '../audit/cursor.ts'
 import { floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { isBeyond, type Place } from '../audit/place.ts'
 import type { Due } from './due.ts'
-import type { Encoder } from './encoding.ts'
+import { replayCursor, type Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
 import type { RecallOpening, RereadOpening } from './opening.ts'
 import type { Replay, ReplayRow } from './replay.ts'
@@ -16,8 +16,8 @@ export interface Replaying {
   readonly replay: Replay
   /** Where the log goes on afterwards. */
   readonly until: LogCursor
-  /** Whether this replay was begun for this listener alone, so that another one would give no more. */
-  readonly isOwn: boolean
+  /** How often one that was shared with others ended too early for this listener. */
+  readonly rounds: number
   readonly leave: () => void
   /** Rows looked at so far. */
   at: number
@@ -47,6 +47,8 @@ export type ReplayTurn =
   | { readonly kind: 'over', readonly gap: Gap | undefined }
   | { readonly kind: 'again', readonly isForgotten: boolean }
 
+const MOST_ROUNDS = 2
+
 /** Looks at so many rows at most. */
 export function nextOfReplay (replaying: Replaying, context: ReplayingContext, most: number): ReplayTurn {
   const rows = replaying.replay.rows()
@@ -60,8 +62,8 @@ export function nextOfReplay (replaying: Replaying, context: ReplayingContext, m
 }
 
 /** Where a listener that stops here goes on. */
-export function cursorWithin ({ after, until }: Replaying): Cursor {
-  return { kind: 'replay', log: until, after }
+export function cursorWithin ({ after, opening, until }: Replaying): ReplayCursor {
+  return replayCursor(until, after, opening.kind === 'reread' ? opening.given : [])
 }
 
 function turnOf (row: ReplayRow, replaying: Replaying, { encoder, limit }: ReplayingContext): ReplayTurn {
@@ -71,7 +73,7 @@ function turnOf (row: ReplayRow, replaying: Replaying, { encoder, limit }: Repla
     pass(replaying, row)
     if (counts) replaying.counted++
   }
-  return { kind: 'due', due: { frame: encoder.row(row, replaying.until), accept } }
+  return { kind: 'due', due: { frame: encoder.row(row, replaying.until, replaying.opening.kind === 'reread' ? replaying.opening.given : []), accept } }
 }
 
 function pass (replaying: Replaying, { place }: ReplayRow): void {
@@ -90,23 +92,23 @@ function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, mat
   if (opening.kind === 'recall') return true
   const offset = log.offsetOf(row.event.id)
   if (offset === undefined) return row.place.instant < floorToSecond(floor())
-  const isGiven = opening.given !== undefined && offset < opening.given.before && !isBeyond(row.place, opening.given.upTo, 'asc')
+  const isGiven = opening.given.some(({ before, upTo }) => offset < before && !isBeyond(row.place, upTo, 'asc'))
   return offset < until.offset && !isGiven
 }
 
 function endOf (replaying: Replaying): ReplayTurn {
-  const { isOwn, replay } = replaying
+  const { replay, rounds } = replaying
   switch (replay.state()) {
     case 'reading': return { kind: 'nothing' }
     case 'done': return { kind: 'over', gap: undefined }
     case 'forgotten': return { kind: 'again', isForgotten: true }
     case 'failed': return { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'upstream-outage') }
-    case 'cut': return isOwn ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
+    case 'cut': return rounds === MOST_ROUNDS || replay.reached() > replay.newest ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
   }
 }
 
-/** What is missing between here and the place from which the log goes on. */
-function gapFrom (from: Instant, { after, until }: Replaying, reason: Gap['reason']): Gap {
+/** What is missing between here and the place from which the log goes on; what is behind that is the log's. */
+function gapFrom (from: Instant, { after, replay }: Replaying, reason: Gap['reason']): Gap | undefined {
   const start = later(from, after.instant)
-  return { from: start, to: later(start, until.instant), reason }
+  return start > replay.newest ? undefined : { from: start, to: replay.newest, reason }
 }

@@ -11,8 +11,12 @@ export interface RereadOptions {
   readonly source: AuditSource
   readonly filter: AuditFilter
   readonly from: Instant
+  /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
+  readonly kept: { readonly since: Instant, readonly rows: readonly ReplayRow[] }
   /** The log's head now, before Kubiya is asked. */
   readonly place: LogCursor
+  /** The log's newest instant now. */
+  readonly newest: Instant
   /** Most events that are given … */
   readonly mostEvents: number
   /** … and counted from here: what lies before it is what a returning listener mostly has. */
@@ -44,11 +48,11 @@ const LONGEST_BACK_OFF_MS = 30_000
 const AFTER_ALL_IDS = '\uffff'
 
 /**
- * Reads the past anew and passes it on as it comes. After a failure it waits and goes on where it stood; while the tail
+ * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and goes on where it stood; while the tail
  * does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the tail but not this.
  */
 export function createReread (options: RereadOptions): Reread {
-  const { filter, from, isUpstreamThere, nextPoll, onError, place, source } = options
+  const { filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options
   const listeners = new Set<() => void>()
   let rows: ReplayRow[] = []
   let pending: ReplayRow[] = [] // Met, but something may still come before it.
@@ -63,7 +67,7 @@ export function createReread (options: RereadOptions): Reread {
     onError(error)
     finish('failed')
   })
-  return { place, rows: () => rows, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
+  return { place, newest, rows: () => rows, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
 
   function follow (listener: () => void): () => void {
     listeners.add(listener)
@@ -87,8 +91,9 @@ export function createReread (options: RereadOptions): Reread {
   }
 
   async function read (): Promise<void> {
+    if (kept.since <= from) return conclude()
     let failures = 0
-    for await (const step of walk(source, { filter, window: { start: from }, direction: 'asc', pageSize: PAGE_SIZE, purpose: 'caller', passages: [] })) {
+    for await (const step of walk(source, { filter, window: { start: from, end: kept.since - 1n }, direction: 'asc', pageSize: PAGE_SIZE, purpose: 'caller', passages: [] })) {
       if (!isReading()) return
       if (!step.ok) {
         if (++failures > MOST_FAILURES && isUpstreamThere()) return finish('failed')
@@ -99,7 +104,7 @@ export function createReread (options: RereadOptions): Reread {
       failures = 0
       take(step)
       if (!isReading()) return
-      if (step.end) return finish('done')
+      if (step.end) return conclude()
       if (isEnough()) return finish('cut')
       for (const listener of listeners) listener()
     }
@@ -128,13 +133,18 @@ export function createReread (options: RereadOptions): Reread {
     if (!options.onGrowth(growth) && !step.end && state === 'reading') finish('cut')
   }
 
+  function conclude (): void {
+    rows.push(...kept.rows)
+    finish('done')
+  }
+
   /** Cut only where it is certain that everything before was given. */
   function isEnough (): boolean {
     return counted >= options.mostEvents || scanned >= options.mostScanned || answers >= options.mostAnswers
   }
 
   function gapRow (passed: Passage): ReplayRow {
-    const to = passed.to ?? place.instant
+    const to = passed.to ?? newest
     return { gap: { ...passed, to: to < passed.from ? passed.from : to }, place: { instant: passed.from, id: AFTER_ALL_IDS } }
   }
 }

@@ -2,12 +2,16 @@ import type { LogCursor } from '../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
 import type { AuditSource } from '../audit/source.ts'
-import type { Replay } from './replay.ts'
+import type { Replay, ReplayRow } from './replay.ts'
 import { createReread, type Reread } from './reread.ts'
 
 export interface RereadsOptions {
   readonly source: AuditSource
   readonly head: () => LogCursor
+  /** The log's newest instant. */
+  readonly newest: () => Instant
+  /** What the log keeps from before an offset, and from which instant on that is all. */
+  readonly kept: (until: number) => { readonly since: Instant, readonly rows: readonly ReplayRow[] }
   /** Whether the log still keeps a place. */
   readonly isKept: (place: LogCursor) => boolean
   /** Most events that one stream is given. */
@@ -28,9 +32,9 @@ export interface RereadRequest {
   readonly countFrom: Instant
   /**
    * `shared`: a listener that comes back, likely with many others, each with its own filter: one read of everything serves
-   * them all while it is short. `own`: with this filter; shared among equals. `new`: what is there already was not enough.
+   * them all while it is short. `own`: with this filter; shared among equals.
    */
-  readonly kind: 'shared' | 'own' | 'new'
+  readonly kind: 'shared' | 'own'
 }
 
 export interface Rereads {
@@ -42,6 +46,8 @@ export interface Rereads {
 interface Entry {
   readonly key: string
   readonly from: Instant
+  /** Whether it was begun for listeners with any filter, and is short therefore. */
+  readonly isForAll: boolean
   readonly reread: Reread
   followers: number
   timer: NodeJS.Timeout | undefined
@@ -52,6 +58,7 @@ const COARSE = 10n * NANOS_PER_SECOND
 const SHARED_ANSWERS = 10
 const SCANNED_PER_GIVEN = 10
 const KEPT_MS = 5000
+const MOST_REREADS = 64
 
 /**
  * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and takes
@@ -59,32 +66,35 @@ const KEPT_MS = 5000
  * seconds. One that nobody follows is dropped after some seconds, the oldest one when all of them hold too much.
  */
 export function createRereads (options: RereadsOptions): Rereads {
-  const { head, isKept, isUpstreamThere, limit, maxBytes, onError, source } = options
+  const { head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
   const entries = new Set<Entry>()
   let waiting: Array<() => void> = []
 
   return { open, tell }
 
   function open (request: RereadRequest): Replay {
-    const keys = request.kind === 'own' ? [filterKey(request.filter)] : [ALL, filterKey(request.filter)]
-    const joined = request.kind === 'new' ? undefined : [...entries].find((entry) => keys.includes(entry.key) && isJoinable(entry, request))
+    const joined = [...entries].find((entry) => isJoinable(entry, request))
     return followed(joined ?? begin(request))
   }
 
-  function isJoinable ({ from, reread }: Entry, wanted: RereadRequest): boolean {
+  function isJoinable ({ from, isForAll, key, reread }: Entry, wanted: RereadRequest): boolean {
+    const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
     const isAfter = wanted.until === undefined || reread.place.offset >= wanted.until
-    return isAfter && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+    return isFitting && isAfter && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
   }
 
   function begin ({ countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
     const from = later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE)
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
+    const place = head()
     const reread = createReread({
       source,
       filter: isForAll ? {} : filter,
       from,
       countFrom,
-      place: head(),
+      kept: kept(place.offset),
+      place,
+      newest: newest(),
       mostEvents: limit,
       mostScanned: SCANNED_PER_GIVEN * limit,
       mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
@@ -93,8 +103,9 @@ export function createRereads (options: RereadsOptions): Rereads {
       onGrowth: () => makeRoom(entry),
       onError
     })
-    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, reread, followers: 0, timer: undefined }
+    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, isForAll, reread, followers: 0, timer: undefined }
     entries.add(entry)
+    for (const oldest of entries) if (entries.size > MOST_REREADS) drop(oldest)
     return entry
   }
 

@@ -1,5 +1,5 @@
 import type { Announcement } from '../audit/batch.ts'
-import { NANOS_PER_MS, instantFromMs, type Instant } from '../audit/instant.ts'
+import { instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { Bookmark } from './bookmark.ts'
@@ -55,7 +55,7 @@ interface Current {
   readonly startedMs: number
 }
 
-const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
+const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew, and "now" is known no better.
 
 /**
  * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
@@ -76,11 +76,12 @@ export function createTail (options: TailOptions): Tail {
   let skewMs = 0
   let failures = 0 // In a row, without a good answer in between.
   let answered = false
-  let waitMs = 0
+  let waitMs = options.intervalMs
   let newestMs = nowMs()
   let polledMs = -Infinity
   let sweptMs = -Infinity
   let windowIsLong = false
+  let isRepeated = false
 
   return { start, wake, stop, health: health.now, upstreamClock, floor: () => bookmark?.wholeStart() }
 
@@ -149,9 +150,9 @@ export function createTail (options: TailOptions): Tail {
     for (let portion = await reading.next(); portion !== undefined && !stopping.signal.aborted; portion = await reading.next()) {
       if (!portion.ok) return portion
       answered = true
-      firstSize = portion.size
+      firstSize = portion.reducedTo ?? pageSize
       noteUpstreamClock(portion.upstreamMs)
-      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
+      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock() + LEAST_SKEW_MS))
       if (announcement.entries.length > 0) {
         newestMs = nowMs()
         await announce(announcement)
@@ -160,7 +161,12 @@ export function createTail (options: TailOptions): Tail {
     }
     current = undefined
     if (stopping.signal.aborted || !isWhole) return undefined
-    mark.completed(startedAt)
+    // Twins that were met in small pages may never have stood in one answer: once more, in whole ones.
+    if (reading.isReduced() && !isRepeated) isRepeated = true
+    else {
+      isRepeated = false
+      mark.completed(startedAt)
+    }
     health.swept()
     sweptMs = startedMs
     windowIsLong = reading.isLong()

@@ -3,7 +3,7 @@ import accepts from '@fastify/accepts'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
-import type { Cursor } from '../audit/cursor.ts'
+import type { StreamCursor } from '../audit/cursor.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
 import { createWebSocketOutlet } from '../live/websocket.ts'
@@ -13,7 +13,7 @@ import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
 
 export interface LiveRoutesOptions {
   readonly hub: Hub
-  readonly isMadeUp: (cursor: Cursor) => boolean
+  readonly isMadeUp: (cursor: StreamCursor) => boolean
   readonly backlogBytes: number
   /** Milliseconds since 1970, for relative times. */
   readonly clock: () => number

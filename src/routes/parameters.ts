@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { Question } from '../archive/question.ts'
-import { LONGEST_CURSOR, decodeCursor, type Cursor } from '../audit/cursor.ts'
+import { LONGEST_CURSOR, decodeCursor, type StreamCursor } from '../audit/cursor.ts'
 import { AuditFilter, FieldFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import { TIME_ADVICE, parseMoment, resolveMoment, resolveWindow, type Moment } from '../audit/window.ts'
@@ -84,7 +84,7 @@ function followCursor (operation: Question['operation'], query: SearchQuery, tex
 }
 
 /** The stream that the parameters ask for. A browser that comes back repeats the parameters of its first request. */
-export function readStreamRequest (query: StreamQuery, lastEventId: string | undefined, nowMs: number, isMadeUp: (cursor: Cursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
+export function readStreamRequest (query: StreamQuery, lastEventId: string | undefined, nowMs: number, isMadeUp: (cursor: StreamCursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
   const { since, start_time: startTime, timeout_minutes: minutes, verbose = false } = query
   const rest = { filter: pickFilter(query), verbose, timeoutMs: minutes === undefined ? undefined : minutes * 60_000 }
   const isBack = lastEventId !== undefined && lastEventId !== ''
@@ -92,7 +92,7 @@ export function readStreamRequest (query: StreamQuery, lastEventId: string | und
   const resumed = isBack ? lastEventId : since
   if (resumed !== undefined) {
     const cursor = decodeCursor(resumed)
-    if (cursor === undefined || isMadeUp(cursor)) return fault('invalid-cursor', [isBack ? 'Last-Event-ID' : 'since', 'is no cursor of this service\'s stream'])
+    if (cursor === undefined || cursor.kind === 'page' || isMadeUp(cursor)) return fault('invalid-cursor', [isBack ? 'Last-Event-ID' : 'since', 'is no cursor of this service\'s stream'])
     return { ok: true, stream: { ...rest, start: { since: cursor } } }
   }
   const times = readTimes({ start_time: startTime })

@@ -1,0 +1,170 @@
+import { EventEmitter } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { mock } from 'node:test'
+import fc from 'fast-check'
+import t from 'tap'
+import { encodeCursor } from '../src/audit/cursor.ts'
+import { identify } from '../src/audit/identity.ts'
+import { ENDINGS } from '../src/live/endings.ts'
+import { eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/frames.ts'
+import { createSseOutlet } from '../src/live/sse.ts'
+import { holds } from './contracts/property.ts'
+import { healthOf } from './stage.ts'
+import { at, openLog } from './timeline.ts'
+
+const PLACE = openLog().head()
+
+/** An answer whose connection takes what it is told to take. */
+function answered () {
+  const writes: string[] = []
+  const callbacks: Array<(error?: Error) => void> = []
+  const calls: string[] = []
+  const response = Object.assign(new EventEmitter(), {
+    writableLength: 0,
+    write (text: string, callback: (error?: Error) => void): boolean {
+      writes.push(text)
+      callbacks.push(callback)
+      response.writableLength += Buffer.byteLength(text)
+      return true
+    },
+    end: () => { calls.push('end') },
+    destroy: () => { calls.push('destroy') }
+  })
+  let gone = 0
+  const outlet = createSseOutlet(response as unknown as ServerResponse, 1000, () => { gone++ })
+  return {
+    outlet,
+    response,
+    writes,
+    calls,
+    gone: () => gone,
+    flush (error?: Error): void {
+      response.writableLength = 0
+      for (const callback of callbacks.splice(0)) callback(error)
+    }
+  }
+}
+
+/** What a consumer makes of it, by the standard (WHATWG HTML §9.2.6). */
+function dispatched (text: string): Array<{ type: string, id: string | undefined, data: string }> {
+  const events: Array<{ type: string, id: string | undefined, data: string }> = []
+  let fields: Array<[name: string, value: string]> = []
+  for (const line of text.split(/\r\n|\n|\r/)) {
+    if (line === '') {
+      const all = (wanted: string) => fields.filter(([name]) => name === wanted).map(([, value]) => value)
+      if (all('data').length > 0) events.push({ type: all('event').at(-1) ?? 'message', id: all('id').at(-1), data: all('data').join('\n') })
+      fields = []
+    } else {
+      const [, name = line, value = ''] = /^([^:]*):? ?(.*)$/su.exec(line) ?? []
+      fields.push([name, value])
+    }
+  }
+  return events
+}
+
+function eventOf (fields: Record<string, string>): PreparedFrame {
+  const [event] = identify([fields])
+  if (event === undefined) throw new Error('one item is one event')
+  return eventFrame({ event, late: false }, PLACE)
+}
+
+t.test('an outlet of Server-Sent Events', async (t) => {
+  t.test('begins with when to come back, at another time for each', async (t) => {
+    const times = Array.from({ length: 50 }, () => Number(/^retry: (\d+)\n$/.exec(answered().writes[0] ?? '')?.[1]))
+    t.ok(times.every((ms) => ms >= 1000 && ms <= 5000))
+    t.ok(new Set(times).size > 10)
+  })
+
+  t.test('writes a frame as its type, its cursor where it has one, and one line of data', async (t) => {
+    const { outlet, writes } = answered()
+    const gap = gapFrame({ from: at(0), to: at(1), reason: 'too-large' }, PLACE)
+    const cursor = encodeCursor(PLACE)
+    outlet.send([gap])
+    t.equal(writes[1], `event: gap\nid: ${cursor}\ndata: ${gap.json}\n\n`)
+    const status = statusFrame(healthOf({}))
+    outlet.send([status])
+    t.equal(writes[2], `event: status\ndata: ${status.json}\n\n`, 'the last cursor stays what it was')
+  })
+
+  t.test('writes several frames at once', async (t) => {
+    const { outlet, writes } = answered()
+    const frames = [helloFrame(PLACE, true, 20_000), eventOf({ id: 'a' }), eventOf({ id: 'b' }), heartbeatFrame(PLACE, healthOf({}))]
+    outlet.send(frames)
+    t.equal(writes.length, 2)
+    t.same(dispatched(writes[1] ?? '').map(({ type }) => type), ['hello', 'event', 'event', 'heartbeat'])
+    t.same(dispatched(writes[1] ?? '').map(({ data }) => data), frames.map(({ json }) => json))
+  })
+
+  t.test('is one event whatever the text holds', async (t) => {
+    const { outlet, writes } = answered()
+    outlet.send([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })])
+    const events = dispatched(writes[1] ?? '')
+    t.same(events.map(({ id, type }) => [type, id]), [['event', encodeCursor(PLACE)]])
+    t.match(JSON.parse(events[0]?.data ?? ''), { event: { text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000' } })
+    holds(t, fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
+      const { outlet, writes } = answered()
+      const frame = eventOf({ ...fields, id: 'a' })
+      outlet.send([frame])
+      const [only, ...others] = dispatched(writes[1] ?? '')
+      return others.length === 0 && only?.type === 'event' && only.data === frame.json
+    }))
+  })
+
+  t.test('says what there is room for, what is unsent, and when some of it has gone', async (t) => {
+    const { flush, outlet, response } = answered()
+    let progress = 0
+    outlet.onProgress(() => { progress++ })
+    flush()
+    t.same([outlet.room(), outlet.unsent(), progress], [1000, 0, 1])
+    outlet.send([eventOf({ id: 'a' })])
+    t.same([outlet.room(), outlet.unsent()], [1000 - response.writableLength, response.writableLength])
+    flush()
+    t.equal(progress, 2)
+    outlet.send([eventOf({ id: 'a' })])
+    flush(new Error('gone'))
+    t.equal(progress, 2, 'an error is none')
+  })
+
+  t.test('keeps a quiet connection alive with a comment, and no busy or blocked one', async (t) => {
+    const now = mock.method(performance, 'now', () => nowMs)
+    t.teardown(() => now.mock.restore())
+    let nowMs = 0
+    const { flush, outlet, writes } = answered()
+    flush()
+    nowMs = 14_999
+    t.equal(outlet.keepAlive(), true)
+    t.equal(writes.length, 1)
+    nowMs = 15_000
+    t.equal(outlet.keepAlive(), true)
+    t.equal(writes[1], ':\n\n')
+    nowMs = 40_000
+    outlet.keepAlive()
+    t.equal(writes.length, 2, 'the last comment has not gone yet')
+    flush()
+    outlet.send([eventOf({ id: 'a' })])
+    flush()
+    nowMs = 50_000
+    outlet.keepAlive()
+    t.equal(writes.length, 3)
+    t.same(dispatched(writes.join('')).map(({ type }) => type), ['event'])
+  })
+
+  t.test('ends the answer, and cuts it off where that does not come about', async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const { calls, outlet } = answered()
+    outlet.end(ENDINGS.shutdown)
+    mock.timers.tick(29_999)
+    t.same(calls, ['end'])
+    mock.timers.tick(1)
+    t.same(calls, ['end', 'destroy'])
+  })
+
+  t.test('says once that the connection is gone', async (t) => {
+    const { calls, gone, response } = answered()
+    response.emit('error', new Error('reset'))
+    t.same([calls, gone()], [['destroy'], 0])
+    response.emit('close')
+    t.equal(gone(), 1)
+  })
+})
