@@ -10,7 +10,7 @@ import { createEncoder } from './live/encoding.ts'
 import { createEventLog, type EventLog } from './live/event-log.ts'
 import type { Health } from './live/health.ts'
 import { createHub, type Hub } from './live/hub.ts'
-import { createRecalls } from './live/recall.ts'
+import { createRecall } from './live/recall.ts'
 import { createRereads } from './live/rereads.ts'
 import { createTail } from './live/tail.ts'
 import { createSoloRelay } from './relay/solo.ts'
@@ -97,12 +97,12 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     nowMs,
     setTimer
   })
-  const recall = createRecalls(log)
+  const recall = createRecall(log)
   const rereads = createRereads({
     source: client,
     head: log.head,
     newest: log.newest,
-    kept: (until) => ({ since: log.reachesBack(), rows: recall(until).rows().filter(({ place }) => log.reachesBackTo(place.instant)) }),
+    kept: (until) => ({ since: log.reachesBack(), rows: recall.rows().filter(({ offset = 0, place }) => offset < until && log.reachesBackTo(place.instant)) }),
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: settings.REPLAY_LIMIT,
     maxBytes: settings.HISTORY_BYTES,

@@ -17,8 +17,8 @@ import type { RereadRequest } from './rereads.ts'
 export interface Springs {
   readonly log: EventLog
   readonly encoder: Encoder
-  /** What the log keeps from before an offset. */
-  readonly recall: (until: number) => Replay
+  /** What the log keeps. */
+  readonly recall: Replay
   /** The past from Kubiya. */
   readonly reread: (request: RereadRequest) => Replay
   /** Most events that one stream is given from Kubiya's past. */
@@ -90,14 +90,14 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
     switch (opening.kind) {
       case 'wait': state = { kind: 'waiting' }; break
       case 'log': state = { kind: 'following', place: opening.place }; break
-      case 'recall': replay(opening, springs.recall(opening.until.offset)); break
+      case 'recall': replay(opening, springs.recall); break
       case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }))
     }
   }
 
   function replay (opening: RecallOpening | RereadOpening, replay: Replay, rounds = 0, counted = 0): void {
     const until = opening.until ?? replay.place
-    state = { kind: 'replaying', opening, replay, until, rounds, leave: replay.follow(onMore), at: 0, after: opening.after, counted }
+    state = { kind: 'replaying', opening, replay, until, rounds, leave: replay.follow(onMore), version: replay.version(), at: 0, after: opening.after, counted }
   }
 
   function place (): StreamCursor {

@@ -1,53 +1,53 @@
-import type { LogCursor } from '../audit/cursor.ts'
 import { comparePlaces, type Place } from '../audit/place.ts'
 import type { EventLog, LogEntry } from './event-log.ts'
 import type { Replay, ReplayRow } from './replay.ts'
 
-const MOST_KEPT = 8
+const KEPT_MS = 10_000
 
 /**
- * Replays of what the log keeps, in the order of instants. Streams that begin at the same place share one. Those that
- * are longest in use are dropped for newer ones, so that slow readers do not hold what the log has let go of.
+ * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand. It
+ * follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
  */
-export function createRecalls (log: EventLog): (until: number) => Replay {
-  const kept = new Map<number, ReturnType<typeof createRecall>>()
-
-  return (until) => {
-    const known = kept.get(until)
-    if (known !== undefined && known.first === log.oldest()) return known
-    known?.forget()
-    const recall = createRecall(log, until)
-    kept.delete(until)
-    kept.set(until, recall)
-    for (const [place, each] of kept) {
-      if (kept.size <= MOST_KEPT) break
-      kept.delete(place)
-      each.forget()
-    }
-    return recall
-  }
-}
-
-/** Of everything that entered before the offset `until`. */
-function createRecall (log: EventLog, until: number): Replay & { readonly first: number, forget (): void } {
-  const first = log.oldest()
-  const place: LogCursor = log.cursorAt(until)
-  const entries = log.read(first, until - first) ?? []
-  let rows: ReplayRow[] = entries.map((entry) => ({ ...entry, place: placeOf(entry) })).sort((a, b) => comparePlaces(a.place, b.place))
-  let isForgotten = false
+export function createRecall (log: EventLog): Replay {
+  let rows: Array<ReplayRow & { readonly offset: number }> = []
+  let first = 0
+  let next = 0
+  let version = 0
+  let timer: NodeJS.Timeout | undefined
 
   return {
-    first,
-    place,
-    newest: log.newest(),
-    rows: () => rows,
-    state: () => isForgotten ? 'forgotten' : 'done',
-    reached: () => place.instant,
-    follow: () => () => {},
-    forget () {
-      isForgotten = true
-      rows = []
-    }
+    get place () { return log.head() },
+    newest: log.newest,
+    rows () {
+      refresh()
+      return rows
+    },
+    version: () => version,
+    state: () => 'done',
+    reached: log.reachesBack,
+    follow: () => () => {}
+  }
+
+  function refresh (): void {
+    const [oldest, head] = [log.oldest(), log.head().offset]
+    if (first === oldest && next === head) return
+    const kept = first === oldest ? rows : rows.filter(({ offset }) => offset >= oldest)
+    const entries = log.read(Math.max(next, oldest), head - oldest) ?? []
+    for (const entry of entries) kept.push({ ...entry, place: placeOf(entry) })
+    rows = kept.sort((a, b) => comparePlaces(a.place, b.place)) // Two runs, nearly always: that is one pass.
+    first = oldest
+    next = head
+    version++
+    timer ??= setTimeout(forget, KEPT_MS).unref()
+  }
+
+  /** Does not hold what the log has let go of for longer than it is needed. */
+  function forget (): void {
+    timer = undefined
+    rows = []
+    first = 0
+    next = 0
+    version++
   }
 }
 

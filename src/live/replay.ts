@@ -4,7 +4,11 @@ import type { Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
 
 /** Something of the past, in the order of instants. */
-export type ReplayRow = Fresh & { readonly place: Place }
+export type ReplayRow = Fresh & {
+  readonly place: Place
+  /** Where it stands in the log, if it comes from there. */
+  readonly offset?: number
+}
 
 /**
  * How far a replay is: more rows may come · that was all · there is more than its limits allow · Kubiya could not be read ·
@@ -16,10 +20,12 @@ export type ReplayState = 'reading' | 'done' | 'cut' | 'failed' | 'forgotten'
 export interface Replay {
   /** Where the log goes on: everything that the replay could miss comes behind it. */
   readonly place: LogCursor
-  /** The newest instant in front of that place. */
-  readonly newest: Instant
+  /** The newest instant in front of that place, or of one before it. */
+  newest (): Instant
   /** The rows so far, oldest first. They grow at the end. */
   rows (): readonly ReplayRow[]
+  /** Another one whenever rows have moved; look at `rows` first. */
+  version (): number
   state (): ReplayState
   /** From where on events may be missing, once it was cut or has failed. */
   reached (): Instant

@@ -19,8 +19,10 @@ export interface Replaying {
   /** How often one that was shared with others ended too early for this listener. */
   readonly rounds: number
   readonly leave: () => void
-  /** Rows looked at so far. */
+  /** Rows looked at so far … */
   at: number
+  /** … of this version of them. */
+  version: number
   /** The last place that was given or passed. */
   after: Place
   /** Events given that count towards the limit. */
@@ -51,7 +53,9 @@ const MOST_ROUNDS = 2
 
 /** Looks at so many rows at most. */
 export function nextOfReplay (replaying: Replaying, context: ReplayingContext, most: number): ReplayTurn {
-  const rows = replaying.replay.rows()
+  const { replay } = replaying
+  const rows = replay.rows()
+  if (replay.version() !== replaying.version && !findAgain(replaying, rows, context.log)) return { kind: 'again', isForgotten: true }
   for (let looked = 0; replaying.at < rows.length && looked < most; looked++) {
     const row = rows[replaying.at]
     if (row === undefined) break
@@ -59,6 +63,21 @@ export function nextOfReplay (replaying: Replaying, context: ReplayingContext, m
     pass(replaying, row)
   }
   return replaying.at < rows.length ? { kind: 'nothing' } : endOf(replaying)
+}
+
+/** Finds its place after rows have moved; tells whether none was let go of that it has not been given. */
+function findAgain (replaying: Replaying, rows: readonly ReplayRow[], log: EventLog): boolean {
+  const { after, replay } = replaying
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    const row = rows[middle]
+    if (row !== undefined && isBeyond(row.place, after, 'asc')) high = middle
+    else low = middle + 1
+  }
+  replaying.at = low
+  replaying.version = replay.version()
+  return log.reachesBackTo(after.instant)
 }
 
 /** Where a listener that stops here goes on. */
@@ -87,6 +106,7 @@ function pass (replaying: Replaying, { place }: ReplayRow): void {
  */
 function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, matches }: ReplayingContext): boolean {
   if (!isBeyond(row.place, opening.after, 'asc')) return false
+  if (row.offset !== undefined && row.offset >= until.offset) return false
   if ('gap' in row) return true
   if (!matches(row.event.item)) return false
   if (opening.kind === 'recall') return true
@@ -103,12 +123,12 @@ function endOf (replaying: Replaying): ReplayTurn {
     case 'done': return { kind: 'over', gap: undefined }
     case 'forgotten': return { kind: 'again', isForgotten: true }
     case 'failed': return { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'upstream-outage') }
-    case 'cut': return rounds === MOST_ROUNDS || replay.reached() > replay.newest ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
+    case 'cut': return rounds === MOST_ROUNDS || replay.reached() > replay.newest() ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
   }
 }
 
 /** What is missing between here and the place from which the log goes on; what is behind that is the log's. */
 function gapFrom (from: Instant, { after, replay }: Replaying, reason: Gap['reason']): Gap | undefined {
   const start = later(from, after.instant)
-  return start > replay.newest ? undefined : { from: start, to: replay.newest, reason }
+  return start > replay.newest() ? undefined : { from: start, to: replay.newest(), reason }
 }

@@ -67,7 +67,7 @@ export function createReread (options: RereadOptions): Reread {
     onError(error)
     finish('failed')
   })
-  return { place, newest, rows: () => rows, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
+  return { place, newest: () => newest, rows: () => rows, version: () => 0, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
 
   function follow (listener: () => void): () => void {
     listeners.add(listener)
