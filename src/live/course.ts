@@ -66,6 +66,7 @@ const MOST_RETURNS = 3
 
 export function createCourse ({ filter, matches, onMore, springs, start }: CourseOptions): Course {
   const { log } = springs
+  const context = { log, encoder: springs.encoder, matches, limit: springs.replayLimit, floor: springs.floor }
   let state: State = { kind: 'waiting' }
   let stood: StreamCursor = cursorOf(start, log.head()) // While it neither follows nor replays.
   let returns = 0
@@ -115,7 +116,7 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
   }
 
   function nextOfPast (replaying: Replaying): Due | undefined | 'later' {
-    const turn = nextOfReplay(replaying, { ...springs, matches, limit: springs.replayLimit }, MOST_LOOKS)
+    const turn = nextOfReplay(replaying, context, MOST_LOOKS)
     switch (turn.kind) {
       case 'due': return turn.due
       case 'nothing': return replaying.at < replaying.replay.rows().length ? 'later' : undefined

@@ -169,7 +169,7 @@ export function createTail (options: TailOptions): Tail {
     }
     health.swept()
     sweptMs = startedMs
-    windowIsLong = reading.isLong()
+    windowIsLong = reading.isLong() || mark.passages().length > 0 // To pass something by costs requests each time.
     return undefined
   }
 

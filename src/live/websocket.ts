@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { CLIENT_MESSAGE, FLOOD } from './endings.ts'
 import type { Outlet } from './outlet.ts'
@@ -15,10 +16,10 @@ const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their p
 const FAREWELL_MS = 2000
 
 /**
- * A listener's WebSocket: one text message a frame. The listeners are attached synchronously, so that nothing is missed.
+ * A listener's WebSocket, with the connection that it runs over: one text message a frame, as few writes as can be. The listeners are attached synchronously, so that nothing is missed.
  * It is pinged at every second look; three pings in a row without an answer mean that nobody is there.
  */
-export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, onGone: (code: number) => void): Outlet {
+export function createWebSocketOutlet (socket: WebSocket, connection: Socket, backlogBytes: number, onGone: (code: number) => void): Outlet {
   let onProgress = () => {}
   let looks = 0
   let unanswered = 0
@@ -32,7 +33,9 @@ export function createWebSocketOutlet (socket: WebSocket, backlogBytes: number, 
   return {
     send (frames) {
       const last = frames.length - 1
+      connection.cork()
       frames.forEach(({ json }, index) => socket.send(json, index === last ? flushed : undefined))
+      connection.uncork()
     },
     room: () => backlogBytes - socket.bufferedAmount,
     unsent: () => socket.bufferedAmount,

@@ -62,7 +62,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     },
     wsHandler: (socket, request) => {
       const stream = watch(request)
-      stream.begin(createWebSocketOutlet(socket, backlogBytes, (code) => stream.gone(code)))
+      stream.begin(createWebSocketOutlet(socket, request.raw.socket, backlogBytes, (code) => stream.gone(code)))
     }
   })
 
