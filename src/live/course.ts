@@ -161,8 +161,9 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
     const kept = log.cursorAt(log.oldest())
     const { instant, until } = stood.kind === 'replay' ? { instant: stood.after.instant, until: stood.log } : { instant: stood.instant, until: stood }
     const oldest = until.offset > kept.offset && until.epoch === kept.epoch ? until : kept
+    const to = oldest === kept ? log.reachesBack() - 1n : log.newest()
     const from = later(EARLIEST, instant - BigInt(springs.latenessMs) * NANOS_PER_MS)
-    return miss({ from, to: later(from, log.reachesBack() - 1n), reason: 'history-evicted' }, oldest)
+    return miss({ from, to: later(from, to), reason: 'history-evicted' }, oldest)
   }
 
   function miss (gap: Gap, until: LogCursor): 'later' {

@@ -1,5 +1,5 @@
 import { MOST_GIVEN, type Given, type LogCursor, type ReplayCursor, type StreamCursor } from '../audit/cursor.ts'
-import { EARLIEST, LATEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
+import { EARLIEST, LATEST, NANOS_PER_MS, earlier, later, type Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
 import type { EventLog } from './event-log.ts'
 
@@ -68,7 +68,7 @@ function openingWithin ({ after, given = [], log: until }: ReplayCursor, log: Ev
 function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number): Opening {
   const [place, upTo] = since.kind === 'log' ? [since, LAST_PLACE] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
-  const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
+  const from = later(EARLIEST, earlier(instant, place.instant) - BigInt(latenessMs) * NANOS_PER_MS)
   const after = { instant: from, id: '' }
   if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
   const before = since.kind === 'replay' ? since.given ?? [] : []
