@@ -91,7 +91,7 @@ export function createObstacle ({ first, wanted: asked }: ObstacleOptions) {
   function shrink (rows: number): Detour {
     strikes = 0
     left = rows
-    size = Math.max(1, Math.floor(rows / (isKnown ? 16 : 2)))
+    size = Math.floor(rows / 2)
     return AT_ONCE
   }
 

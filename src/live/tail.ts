@@ -64,7 +64,8 @@ const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no ske
  * request budget is short.
  */
 export function createTail (options: TailOptions): Tail {
-  const { announce, clock, nowMs, pageSize, source } = options
+  const { announce, clock, nowMs, pageSize } = options
+  const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(() => { requests++ }) }
   const health = createHealth(clock)
   const stopping = new AbortController()
   let bookmark: Bookmark | undefined
@@ -76,6 +77,7 @@ export function createTail (options: TailOptions): Tail {
   let skewMs = 0
   let failures = 0 // In a row, without a good answer in between.
   let answered = false
+  let requests = 0
   let waitMs = options.intervalMs
   let newestMs = nowMs()
   let polledMs = -Infinity
@@ -110,6 +112,7 @@ export function createTail (options: TailOptions): Tail {
   async function cycle (): Promise<void> {
     polledMs = nowMs()
     answered = false
+    requests = 0
     const failure = await poll().catch((error: unknown): Failure => {
       options.onError(error)
       current = undefined
@@ -118,7 +121,7 @@ export function createTail (options: TailOptions): Tail {
     })
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : answered ? 1 : failures + 1
-    const wishMs = nextWaitMs({ failure, failures, quietMs: nowMs() - newestMs, audience: options.audience() }, options, Math.random)
+    const wishMs = nextWaitMs({ failure, failures, idleRequests: newestMs < polledMs ? requests : 0, quietMs: nowMs() - newestMs, audience: options.audience() }, options, Math.random)
     waitMs = Math.max(wishMs, options.budget().waitMs)
     const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
     options.onPoll(health.now(), changed)
