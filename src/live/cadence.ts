@@ -10,8 +10,8 @@ export interface PollReport {
   readonly failure: Failure | undefined
   /** Polls in a row that failed, this one included. */
   readonly failures: number
-  /** Requests that the poll took, if it brought nothing. */
-  readonly idleRequests: number
+  /** Requests that the poll took, if it brought nothing and there is something that cannot be read. */
+  readonly detourRequests: number
   /** How long no new event has come. */
   readonly quietMs: number
   readonly audience: number
@@ -22,23 +22,22 @@ const FIRST_BACK_OFF_MS = 800
 const LONGEST_BACK_OFF_MS = 60_000
 const UNAUTHORIZED_MS = 60_000
 const QUIET_SHARE = 10
-const FREE_REQUESTS = 3 // What a window of one page, or of two, takes.
 const SWEEP_EVERY_MS = 30_000
 const SWEEPS_STRETCH_TO = 20
 const SHORT_OF_BUDGET = 0.5
 
 /**
- * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: one for each request that
- * brought nothing (something that cannot be read costs several each time), and at least a tenth of how long it has been quiet, so that five minutes stretch it to 30 s; longer still with nobody listening. After a failure: full
+ * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: a tenth of how long it
+ * has been quiet, and one interval for each request where getting past what cannot be read takes many, so that five minutes stretch it to 30 s; longer still with nobody listening. After a failure: full
  * jitter over 0.8 s, 1.6 s … 60 s (expected requests in five minutes of outage: about 14), never less than the upstream
  * asks for; a refused credential is tried once a minute.
  */
 export function nextWaitMs (report: PollReport, options: CadenceOptions, random: () => number): number {
-  const { failure, failures, idleRequests, quietMs, audience } = report
+  const { failure, failures, detourRequests, quietMs, audience } = report
   if (failure === undefined) {
     const longestMs = audience > 0 ? options.maxIntervalMs : Math.max(NO_AUDIENCE_MS, options.maxIntervalMs)
     if (audience === 0) return longestMs
-    return Math.min(longestMs, Math.max(options.intervalMs * Math.max(1, idleRequests - FREE_REQUESTS), quietMs / QUIET_SHARE))
+    return Math.min(longestMs, Math.max(options.intervalMs * Math.max(1, detourRequests), quietMs / QUIET_SHARE))
   }
   if (failure.kind === 'unauthorized') return UNAUTHORIZED_MS
   if (failure.kind === 'budget') return Math.max(failure.retryAfterMs ?? 0, options.intervalMs)
