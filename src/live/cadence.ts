@@ -28,8 +28,8 @@ const SHORT_OF_BUDGET = 0.5
 
 /**
  * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: a tenth of how long it
- * has been quiet, and one interval for each request where getting past what cannot be read takes many, so that five minutes stretch it to 30 s; longer still with nobody listening. After a failure: full
- * jitter over 0.8 s, 1.6 s … 60 s (expected requests in five minutes of outage: about 14), never less than the upstream
+ * has been quiet, so that five minutes stretch it to 30 s, or one interval for each request where getting past what cannot
+ * be read takes many; longer still with nobody listening. After a failure: full jitter over 0.8 s, 1.6 s … 60 s (expected requests in five minutes of outage: about 14), never less than the upstream
  * asks for; a refused credential is tried once a minute.
  */
 export function nextWaitMs (report: PollReport, options: CadenceOptions, random: () => number): number {

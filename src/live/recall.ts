@@ -3,6 +3,7 @@ import type { EventLog, LogEntry } from './event-log.ts'
 import type { Replay, ReplayRow } from './replay.ts'
 
 const KEPT_MS = 10_000
+const BEFORE_ALL_IDS = '\0'
 
 /**
  * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand. It
@@ -53,6 +54,6 @@ export function createRecall (log: EventLog): Replay {
 
 /** An entry without an instant of its own has the log's when it entered. */
 function placeOf (entry: LogEntry): Place {
-  if ('gap' in entry) return { instant: entry.gap.to, id: '' } // Whoever begins inside it hears of it.
+  if ('gap' in entry) return { instant: entry.gap.to, id: BEFORE_ALL_IDS } // Whoever begins inside it hears of it.
   return { instant: entry.event.instant ?? entry.highWater, id: entry.event.id }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
-import type { Instant } from '../audit/instant.ts'
+import { earlier, type Instant } from '../audit/instant.ts'
 import { comparePlaces } from '../audit/place.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk, type Passage, type Step } from '../audit/walk.ts'
@@ -129,7 +129,7 @@ export function createReread (options: RereadOptions): Reread {
     pending = all
     rows.push(...settled)
     counted += settled.filter((row) => row.place.instant >= options.countFrom).length
-    if (step.reached !== undefined) reached = step.reached
+    if (step.reached !== undefined) reached = earlier(step.reached, kept.since) // Whole seconds are asked for: it may lie behind.
     if (!options.onGrowth(growth) && !step.end && state === 'reading') finish('cut')
   }
 
