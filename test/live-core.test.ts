@@ -52,13 +52,23 @@ t.test('a bookmark', async (t) => {
   })
 
   t.test('follows the newest instant seen, but never past now', async (t) => {
-    const bookmark = opened()
+    const bookmark = opened(1000, at(-60))
     t.equal(take(bookmark, [['a', -2], ['b', -5]], 0).announcement.highWater, at(-2))
     t.equal(take(bookmark, [['future', 3600]], 1).announcement.highWater, at(1))
     t.equal(bookmark.highWater(), at(1))
     t.equal(take(bookmark, [['c', -10]], 2).announcement.highWater, at(1))
     t.equal(take(bookmark, [['d', undefined]], 3).announcement.highWater, at(1), 'an event without an instant moves nothing')
     t.equal(take(bookmark, [], 4).announcement.highWater, at(1), 'nor does time alone')
+  })
+
+  t.test('announces no later mark than the last whole read bears out: whoever resumes there minus the lateness misses nothing', async (t) => {
+    const bookmark = opened()
+    t.equal(take(bookmark, [['a', 0]], 1).announcement.highWater, at(-300 + 120))
+    t.equal(bookmark.highWater(), at(0))
+    bookmark.completed(at(1))
+    t.equal(take(bookmark, [['b', 1]], 2).announcement.highWater, at(0))
+    bookmark.completed(at(2))
+    t.equal(take(bookmark, [], 3).announcement.highWater, at(1))
   })
 
   t.test('reads on from the newest instant minus the lateness after a whole read, counted from when it began', async (t) => {
@@ -129,11 +139,11 @@ t.test('a bookmark', async (t) => {
   })
 
   t.test('meets again what was not settled, and has moved by none of it', async (t) => {
-    const bookmark = opened()
-    const passed: Passage = { from: at(-3), to: at(-2), reason: 'too-large' }
+    const bookmark = opened(1000, at(-60))
+    const passed: Passage = { from: at(-3), to: at(-2), reason: 'too-large', rows: 1 }
     const lost = bookmark.look(rows([['a', -2], ['b', -1]]), passed, at(0))
     t.same([names(lost), lost.announcement.highWater], [['too-large', 'a', 'b'], at(-1)])
-    t.same([bookmark.highWater(), bookmark.passages()], [at(-300), []])
+    t.same([bookmark.highWater(), bookmark.passages()], [at(-60), []])
     const again = bookmark.look(rows([['a', -2], ['b', -1], ['c', 0]]), passed, at(1))
     t.same(again.announcement.entries.map((each) => [nameOf(each), 'event' in each && each.late]), [['too-large', false], ['a', false], ['b', false], ['c', false]])
     again.settle()
@@ -142,16 +152,16 @@ t.test('a bookmark', async (t) => {
 
   t.test('tells what was passed by once, before what came behind it, however often it is met again', async (t) => {
     const bookmark = opened()
-    const told = take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large' }).announcement.entries
+    const told = take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 }).announcement.entries
     t.same(told[0], { gap: { from: at(0), to: at(5), reason: 'too-large' } satisfies Gap })
     t.same(told.map(nameOf), ['too-large', 'b'])
-    t.same(names(take(bookmark, [['b', 5]], 11, { from: at(2), to: at(4), reason: 'too-large' })), [], 'between other neighbours too')
-    t.same(bookmark.passages(), [{ from: at(2), to: at(4), reason: 'too-large' }])
+    t.same(names(take(bookmark, [['b', 5]], 11, { from: at(2), to: at(4), reason: 'too-large', rows: 1 })), [], 'between other neighbours too')
+    t.same(bookmark.passages(), [{ from: at(2), to: at(4), reason: 'too-large', rows: 1 }])
   })
 
   t.test('forgets what was passed by once no read begins before it any more', async (t) => {
     const bookmark = opened()
-    take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large' })
+    take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 })
     take(bookmark, [['c', 125]], 130)
     bookmark.completed(at(130))
     t.equal(bookmark.passages().length, 1, 'a read from here begins at its end')
@@ -202,35 +212,39 @@ t.test('a bookmark', async (t) => {
 })
 
 t.test('passages', async (t) => {
-  const told = (...met: Array<[from: number, to: number | undefined]>) => {
+  const told = (...met: Array<[from: number, to: number | undefined, rows?: number]>) => {
     const passages = createPassages()
-    return met.map(([from, to]) => {
-      const passage: Passage = { from: at(from), to: to === undefined ? undefined : at(to), reason: 'too-large' }
+    return met.map(([from, to, rows = 1]) => {
+      const passage: Passage = { from: at(from), to: to === undefined ? undefined : at(to), rows, reason: 'too-large' }
       const gap = passages.look(passage, at(100))
       passages.keep(passage, at(100))
-      return gap !== undefined
+      return gap && [Number(gap.from - at(0)) / 1e9, Number(gap.to - at(0)) / 1e9]
     })
   }
 
   t.test('are told once, whichever neighbours they are met between', async (t) => {
-    t.same(told([0, 10], [0, 10], [3, 10], [3, 7], [0, 10]), [true, false, false, false, false])
-    t.same(told([5, 5], [5, 5]), [true, false], 'among equal instants')
+    t.same(told([0, 10], [0, 10], [3, 10], [3, 7], [0, 10]), [[0, 10], undefined, undefined, undefined, undefined])
+    t.same(told([5, 5], [5, 5]), [[5, 5], undefined], 'among equal instants')
+    t.same(told([0, 10], [5, 5], [4, 4]), [[0, 10], undefined, [4, 4]], 'at a moment within it; then that is where it is known to be')
   })
 
   t.test('are two where they touch at most', async (t) => {
-    t.same(told([0, 10], [10, 20], [0, 10], [10, 20]), [true, true, false, false])
+    t.same(told([0, 10], [10, 20], [0, 10], [10, 20]), [[0, 10], [10, 20], undefined, undefined])
+  })
+
+  t.test('are told again where there are more of them than were told', async (t) => {
+    t.same(told([0, 10, 1], [0, 20, 2], [0, 20, 2], [0, 20, 1]), [[0, 10], [10, 20], undefined, undefined])
+    t.same(told([0, 10, 2], [0, 5, 3]), [[0, 10], [5, 5]])
   })
 
   t.test('reach to now while nothing has come behind', async (t) => {
-    const passages = createPassages()
-    t.same(passages.look({ from: at(90), to: undefined, reason: 'upstream-outage' }, at(100)), { from: at(90), to: at(100), reason: 'upstream-outage' })
-    t.same(passages.look({ from: at(110), to: undefined, reason: 'upstream-outage' }, at(100)), { from: at(110), to: at(110), reason: 'upstream-outage' }, 'or to where they begin, when that lies ahead')
-    t.same(told([90, undefined], [90, 95], [95, undefined], [95, 99]), [true, false, true, false], 'the next event behind it bounds it')
+    t.same(told([90, undefined], [110, undefined]), [[90, 100], [110, 110]], 'or to where they begin, when that lies ahead')
+    t.same(told([90, undefined], [90, 95], [95, undefined], [95, 99]), [[90, 100], undefined, [95, 100], undefined], 'the next event behind it bounds it')
   })
 
   t.test('are told again only when what was told is not kept', async (t) => {
     const passages = createPassages()
-    const passage: Passage = { from: at(0), to: at(10), reason: 'too-large' }
+    const passage: Passage = { from: at(0), to: at(10), rows: 1, reason: 'too-large' }
     passages.look(passage, at(100))
     t.ok(passages.look(passage, at(100)), 'looking keeps nothing')
     passages.keep(passage, at(100))
@@ -244,7 +258,7 @@ t.test('passages', async (t) => {
 t.test('the cadence', async (t) => {
   const OPTIONS = { intervalMs: 3000, maxIntervalMs: 30_000 }
   const wait = (report: Partial<PollReport>, random = 0.5) =>
-    nextWaitMs({ failure: undefined, failures: 0, quietMs: 0, audience: 1, ...report }, OPTIONS, () => random)
+    nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 1, ...report }, OPTIONS, () => random)
   const failed = (kind: FailureKind, failures: number, retryAfterMs?: number): Partial<PollReport> =>
     ({ failures, failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } } })
 
@@ -254,9 +268,15 @@ t.test('the cadence', async (t) => {
     }
   })
 
+  t.test('is an interval for each request where it takes many to get past what cannot be read, and no more than the longest', async (t) => {
+    for (const [detourRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) t.equal(wait({ detourRequests }), waitMs, `${detourRequests} requests`)
+    t.equal(wait({ detourRequests: 2, quietMs: 200_000 }), 20_000, 'the quiet may stretch it further')
+    t.equal(wait({ ...failed('unauthorized', 1), detourRequests: 50 }), 60_000)
+  })
+
   t.test('is once a minute with nobody listening, or slower where so set', async (t) => {
     t.equal(wait({ audience: 0 }), 60_000)
-    t.equal(nextWaitMs({ failure: undefined, failures: 0, quietMs: 0, audience: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
+    t.equal(nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
   })
 
   t.test('backs off from 0.8 s to 60 s with full jitter', async (t) => {

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
 import type { Batch } from '../src/audit/batch.ts'
@@ -8,7 +9,7 @@ import { comparePlaces } from '../src/audit/place.ts'
 import { createEncoder } from '../src/live/encoding.ts'
 import type { EventLog } from '../src/live/event-log.ts'
 import { cursorOf, isMadeUp, openingOf } from '../src/live/opening.ts'
-import { createRecalls } from '../src/live/recall.ts'
+import { createRecall } from '../src/live/recall.ts'
 import type { Replay } from '../src/live/replay.ts'
 import { createRoll } from '../src/live/roll.ts'
 import { holds } from './contracts/property.ts'
@@ -234,50 +235,59 @@ t.test('a recall', async (t) => {
   }
   const idsOf = (replay: Replay) => replay.rows().map(nameOf)
 
-  t.test('gives what the log keeps from before a place, in the order of instants', async (t) => {
-    const recall = createRecalls(filled())
-    t.same(idsOf(recall(5)), ['b', 'd', 'a', 'undated', 'c'], 'without an instant: where the log stood')
-    t.same(idsOf(recall(2)), ['b', 'a'])
-    t.same([recall(2).state(), recall(2).place.offset, idsOf(recall(0))], ['done', 2, []])
+  t.test('gives what the log keeps, in the order of instants', async (t) => {
+    const recall = createRecall(filled())
+    t.same(idsOf(recall), ['b', 'd', 'a', 'undated', 'c'], 'without an instant: where the log stood')
+    t.same([recall.state(), idsOf(createRecall(openLog()))], ['done', []])
   })
 
   t.test('has word of a gap where it ends', async (t) => {
     const log = filled()
     log.append({ ...batch(5, []), entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }], highWater: at(9) })
-    t.same(idsOf(createRecalls(log)(6)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
+    t.same(idsOf(createRecall(log)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
   })
 
-  t.test('is shared by those who begin at the same place while the log keeps the same', async (t) => {
+  t.test('follows the log when it is looked at, and says that its rows have moved', async (t) => {
     const log = filled({ maxEvents: 5 })
-    const recall = createRecalls(log)
-    const first = recall(5)
-    t.equal(recall(5), first)
-    log.append(batch(5, ['e']))
-    const second = recall(5)
-    t.not(second, first)
-    t.same([first.state(), first.rows()], ['forgotten', []])
-    t.same(idsOf(second), ['b', 'd', 'undated', 'c'])
+    const recall = createRecall(log)
+    const versions = [0, 1].map(() => {
+      recall.rows()
+      return recall.version()
+    })
+    t.equal(versions[0], versions[1], 'nothing has moved')
+    log.append({ ...batch(5, []), entries: freshNamed([['e', 4], ['f', 20]]), highWater: at(20) })
+    t.same(idsOf(recall), ['d', 'e', 'undated', 'c', 'f'], 'a and b are evicted')
+    t.not(recall.version(), versions[0])
+    t.same([recall.place, recall.newest()], [log.head(), at(20)])
   })
 
-  t.test('is dropped for newer ones when there are more than eight places', async (t) => {
-    const log = openLog()
-    log.append(batch(0, Array.from({ length: 20 }, (_, i) => `e${i}`)))
-    const recall = createRecalls(log)
-    const all = Array.from({ length: 9 }, (_, i) => recall(i + 1))
-    t.same(all.map(({ state }) => state()), ['forgotten', ...Array.from({ length: 8 }, () => 'done')])
-    t.equal(all[0]?.rows().length, 0)
-    t.same(idsOf(recall(1)), ['e0'])
-    t.equal(all[1]?.state(), 'forgotten')
+  t.test('holds nothing for long that the log may let go of', async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const log = filled()
+    const recall = createRecall(log)
+    const rows = recall.rows()
+    const version = recall.version()
+    mock.timers.tick(10_000)
+    t.not(recall.version(), version)
+    t.same(recall.rows(), rows)
+    t.not(recall.rows(), rows)
   })
 
-  t.test('is in order of place and holds everything, whatever entered', async (t) => {
-    const entries = fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 40 })
-    holds(t, fc.property(entries, fc.integer({ min: 1, max: 40 }), (seconds, maxEvents) => {
+  t.test('is in order of place and holds what the log holds, whatever entered and whenever it is looked at', async (t) => {
+    const batches = fc.array(fc.record({ seconds: fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 8 }), isLookedAt: fc.boolean() }), { maxLength: 20 })
+    holds(t, fc.property(batches, fc.integer({ min: 1, max: 40 }), (given, maxEvents) => {
       const log = openLog({ maxEvents })
-      log.append({ ...batch(0, []), entries: freshNamed(seconds.map((each, i) => [`e${i}`, each])), highWater: at(100) })
-      const rows = createRecalls(log)(log.head().offset).rows()
-      const isSorted = rows.every((row, i) => i === 0 || comparePlaces(rows[i - 1]?.place ?? row.place, row.place) <= 0)
-      return isSorted && rows.length === Math.min(maxEvents, seconds.length)
+      const recall = createRecall(log)
+      return given.every(({ isLookedAt, seconds }) => {
+        const first = log.head().offset
+        log.append({ ...batch(first, []), entries: freshNamed(seconds.map((each, i) => [`e${first + i}`, each])), highWater: at(100) })
+        if (!isLookedAt) return true
+        const rows = recall.rows()
+        const isSorted = rows.every((row, i) => i === 0 || comparePlaces(rows[i - 1]?.place ?? row.place, row.place) <= 0)
+        const offsets = rows.map(({ offset = -1 }) => offset).sort((a, b) => a - b)
+        return isSorted && offsets.join() === Array.from({ length: log.head().offset - log.oldest() }, (_, i) => log.oldest() + i).join()
+      })
     }))
   })
 })
@@ -305,13 +315,13 @@ t.test('an encoder', async (t) => {
   t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b', 'c']))
-    const [row] = createRecalls(log)(2).rows()
-    if (row === undefined) throw new Error('two were recalled')
+    const [row] = createRecall(log).rows()
+    if (row === undefined) throw new Error('three were recalled')
     const encoder = createEncoder(EPOCH)
-    const frame = encoder.row(row, log.cursorAt(2))
-    t.equal(encoder.row(row, log.cursorAt(2)), frame)
+    const frame = encoder.row(row, log.cursorAt(2), [])
+    t.equal(encoder.row(row, log.cursorAt(2), []), frame)
     t.same(decodeCursor(frame.cursor ?? ''), { kind: 'replay', log: log.cursorAt(2), after: row.place })
-    t.same(decodeCursor(encoder.row(row, log.cursorAt(3)).cursor ?? ''), { kind: 'replay', log: log.cursorAt(3), after: row.place })
+    t.same(decodeCursor(encoder.row(row, log.cursorAt(3), []).cursor ?? ''), { kind: 'replay', log: log.cursorAt(3), after: row.place })
   })
 
   t.test('gives a late event and a gap as what they are', async (t) => {
@@ -357,19 +367,19 @@ t.test('the opening of a stream', async (t) => {
   })
 
   t.test('is reread from Kubiya at an instant that the log does not reach back to', async (t) => {
-    t.same(openingOf({ from: at(9) }, filled(), true, 1000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(9), until: undefined, given: undefined, isReturn: false })
+    t.same(openingOf({ from: at(9) }, filled(), true, 1000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(9), until: undefined, given: [], isReturn: false })
   })
 
   t.test('goes back by the lateness behind a cursor of another numbering', async (t) => {
     t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: at(14), id: '' }, isExact: false })
-    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(15), until: undefined, given: undefined, isReturn: true })
+    t.same(openingOf({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), { kind: 'reread', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(15), until: undefined, given: [], isReturn: true })
   })
 
   t.test('goes back by the lateness behind a place that was let go, and knows what was given up to there', async (t) => {
-    const given = { before: 9, upTo: { instant: LATEST, id: '' } }
+    const given = [{ before: 9, upTo: { instant: LATEST, id: '' } }]
     t.same(openingOf({ since: place(9, 8) }, filled(), true, 1000), { kind: 'reread', after: { instant: at(7), id: '' }, isExact: false, countFrom: at(8), until: undefined, given, isReturn: true })
     const lost = replaying(place(5, 4), 3)
-    t.same(openingOf({ since: lost }, filled(), true, 1000), { kind: 'reread', after: { instant: at(2), id: '' }, isExact: false, countFrom: at(3), until: undefined, given: { before: 5, upTo: lost.after }, isReturn: true })
+    t.same(openingOf({ since: lost }, filled(), true, 1000), { kind: 'reread', after: { instant: at(2), id: '' }, isExact: false, countFrom: at(3), until: undefined, given: [{ before: 5, upTo: lost.after }], isReturn: true })
   })
 
   t.test('never goes back beyond the earliest instant that can be written', async (t) => {
@@ -379,16 +389,21 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('goes on with a replay where it stood, and then at the place that it had taken', async (t) => {
     const since = replaying(place(15, 14), 3)
-    t.same(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: since.after, isExact: true, countFrom: at(3), until: place(15, 14), given: undefined, isReturn: true })
+    t.same(openingOf({ since }, filled(), true, 1000), { kind: 'reread', after: since.after, isExact: true, countFrom: at(3), until: place(15, 14), given: [], isReturn: true })
     const within = replaying(place(15, 14), 12)
     t.same(openingOf({ since: within }, filled(), true, 1000), { kind: 'recall', until: place(15, 14), after: within.after, isExact: true })
     const elsewhere = replaying(place(15, 14, 'epoch0'), 18)
-    t.same(openingOf({ since: elsewhere }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: at(17), id: '' }, isExact: false })
+    t.same(openingOf({ since: elsewhere }, filled(), true, 1000), { kind: 'recall', until: place(20, 19), after: { instant: at(13), id: '' }, isExact: false })
   })
 
-  t.test('is none behind a cursor of pages', async (t) => {
-    const page: Cursor = { kind: 'page', operation: 'list', filter: {}, window: {}, direction: 'asc', pageSize: 1, page: 1, skip: 0, after: { instant: 0n, id: '' } }
-    t.throws(() => openingOf({ since: page }, filled(), true, 1000))
+  t.test('takes over what a replay of its own has given before', async (t) => {
+    const given = [{ before: 4, upTo: { instant: at(30), id: 'x' } }]
+    const since = { ...replaying(place(15, 14), 3), given }
+    t.match(openingOf({ since }, filled(), true, 1000), { kind: 'reread', isExact: true, given })
+    const lost = { ...replaying(place(5, 4), 3), given }
+    t.match(openingOf({ since: lost }, filled(), true, 1000), { kind: 'reread', isExact: false, given: [...given, { before: 5, upTo: lost.after }] })
+    t.match(openingOf({ since: { ...lost, log: { ...lost.log, epoch: 'epoch0' } } }, filled(), true, 6000), { kind: 'reread', given: [] }, 'offsets of another numbering mean nothing')
+    t.same(decodeCursor(encodeCursor(since)), since)
   })
 
   t.test('has a cursor before anything was given', async (t) => {
@@ -397,8 +412,7 @@ t.test('the opening of a stream', async (t) => {
   })
 
   t.test('knows cursors that were never given out', async (t) => {
-    const page: Cursor = { kind: 'page', operation: 'list', filter: {}, window: {}, direction: 'asc', pageSize: 1, page: 1, skip: 0, after: { instant: 0n, id: '' } }
-    const judged = [place(20, 1), place(21, 1), place(21, 1, 'epoch0'), place(0, 1), replaying(place(20, 1), 1), replaying(place(21, 1), 1), page]
-    t.same(judged.map((cursor) => isMadeUp(cursor, filled())), [false, true, false, false, false, true, true])
+    const judged = [place(20, 1), place(21, 1), place(21, 1, 'epoch0'), place(0, 1), replaying(place(20, 1), 1), replaying(place(21, 1), 1)]
+    t.same(judged.map((cursor) => isMadeUp(cursor, filled())), [false, true, false, false, false, true])
   })
 })

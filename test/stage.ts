@@ -1,3 +1,4 @@
+import { decodeCursor, type StreamCursor } from '../src/audit/cursor.ts'
 import { compileFilter, type AuditFilter } from '../src/audit/filter.ts'
 import { identify } from '../src/audit/identity.ts'
 import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
@@ -13,7 +14,7 @@ import { createHealth, type Health, type PollOutcome } from '../src/live/health.
 import { createHub, type Hub, type HubOptions } from '../src/live/hub.ts'
 import type { Start } from '../src/live/opening.ts'
 import type { Outlet } from '../src/live/outlet.ts'
-import { createRecalls } from '../src/live/recall.ts'
+import { createRecall } from '../src/live/recall.ts'
 import { createRereads, type RereadsOptions } from '../src/live/rereads.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/subscription.ts'
 import { USUAL_HABITS, createMemorySource, type Habits, type MemorySource } from './contracts/memory-source.ts'
@@ -103,9 +104,12 @@ export function createStage (options: StageOptions = {}) {
   let nowMs = 0
   let isOut = false
   const health = createHealth(() => TEN_MS + nowMs)
+  const recall = createRecall(log)
   const rereads = createRereads({
     source,
     head: log.head,
+    newest: log.newest,
+    kept: (until) => ({ since: log.reachesBack(), rows: recall.rows().filter(({ offset = 0, place }) => offset < until && log.reachesBackTo(place.instant)) }),
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: 10_000,
     maxBytes: 10_000_000,
@@ -116,7 +120,7 @@ export function createStage (options: StageOptions = {}) {
   const shared: Omit<SubscriptionContext, 'takeTurn'> = {
     log,
     encoder: createEncoder(EPOCH),
-    recall: createRecalls(log),
+    recall,
     reread: rereads.open,
     replayLimit: options.rereads?.limit ?? 10_000,
     floor: bookmark.wholeStart,
@@ -221,4 +225,30 @@ export type Stage = ReturnType<typeof createStage>
 
 export function healthOf (fields: Partial<Health>): Health {
   return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, ...fields }
+}
+
+export const NOW = { from: at(0) }
+
+/** `e0`, `e1` … */
+export function idsOf (count: number, first = 0): string[] {
+  return Array.from({ length: count }, (_, i) => `e${first + i}`)
+}
+
+/** Events e<first> …, a second apart, each entering the log when it becomes visible. */
+export function happen (stage: Stage, count: number, first = 0): void {
+  for (const id of idsOf(count, first)) {
+    stage.pass(1)
+    stage.publish(id)
+    stage.poll()
+  }
+}
+
+/** The place that a frame names. */
+export function cursorOf (frame: Frame | undefined): StreamCursor | undefined {
+  const cursor = frame !== undefined && 'cursor' in frame ? decodeCursor(frame.cursor) : undefined
+  return cursor?.kind === 'page' ? undefined : cursor
+}
+
+export function typesOf ({ frames }: Line): string[] {
+  return frames.map(({ type }) => type)
 }
