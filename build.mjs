@@ -10,6 +10,7 @@ const outputs = {
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
   ],
+  soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test' }
 }
 const wanted = process.argv.slice(2)

@@ -42,7 +42,7 @@ export interface Scope {
 
 const LEAST_HISTORY_MS = 5 * 60_000
 const MOST_KNOWN_EVENTS = 500_000
-// Longer than any event may still be announced after it became visible: sweeps stretch to ten minutes.
+// Much longer than it takes until what is visible is announced: sweeps stretch to two minutes.
 const REMEMBERED_MS = 15 * 60_000
 const CHECK_MS = 4000
 const STALL_MS = 30_000

@@ -258,7 +258,7 @@ t.test('passages', async (t) => {
 t.test('the cadence', async (t) => {
   const OPTIONS = { intervalMs: 3000, maxIntervalMs: 30_000 }
   const wait = (report: Partial<PollReport>, random = 0.5) =>
-    nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 1, ...report }, OPTIONS, () => random)
+    nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 1, shortage: 0, ...report }, OPTIONS, () => random)
   const failed = (kind: FailureKind, failures: number, retryAfterMs?: number): Partial<PollReport> =>
     ({ failures, failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } } })
 
@@ -266,6 +266,11 @@ t.test('the cadence', async (t) => {
     for (const [quietMs, waitMs] of [[0, 3000], [30_000, 3000], [60_000, 6000], [299_000, 29_900], [300_000, 30_000], [86_400_000, 30_000]] as const) {
       t.equal(wait({ quietMs }), waitMs, `${quietMs} ms of quiet`)
     }
+  })
+
+  t.test('waits a larger share of the quiet the more of the budget is gone, but keeps the interval while events flow', async (t) => {
+    for (const [shortage, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) t.equal(wait({ quietMs: 20_000, shortage }), waitMs, `${shortage} short`)
+    t.equal(wait({ quietMs: 0, shortage: 1 }), 3000)
   })
 
   t.test('is an interval for each request where it takes many to get past what cannot be read, and no more than the longest', async (t) => {
@@ -276,7 +281,7 @@ t.test('the cadence', async (t) => {
 
   t.test('is once a minute with nobody listening, or slower where so set', async (t) => {
     t.equal(wait({ audience: 0 }), 60_000)
-    t.equal(nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
+    t.equal(nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 0, shortage: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
   })
 
   t.test('backs off from 0.8 s to 60 s with full jitter', async (t) => {

@@ -77,10 +77,10 @@ export function createBudget (limits: BudgetLimits): Budget {
     return nowMs < allowance.untilMs && allowance.remaining < 1 ? allowance.untilMs - nowMs : 0
   }
 
-  /** Callers may take all but the one request a minute that is the poller's own. */
+  /** Callers may take all but the one request a minute that is the poller's own: it must be there when the poller's minute is over. */
   function callerWaitMs (nowMs: number): number {
-    const pollIsDue = nowMs - polledMs >= MINUTE_MS
-    return longestWaitMs(nowMs, ({ capacity }) => pollIsDue && capacity >= 2 ? 2 : 1)
+    const dueMs = Math.max(nowMs, polledMs + MINUTE_MS)
+    return longestWaitMs(nowMs, (bucket) => bucket.capacity >= 2 && bucket.waitMs(2, nowMs) > dueMs - nowMs ? 2 : 1)
   }
 
   function pollerWaitMs (nowMs: number): number {

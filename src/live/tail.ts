@@ -121,8 +121,10 @@ export function createTail (options: TailOptions): Tail {
     })
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : answered ? 1 : failures + 1
-    const wishMs = nextWaitMs({ failure, failures, detourRequests: newestMs < polledMs && bookmark !== undefined && bookmark.passages().length > 0 ? requests : 0, quietMs: nowMs() - newestMs, audience: options.audience() }, options, Math.random)
-    waitMs = Math.max(wishMs, options.budget().waitMs)
+    const detourRequests = newestMs < polledMs && bookmark !== undefined && bookmark.passages().length > 0 ? requests : 0
+    const { shortage, waitMs: budgetMs } = options.budget()
+    const wishMs = nextWaitMs({ failure, failures, detourRequests, quietMs: nowMs() - newestMs, audience: options.audience(), shortage }, options, Math.random)
+    waitMs = Math.max(wishMs, budgetMs)
     const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
     options.onPoll(health.now(), changed)
   }
