@@ -102,7 +102,7 @@ export function createCourse ({ filter, matches, onMore, springs, start }: Cours
   }
 
   function place (): StreamCursor {
-    if (state.kind === 'following') return state.place
+    if (state.kind === 'following') return state.place.offset === log.head().offset ? log.head() : state.place
     return state.kind === 'replaying' ? cursorWithin(state) : stood
   }
 

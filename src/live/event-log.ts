@@ -99,6 +99,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
       if ('event' in fresh) roll.add(fresh.event.id, batch.first + index, highWater)
       return { ...fresh, offset: batch.first + index, highWater }
     })
+    highWater = later(highWater, batch.highWater)
     entries.push(...appended)
     evict()
     return appended
@@ -119,7 +120,12 @@ export function createEventLog (options: EventLogOptions): EventLog {
   }
 
   function cursorAt (offset: number): LogCursor {
-    return { kind: 'log', epoch, offset, instant: offset > first ? entries[offset - 1 - first]?.highWater ?? highWater : evictedMark }
+    return { kind: 'log', epoch, offset, instant: markAt(offset) }
+  }
+
+  function markAt (offset: number): Instant {
+    if (offset === first + entries.length) return highWater
+    return offset > first ? entries[offset - 1 - first]?.highWater ?? highWater : evictedMark
   }
 
   function read (offset: number, most: number): LogEntry[] | undefined {

@@ -1,5 +1,5 @@
 import type { Announcement } from '../audit/batch.ts'
-import { instantFromMs, type Instant } from '../audit/instant.ts'
+import { EARLIEST, NANOS_PER_MS, instantFromMs, later, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { Bookmark } from './bookmark.ts'
@@ -55,7 +55,7 @@ interface Current {
   readonly startedMs: number
 }
 
-const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew, and "now" is known no better.
+const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
 
 /**
  * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
@@ -84,6 +84,7 @@ export function createTail (options: TailOptions): Tail {
   let sweptMs = -Infinity
   let windowIsLong = false
   let isRepeated = false
+  let marked = EARLIEST
 
   return { start, wake, stop, health: health.now, upstreamClock, floor: () => bookmark?.wholeStart() }
 
@@ -157,7 +158,7 @@ export function createTail (options: TailOptions): Tail {
       answered = true
       firstSize = portion.reducedTo ?? pageSize
       noteUpstreamClock(portion.upstreamMs)
-      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock() + LEAST_SKEW_MS))
+      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
       if (announcement.entries.length > 0) {
         newestMs = nowMs()
         await announce(announcement)
@@ -171,6 +172,9 @@ export function createTail (options: TailOptions): Tail {
     else {
       isRepeated = false
       mark.completed(startedAt)
+      const { announcement } = mark.look([], undefined, startedAt)
+      if (announcement.highWater > marked) await announce(announcement) // Nothing new, but less in doubt: cursors go on from later.
+      marked = later(marked, announcement.highWater)
     }
     health.swept()
     sweptMs = startedMs

@@ -19,7 +19,10 @@ const [seconds, seed] = [Number(values.seconds), Number(values.seed)]
 const LATENESS_MS = 10_000
 const IN_TIME = 0.9 // Of the lateness: whatever is published is on its way for a moment, too.
 const FAULTY = 0.2
-const KILLED = 0.75
+const KILLED = 0.75 // The rest is asked to end.
+const SHORTEST_LIFE_MS = 4000
+const LONGEST_LIFE_MS = 45_000 // Long enough for its log to be filled, fail what may.
+const LONGEST_DEATH_MS = 3000
 const TICK_MS = 50
 const RETURN_MS = 50
 const RECONNECT_MS = 1000
@@ -41,6 +44,7 @@ const ENVIRONMENT = {
   POLL_MAX_INTERVAL_MS: '400',
   LATENESS_MS: String(LATENESS_MS),
   HISTORY_EVENTS: '2000',
+  REPLAY_LIMIT: '1000000', // A gap excuses too much.
   SUBSCRIBER_BACKLOG_BYTES: '16384',
   HEARTBEAT_MS: '1000',
   DRAIN_MS: '300',
@@ -120,9 +124,10 @@ async function publishOn (): Promise<void> {
 }
 
 async function restartOn (): Promise<void> {
-  for (await pause(chance.integer(4000, 20_000)); !isOver(); await pause(chance.integer(4000, 20_000))) {
+  const live = () => pause(chance.integer(SHORTEST_LIFE_MS, LONGEST_LIFE_MS))
+  for (await live(); !isOver(); await live()) {
     await stop(chance.is(KILLED) ? 'SIGKILL' : 'SIGTERM')
-    await sleep(chance.integer(0, 3000))
+    await sleep(chance.integer(0, LONGEST_DEATH_MS))
     await start()
   }
 }
