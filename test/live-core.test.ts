@@ -28,7 +28,7 @@ t.test('a bookmark', async (t) => {
 
   t.test('begins where it was told to', async (t) => {
     const bookmark = opened()
-    t.same([bookmark.highWater(), bookmark.wholeStart(), bookmark.recentStart()], [at(-300), at(-300), at(-300)])
+    t.same([bookmark.highWater(), bookmark.wholeStart(), bookmark.recentStart(bookmark.frontier(0))], [at(-300), at(-300), at(-300)])
   })
 
   t.test('tells each event once, however often it is read, in the order of the rows', async (t) => {
@@ -77,7 +77,7 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.wholeStart(), at(-300), 'until a whole read has ended')
     bookmark.completed(at(20))
     t.equal(bookmark.wholeStart(), at(10 - 120))
-    t.equal(bookmark.recentStart(), at(5))
+    t.equal(bookmark.recentStart(bookmark.frontier(0)), at(5))
     take(bookmark, [['b', 50]], 60)
     bookmark.completed(at(40))
     t.equal(bookmark.wholeStart(), at(40 - 120), 'what came after the read began may not have been met by it')
@@ -85,12 +85,27 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.wholeStart(), at(40 - 120), 'it never moves back')
   })
 
+  t.test('counts the time since the newest event came where it is told to, but never past the beginning of the read', async (t) => {
+    const bookmark = opened()
+    take(bookmark, [['a', 10]], 20)
+    bookmark.completed(at(60), bookmark.frontier(30_000))
+    t.equal(bookmark.wholeStart(), at(40 - 120))
+    t.equal(bookmark.recentStart(bookmark.frontier(32_000)), at(37))
+    t.equal(bookmark.highWater(), at(10), 'which marks no event as late')
+    bookmark.completed(at(60), bookmark.frontier(90_000))
+    t.equal(bookmark.wholeStart(), at(60 - 120))
+    bookmark.completed(at(200), bookmark.frontier(190_000))
+    t.equal(bookmark.wholeStart(), at(80))
+    t.equal(take(bookmark, [], 200).announcement.highWater, at(10))
+    t.same(names(take(bookmark, [['b', 81]], 201)), ['b'])
+  })
+
   t.test('reads recent events from no earlier than the whole window', async (t) => {
     const bookmark = createBookmark({ from: at(0), latenessMs: 1000, mostKnown: 10 })
     take(bookmark, [['a', 2]], 60)
-    t.equal(bookmark.recentStart(), at(0))
+    t.equal(bookmark.recentStart(bookmark.frontier(0)), at(0))
     bookmark.completed(at(60))
-    t.equal(bookmark.recentStart(), at(1))
+    t.equal(bookmark.recentStart(bookmark.frontier(0)), at(1))
   })
 
   t.test('knows again everything that a read from its whole start can meet', async (t) => {
@@ -124,7 +139,7 @@ t.test('a bookmark', async (t) => {
     take(bookmark, [['a', 1], ['b', 2], ['c', 3]], 4)
     t.ok(bookmark.wholeStart() <= bookmark.highWater())
     t.equal(bookmark.highWater(), at(3), 'nor is it led past now')
-    t.ok(bookmark.recentStart() <= at(4), 'what comes next lies behind where it reads from')
+    t.ok(bookmark.recentStart(bookmark.frontier(0)) <= at(4), 'what comes next lies behind where it reads from')
   })
 
   t.test('knows an event without an instant again however far its neighbours move on', async (t) => {
@@ -230,6 +245,10 @@ t.test('passages', async (t) => {
 
   t.test('are two where they touch at most', async (t) => {
     t.same(told([0, 10], [10, 20], [0, 10], [10, 20]), [[0, 10], [10, 20], undefined, undefined])
+  })
+
+  t.test('are not told again when several are met as one', async (t) => {
+    t.same(told([0, 3], [4, 12], [0, 15, 2], [0, 18, 2], [0, 20, 3]), [[0, 3], [4, 12], undefined, undefined, [12, 20]])
   })
 
   t.test('are told again where there are more of them than were told', async (t) => {

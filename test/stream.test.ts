@@ -1,22 +1,9 @@
 import { once } from 'node:events'
 import t from 'tap'
-import { numbers, series, silenceContract, streamContract, type Open } from './contracts/stream.ts'
+import { numbers, series, streamContract } from './contracts/stream.ts'
 import { openEventStream } from './event-stream.ts'
-import { ago, eventually, item, openStream, startService, type Service } from './support.ts'
-
-const PATH = '/api/v1/audit/stream'
-
-const overWebSocket: Open = (service, query = '', cursor) => {
-  const stream = openStream(`${service.url.replace('http', 'ws')}${PATH}${withSince(query, cursor)}`)
-  return { ...stream, pause: () => stream.socket.pause(), resume: () => stream.socket.resume(), terminate: () => stream.socket.terminate() }
-}
-
-const overEvents: Open = (service, query = '', cursor) =>
-  openEventStream(`${service.url}${PATH}${query}`, { accept: 'text/event-stream', ...cursor !== undefined && { 'last-event-id': cursor } })
-
-function withSince (query: string, cursor: string | undefined): string {
-  return cursor === undefined ? query : `${query === '' ? '?' : `${query}&`}since=${cursor}`
-}
+import { ago, item, startService } from './support.ts'
+import { PATH, overEvents, overWebSocket } from './transports.ts'
 
 streamContract(t, 'a WebSocket', overWebSocket)
 streamContract(t, 'an event stream', overEvents)
@@ -29,39 +16,6 @@ t.test('both transports carry the same frames', async (t) => {
   for (const stream of [socket, events]) await stream.untilEvents(100)
   t.same(events.frames.filter(({ type }) => type === 'event'), socket.frames.filter(({ type }) => type === 'event'))
   for (const stream of [socket, events]) stream.terminate()
-})
-
-t.test('listeners that are silent', { timeout: 90_000 }, async (t) => {
-  const services = await Promise.all(series(3).map(() => startService(t, { POLL_PAGE_SIZE: '200', HEARTBEAT_MS: '60000' })))
-  const [first, second, third] = services as [Service, Service, Service]
-  await Promise.all([
-    silenceContract(t, first, overWebSocket),
-    silenceContract(t, second, overEvents),
-    halfOpen(third),
-    quiet(third)
-  ])
-
-  async function halfOpen (service: Service): Promise<void> {
-    const [dead, alive] = [overWebSocket(service), overWebSocket(service)]
-    for (const stream of [dead, alive]) await stream.until(({ type }) => type === 'hello')
-    const startedMs = performance.now()
-    dead.pause() // Answers no ping; the kernel still takes what comes, as with a path that leads nowhere.
-    await eventually('the half-open one is gone', async () => (await service.json('/readyz')).subscribers === 2, 40_000)
-    t.ok(performance.now() - startedMs < 35_000, `gone after ${Math.round((performance.now() - startedMs) / 1000)} s`)
-    service.sandbox.publish(item({ n: 1 }))
-    await alive.untilEvents(1)
-    t.pass('one that answers pings stays')
-    alive.terminate()
-    dead.terminate()
-  }
-
-  async function quiet (service: Service): Promise<void> {
-    const stream = openEventStream(`${service.url}${PATH}`)
-    await eventually('a comment keeps proxies from giving up', () => stream.comments() > 0, 30_000)
-    t.pass()
-    await eventually('the other two are gone', async () => (await service.json('/readyz')).subscribers === 1, 45_000)
-    stream.terminate()
-  }
 })
 
 t.test('an event stream', async (t) => {

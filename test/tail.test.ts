@@ -280,6 +280,25 @@ t.test('the tail', async (t) => {
     t.equal(await sweeps(100, 1), 10)
   })
 
+  t.test('does not read a burst again for long once it is quiet, and still finds what comes late', async (t) => {
+    const { begin, entries, publish, source, time } = prepared({ options: { pageSize: 10 } })
+    for (let i = 0; i < 500; i++) publish(-1)
+    await begin()
+    const inRead = source.questions.length
+    const askedWithin = async (ms: number) => {
+      const before = source.questions.length
+      await time.pass(ms)
+      return source.questions.length - before
+    }
+    t.equal(await askedWithin(9000), inRead + 1, 'once more, for events that come late by some seconds')
+    t.ok(await askedWithin(LATENESS_MS) < (LATENESS_MS / 30_000) * inRead + LATENESS_MS / 3000, 'later ones by sweeps')
+    publish((time.nowMs() - 0.95 * LATENESS_MS) / 1000, 'late')
+    await time.pass(60_000)
+    t.same(entries.slice(500).map(nameOf), ['late'])
+    t.equal(await askedWithin(60_000), 20, 'one a poll')
+    t.equal(entries.length, 501)
+  })
+
   t.test('announces late events with the next sweep, once, as late, and recent ones at once', async (t) => {
     const { begin, entries, publish, time } = prepared({ options: { pageSize: 10 } })
     for (let i = 100; i > 0; i--) publish(-i)

@@ -24,12 +24,14 @@ export interface Bookmark {
   highWater (): Instant
   /** Where a read must begin to find everything that may have become visible since the last whole one. */
   wholeStart (): Instant
+  /** How far the upstream's clock has gone at least, `quietMs` after the newest event came. */
+  frontier (quietMs: number): Instant
   /** Where a read may begin that leaves late events to the next whole one. */
-  recentStart (): Instant
+  recentStart (frontier: Instant): Instant
   /** Looks at the rows of an answer, and at what was passed by on the way to it: what is new, in order. */
   look (rows: readonly Row[], passed: Passage | undefined, now: Instant): Find
-  /** A whole read that began at `startedAt` has come to its end. */
-  completed (startedAt: Instant): void
+  /** A whole read has come to its end that began at `startedAt`, and at the `frontier` if that is to count. */
+  completed (startedAt: Instant, frontier?: Instant): void
   /** What was passed by and would be met again. */
   passages (): readonly Passage[]
   /** How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came than can be known. */
@@ -41,11 +43,12 @@ const RECENT = 5n * NANOS_PER_SECOND
 /**
  * Why nothing is lost: an event that becomes visible at v has an instant of at least v − lateness. A whole read that began
  * at s saw all that was visible then, so what it missed became visible after s and has an instant of at least s − lateness.
- * `mark`, the newest instant seen but at most s, is where that is counted from; it follows the upstream's instants alone,
- * so that a quiet log is read from its last event on, whatever the clocks say.
+ * The newest instant seen, but at most s, is where that is counted from: a quiet log is read from its last event on,
+ * whatever the clocks say. Where that costs too much, after a burst, the time that has gone by since the newest event came
+ * counts, too: the upstream's clock has gone on by as much at least.
  */
 export function createBookmark (options: BookmarkOptions): Bookmark {
-  const lateness = BigInt(options.latenessMs) * NANOS_PER_MS
+  const lateness = nanos(options.latenessMs)
   const known = new Map<string, Instant>()
   const passages = createPassages()
   let highWater = options.from
@@ -55,10 +58,11 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
   return {
     highWater: () => highWater,
     wholeStart: () => floor,
-    recentStart: () => later(floor, highWater - RECENT),
+    frontier: (quietMs) => highWater + nanos(quietMs),
+    recentStart: (frontier) => later(floor, frontier - RECENT),
     look,
-    completed (startedAt) {
-      floor = later(floor, earlier(highWater, startedAt) - lateness)
+    completed (startedAt, frontier = highWater) {
+      floor = later(floor, earlier(later(highWater, frontier), startedAt) - lateness)
       // Reads begin at a whole second, and what has no instant of its own is in every answer that holds its neighbour.
       const oldest = floorToSecond(floor)
       for (const [id, instant] of known) if (instant < oldest) known.delete(id)
@@ -93,6 +97,10 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       forgotten = floor
     }
   }
+}
+
+function nanos (ms: number): bigint {
+  return BigInt(Math.floor(ms)) * NANOS_PER_MS
 }
 
 function firstOfEach (rows: readonly Row[]): Row[] {

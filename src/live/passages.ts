@@ -6,7 +6,7 @@ type Known = Passage & { readonly to: Instant }
 
 /**
  * What the tail could not read and passed by. It meets the same again in the next reads, between other neighbours
- * perhaps, and must say so once; more rows at the same place are more than was said.
+ * perhaps, or several as one, and must say so once; more rows at the same place are more than was said.
  */
 export function createPassages () {
   let known: Known[] = []
@@ -15,29 +15,33 @@ export function createPassages () {
     all: (): readonly Passage[] => known,
     /** The gap that a passage means, if it is none of those known. */
     look (passage: Passage, now: Instant): Gap | undefined {
-      const { from, reason, to } = bounded(passage, now)
+      const { from, reason, rows, to } = bounded(passage, now)
       const same = sameAs(passage, now)
-      if (same === undefined) return { from, to, reason }
-      return passage.rows > same.rows ? { from: earlier(same.to, to), to, reason } : undefined
+      if (same.length === 0) return { from, to, reason }
+      return rows > rowsOf(same) ? { from: earlier(same.map((each) => each.to).reduce(later), to), to, reason } : undefined
     },
     keep (passage: Passage, now: Instant): void {
-      const interval = bounded(passage, now)
+      const met = bounded(passage, now)
       const same = sameAs(passage, now)
+      const [only] = same
+      const others = known.filter((each) => !same.includes(each))
+      if (met.rows > rowsOf(same)) known = [...others, met]
       // The narrowest neighbours tell best whether the next one is another.
-      const narrowest = same === undefined || passage.rows > same.rows
-        ? interval
-        : { ...same, from: later(same.from, interval.from), to: earlier(same.to, interval.to) }
-      known = [...known.filter((each) => each !== same), narrowest]
+      else if (same.length === 1 && only?.rows === met.rows) known = [...others, { ...only, from: later(only.from, met.from), to: earlier(only.to, met.to) }]
     },
     forgetBefore (instant: Instant): void {
       known = known.filter(({ to }) => to >= instant)
     }
   }
 
-  function sameAs (passage: Passage, now: Instant): Known | undefined {
+  function sameAs (passage: Passage, now: Instant): Known[] {
     const interval = bounded(passage, now)
-    return known.find((each) => isSame(each, interval))
+    return known.filter((each) => isSame(each, interval))
   }
+}
+
+function rowsOf (passages: readonly Passage[]): number {
+  return passages.reduce((sum, { rows }) => sum + rows, 0)
 }
 
 function bounded (passage: Passage, now: Instant): Known {

@@ -53,6 +53,7 @@ interface Current {
   readonly isWhole: boolean
   readonly startedAt: Instant
   readonly startedMs: number
+  readonly frontier: Instant
 }
 
 const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
@@ -152,7 +153,7 @@ export function createTail (options: TailOptions): Tail {
 
   /** Goes on with the read that a failure interrupted, or begins one, until it has caught up or fails. */
   async function catchUp (mark: Bookmark): Promise<Failure | undefined> {
-    const { isWhole, reading, startedAt, startedMs } = current ??= begin(mark)
+    const { frontier, isWhole, reading, startedAt, startedMs } = current ??= begin(mark)
     for (let portion = await reading.next(); portion !== undefined && !stopping.signal.aborted; portion = await reading.next()) {
       if (!portion.ok) return portion
       answered = true
@@ -167,26 +168,27 @@ export function createTail (options: TailOptions): Tail {
     }
     current = undefined
     if (stopping.signal.aborted || !isWhole) return undefined
+    windowIsLong = reading.isLong() || mark.passages().length > 0 // To pass something by costs requests each time.
     // Twins that were met in small pages may never have stood in one answer: once more, in whole ones.
     if (reading.isReduced() && !isRepeated) isRepeated = true
     else {
       isRepeated = false
-      mark.completed(startedAt)
+      mark.completed(startedAt, windowIsLong ? frontier : undefined)
       const { announcement } = mark.look([], undefined, startedAt)
       if (announcement.highWater > marked) await announce(announcement) // Nothing new, but less in doubt: cursors go on from later.
       marked = later(marked, announcement.highWater)
     }
     health.swept()
     sweptMs = startedMs
-    windowIsLong = reading.isLong() || mark.passages().length > 0 // To pass something by costs requests each time.
     return undefined
   }
 
   function begin (mark: Bookmark): Current {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= sweepEveryMs(options.budget().shortage)
-    const start = isWhole ? mark.wholeStart() : mark.recentStart()
+    const frontier = mark.frontier(nowMs() - newestMs)
+    const start = isWhole ? mark.wholeStart() : mark.recentStart(frontier)
     const reading = createReading({ source, start, pageSize, firstSize, passages: mark.passages() })
-    return { reading, isWhole, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
+    return { reading, isWhole, frontier, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
   }
 
   function noteUpstreamClock (upstreamMs: number | undefined): void {
