@@ -290,13 +290,27 @@ t.test('the tail', async (t) => {
       await time.pass(ms)
       return source.questions.length - before
     }
-    t.equal(await askedWithin(9000), inRead + 1, 'once more, for events that come late by some seconds')
+    t.equal(await askedWithin(9000), 2 * inRead - 1, 'twice more, for events that come late by some seconds')
     t.ok(await askedWithin(LATENESS_MS) < (LATENESS_MS / 30_000) * inRead + LATENESS_MS / 3000, 'later ones by sweeps')
     publish((time.nowMs() - 0.95 * LATENESS_MS) / 1000, 'late')
     await time.pass(60_000)
     t.same(entries.slice(500).map(nameOf), ['late'])
     t.equal(await askedWithin(60_000), 20, 'one a poll')
     t.equal(entries.length, 501)
+  })
+
+  t.test('announces recent events with the next poll, however long that takes, also while the window is too long for one answer', async (t) => {
+    const { begin, names, publish, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 20_000, shortage: 1 }) } })
+    for (let i = 0; i < 50; i++) publish(-1)
+    await begin()
+    for (let i = 0; i < 10; i++) {
+      await time.pass(1000)
+      const id = publish(time.nowMs() / 1000 - 4)
+      t.notOk(names().includes(id))
+      await time.pass(19_000)
+      t.ok(names().includes(id), `event ${i}`)
+      await time.pass(20_000)
+    }
   })
 
   t.test('announces late events with the next sweep, once, as late, and recent ones at once', async (t) => {

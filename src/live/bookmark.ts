@@ -26,7 +26,7 @@ export interface Bookmark {
   wholeStart (): Instant
   /** How far the upstream's clock has gone at least, `quietMs` after the newest event came. */
   frontier (quietMs: number): Instant
-  /** Where a read may begin that leaves late events to the next whole one. */
+  /** Where a read may begin that leaves late events to the next whole one; the last read began at this frontier. */
   recentStart (frontier: Instant): Instant
   /** Looks at the rows of an answer, and at what was passed by on the way to it: what is new, in order. */
   look (rows: readonly Row[], passed: Passage | undefined, now: Instant): Find
@@ -59,7 +59,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     highWater: () => highWater,
     wholeStart: () => floor,
     frontier: (quietMs) => highWater + nanos(quietMs),
-    recentStart: (frontier) => later(floor, frontier - RECENT),
+    recentStart: (frontier) => later(floor, later(highWater, frontier) - RECENT),
     look,
     completed (startedAt, frontier = highWater) {
       floor = later(floor, earlier(later(highWater, frontier), startedAt) - lateness)

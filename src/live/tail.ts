@@ -85,6 +85,7 @@ export function createTail (options: TailOptions): Tail {
   let sweptMs = -Infinity
   let windowIsLong = false
   let isRepeated = false
+  let readTo = EARLIEST // The frontier at which the last read began.
   let marked = EARLIEST
 
   return { start, wake, stop, health: health.now, upstreamClock, floor: () => bookmark?.wholeStart() }
@@ -167,7 +168,9 @@ export function createTail (options: TailOptions): Tail {
       settle()
     }
     current = undefined
-    if (stopping.signal.aborted || !isWhole) return undefined
+    if (stopping.signal.aborted) return undefined
+    readTo = frontier
+    if (!isWhole) return undefined
     windowIsLong = reading.isLong() || mark.passages().length > 0 // To pass something by costs requests each time.
     // Twins that were met in small pages may never have stood in one answer: once more, in whole ones.
     if (reading.isReduced() && !isRepeated) isRepeated = true
@@ -185,10 +188,9 @@ export function createTail (options: TailOptions): Tail {
 
   function begin (mark: Bookmark): Current {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= sweepEveryMs(options.budget().shortage)
-    const frontier = mark.frontier(nowMs() - newestMs)
-    const start = isWhole ? mark.wholeStart() : mark.recentStart(frontier)
+    const start = isWhole ? mark.wholeStart() : mark.recentStart(readTo)
     const reading = createReading({ source, start, pageSize, firstSize, passages: mark.passages() })
-    return { reading, isWhole, frontier, startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
+    return { reading, isWhole, frontier: mark.frontier(nowMs() - newestMs), startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
   }
 
   function noteUpstreamClock (upstreamMs: number | undefined): void {
