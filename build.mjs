@@ -11,7 +11,7 @@ const outputs = {
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
   ],
   soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
-  tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test' }
+  tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
 const wanted = process.argv.slice(2)
 

@@ -109,7 +109,7 @@ const LOOK_EVERY_MS = 10
 export async function eventually (what: string, holds: () => boolean | Promise<boolean>, withinMs = DEADLINE_MS): Promise<void> {
   for (const startedMs = Date.now(); !await holds();) {
     if (Date.now() - startedMs > withinMs) throw new Error(`never came true: ${what}`)
-    await sleep(LOOK_EVERY_MS)
+    await sleep(Math.max(LOOK_EVERY_MS, (Date.now() - startedMs) / 20)) // For long waits not so often.
   }
 }
 
