@@ -17,9 +17,10 @@ function series (count: number, from = 0): number[] {
 }
 
 /** Items n, n + 1 …, a millisecond apart, the last of them now. */
+/** Microseconds apart, so that what comes next is dated later. */
 function burst (count: number, from = 0): object[] {
-  const nowMs = Date.now()
-  return series(count).map((index) => item({ n: from + index, timestamp: new Date(nowMs - count + 1 + index).toISOString() }))
+  const now = new Date().toISOString().slice(0, -1)
+  return series(count).map((index) => item({ n: from + index, timestamp: `${now}${String(index).padStart(3, '0')}Z` }))
 }
 
 async function subscribers (service: Service): Promise<number> {
