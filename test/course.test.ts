@@ -73,6 +73,19 @@ t.test('a listener', async (t) => {
     t.same(cursorOf(line.frames.at(-1)), stage.log.head(), 'what was filtered out is behind it')
   })
 
+  t.test('has a cursor of a later instant once more is certain, though nothing came', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    const { subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    const before = stage.log.head()
+    const later = before.instant + 1_000_000_000n
+    stage.log.append({ epoch: before.epoch, first: before.offset, entries: [], highWater: later })
+    subscription.beat(healthOf({}))
+    t.same(cursorOf(line.frames.at(-1)), { ...before, instant: later })
+  })
+
   t.test('hears of a gap in its place, whatever its filter', async (t) => {
     const stage = createStage()
     happen(stage, 2)

@@ -45,6 +45,18 @@ t.test('the event log', async (t) => {
     t.same(log.read(0, 10)?.map(({ offset }) => offset), [0, 1, 2])
   })
 
+  t.test('moves its newest place on with a batch that brings nothing but a later mark', async (t) => {
+    const log = openLog()
+    log.append({ ...batch(0, ['a']), highWater: at(-200) })
+    const before = log.cursorAt(0)
+    t.equal(log.head().instant, at(-200))
+    log.append({ ...batch(1, []), highWater: at(-100) })
+    t.same([log.head().offset, log.head().instant], [1, at(-100)])
+    t.same(log.cursorAt(0), before, 'and no other')
+    log.append({ ...batch(1, []), highWater: at(-150) })
+    t.equal(log.head().instant, at(-100), 'it never moves back')
+  })
+
   t.test('refuses a batch that is missing, doubled or of another epoch', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))

@@ -313,6 +313,25 @@ t.test('the tail', async (t) => {
     }
   })
 
+  t.test('announces a later mark alone, once, where a read brought nothing but certainty', async (t) => {
+    const marks: Array<[number, bigint]> = []
+    const { begin, publish, time } = prepared({ options: { announce: async ({ entries, highWater }) => { marks.push([entries.length, highWater]) } } })
+    publish(-1)
+    await begin()
+    await time.pass(9000)
+    t.same(marks, [[1, at(-300 + LATENESS_MS / 1000)], [0, at(-1)]])
+  })
+
+  t.test('calls nothing late that is dated now', async (t) => {
+    const { begin, entries, publish, time } = prepared()
+    await begin()
+    publish(4, 'dated a second ahead')
+    await time.pass(3500)
+    publish()
+    await time.pass(3000)
+    t.same(entries.map((each) => 'event' in each && each.late), [false, false])
+  })
+
   t.test('announces late events with the next sweep, once, as late, and recent ones at once', async (t) => {
     const { begin, entries, publish, time } = prepared({ options: { pageSize: 10 } })
     for (let i = 100; i > 0; i--) publish(-i)
