@@ -102,7 +102,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     source: client,
     head: log.head,
     newest: log.newest,
-    kept: (until) => ({ since: log.reachesBack(), rows: recall.rows().filter(({ offset = 0, place }) => offset < until && log.reachesBackTo(place.instant)) }),
+    kept: recall.before,
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: settings.REPLAY_LIMIT,
     maxBytes: settings.HISTORY_BYTES,

@@ -109,7 +109,7 @@ export function createStage (options: StageOptions = {}) {
     source,
     head: log.head,
     newest: log.newest,
-    kept: (until) => ({ since: log.reachesBack(), rows: recall.rows().filter(({ offset = 0, place }) => offset < until && log.reachesBackTo(place.instant)) }),
+    kept: recall.before,
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: 10_000,
     maxBytes: 10_000_000,

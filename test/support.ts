@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import WebSocket from 'ws'
 import { buildApp } from '../src/app.ts'
 import type { Frame } from '../src/live/frames.ts'
+import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
 import { createInbox, type Inbox } from './inbox.ts'
@@ -117,7 +118,7 @@ export interface Stream extends Inbox {
   readonly socket: WebSocket
   closed: Promise<{ code: number, reason: string }>
   /** The HTTP answer, when the upgrade was refused. */
-  refused: Promise<{ status: number, headers: Record<string, unknown>, body: any }>
+  refused: Promise<{ status: number, headers: Record<string, unknown>, body: Problem }>
 }
 
 export function openStream (url: string, protocols: string[] = []): Stream {
@@ -127,7 +128,7 @@ export function openStream (url: string, protocols: string[] = []): Stream {
   const closed = new Promise<{ code: number, reason: string }>((resolve) => {
     socket.on('close', (code, reason) => resolve({ code, reason: String(reason) }))
   })
-  const refused = new Promise<{ status: number, headers: Record<string, unknown>, body: any }>((resolve) => {
+  const refused = new Promise<{ status: number, headers: Record<string, unknown>, body: Problem }>((resolve) => {
     socket.on('unexpected-response', (_request, response) => {
       let text = ''
       response.on('data', (chunk) => { text += String(chunk) })

@@ -1,6 +1,11 @@
 import { comparePlaces, type Place } from '../audit/place.ts'
 import type { EventLog, LogEntry } from './event-log.ts'
-import type { Replay, ReplayRow } from './replay.ts'
+import type { KeptRows, Replay, ReplayRow } from './replay.ts'
+
+export interface Recall extends Replay {
+  /** What the log keeps from before an offset. */
+  before (offset: number): KeptRows
+}
 
 const KEPT_MS = 10_000
 const BEFORE_ALL_IDS = '\0'
@@ -9,7 +14,7 @@ const BEFORE_ALL_IDS = '\0'
  * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand. It
  * follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
  */
-export function createRecall (log: EventLog): Replay {
+export function createRecall (log: EventLog): Recall {
   let rows: Array<ReplayRow & { readonly offset: number }> = []
   let first = 0
   let next = 0
@@ -19,19 +24,17 @@ export function createRecall (log: EventLog): Replay {
   return {
     get place () { return log.head() },
     newest: log.newest,
-    rows () {
-      refresh()
-      return rows
-    },
+    rows: refreshed,
+    before: (until) => ({ since: log.reachesBack(), rows: refreshed().filter(({ offset, place }) => offset < until && log.reachesBackTo(place.instant)) }),
     version: () => version,
     state: () => 'done',
     reached: log.reachesBack,
     follow: () => () => {}
   }
 
-  function refresh (): void {
+  function refreshed () {
     const [oldest, head] = [log.oldest(), log.head().offset]
-    if (first === oldest && next === head) return
+    if (first === oldest && next === head) return rows
     const kept = first === oldest ? rows : rows.filter(({ offset }) => offset >= oldest)
     const entries = log.read(Math.max(next, oldest), head - oldest) ?? []
     for (const entry of entries) kept.push({ ...entry, place: placeOf(entry) })
@@ -40,6 +43,7 @@ export function createRecall (log: EventLog): Replay {
     next = head
     version++
     timer ??= setTimeout(forget, KEPT_MS).unref()
+    return rows
   }
 
   /** Does not hold what the log has let go of for longer than it is needed. */

@@ -16,6 +16,13 @@ export type ReplayRow = Fresh & {
  */
 export type ReplayState = 'reading' | 'done' | 'cut' | 'failed' | 'forgotten'
 
+/** What is at hand of the past. */
+export interface KeptRows {
+  /** From this instant on they are all. */
+  readonly since: Instant
+  readonly rows: readonly ReplayRow[]
+}
+
 /** The past, from the log or from Kubiya, on its way to any number of streams. */
 export interface Replay {
   /** Where the log goes on: everything that the replay could miss comes behind it. */

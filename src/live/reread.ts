@@ -5,14 +5,14 @@ import { earlier, type Instant } from '../audit/instant.ts'
 import { comparePlaces } from '../audit/place.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk, type Passage, type Step } from '../audit/walk.ts'
-import type { Replay, ReplayRow, ReplayState } from './replay.ts'
+import type { KeptRows, Replay, ReplayRow, ReplayState } from './replay.ts'
 
 export interface RereadOptions {
   readonly source: AuditSource
   readonly filter: AuditFilter
   readonly from: Instant
   /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
-  readonly kept: { readonly since: Instant, readonly rows: readonly ReplayRow[] }
+  readonly kept: KeptRows
   /** The log's head now, before Kubiya is asked. */
   readonly place: LogCursor
   /** The log's newest instant now. */
@@ -48,8 +48,9 @@ const LONGEST_BACK_OFF_MS = 30_000
 const AFTER_ALL_IDS = '\uffff'
 
 /**
- * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and goes on where it stood; while the tail
- * does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the tail but not this.
+ * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and goes on
+ * where it stood; while the tail does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the
+ * tail but not this.
  */
 export function createReread (options: RereadOptions): Reread {
   const { filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options

@@ -2,7 +2,7 @@ import type { LogCursor } from '../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
 import type { AuditSource } from '../audit/source.ts'
-import type { Replay, ReplayRow } from './replay.ts'
+import type { KeptRows, Replay } from './replay.ts'
 import { createReread, type Reread } from './reread.ts'
 
 export interface RereadsOptions {
@@ -10,8 +10,8 @@ export interface RereadsOptions {
   readonly head: () => LogCursor
   /** The log's newest instant. */
   readonly newest: () => Instant
-  /** What the log keeps from before an offset, and from which instant on that is all. */
-  readonly kept: (until: number) => { readonly since: Instant, readonly rows: readonly ReplayRow[] }
+  /** What the log keeps from before an offset. */
+  readonly kept: (offset: number) => KeptRows
   /** Whether the log still keeps a place. */
   readonly isKept: (place: LogCursor) => boolean
   /** Most events that one stream is given. */

@@ -16,8 +16,9 @@ const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their p
 const FAREWELL_MS = 2000
 
 /**
- * A listener's WebSocket, with the connection that it runs over: one text message a frame, as few writes as can be. The listeners are attached synchronously, so that nothing is missed.
- * It is pinged at every second look; three pings in a row without an answer mean that nobody is there.
+ * A listener's WebSocket, with the connection that it runs over: one text message a frame, as few writes as can be. What
+ * listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look; three pings in a row
+ * without an answer mean that nobody is there.
  */
 export function createWebSocketOutlet (socket: WebSocket, connection: Socket, backlogBytes: number, onGone: (code: number) => void): Outlet {
   let onProgress = () => {}

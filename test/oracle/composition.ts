@@ -115,7 +115,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     source,
     head: log.head,
     newest: log.newest,
-    kept: (until) => ({ since: log.reachesBack(), rows: recall.rows().filter(({ offset = 0, place }) => offset < until && log.reachesBackTo(place.instant)) }),
+    kept: recall.before,
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: knobs.replayLimit,
     maxBytes: HISTORY_BYTES,
