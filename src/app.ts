@@ -63,7 +63,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   server.addHook('onRequest', async (request, reply) => introduce(request, reply))
   server.addHook('onResponse', async (request, reply) => logRequest(request, reply))
 
-  await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, refuse })
+  await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docsRoutes, { version })
   await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
   await server.register(liveRoutes, {
@@ -71,7 +71,8 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     hub: scope.hub,
     isMadeUp: (cursor) => isMadeUp(cursor, scope.log),
     clock: scope.clock,
-    backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES
+    backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
+    isDeflateAgreed: settings.STREAM_COMPRESSION
   })
   await server.register(probeRoutes, {
     health: scope.health,

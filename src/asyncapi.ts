@@ -80,7 +80,7 @@ function message (type: Frame['type']) {
     summary: schema?.description,
     contentType: 'application/json',
     payload: reference('schemas')(schemaName(type)),
-    examples: Object.entries(FRAME_EXAMPLES[type]).map(([name, { json }]) => ({ name, payload: JSON.parse(json) as unknown }))
+    examples: Object.entries(FRAME_EXAMPLES[type]).map(([name, frame]) => ({ name, payload: JSON.parse(frame.payload.toString()) as unknown }))
   }
 }
 

@@ -46,6 +46,7 @@ const MOST_KNOWN_EVENTS = 500_000
 const REMEMBERED_MS = 15 * 60_000
 const CHECK_MS = 4000
 const STALL_MS = 30_000
+const MOST_PORTION_BYTES = 65_536
 
 /**
  * Wires one scope. The past: archive → shelf → client. The present: client → tail → relay → log → hub; each stage is
@@ -119,6 +120,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     isFilled: () => tail.health().sweeps > 0,
     health: tail.health,
     latenessMs: settings.LATENESS_MS,
+    portionBytes: Math.min(MOST_PORTION_BYTES, settings.SUBSCRIBER_BACKLOG_BYTES),
     heartbeatMs: settings.HEARTBEAT_MS,
     checkMs: CHECK_MS,
     stallMs: STALL_MS,

@@ -11,6 +11,8 @@ export interface UpgradesOptions {
   readonly path: string
   /** Sent with every 101. */
   readonly headers: Record<string, string>
+  /** Whether a client that offers `permessage-deflate` is granted it. */
+  readonly isDeflateAgreed: boolean
   /** Answers a handshake that is none. */
   readonly refuse: (error: Error, socket: Duplex) => void
 }
@@ -18,12 +20,12 @@ export interface UpgradesOptions {
 const FAREWELL_MS = 1000
 
 /** Lets one route be upgraded to a WebSocket; every other upgrade is answered with a problem. */
-const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, path, refuse }) => {
+const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, isDeflateAgreed, path, refuse }) => {
   await server.register(websocket, {
     options: {
       maxPayload: MAX_CLIENT_MESSAGE_BYTES,
       maxFragments: MAX_CLIENT_FRAGMENTS,
-      perMessageDeflate: false,
+      perMessageDeflate: isDeflateAgreed && { clientNoContextTakeover: true }, // Clients send no messages.
       handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
     },
     preClose: async () => {}, // Whoever closes the server says goodbye first; the plugin would close without a word.

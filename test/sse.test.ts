@@ -7,6 +7,7 @@ import { encodeCursor } from '../src/audit/cursor.ts'
 import { identify } from '../src/audit/identity.ts'
 import { ENDINGS } from '../src/live/endings.ts'
 import { eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/frames.ts'
+import { parcelOf } from '../src/live/parcel.ts'
 import { createSseOutlet } from '../src/live/sse.ts'
 import { holds } from './contracts/property.ts'
 import { healthOf } from './stage.ts'
@@ -21,10 +22,10 @@ function answered () {
   const calls: string[] = []
   const response = Object.assign(new EventEmitter(), {
     writableLength: 0,
-    write (text: string, callback: (error?: Error) => void): boolean {
-      writes.push(text)
+    write (bytes: Buffer, callback: (error?: Error) => void): boolean {
+      writes.push(bytes.toString())
       callbacks.push(callback)
-      response.writableLength += Buffer.byteLength(text)
+      response.writableLength += bytes.length
       return true
     },
     end: () => { calls.push('end') },
@@ -79,50 +80,54 @@ t.test('an outlet of Server-Sent Events', async (t) => {
     const { outlet, writes } = answered()
     const gap = gapFrame({ from: at(0), to: at(1), reason: 'too-large' }, PLACE)
     const cursor = encodeCursor(PLACE)
-    outlet.send([gap])
-    t.equal(writes[1], `event: gap\nid: ${cursor}\ndata: ${gap.json}\n\n`)
+    outlet.send(parcelOf([gap]))
+    t.equal(writes[1], `event: gap\nid: ${cursor}\ndata: ${String(gap.payload)}\n\n`)
     const status = statusFrame(healthOf({}))
-    outlet.send([status])
-    t.equal(writes[2], `event: status\ndata: ${status.json}\n\n`, 'the last cursor stays what it was')
+    outlet.send(parcelOf([status]))
+    t.equal(writes[2], `event: status\ndata: ${String(status.payload)}\n\n`, 'the last cursor stays what it was')
   })
 
   t.test('writes several frames at once', async (t) => {
     const { outlet, writes } = answered()
     const frames = [helloFrame(PLACE, true, 20_000), eventOf({ id: 'a' }), eventOf({ id: 'b' }), heartbeatFrame(PLACE, healthOf({}))]
-    outlet.send(frames)
+    outlet.send(parcelOf(frames))
     t.equal(writes.length, 2)
     t.same(dispatched(writes[1] ?? '').map(({ type }) => type), ['hello', 'event', 'event', 'heartbeat'])
-    t.same(dispatched(writes[1] ?? '').map(({ data }) => data), frames.map(({ json }) => json))
+    t.same(dispatched(writes[1] ?? '').map(({ data }) => data), frames.map(({ payload }) => String(payload)))
   })
 
   t.test('is one event whatever the text holds', async (t) => {
     const { outlet, writes } = answered()
-    outlet.send([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })])
+    outlet.send(parcelOf([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })]))
     const events = dispatched(writes[1] ?? '')
     t.same(events.map(({ id, type }) => [type, id]), [['event', encodeCursor(PLACE)]])
     t.match(JSON.parse(events[0]?.data ?? ''), { event: { text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000' } })
     holds(t, fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
       const { outlet, writes } = answered()
       const frame = eventOf({ ...fields, id: 'a' })
-      outlet.send([frame])
+      outlet.send(parcelOf([frame]))
       const [only, ...others] = dispatched(writes[1] ?? '')
-      return others.length === 0 && only?.type === 'event' && only.data === frame.json
+      return others.length === 0 && only?.type === 'event' && only.data === String(frame.payload)
     }))
   })
 
-  t.test('says what there is room for, what is unsent, and when some of it has gone', async (t) => {
+  t.test('says what there is room for, what is unsent and what was taken, and calls back when all that was unsent has gone', async (t) => {
     const { flush, outlet, response } = answered()
-    let progress = 0
-    outlet.onProgress(() => { progress++ })
+    let calls = 0
     flush()
-    t.same([outlet.room(), outlet.unsent(), progress], [1000, 0, 1])
-    outlet.send([eventOf({ id: 'a' })])
-    t.same([outlet.room(), outlet.unsent()], [1000 - response.writableLength, response.writableLength])
+    const before = outlet.taken()
+    t.same([outlet.room(), outlet.unsent()], [1000, 0])
+    outlet.send(parcelOf([eventOf({ id: 'a' })]))
+    const bytes = response.writableLength
+    t.same([outlet.room(), outlet.unsent(), outlet.taken()], [1000 - bytes, bytes, before])
+    outlet.afterwards(() => { calls++ })
+    t.equal(calls, 0)
     flush()
-    t.equal(progress, 2)
-    outlet.send([eventOf({ id: 'a' })])
+    t.same([calls, outlet.taken()], [1, before + bytes])
+    outlet.send(parcelOf([eventOf({ id: 'a' })]))
+    outlet.afterwards(() => { calls++ })
     flush(new Error('gone'))
-    t.equal(progress, 2, 'an error is none')
+    t.same([calls, outlet.taken()], [1, before + bytes], 'an error is no progress')
   })
 
   t.test('keeps a quiet connection alive with a comment, and no busy or blocked one', async (t) => {
@@ -141,7 +146,7 @@ t.test('an outlet of Server-Sent Events', async (t) => {
     outlet.keepAlive()
     t.equal(writes.length, 2, 'the last comment has not gone yet')
     flush()
-    outlet.send([eventOf({ id: 'a' })])
+    outlet.send(parcelOf([eventOf({ id: 'a' })]))
     flush()
     nowMs = 50_000
     outlet.keepAlive()

@@ -1,5 +1,5 @@
 import { decodeCursor, type StreamCursor } from '../src/audit/cursor.ts'
-import { compileFilter, type AuditFilter } from '../src/audit/filter.ts'
+import type { AuditFilter } from '../src/audit/filter.ts'
 import { identify } from '../src/audit/identity.ts'
 import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
 import type { JsonObject } from '../src/audit/json.ts'
@@ -9,11 +9,14 @@ import { createBookmark } from '../src/live/bookmark.ts'
 import { createEncoder } from '../src/live/encoding.ts'
 import type { Ending } from '../src/live/endings.ts'
 import type { EventLogOptions } from '../src/live/event-log.ts'
-import type { Frame, PreparedFrame } from '../src/live/frames.ts'
+import { createAudience } from '../src/live/audience.ts'
+import type { Frame } from '../src/live/frames.ts'
 import { createHealth, type Health, type PollOutcome } from '../src/live/health.ts'
 import { createHub, type Hub, type HubOptions } from '../src/live/hub.ts'
 import type { Start } from '../src/live/opening.ts'
 import type { Outlet } from '../src/live/outlet.ts'
+import type { Parcel } from '../src/live/parcel.ts'
+import { createPortions } from '../src/live/portions.ts'
 import { createRecall } from '../src/live/recall.ts'
 import { createRereads, type RereadsOptions } from '../src/live/rereads.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/subscription.ts'
@@ -43,8 +46,9 @@ export function createLine (capacity = 65_536): Line {
   const sends: number[] = []
   const endings: Ending[] = []
   const faults: string[] = []
-  let resume = () => {}
+  let waiting: Array<() => void> = []
   let unsent = 0
+  let taken = 0
   let isBlocked = false
 
   return {
@@ -55,7 +59,8 @@ export function createLine (capacity = 65_536): Line {
     send,
     room: () => capacity - unsent,
     unsent: () => unsent,
-    onProgress: (callback) => { resume = callback },
+    taken: () => taken,
+    afterwards: (resume) => { waiting.push(resume) },
     keepAlive: () => true,
     end: (ending) => { endings.push(ending) },
     drain,
@@ -67,24 +72,27 @@ export function createLine (capacity = 65_536): Line {
     ids: () => frames.flatMap((frame) => frame.type === 'event' ? [frame.event.id] : [])
   }
 
-  function send (prepared: readonly PreparedFrame[]): void {
-    const bytes = prepared.reduce((sum, frame) => sum + frame.bytes, 0)
+  function send ({ bytes, frames: prepared }: Parcel): void {
     const isEnd = prepared.some(({ type }) => type === 'end')
     if (endings.length > 0 || frames.at(-1)?.type === 'end') faults.push('something was sent after the end')
     if (bytes > capacity - unsent && !isEnd && !(prepared.length === 1 && unsent === 0)) faults.push(`${bytes} bytes were sent where there was room for ${capacity - unsent}`)
     sends.push(prepared.length)
-    frames.push(...prepared.map(({ json }) => JSON.parse(json) as Frame))
+    frames.push(...prepared.map(({ payload }) => JSON.parse(payload.toString()) as Frame))
     unsent += bytes
     if (!isBlocked) setImmediate(() => { if (!isBlocked) drain() })
   }
 
   function drain (bytes = unsent): void {
-    const isProgress = Math.min(bytes, unsent) > 0
+    taken += Math.min(bytes, unsent)
     unsent = Math.max(0, unsent - bytes)
-    if (isProgress) resume()
+    if (unsent > 0) return
+    const due = waiting
+    waiting = []
+    for (const resume of due) resume()
   }
 }
 
+const PORTION_BYTES = 300 // No line is given less room, so that what is given at once always fits.
 const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
 export interface StageOptions {
@@ -117,7 +125,7 @@ export function createStage (options: StageOptions = {}) {
     onError: (error) => { throw error },
     ...options.rereads
   })
-  const shared: Omit<SubscriptionContext, 'takeTurn'> = {
+  const shared: Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> = {
     log,
     encoder: createEncoder(EPOCH),
     recall,
@@ -126,6 +134,7 @@ export function createStage (options: StageOptions = {}) {
     floor: bookmark.wholeStart,
     isFilled: () => true,
     latenessMs,
+    portionBytes: PORTION_BYTES,
     health: health.now,
     heartbeatMs: 1_000_000_000,
     stallMs: 30_000,
@@ -134,7 +143,9 @@ export function createStage (options: StageOptions = {}) {
   }
   const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, maxSubscribers: 1000, onAudience: () => {}, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
-  const alone = new Set<{ readonly subscription: Subscription, readonly matches: (item: JsonObject) => boolean }>()
+  const portionsOf = createPortions({ ...shared, mostBytes: shared.portionBytes })
+  const alone = new Set<Subscription>()
+  let tasks: Subscription[] = []
 
   return { source, log, hub, bookmark, health, items, now: () => nowMs / 1000, pass, publish, poll, gap, fall, tell, join, listen }
 
@@ -172,14 +183,8 @@ export function createStage (options: StageOptions = {}) {
   }
 
   function enter (entries: Parameters<typeof log.append>[0]['entries'], highWater: bigint): void {
-    const entered = log.append({ epoch: EPOCH, first: log.head().offset, entries, highWater })
-    hub.publish(entered)
-    const [first] = entered
-    if (first === undefined) return
-    for (const { matches, subscription } of alone) {
-      const frames = entered.filter((each) => 'gap' in each || matches(each.event.item)).map(shared.encoder.entry)
-      subscription.take(first.offset, first.offset + entered.length, frames, frames.reduce((sum, { bytes }) => sum + bytes, 0))
-    }
+    hub.publish(log.append({ epoch: EPOCH, first: log.head().offset, entries, highWater }))
+    for (const subscription of alone) if (!tasks.includes(subscription)) subscription.pump()
   }
 
   /** A poll has ended. */
@@ -187,23 +192,25 @@ export function createStage (options: StageOptions = {}) {
     const changed = health.report(outcome)
     rereads.tell()
     hub.tell(health.now(), changed)
-    for (const { subscription } of alone) subscription.tell(health.now(), changed)
+    for (const subscription of alone) {
+      if (changed) subscription.tell()
+      if (subscription.isWaiting()) subscription.retry()
+    }
   }
 
   /** Joins the hub, as a route would. */
   function join (start: Start, line: Line, filter: AuditFilter = {}): () => void {
-    return hub.subscribe({ filter, start, verbose: false, timeoutMs: undefined }, line)
+    const subscription = hub.subscribe({ filter, start, verbose: false, timeoutMs: undefined }, line)
+    return () => subscription.drop()
   }
 
   /** A subscription of its own, whose turns come when `turns` says so. */
   function listen (start: Start, line: Line, given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}) {
     const { filter = {}, verbose = false } = given
-    const tasks: Array<() => void> = []
-    const matches = compileFilter(filter)
     let ended = 0
-    const context: SubscriptionContext = { ...shared, takeTurn: (task) => { tasks.push(task) }, ...given.context }
-    const subscription = createSubscription({ context, filter, matches, start, verbose, outlet: line, onEnd: () => { ended++ } })
-    alone.add({ subscription, matches })
+    const context: SubscriptionContext = { ...shared, takeTurn: (subscription) => { tasks.push(subscription) }, onEnd: () => { ended++ }, ...given.context }
+    const subscription = createSubscription({ context, audience: createAudience(filter, portionsOf), start, verbose, outlet: line })
+    alone.add(subscription)
     subscription.begin()
     return {
       subscription,
@@ -211,8 +218,9 @@ export function createStage (options: StageOptions = {}) {
       /** All turns that were asked for, and what follows of them. */
       async turns (): Promise<void> {
         for (let quiet = 0; quiet < 3;) {
-          const due = tasks.splice(0)
-          for (const task of due) task()
+          const due = tasks.filter((each) => each === subscription)
+          tasks = tasks.filter((each) => each !== subscription)
+          for (const each of due) each.pump()
           await new Promise((resolve) => { setImmediate(resolve) })
           quiet = due.length === 0 ? quiet + 1 : 0
         }

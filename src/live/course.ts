@@ -1,14 +1,12 @@
 import type { Gap } from '../audit/batch.ts'
 import type { LogCursor, StreamCursor } from '../audit/cursor.ts'
-import type { AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
-import type { JsonObject } from '../audit/json.ts'
-import type { Due } from './due.ts'
+import type { Audience } from './audience.ts'
 import type { Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
-import { nextOfLog, type Following } from './following.ts'
-import { gapFrame } from './frames.ts'
+import { gapFrame, type PreparedFrame } from './frames.ts'
 import { cursorOf, openingOf, type Opening, type RecallOpening, type RereadOpening, type Start } from './opening.ts'
+import { parcelOf, type Parcel } from './parcel.ts'
 import type { Replay } from './replay.ts'
 import { cursorWithin, nextOfReplay, type Replaying } from './replaying.ts'
 import type { RereadRequest } from './rereads.ts'
@@ -28,162 +26,219 @@ export interface Springs {
   /** Whether the log has been filled once. */
   readonly isFilled: () => boolean
   readonly latenessMs: number
+  /** Most bytes that a listener is given at once, but for a single larger frame. */
+  readonly portionBytes: number
 }
 
 export interface CourseOptions {
   readonly springs: Springs
-  readonly filter: AuditFilter
-  readonly matches: (item: JsonObject) => boolean
+  readonly audience: Pick<Audience, 'filter' | 'matches' | 'portionAt'>
   readonly start: Start
-  /** There may be something due. */
-  readonly onMore: () => void
+  /** To be told that there may be something due. */
+  readonly listener: { pump (): void }
 }
 
 /** How one listener gets from where it begins to the live log, and along it. */
 export interface Course {
   /** Takes its place; tells whether that is just where its cursor stood. */
   begin (): boolean
+  /** Whether it has still to take it: the log was not filled yet. */
+  isWaiting (): boolean
   /** Where the listener would resume. */
   place (): StreamCursor
-  /** What is due next; `later`: perhaps something, but others should have their turn first. */
-  next (): Due | undefined | 'later'
-  /** Whether entry `offset` of the log is the next to be looked at; if so, `next` of it is passed over. */
-  moves (offset: number, next: number): boolean
+  /**
+   * What is due next, and counts as given from now on: no more bytes than there is `room` for, unless the listener is
+   * idle, nothing being unsent. `full`: something is due, but larger than that; `later`: perhaps something is, but others
+   * should have their turn first.
+   */
+  take (room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined
   /** Tries again where the log was not filled yet. */
   retry (): void
   leave (): void
 }
 
-type State =
-  | { readonly kind: 'waiting' }
-  | Replaying
-  | Following
-  /** About to be told what it missed. */
-  | { readonly kind: 'missing', readonly gap: Gap, readonly until: LogCursor }
+interface Waiting {
+  readonly kind: 'waiting'
+  readonly start: Start
+}
+
+/** About to be told what it missed. */
+interface Missing {
+  readonly kind: 'missing'
+  readonly gap: Gap
+  readonly until: LogCursor
+  /** Where it stood before. */
+  readonly stood: StreamCursor
+}
+
+/** On its way along the log it is just a place in it, kept whole: once the log has let go of the place, it cannot tell its instant any more. */
+type State = Waiting | Replaying | LogCursor | Missing
 
 const MOST_LOOKS = 256
+const MOST_FRAMES = 256
 const MOST_RETURNS = 3
 
-export function createCourse ({ filter, matches, onMore, springs, start }: CourseOptions): Course {
-  const { log } = springs
-  const context = { log, encoder: springs.encoder, matches, limit: springs.replayLimit, floor: springs.floor }
-  let state: State = { kind: 'waiting' }
-  let stood: StreamCursor = cursorOf(start, log.head()) // While it neither follows nor replays.
-  let returns = 0
+export function createCourse (options: CourseOptions): Course {
+  return new ListenersCourse(options)
+}
 
-  return { begin, place, next, moves, retry, leave }
+/** A class, not a closure for each method: there is one for each of many thousand listeners, and most of them are idle. */
+class ListenersCourse implements Course {
+  private readonly springs: Springs
+  private readonly audience: CourseOptions['audience']
+  private readonly listener: CourseOptions['listener']
+  private state: State
+  private returns = 0
 
-  function begin (): boolean {
-    const opening = plan(start)
-    enter(opening)
+  constructor ({ audience, listener, springs, start }: CourseOptions) {
+    this.springs = springs
+    this.audience = audience
+    this.listener = listener
+    this.state = { kind: 'waiting', start }
+  }
+
+  begin (): boolean {
+    if (this.state.kind !== 'waiting') return true
+    const opening = this.plan(this.state.start)
+    this.enter(opening)
     return opening.kind === 'log' || (opening.kind !== 'wait' && opening.isExact)
   }
 
-  function retry (): void {
-    if (state.kind === 'waiting') enter(plan(start))
+  isWaiting (): boolean {
+    return this.state.kind === 'waiting'
   }
 
-  function plan (from: Start): Opening {
-    return openingOf(from, log, springs.isFilled(), springs.latenessMs)
+  retry (): void {
+    if (this.state.kind === 'waiting') this.enter(this.plan(this.state.start))
   }
 
-  function enter (opening: Opening): void {
-    switch (opening.kind) {
-      case 'wait': state = { kind: 'waiting' }; break
-      case 'log': state = { kind: 'following', place: opening.place }; break
-      case 'recall': replay(opening, springs.recall); break
-      case 'reread': replay(opening, springs.reread({ ...opening, filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }))
+  place (): StreamCursor {
+    const { state } = this
+    const head = this.springs.log.head()
+    switch (state.kind) {
+      case 'waiting': return cursorOf(state.start, head)
+      case 'log': return state.offset === head.offset ? head : state
+      case 'replaying': return cursorWithin(state)
+      case 'missing': return state.stood
     }
   }
 
-  function replay (opening: RecallOpening | RereadOpening, replay: Replay, rounds = 0, counted = 0): void {
-    const until = opening.until ?? replay.place
-    state = { kind: 'replaying', opening, replay, until, rounds, leave: replay.follow(onMore), version: replay.version(), at: 0, after: opening.after, counted }
-  }
-
-  function place (): StreamCursor {
-    if (state.kind === 'following') return state.place.offset === log.head().offset ? log.head() : state.place
-    return state.kind === 'replaying' ? cursorWithin(state) : stood
-  }
-
-  function next (): Due | undefined | 'later' {
+  take (room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined {
+    const { state } = this
     switch (state.kind) {
       case 'waiting': return undefined
-      case 'missing': return dueGap(state.gap, state.until)
-      case 'following': return nextOfPresent(state)
-      case 'replaying': return nextOfPast(state)
+      case 'log': return this.takeOfPresent(state, room, isIdle)
+      case 'replaying': return this.takeOfPast(state, room, isIdle)
+      case 'missing': return this.takeGap(state, room, isIdle)
     }
   }
 
-  function nextOfPast (replaying: Replaying): Due | undefined | 'later' {
-    const turn = nextOfReplay(replaying, context, MOST_LOOKS)
+  leave (): void {
+    if (this.state.kind === 'replaying') this.state.leave()
+  }
+
+  private takeOfPresent (place: LogCursor, room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined {
+    const portion = this.audience.portionAt(place.offset)
+    if (portion === 'evicted') return this.comeBack()
+    if (portion === undefined) {
+      this.returns = 0
+      return undefined
+    }
+    const { end, parcel } = portion
+    if (parcel !== undefined && parcel.bytes > room && !isIdle) return 'full'
+    this.state = end
+    return parcel ?? (end.offset === this.springs.log.head().offset ? undefined : 'later')
+  }
+
+  private takeOfPast (replaying: Replaying, room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined {
+    const { encoder, floor, log, portionBytes, replayLimit: limit } = this.springs
+    const context = { log, encoder, matches: this.audience.matches, limit, floor }
+    const frames: PreparedFrame[] = []
+    let left = Math.min(room, portionBytes)
+    let turn = nextOfReplay(replaying, context, MOST_LOOKS)
+    if (turn.kind === 'due' && turn.due.frame.payload.length > left && !isIdle) return 'full'
+    // A frame larger than all the room goes out alone.
+    while (turn.kind === 'due' && (turn.due.frame.payload.length <= left || frames.length === 0) && frames.length < MOST_FRAMES) {
+      frames.push(turn.due.frame)
+      turn.due.accept()
+      left -= turn.due.frame.payload.length
+      turn = nextOfReplay(replaying, context, MOST_LOOKS)
+    }
+    if (frames.length > 0) return parcelOf(frames)
     switch (turn.kind) {
-      case 'due': return turn.due
+      case 'due': return 'later'
       case 'nothing': return replaying.at < replaying.replay.rows().length ? 'later' : undefined
-      case 'again': return turn.isForgotten ? comeBack() : readOn(replaying)
-      case 'over': return turn.gap === undefined ? follow(replaying) : miss(turn.gap, replaying.until)
+      case 'again': return turn.isForgotten ? this.comeBack() : this.readOn(replaying)
+      case 'over': return turn.gap === undefined ? this.follow(replaying) : this.miss(turn.gap, replaying.until)
     }
   }
 
-  function nextOfPresent (following: Following): Due | undefined | 'later' {
-    const due = nextOfLog(following, springs, matches, MOST_LOOKS)
-    if (due === 'evicted') return comeBack()
-    if (due !== undefined) return due
-    if (following.place.offset < log.head().offset) return 'later'
-    returns = 0
-    return undefined
+  private takeGap ({ gap, until }: Missing, room: number, isIdle: boolean): Parcel | 'full' {
+    const parcel = parcelOf([gapFrame(gap, until)])
+    if (parcel.bytes > room && !isIdle) return 'full'
+    this.state = until
+    return parcel
   }
 
-  function follow ({ leave, until }: Replaying): 'later' {
+  private plan (from: Start): Opening {
+    return openingOf(from, this.springs.log, this.springs.isFilled(), this.springs.latenessMs)
+  }
+
+  private enter (opening: Opening): void {
+    const { recall, reread } = this.springs
+    switch (opening.kind) {
+      case 'wait': return
+      case 'log': this.state = opening.place; return
+      case 'recall': this.replay(opening, recall); return
+      case 'reread': this.replay(opening, reread({ ...opening, filter: this.audience.filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }))
+    }
+  }
+
+  private replay (opening: RecallOpening | RereadOpening, replay: Replay, rounds = 0, counted = 0): void {
+    const until = opening.until ?? replay.place
+    const leave = replay.follow(() => this.listener.pump())
+    this.state = { kind: 'replaying', opening, replay, until, rounds, leave, version: replay.version(), at: 0, after: opening.after, counted }
+  }
+
+  private follow ({ leave, until }: Replaying): 'later' {
     leave()
-    state = { kind: 'following', place: until }
+    this.state = until
     return 'later'
   }
 
   /** What was shared ended too early for this listener: it goes on with a replay of its own. */
-  function readOn ({ after, counted, leave, opening, rounds, until }: Replaying): 'later' {
+  private readOn ({ after, counted, leave, opening, rounds, until }: Replaying): 'later' {
     leave()
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
-    replay(own, springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own' }), rounds + 1, counted)
+    const { filter } = this.audience
+    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own' }), rounds + 1, counted)
     return 'later'
   }
 
   /** Its place was let go of while it was slow: it is served as if it had come back with its cursor. In vain too often, it is told what is missing. */
-  function comeBack (): 'later' {
-    stood = place()
-    leave()
-    if (++returns <= MOST_RETURNS) {
-      enter(plan({ since: stood }))
+  private comeBack (): 'later' {
+    const stood = this.place()
+    this.leave()
+    if (++this.returns <= MOST_RETURNS) {
+      this.state = { kind: 'waiting', start: { since: stood } }
+      this.retry()
       return 'later'
     }
-    returns = 0
+    this.returns = 0
+    const { latenessMs, log } = this.springs
     const kept = log.cursorAt(log.oldest())
     const { instant, until } = stood.kind === 'replay' ? { instant: stood.after.instant, until: stood.log } : { instant: stood.instant, until: stood }
     const oldest = until.offset > kept.offset && until.epoch === kept.epoch ? until : kept
     const to = oldest === kept ? log.reachesBack() - 1n : log.newest()
-    const from = later(EARLIEST, instant - BigInt(springs.latenessMs) * NANOS_PER_MS)
-    return miss({ from, to: later(from, to), reason: 'history-evicted' }, oldest)
+    const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
+    return this.miss({ from, to: later(from, to), reason: 'history-evicted' }, oldest)
   }
 
-  function miss (gap: Gap, until: LogCursor): 'later' {
-    stood = place()
-    leave()
-    state = { kind: 'missing', gap, until }
+  private miss (gap: Gap, until: LogCursor): 'later' {
+    const stood = this.place()
+    this.leave()
+    this.state = { kind: 'missing', gap, until, stood }
     return 'later'
-  }
-
-  function dueGap (gap: Gap, until: LogCursor): Due {
-    return { frame: gapFrame(gap, until), accept: () => { state = { kind: 'following', place: until } } }
-  }
-
-  function moves (offset: number, next: number): boolean {
-    if (state.kind !== 'following' || state.place.offset !== offset) return false
-    state.place = log.cursorAt(next)
-    return true
-  }
-
-  function leave (): void {
-    if (state.kind === 'replaying') state.leave()
   }
 }

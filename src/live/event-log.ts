@@ -30,7 +30,7 @@ export interface EventLog {
   fillFrom (start: Instant): void
   /** Takes a batch; gives its entries. */
   append (batch: Batch): LogEntry[]
-  /** The place behind the newest entry. */
+  /** The place behind the newest entry: the same object as long as it is the same place. */
   head (): LogCursor
   /** The cursor that stands before the entry with this offset. */
   cursorAt (offset: number): LogCursor
@@ -63,6 +63,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
   let highWater = options.start
   let newest = options.start
   let evictedMark = options.start // The high-water mark in front of the oldest entry.
+  let head: LogCursor | undefined
 
   return {
     fillFrom (start) {
@@ -70,9 +71,10 @@ export function createEventLog (options: EventLogOptions): EventLog {
       highWater = start
       newest = start
       evictedMark = start
+      head = undefined
     },
     append,
-    head: () => cursorAt(first + entries.length),
+    head: () => (head ??= newCursor(first + entries.length)),
     cursorAt,
     oldest: () => first,
     at: (offset) => entries[offset - first],
@@ -101,6 +103,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
     })
     highWater = later(highWater, batch.highWater)
     entries.push(...appended)
+    head = undefined
     evict()
     return appended
   }
@@ -120,6 +123,10 @@ export function createEventLog (options: EventLogOptions): EventLog {
   }
 
   function cursorAt (offset: number): LogCursor {
+    return offset === head?.offset ? head : newCursor(offset)
+  }
+
+  function newCursor (offset: number): LogCursor {
     return { kind: 'log', epoch, offset, instant: markAt(offset) }
   }
 

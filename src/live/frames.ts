@@ -47,14 +47,12 @@ export const EndFrame = frame('end', 'Last.', {
 export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, EndFrame])
 export type Frame = Static<typeof Frame>
 
-/** A frame as JSON text, with what an outlet needs to know of it. */
+/** A frame as the bytes of its JSON text, encoded once, with what a wire format needs to know of it. */
 export interface PreparedFrame {
   readonly type: Frame['type']
   /** The frame's cursor, where it has one. */
   readonly cursor: string | undefined
-  readonly json: string
-  /** Of the JSON as UTF-8. */
-  readonly bytes: number
+  readonly payload: Buffer
 }
 
 export function helloFrame (cursor: Cursor, resumed: boolean, heartbeatMs: number): PreparedFrame {
@@ -100,5 +98,5 @@ function prepare (frame: Frame): PreparedFrame {
 }
 
 function prepared (type: Frame['type'], cursor: string | undefined, json: string): PreparedFrame {
-  return { type, cursor, json, bytes: Buffer.byteLength(json) }
+  return { type, cursor, payload: Buffer.from(json) }
 }

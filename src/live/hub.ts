@@ -1,15 +1,16 @@
-import { compileFilter, filterKey, type AuditFilter } from '../audit/filter.ts'
-import type { JsonObject } from '../audit/json.ts'
+import { filterKey, type AuditFilter } from '../audit/filter.ts'
+import { createAudience, type Audience } from './audience.ts'
 import { ENDINGS } from './endings.ts'
 import type { LogEntry } from './event-log.ts'
-import { isFor } from './following.ts'
 import type { Health } from './health.ts'
 import type { Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
+import { createPortions } from './portions.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from './subscription.ts'
 import { createTurns } from './turns.ts'
+import { createWheel } from './wheel.ts'
 
-export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn'> {
+export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> {
   /** Pause between two looks at whether listeners are still there, milliseconds. */
   readonly checkMs: number
   /** Age at which a stream is told to come back, milliseconds; 0: never. */
@@ -32,8 +33,8 @@ export interface Hub {
   /** Whether one more would be too many. */
   isFull (): boolean
   size (): number
-  /** Begins a stream; gives the function to call when its connection is gone. */
-  subscribe (request: StreamRequest, outlet: Outlet): () => void
+  /** Begins a stream; to be dropped when its connection is gone. */
+  subscribe (request: StreamRequest, outlet: Outlet): Pick<Subscription, 'drop'>
   /** These have entered the log. */
   publish (entries: LogEntry[]): void
   /** A poll has ended. */
@@ -42,67 +43,83 @@ export interface Hub {
   close (overMs: number): Promise<void>
 }
 
-interface Group {
-  readonly matches: (item: JsonObject) => boolean
-  readonly members: Set<Subscription>
-}
-
 const CLOSING_TICK_MS = 10
 
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
-  const { encoder, health } = options
-  const context: SubscriptionContext = { ...options, takeTurn: createTurns() }
-  const groups = new Map<string, Group>()
+  const { health } = options
+  const turns = createTurns<Subscription>((subscription) => subscription.pump())
+  const context: SubscriptionContext = { ...options, takeTurn: turns.add, onEnd }
+  const portionsOf = createPortions({ ...options, mostBytes: options.portionBytes })
+  const audiences = new Map<string, Audience>()
+  const verbose = new Set<Subscription>()
+  const waiting = new Set<Subscription>()
+  const timeouts = new Map<Subscription, NodeJS.Timeout>()
+  const wheels = [
+    createWheel<Subscription>(options.heartbeatMs, beat),
+    createWheel<Subscription>(options.checkMs, (members) => members.forEach((subscription) => subscription.check())),
+    ...options.maxAgeMs > 0 ? [createWheel<Subscription>(options.maxAgeMs, (members) => members.forEach((subscription) => subscription.end(ENDINGS['max-age'])))] : []
+  ]
   let size = 0
   let closed = false
-  const heartbeat = setInterval(() => each((subscription) => subscription.beat(health())), options.heartbeatMs)
-  const check = setInterval(() => each((subscription) => subscription.check()), options.checkMs)
-  for (const timer of [heartbeat, check]) timer.unref()
 
   return { isFull: () => closed || size >= options.maxSubscribers, size: () => size, subscribe, publish, tell, close }
 
-  function subscribe (request: StreamRequest, outlet: Outlet): () => void {
-    const key = filterKey(request.filter)
-    const group = groups.get(key) ?? { matches: compileFilter(request.filter), members: new Set() }
-    const timers: NodeJS.Timeout[] = []
-    const subscription = createSubscription({ context, ...request, matches: group.matches, outlet, onEnd })
-    groups.set(key, group)
-    group.members.add(subscription)
+  function subscribe ({ filter, start, timeoutMs, verbose: isVerbose }: StreamRequest, outlet: Outlet): Subscription {
+    const key = filterKey(filter)
+    const audience = audiences.get(key) ?? createAudience(filter, portionsOf)
+    const subscription = createSubscription({ context, audience, start, verbose: isVerbose, outlet })
+    audiences.set(key, audience)
+    audience.members.add(subscription)
+    for (const wheel of wheels) wheel.add(subscription)
+    if (isVerbose) verbose.add(subscription)
+    if (timeoutMs !== undefined) timeouts.set(subscription, setTimeout(() => subscription.end(ENDINGS.timeout), timeoutMs))
     size++
-    if (request.timeoutMs !== undefined) timers.push(setTimeout(() => subscription.end(ENDINGS.timeout), request.timeoutMs))
-    if (options.maxAgeMs > 0) timers.push(setTimeout(() => subscription.end(ENDINGS['max-age']), options.maxAgeMs))
     subscription.begin()
+    if (subscription.isWaiting()) waiting.add(subscription)
     if (size === 1) options.onAudience()
-    return subscription.drop
-
-    function onEnd (): void {
-      timers.forEach(clearTimeout)
-      group.members.delete(subscription)
-      if (group.members.size === 0 && groups.get(key) === group) groups.delete(key)
-      size--
-    }
+    return subscription
   }
 
+  function onEnd (subscription: Subscription): void {
+    const { audience } = subscription
+    audience.members.delete(subscription)
+    if (audience.members.size === 0) audiences.delete(audience.key)
+    for (const wheel of wheels) wheel.delete(subscription)
+    verbose.delete(subscription)
+    waiting.delete(subscription)
+    clearTimeout(timeouts.get(subscription))
+    timeouts.delete(subscription)
+    size--
+  }
+
+  /** What came is in the log; who is due for it is given it in turns, the first of them at once. */
   function publish (entries: LogEntry[]): void {
-    const [oldest] = entries
-    if (oldest === undefined) return
-    for (const { matches, members } of groups.values()) {
-      const frames = entries.filter((entry) => isFor(entry, matches)).map(encoder.entry)
-      const bytes = frames.reduce((sum, frame) => sum + frame.bytes, 0)
-      for (const subscription of members) subscription.take(oldest.offset, oldest.offset + entries.length, frames, bytes)
-    }
+    if (entries.length === 0) return
+    each((subscription) => subscription.wake())
+    turns.run()
   }
 
   function tell (now: Health, changed: boolean): void {
-    each((subscription) => subscription.tell(now, changed))
+    if (changed) each((subscription) => subscription.tell())
+    else verbose.forEach((subscription) => subscription.report(now))
+    for (const subscription of waiting) {
+      subscription.retry()
+      if (!subscription.isWaiting()) waiting.delete(subscription)
+    }
+    turns.run()
+  }
+
+  /** One state for all who are due, so that those at the same place get the same bytes. */
+  function beat (members: ReadonlySet<Subscription>): void {
+    const now = health()
+    for (const subscription of members) subscription.beat(now)
   }
 
   async function close (overMs: number): Promise<void> {
     closed = true
-    clearInterval(heartbeat)
-    clearInterval(check)
-    const all = [...groups.values()].flatMap(({ members }) => [...members])
+    for (const wheel of wheels) wheel.stop()
+    const all = [...audiences.values()].flatMap(({ members }) => [...members])
     const perTick = Math.max(1, Math.ceil(all.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
     while (all.length > 0) {
       for (const subscription of all.splice(0, perTick)) subscription.end(ENDINGS.shutdown)
@@ -111,6 +128,6 @@ export function createHub (options: HubOptions): Hub {
   }
 
   function each (action: (subscription: Subscription) => void): void {
-    for (const { members } of groups.values()) for (const subscription of members) action(subscription)
+    for (const { members } of audiences.values()) for (const subscription of members) action(subscription)
   }
 }

@@ -3,9 +3,9 @@ import type { LogCursor, ReplayCursor } from '../audit/cursor.ts'
 import { floorToSecond, later, type Instant } from '../audit/instant.ts'
 import type { JsonObject } from '../audit/json.ts'
 import { isBeyond, type Place } from '../audit/place.ts'
-import type { Due } from './due.ts'
 import { replayCursor, type Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
+import type { PreparedFrame } from './frames.ts'
 import type { RecallOpening, RereadOpening } from './opening.ts'
 import type { Replay, ReplayRow } from './replay.ts'
 
@@ -37,6 +37,13 @@ export interface ReplayingContext {
   readonly limit: number
   /** Nothing from before this instant will enter the log any more. */
   readonly floor: () => Instant
+}
+
+/** A frame that is to be sent next, if there is room for it. */
+interface Due {
+  readonly frame: PreparedFrame
+  /** It is being sent: moves on. */
+  accept (): void
 }
 
 /**

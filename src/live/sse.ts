@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import type { PreparedFrame } from './frames.ts'
 import type { Outlet } from './outlet.ts'
+import type { WireFormat } from './parcel.ts'
 
 /** What the answer says of itself: nobody on the way may keep, gather or rewrite it. */
 export const SSE_HEADERS = {
@@ -13,26 +13,31 @@ const IDLE_MS = 15_000
 const SHORTEST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 5000
 const FAREWELL_MS = 30_000
+const COMMENT = Buffer.from(':\n\n')
+const BLANK_LINE = Buffer.from('\n\n')
 
 /**
- * A listener's Server-Sent Events (WHATWG HTML §9.2) on an answer whose head was written. No JSON has a line break, so a
- * frame is one `data` line whatever an event holds. Comments keep proxies from giving up on a quiet stream.
+ * A listener's Server-Sent Events (WHATWG HTML §9.2) on an answer whose head was written. Comments keep proxies from giving
+ * up on a quiet stream.
  */
 export function createSseOutlet (response: ServerResponse, backlogBytes: number, onGone: () => void): Outlet {
-  let onProgress = () => {}
   let writtenMs = performance.now()
+  let written = 0
+  let taken = 0
+  let waiting: Array<{ readonly upTo: number, readonly resume: () => void }> = []
   response.on('close', onGone)
   response.on('error', () => response.destroy())
   // Clients that lose the connection all at once come back one by one.
-  write(`retry: ${Math.round(SHORTEST_RETRY_MS + Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS))}\n`)
+  write(Buffer.from(`retry: ${Math.round(SHORTEST_RETRY_MS + Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS))}\n`))
 
   return {
-    send: (frames) => write(frames.map(eventText).join('')),
+    send: (parcel) => write(parcel.encodedAs(serverSentEvents)),
     room: () => backlogBytes - response.writableLength,
     unsent: () => response.writableLength,
-    onProgress: (resume) => { onProgress = resume },
+    taken: () => taken,
+    afterwards: (resume) => { waiting.push({ upTo: written, resume }) },
     keepAlive () {
-      if (performance.now() - writtenMs >= IDLE_MS && response.writableLength === 0) write(':\n\n')
+      if (performance.now() - writtenMs >= IDLE_MS && response.writableLength === 0) write(COMMENT)
       return true // Only the kernel can tell.
     },
     end () {
@@ -41,16 +46,23 @@ export function createSseOutlet (response: ServerResponse, backlogBytes: number,
     }
   }
 
-  function write (text: string): void {
+  function write (bytes: Buffer): void {
     writtenMs = performance.now()
-    response.write(text, flushed)
+    written += bytes.length
+    response.write(bytes, (error) => { if (error === undefined || error === null) flushed(bytes.length) })
   }
 
-  function flushed (error?: Error | null): void {
-    if (error === undefined || error === null) onProgress()
+  function flushed (bytes: number): void {
+    taken += bytes
+    const due = waiting.filter(({ upTo }) => upTo <= taken)
+    waiting = waiting.filter(({ upTo }) => upTo > taken)
+    for (const { resume } of due) resume()
   }
 }
 
-function eventText ({ cursor, json, type }: PreparedFrame): string {
-  return `event: ${type}\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${json}\n\n`
-}
+/** No JSON has a line break, so a frame is one `data` line whatever an event holds. */
+export const serverSentEvents: WireFormat = (frames) => Buffer.concat(frames.flatMap(({ cursor, payload, type }) => [
+  Buffer.from(`event: ${type}\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `),
+  payload,
+  BLANK_LINE
+]))

@@ -1,12 +1,11 @@
-import type { AuditFilter } from '../audit/filter.ts'
-import type { JsonObject } from '../audit/json.ts'
-import { createCourse, type Springs } from './course.ts'
-import type { Due } from './due.ts'
+import type { Audience } from './audience.ts'
+import { createCourse, type Course, type Springs } from './course.ts'
 import { ENDINGS, type Ending } from './endings.ts'
-import { endFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from './frames.ts'
+import { endFrame, helloFrame } from './frames.ts'
 import type { Health } from './health.ts'
 import type { Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
+import { parcelOf, type Parcel } from './parcel.ts'
 
 /** What all subscriptions of a hub have in common. */
 export interface SubscriptionContext extends Springs {
@@ -16,30 +15,38 @@ export interface SubscriptionContext extends Springs {
   readonly stallMs: number
   /** Monotonic clock, milliseconds. */
   readonly nowMs: () => number
-  /** Runs a task soon, in turns with others. */
-  readonly takeTurn: (task: () => void) => void
+  /** Lets it give what is due soon, in turns with others. */
+  readonly takeTurn: (subscription: Subscription) => void
+  /** It is over, whoever ended it. Called once. */
+  readonly onEnd: (subscription: Subscription) => void
 }
 
 export interface SubscriptionOptions {
   readonly context: SubscriptionContext
-  readonly filter: AuditFilter
-  readonly matches: (item: JsonObject) => boolean
+  readonly audience: Audience
   readonly start: Start
   readonly verbose: boolean
   readonly outlet: Outlet
-  /** Called once when the stream is over, whoever ended it. */
-  readonly onEnd: () => void
 }
 
 /** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
 export interface Subscription {
+  readonly audience: Audience
   /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
   begin (): void
-  /** Entries `[first, next)` of the log have come; `frames` are those that match, `bytes` in all. */
-  take (first: number, next: number, frames: readonly PreparedFrame[], bytes: number): void
-  /** A poll has ended. */
-  tell (health: Health, changed: boolean): void
+  /** Whether it has still to take its place: the log was not filled yet. */
+  isWaiting (): boolean
+  /** Asks for a turn to give what is due. */
+  wake (): void
+  /** Gives what is due until the backlog is full. */
+  pump (): void
+  /** The upstream's state has changed. */
+  tell (): void
+  /** A poll has ended, for those who want to know of each. */
+  report (health: Health): void
   beat (health: Health): void
+  /** The log is filled: takes its place. */
+  retry (): void
   /** Ends the stream of a listener that takes nothing or gives no sign of life. Called every few seconds. */
   check (): void
   end (ending: Ending): void
@@ -47,105 +54,128 @@ export interface Subscription {
   drop (): void
 }
 
-const MOST_FRAMES = 256
-
 /** A stream that has not begun: `begin` is to be called once, in the same turn. */
 export function createSubscription (options: SubscriptionOptions): Subscription {
-  const { context, outlet } = options
-  const { health, nowMs } = context
-  const course = createCourse({ ...options, springs: context, onMore: pump })
-  let isOver = false
-  let isStatusDue = false
-  let isScheduled = false
-  let progressedMs = nowMs()
+  return new ListenersSubscription(options)
+}
 
-  outlet.onProgress(() => {
-    progressedMs = nowMs()
-    pump()
-  })
-  return { begin, take, tell, beat, check, end, drop }
+const MOST_PARCELS = 4
+const NOTHING_UNSENT = -1
 
-  function begin (): void {
-    const isExact = course.begin()
-    send([helloFrame(course.place(), isExact, context.heartbeatMs)])
-    isStatusDue = options.verbose || health().upstream !== 'ok'
-    pump()
+/** A class, not a closure for each method: there are many thousands, and most of them are idle. */
+class ListenersSubscription implements Subscription {
+  readonly audience: Audience
+  private readonly context: SubscriptionContext
+  private readonly course: Course
+  private readonly outlet: Outlet
+  private isOver = false
+  private isStatusDue: boolean
+  private isScheduled = false
+  private isBlocked = false
+  private taken = NOTHING_UNSENT // Bytes, when it was last looked at while something was unsent.
+  private stalledMs = 0 // Since when there has been no more.
+
+  constructor ({ audience, context, outlet, start, verbose }: SubscriptionOptions) {
+    this.audience = audience
+    this.context = context
+    this.outlet = outlet
+    this.isStatusDue = verbose
+    this.course = createCourse({ springs: context, audience, start, listener: this })
   }
 
-  /** Gives what is due until the backlog is full; in portions, so that thousands who catch up at once hold nobody up. */
-  function pump (): void {
-    if (isOver || isScheduled) return
-    const frames: PreparedFrame[] = []
-    let room = outlet.room()
-    let due = next()
-    // A frame larger than all the room goes out alone.
-    while (due !== undefined && due !== 'later' && (due.frame.bytes <= room || (frames.length === 0 && outlet.unsent() === 0))) {
-      frames.push(due.frame)
-      due.accept()
-      room -= due.frame.bytes
-      due = frames.length < MOST_FRAMES ? next() : 'later'
+  begin (): void {
+    const isExact = this.course.begin()
+    this.outlet.send(parcelOf([helloFrame(this.course.place(), isExact, this.context.heartbeatMs)]))
+    this.isStatusDue ||= this.context.health().upstream !== 'ok'
+    this.pump()
+  }
+
+  isWaiting (): boolean {
+    return !this.isOver && this.course.isWaiting()
+  }
+
+  wake (): void {
+    if (this.isOver || this.isScheduled) return
+    this.isScheduled = true
+    this.context.takeTurn(this)
+  }
+
+  /** A few parcels at a time, so that thousands who catch up at once hold nobody up. */
+  pump (): void {
+    this.isScheduled = false
+    if (this.isOver || this.isBlocked) return
+    for (let parcels = 0; parcels < MOST_PARCELS; parcels++) {
+      const due = this.next(this.outlet.room(), this.outlet.unsent() === 0)
+      if (due === undefined) return
+      if (due === 'full') return this.block()
+      if (due === 'later') break
+      this.outlet.send(due)
     }
-    send(frames)
-    if (due === 'later') schedule()
+    this.wake()
   }
 
-  function next (): Due | undefined | 'later' {
-    return isStatusDue ? { frame: statusFrame(health()), accept: () => { isStatusDue = false } } : course.next()
+  private next (room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined {
+    if (!this.isStatusDue) return this.course.take(room, isIdle)
+    const { encoder, health } = this.context
+    const parcel = encoder.status(health())
+    if (parcel.bytes > room && !isIdle) return 'full'
+    this.isStatusDue = false
+    return parcel
   }
 
-  function schedule (): void {
-    isScheduled = true
-    context.takeTurn(() => {
-      isScheduled = false
-      pump()
+  private block (): void {
+    this.isBlocked = true
+    this.outlet.afterwards(() => {
+      this.isBlocked = false
+      this.pump()
     })
   }
 
-  function send (frames: readonly PreparedFrame[]): void {
-    if (frames.length === 0) return
-    if (outlet.unsent() === 0) progressedMs = nowMs() // A stall is counted from the first byte that waits.
-    outlet.send(frames)
+  tell (): void {
+    this.isStatusDue = true
+    this.wake()
   }
 
-  function take (first: number, next: number, frames: readonly PreparedFrame[], bytes: number): void {
-    if (isOver) return
-    if (!isScheduled && !isStatusDue && bytes <= outlet.room() && course.moves(first, next)) send(frames)
-    else pump()
+  report (health: Health): void {
+    if (!this.isStatusDue) this.sendIfRoom(this.context.encoder.status(health))
   }
 
-  function tell (now: Health, changed: boolean): void {
-    if (isOver) return
-    if (changed) isStatusDue = true
-    else if (options.verbose) sendIfRoom(statusFrame(now))
-    course.retry()
-    pump()
+  beat (health: Health): void {
+    this.sendIfRoom(this.context.encoder.heartbeat(this.course.place(), health))
   }
 
-  function beat (now: Health): void {
-    if (!isOver) sendIfRoom(heartbeatFrame(course.place(), now))
+  private sendIfRoom (parcel: Parcel): void {
+    if (!this.isOver && parcel.bytes <= this.outlet.room()) this.outlet.send(parcel)
   }
 
-  function sendIfRoom (frame: PreparedFrame): void {
-    if (frame.bytes <= outlet.room()) send([frame])
+  retry (): void {
+    this.course.retry()
+    this.wake()
   }
 
-  function check (): void {
-    if (isOver) return
-    const isStalled = outlet.unsent() > 0 && nowMs() - progressedMs >= context.stallMs
-    if (isStalled || !outlet.keepAlive()) end(ENDINGS.slow)
+  check (): void {
+    if (this.isOver) return
+    if (this.isStalled() || !this.outlet.keepAlive()) this.end(ENDINGS.slow)
   }
 
-  function end (ending: Ending): void {
-    if (isOver) return
-    outlet.send([endFrame(course.place(), ending)])
-    drop()
-    outlet.end(ending)
+  private isStalled (): boolean {
+    const taken = this.outlet.unsent() === 0 ? NOTHING_UNSENT : this.outlet.taken()
+    if (taken !== this.taken) this.stalledMs = Math.round(this.context.nowMs())
+    this.taken = taken
+    return taken !== NOTHING_UNSENT && this.context.nowMs() - this.stalledMs >= this.context.stallMs
   }
 
-  function drop (): void {
-    if (isOver) return
-    isOver = true
-    course.leave()
-    options.onEnd()
+  end (ending: Ending): void {
+    if (this.isOver) return
+    this.outlet.send(parcelOf([endFrame(this.course.place(), ending)]))
+    this.drop()
+    this.outlet.end(ending)
+  }
+
+  drop (): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.course.leave()
+    this.context.onEnd(this)
   }
 }

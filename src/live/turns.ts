@@ -1,25 +1,48 @@
-const SLICE_MS = 10
+/** A queue of those who wait for their turn. */
+export interface Turns<Guest> {
+  /** Is served soon, once for each time that it is added. */
+  add (guest: Guest): void
+  /** Serves now, for some milliseconds; who is left over has its turn in the next turns of the event loop. */
+  run (): void
+}
 
-/** Runs tasks in the order in which they came, some milliseconds' worth in each turn of the event loop. */
-export function createTurns (): (task: () => void) => void {
-  let waiting: Array<() => void> = []
-  let isRunning = false
+const SLICE_MS = 5
+const SERVED_BETWEEN_LOOKS = 8
+const MOST_SERVED_KEPT = 50_000
 
-  return (task) => {
-    waiting.push(task)
-    if (isRunning) return
-    isRunning = true
-    setImmediate(run)
+/** Serves guests in the order in which they came, a slice of time in each turn of the event loop: all else goes on meanwhile. */
+export function createTurns<Guest> (serve: (guest: Guest) => void): Turns<Guest> {
+  let guests: Guest[] = []
+  let served = 0
+  let isPlanned = false
+
+  return {
+    add (guest) {
+      guests.push(guest)
+      plan()
+    },
+    run
+  }
+
+  function plan (): void {
+    if (isPlanned) return
+    isPlanned = true
+    setImmediate(() => {
+      isPlanned = false
+      run()
+    })
   }
 
   function run (): void {
-    const tasks = waiting
-    const startedMs = performance.now()
-    let done = 0
-    waiting = []
-    while (done < tasks.length && performance.now() - startedMs < SLICE_MS) tasks[done++]?.()
-    waiting = [...tasks.slice(done), ...waiting]
-    isRunning = waiting.length > 0
-    if (isRunning) setImmediate(run)
+    const endMs = performance.now() + SLICE_MS
+    while (served < guests.length && (served % SERVED_BETWEEN_LOOKS !== 0 || performance.now() < endMs)) {
+      const guest = guests[served++]
+      if (guest !== undefined) serve(guest)
+    }
+    if (served === guests.length || served > MOST_SERVED_KEPT) {
+      guests = guests.slice(served)
+      served = 0
+    }
+    if (guests.length > 0) plan()
   }
 }

@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
-import { CLIENT_MESSAGE, FLOOD } from './endings.ts'
+import { CLIENT_MESSAGE, FLOOD, type Ending } from './endings.ts'
+import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from './messages.ts'
 import type { Outlet } from './outlet.ts'
+import type { Parcel, WireFormat } from './parcel.ts'
 
 /** The WebSocket subprotocol; none is fine too. */
 export const SUBPROTOCOL = 'kubiya-audit.v1'
@@ -10,53 +12,118 @@ export const MAX_CLIENT_MESSAGE_BYTES = 4096
 /** Most fragments of one message, for the same reason. */
 export const MAX_CLIENT_FRAGMENTS = 16
 
+export interface WebSocketOptions {
+  readonly socket: WebSocket
+  /** The connection that it runs over. */
+  readonly connection: Socket
+  readonly backlogBytes: number
+  /** For what many are sent. */
+  readonly sharedFormat: WireFormat
+  readonly onGone: (code: number) => void
+}
+
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
 const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
 const FAREWELL_MS = 2000
+const NO_BYTES = Buffer.alloc(0)
+
+/** Which outlet listens to which socket, so that what listens is the same few functions for all of them. */
+const outlets = new WeakMap<WebSocket, WebSocketOutlet>()
 
 /**
- * A listener's WebSocket, with the connection that it runs over: one text message a frame, as few writes as can be. What
- * listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look; three pings in a row
- * without an answer mean that nobody is there.
+ * A listener's WebSocket: one text message a frame, one write a parcel. The bytes go to the connection as they were made
+ * for everyone; only control frames are left to `ws`, which writes at once as long as it is given no message to compress.
+ * What listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look; three pings
+ * in a row without an answer mean that nobody is there.
  */
-export function createWebSocketOutlet (socket: WebSocket, connection: Socket, backlogBytes: number, onGone: (code: number) => void): Outlet {
-  let onProgress = () => {}
-  let looks = 0
-  let unanswered = 0
-  let pings = 0
-  socket.on('message', () => socket.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason))
-  socket.on('ping', () => { if (++pings > MOST_PINGS_BETWEEN_LOOKS) socket.close(FLOOD.closeCode, FLOOD.reason) })
-  socket.on('pong', () => { unanswered = 0 })
-  socket.on('error', () => socket.terminate()) // A protocol error: ws has sent the close code for it.
-  socket.on('close', onGone)
+export function createWebSocketOutlet (options: WebSocketOptions): Outlet {
+  const { socket } = options
+  const outlet = new WebSocketOutlet(options)
+  outlets.set(socket, outlet)
+  socket.on('message', refuse).on('ping', countPing).on('pong', notePong).on('error', terminate)
+  return outlet
+}
 
-  return {
-    send (frames) {
-      const last = frames.length - 1
-      connection.cork()
-      frames.forEach(({ json }, index) => socket.send(json, index === last ? flushed : undefined))
-      connection.uncork()
-    },
-    room: () => backlogBytes - socket.bufferedAmount,
-    unsent: () => socket.bufferedAmount,
-    onProgress: (resume) => { onProgress = resume },
-    keepAlive () {
-      pings = 0
-      if (looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
-      if (unanswered === MOST_UNANSWERED) return false
-      unanswered++
-      socket.ping()
-      return true
-    },
-    end ({ closeCode, reason }) {
-      socket.close(closeCode, reason)
-      // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
-      if (unanswered === MOST_UNANSWERED) setTimeout(() => { if (socket.bufferedAmount === 0) socket.terminate() }, FAREWELL_MS).unref()
-    }
+/**
+ * How shared parcels are written for the extensions that a handshake offers (`Sec-WebSocket-Extensions`, RFC 7692 §7.1)
+ * and this service agrees to. Plain messages are right in any case, and so they are where a smaller window is asked for.
+ */
+export function sharedFormatFor (offered: string | undefined, isDeflateAgreed: boolean): WireFormat {
+  if (!isDeflateAgreed || offered === undefined || offered.includes('server_max_window_bits')) return plainMessages
+  return offered.includes('server_no_context_takeover') ? messagesDeflatedAlone : messagesDeflatedTogether
+}
+
+/** A class, not a closure for each method and listener: there are many thousands. */
+class WebSocketOutlet implements Outlet {
+  private readonly socket: WebSocket
+  private readonly connection: Socket
+  private readonly backlogBytes: number
+  private readonly sharedFormat: WireFormat
+  private looks = 0
+  unanswered = 0
+  pings = 0
+
+  constructor ({ backlogBytes, connection, onGone, sharedFormat, socket }: WebSocketOptions) {
+    this.socket = socket
+    this.connection = connection
+    this.backlogBytes = backlogBytes
+    this.sharedFormat = sharedFormat
+    socket.on('close', onGone)
   }
 
-  function flushed (error?: Error | null): void {
-    if (error === undefined || error === null) onProgress()
+  send (parcel: Parcel): void {
+    if (this.socket.readyState !== this.socket.OPEN) return // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
+    this.connection.write(parcel.encodedAs(parcel.isShared ? this.sharedFormat : plainMessages))
   }
+
+  room (): number {
+    return this.backlogBytes - this.connection.writableLength
+  }
+
+  unsent (): number {
+    return this.connection.writableLength
+  }
+
+  taken (): number {
+    return this.connection.bytesWritten - this.connection.writableLength
+  }
+
+  afterwards (resume: () => void): void {
+    this.connection.write(NO_BYTES, (error) => { if (error === undefined || error === null) resume() })
+  }
+
+  keepAlive (): boolean {
+    this.pings = 0
+    if (this.looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
+    if (this.unanswered === MOST_UNANSWERED) return false
+    this.unanswered++
+    this.socket.ping()
+    return true
+  }
+
+  end ({ closeCode, reason }: Ending): void {
+    this.socket.close(closeCode, reason)
+    // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
+    if (this.unanswered === MOST_UNANSWERED) setTimeout(() => { if (this.unsent() === 0) this.socket.terminate() }, FAREWELL_MS).unref()
+  }
+}
+
+function refuse (this: WebSocket): void {
+  this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
+}
+
+function countPing (this: WebSocket): void {
+  const outlet = outlets.get(this)
+  if (outlet !== undefined && ++outlet.pings > MOST_PINGS_BETWEEN_LOOKS) this.close(FLOOD.closeCode, FLOOD.reason)
+}
+
+function notePong (this: WebSocket): void {
+  const outlet = outlets.get(this)
+  if (outlet !== undefined) outlet.unanswered = 0
+}
+
+/** A protocol error: ws has sent the close code for it. */
+function terminate (this: WebSocket): void {
+  this.terminate()
 }

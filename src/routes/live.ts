@@ -1,12 +1,13 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import accepts from '@fastify/accepts'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import type { StreamCursor } from '../audit/cursor.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
+import type { Outlet } from '../live/outlet.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
-import { createWebSocketOutlet } from '../live/websocket.ts'
+import { createWebSocketOutlet, sharedFormatFor } from '../live/websocket.ts'
 import { sendFaults, sendProblem } from '../problems.ts'
 import { problemAnswers } from './answers.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
@@ -15,6 +16,8 @@ export interface LiveRoutesOptions {
   readonly hub: Hub
   readonly isMadeUp: (cursor: StreamCursor) => boolean
   readonly backlogBytes: number
+  /** Whether a client that offers `permessage-deflate` is granted it. */
+  readonly isDeflateAgreed: boolean
   /** Milliseconds since 1970, for relative times. */
   readonly clock: () => number
 }
@@ -23,8 +26,8 @@ const FULL_RETRY_SECONDS = 10
 const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, isMadeUp }) => {
-  const asked = new WeakMap<IncomingMessage, StreamRequest>()
+export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, isDeflateAgreed, isMadeUp }) => {
+  const asked = new WeakMap<IncomingMessage, { readonly stream: StreamRequest, readonly response: ServerResponse }>()
   await app.register(accepts)
 
   app.route({
@@ -48,7 +51,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isMadeUp)
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
       if (hub.isFull()) return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
-      asked.set(request.raw, read.stream)
+      asked.set(request.raw, { stream: read.stream, response: reply.raw })
     },
     handler: async (request, reply) => {
       if (request.accepts().type([SSE_TYPE]) === false) return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
@@ -56,31 +59,36 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
       }
-      const stream = watch(request)
-      stream.begin(createSseOutlet(reply.raw, backlogBytes, () => stream.gone()))
+      begin(request, (onGone) => createSseOutlet(reply.raw, backlogBytes, onGone))
       return reply
     },
     wsHandler: (socket, request) => {
-      const stream = watch(request)
-      stream.begin(createWebSocketOutlet(socket, request.raw.socket, backlogBytes, (code) => stream.gone(code)))
+      const connection = request.raw.socket
+      // What would keep request, reply and response in memory for as long as the stream lives.
+      socket.removeAllListeners('error')
+      asked.get(request.raw)?.response.detachSocket(connection)
+      const sharedFormat = sharedFormatFor(request.headers['sec-websocket-extensions'], isDeflateAgreed)
+      begin(request, (onGone) => createWebSocketOutlet({ socket, connection, backlogBytes, sharedFormat, onGone }))
     }
   })
 
-  /** A stream from its beginning to its end, with a line in the log for each. */
-  function watch (request: FastifyRequest) {
+  function begin (request: FastifyRequest, openOutlet: (onGone: (code?: number) => void) => Outlet): void {
+    const stream = asked.get(request.raw)?.stream
+    if (stream === undefined) throw new Error('a stream has begun that was not read')
+    request.log.info({ subscribers: hub.size() + 1 }, 'stream began')
+    const watch = createWatch(request.id)
+    watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
+  }
+
+  /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
+  function createWatch (requestId: string) {
     const startedMs = performance.now()
-    let drop = () => {}
-    return {
-      begin (outlet: Parameters<Hub['subscribe']>[1]): void {
-        const stream = asked.get(request.raw)
-        if (stream === undefined) throw new Error('a stream has begun that was not read')
-        request.log.info({ subscribers: hub.size() + 1 }, 'stream began')
-        drop = hub.subscribe(stream, outlet)
-      },
-      gone (code?: number): void {
-        drop()
-        request.log.info({ code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
-      }
+    const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
+    return watch
+
+    function gone (code?: number): void {
+      watch.subscription?.drop()
+      app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
     }
   }
 }

@@ -133,6 +133,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     isFilled: () => tail.health().sweeps > 0,
     health: tail.health,
     latenessMs,
+    portionBytes: Math.min(65_536, knobs.backlogBytes),
     heartbeatMs: HEARTBEAT_MS,
     checkMs: CHECK_MS,
     stallMs: knobs.stallMs,
@@ -149,8 +150,8 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   server.setErrorHandler(handleError)
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
-  await server.register(upgrades, { path: STREAM_PATH, headers: {}, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(liveRoutes, { prefix: '/api/v1/audit', hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock, backlogBytes: knobs.backlogBytes })
+  await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
+  await server.register(liveRoutes, { prefix: '/api/v1/audit', hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock, backlogBytes: knobs.backlogBytes, isDeflateAgreed: false })
   await server.listen({ host: '127.0.0.1', port: 0 })
   tail.start()
 

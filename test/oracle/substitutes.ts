@@ -3,10 +3,10 @@ import type { AuditEvent } from '../../src/audit/event.ts'
 import type { AuditSource } from '../../src/audit/source.ts'
 import type { Encoder } from '../../src/live/encoding.ts'
 import { instantOf, type EventLog } from '../../src/live/event-log.ts'
-import { isFor } from '../../src/live/following.ts'
 import { helloFrame } from '../../src/live/frames.ts'
 import type { Hub } from '../../src/live/hub.ts'
 import type { Outlet } from '../../src/live/outlet.ts'
+import { parcelOf } from '../../src/live/parcel.ts'
 
 /** A source whose events are told apart as Kubiya's CLI does it. */
 export function withCliKey (source: AuditSource): AuditSource {
@@ -48,23 +48,34 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
       if (!('from' in start) || !log.reachesBackTo(start.from)) return hub.subscribe(request, outlet)
       const matches = compileFilter(request.filter)
       const backlog = log.read(log.oldest(), log.head().offset - log.oldest()) ?? []
-      const wanted = backlog.filter((entry) => isFor(entry, matches) && (instantOf(entry) ?? entry.highWater) >= start.from)
-      outlet.send([helloFrame(log.head(), false, 0), ...wanted.map(encoder.entry)])
+      const wanted = backlog.filter((entry) => ('gap' in entry || matches(entry.event.item)) && (instantOf(entry) ?? entry.highWater) >= start.from)
+      outlet.send(parcelOf([helloFrame(log.head(), false, 0), ...wanted.map(encoder.entry)]))
       let drop = () => {}
       if (delayMs === undefined) addToLive()
       const timer = delayMs === undefined ? undefined : setTimeout(addToLive, delayMs)
-      return () => {
-        clearTimeout(timer)
-        drop()
+      return {
+        drop () {
+          clearTimeout(timer)
+          drop()
+        }
       }
 
       function addToLive (): void {
-        drop = hub.subscribe({ ...request, start: { since: log.head() } }, withoutHello(outlet))
+        const subscription = hub.subscribe({ ...request, start: { since: log.head() } }, withoutHello(outlet))
+        drop = () => subscription.drop()
       }
     }
   })
 }
 
 function withoutHello (outlet: Outlet): Outlet {
-  return { ...outlet, send: (frames) => outlet.send(frames.filter(({ type }) => type !== 'hello')) }
+  return {
+    send: ({ frames }) => outlet.send(parcelOf(frames.filter(({ type }) => type !== 'hello'))),
+    room: () => outlet.room(),
+    unsent: () => outlet.unsent(),
+    taken: () => outlet.taken(),
+    afterwards: (resume) => outlet.afterwards(resume),
+    keepAlive: () => outlet.keepAlive(),
+    end: (ending) => outlet.end(ending)
+  }
 }

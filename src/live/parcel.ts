@@ -1,0 +1,32 @@
+import type { PreparedFrame } from './frames.ts'
+
+/** How frames are written on one kind of connection: the same bytes for the same frames. */
+export type WireFormat = (frames: readonly PreparedFrame[]) => Buffer
+
+/** Frames that go out together. Their bytes are made once for each format, whoever they are sent to. */
+export interface Parcel {
+  readonly frames: readonly PreparedFrame[]
+  /** Of the payloads. */
+  readonly bytes: number
+  /** Whether others are likely to be sent the same, so that it is worth some effort. */
+  readonly isShared: boolean
+  encodedAs (format: WireFormat): Buffer
+}
+
+export function parcelOf (frames: readonly PreparedFrame[], isShared = false): Parcel {
+  let encoded: Map<WireFormat, Buffer> | undefined
+
+  return {
+    frames,
+    bytes: frames.reduce((sum, { payload }) => sum + payload.length, 0),
+    isShared,
+    encodedAs (format) {
+      encoded ??= new Map()
+      const known = encoded.get(format)
+      if (known !== undefined) return known
+      const made = format(frames)
+      encoded.set(format, made)
+      return made
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { LRUCache } from 'lru-cache'
+import type { LogCursor } from '../audit/cursor.ts'
+import type { JsonObject } from '../audit/json.ts'
+import type { Encoder } from './encoding.ts'
+import type { EventLog, LogEntry } from './event-log.ts'
+import type { PreparedFrame } from './frames.ts'
+import { parcelOf, type Parcel } from './parcel.ts'
+
+/** What listeners with one filter are given of the log from one place on. */
+export interface Portion {
+  /** `undefined`: nothing of it matches. */
+  readonly parcel: Parcel | undefined
+  /** The place behind it. */
+  readonly end: LogCursor
+}
+
+export interface PortionsOptions {
+  readonly log: EventLog
+  readonly encoder: Encoder
+  /** Most bytes of a portion of more than one frame. */
+  readonly mostBytes: number
+}
+
+/** The log as listeners with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the log has let go of it. */
+export type PortionAt = (offset: number) => Portion | undefined | 'evicted'
+
+const MOST_LOOKS = 256
+const KEPT_BYTES = 16 * 1024 * 1024
+const PORTION_OVERHEAD_BYTES = 512
+
+/** Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and encoded once. */
+export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (matches: (item: JsonObject) => boolean) => PortionAt {
+  const kept = new LRUCache<string, Portion>({ maxSize: KEPT_BYTES, sizeCalculation: ({ parcel }) => PORTION_OVERHEAD_BYTES + 2 * (parcel?.bytes ?? 0) })
+  let filters = 0
+
+  return (matches) => {
+    const prefix = `${filters++}:`
+    return (offset) => {
+      if (offset < log.oldest()) return 'evicted'
+      const key = prefix + offset
+      const known = kept.get(key)
+      if (known !== undefined || offset === log.head().offset) return known
+      const portion = cut(offset, matches)
+      kept.set(key, portion)
+      return portion
+    }
+  }
+
+  function cut (first: number, matches: (item: JsonObject) => boolean): Portion {
+    const frames: PreparedFrame[] = []
+    let bytes = 0
+    let offset = first
+    for (let entry = log.at(offset); entry !== undefined && offset - first < MOST_LOOKS; entry = log.at(++offset)) {
+      if (!isFor(entry, matches)) continue
+      const frame = encoder.entry(entry)
+      if (frames.length > 0 && bytes + frame.payload.length > mostBytes) break
+      frames.push(frame)
+      bytes += frame.payload.length
+    }
+    return { parcel: frames.length === 0 ? undefined : parcelOf(frames, true), end: log.cursorAt(offset) }
+  }
+}
+
+/** Whether a listener is to be told of an entry: what could not be read may be for anyone. */
+function isFor (entry: LogEntry, matches: (item: JsonObject) => boolean): boolean {
+  return 'gap' in entry || matches(entry.event.item)
+}
