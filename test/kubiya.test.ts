@@ -11,8 +11,9 @@ import { readBody } from '../src/kubiya/body.ts'
 import { createBudget, type Budget } from '../src/kubiya/budget.ts'
 import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../src/kubiya/client.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../src/kubiya/failure.ts'
+import { createListingReader, readListing } from '../src/kubiya/listing.ts'
 import { listParameters, listUrl } from '../src/kubiya/query.ts'
-import { readEvent, readListing } from '../src/kubiya/wire.ts'
+import { readEvent } from '../src/kubiya/wire.ts'
 import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds } from './contracts/property.ts'
@@ -151,6 +152,54 @@ t.test('an answer of the list call', async (t) => {
     const [first, second] = readListing('[{"n":1},{"n":1}]')?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
   })
+})
+
+t.test('answers that repeat the one before', async (t) => {
+  t.test('are read as if each were the first', async (t) => {
+    const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, { deep: [[{ a: [] }], {}] }, { big: 0.1, list: [1, 2] })
+    const element = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.integer({ min: 0, max: 6 }), quirk).map(([n, more]) => JSON.stringify({ n, ...more })) }, { weight: 1, arbitrary: fc.constantFrom('null', '5', '0', '[]', '"x"', '{"n":1,"big":9007199254740993}', `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`) })
+    const whole = fc.record({
+      wrapper: fc.constantFrom(['[', ']'], ['[', ']'], ['[', ']'], [' [ ', ' ] '], ['{"items":[', ']}'], ['{"data": [', ']}'], ['{"data":[', '],"items":[{"n":9}]}'], ['{"items":[', '],"total":3}'], ['[', '{"n":3}]'], ['[', ',]'], ['[', '']),
+      separator: fc.constantFrom(',', ',', ', ', '\n,\n', ''),
+      elements: fc.array(element, { maxLength: 8 })
+    })
+    const step = fc.record({ drop: fc.nat(3), add: fc.array(element, { maxLength: 3 }), fresh: fc.option(whole) })
+    holds(t, fc.property(whole, fc.array(step, { maxLength: 6 }), (first, steps) => {
+      const read = createListingReader()
+      let { elements, separator, wrapper } = first
+      return [undefined, ...steps].every((step) => {
+        if (step !== undefined) ({ elements, separator, wrapper } = step.fresh ?? { elements: [...elements.slice(step.drop), ...step.add], separator, wrapper })
+        const body = `${wrapper[0]}${elements.join(separator)}${wrapper[1]}`
+        return JSON.stringify(comparable(read(body))) === JSON.stringify(comparable(readListing(body)))
+      })
+    }), { numRuns: 1000 })
+  })
+
+  t.test('give the same event again where it is written just as it was, and another where anything differs', async (t) => {
+    const read = createListingReader()
+    const [a, b, c] = [1, 2, 3].map((n) => `{"n":${n},"timestamp":"2025-06-03T10:00:0${n}Z"}`)
+    const before = read(`[${a},${b},${b}]`)?.events ?? []
+    const after = read(`[${b},${b},${c}]`)?.events ?? []
+    t.equal(after[0], before[1], 'neither parsed nor identified again')
+    t.equal(after[1]?.id, before[2]?.id, 'a twin is still one')
+    t.same(after.map(({ item }) => item.n), [2, 2, 3])
+    const other = read(`[{"n":2.0,"timestamp":"2025-06-03T10:00:02Z"},${b}]`)?.events ?? []
+    t.not(other[0], before[1])
+    t.equal(other[0]?.id, before[1]?.id, 'the same event, written otherwise')
+  })
+
+  t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
+    for (const body of ['[{"n":1},{"n":2}', '[{"n":1}{"n":2}]', '[{"n":1},]', '[{"n":1},{"n":2},{"n":3]', '[{"n":1},{"n":2}]]', '[{"n":1},{"n":2}],']) {
+      const read = createListingReader()
+      read('[{"n":1},{"n":2}]')
+      t.equal(read(body), undefined, body)
+      t.same(read('[{"n":1},{"n":2}]')?.events.map(({ item }) => item.n), [1, 2], 'and do no harm to what follows')
+    }
+  })
+
+  function comparable (listing: ReturnType<typeof readListing>) {
+    return listing && { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
+  }
 })
 
 t.test('an answer by id', async (t) => {

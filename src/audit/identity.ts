@@ -26,17 +26,36 @@ export interface ComputedId {
  * same event met on two pages must not become two.
  */
 export function identify (items: JsonObject[]): AuditEvent[] {
+  return tellApart(items.map(natureOf))
+}
+
+/** What an item is by itself, whatever stands next to it: the event that it is as the first of its twins. */
+export interface Nature {
+  readonly event: AuditEvent
+  /** Set where the id is computed. */
+  readonly digest: string | undefined
+}
+
+export function natureOf (item: JsonObject): Nature {
+  const instant = readableInstant(item)
+  const own = upstreamId(item)
+  if (own !== undefined) return { event: { id: own, instant, item, json: publish(item, own) }, digest: undefined }
+  const canonical = writeJson(item)
+  const digest = createHash('sha256').update(canonical).digest('base64url').slice(0, 22)
+  const id = computedId({ instant, digest, ordinal: 1 })
+  return { event: { id, instant, item, json: publish(item, id, canonical) }, digest }
+}
+
+/** The events of one answer, twins numbered. */
+export function tellApart (natures: readonly Nature[]): AuditEvent[] {
   const timesSeen = new Map<string, number>()
-  return items.map((item) => {
-    const instant = readableInstant(item)
-    const own = upstreamId(item)
-    if (own !== undefined) return { id: own, instant, item, json: publish(item, own) }
-    const canonical = writeJson(item)
-    const digest = createHash('sha256').update(canonical).digest('base64url').slice(0, 22)
+  return natures.map(({ digest, event }) => {
+    if (digest === undefined) return event
     const ordinal = (timesSeen.get(digest) ?? 0) + 1
     timesSeen.set(digest, ordinal)
-    const id = computedId({ instant, digest, ordinal })
-    return { id, instant, item, json: publish(item, id, canonical) }
+    if (ordinal === 1) return event
+    const id = computedId({ instant: event.instant, digest, ordinal })
+    return { ...event, id, json: publish(event.item, id) }
   })
 }
 

@@ -10,6 +10,8 @@ export interface JsonObject { [key: string]: Json }
 const SUSPICIOUS = /[\d.]{16}|\d[eE][+-]?\d{2}/
 const NUMBER_OR_QUOTE = /["\d-]/g
 const NUMBER = /[-+.\deE]+/y
+const [QUOTE, COMMA, BLANK] = [0x22, 0x2c, 0x20]
+const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [0x7b, 0x7d, 0x5b, 0x5d]
 const MOST_EXACT_DIGITS = 15
 const MOST_EXACT_EXPONENT = 290
 
@@ -51,6 +53,33 @@ function endOfString (text: string, start: number): number {
     while (text[quote - 1 - backslashes] === '\\') backslashes++
     if (backslashes % 2 === 0) return quote + 1
   }
+}
+
+/** A stretch of text, from its first character to the one behind its last. */
+export interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+/**
+ * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on; `undefined` when the
+ * array holds anything else. The text is JSON for certain, so that counting brackets outside of strings is enough.
+ */
+export function objectsIn (text: string, from: number): Span[] | undefined {
+  const spans: Span[] = []
+  let depth = 0
+  let start = from
+  for (let at = from; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === QUOTE && depth > 0) at = endOfString(text, at) - 1
+    else if (character === OPEN_OBJECT || (character === OPEN_ARRAY && depth > 0)) {
+      if (depth++ === 0) start = at
+    } else if (character === CLOSE_OBJECT || (character === CLOSE_ARRAY && depth > 0)) {
+      if (--depth === 0) spans.push({ start, end: at + 1 })
+    } else if (character === CLOSE_ARRAY) return spans
+    else if (depth === 0 && character > BLANK && character !== COMMA) return undefined
+  }
+  return undefined
 }
 
 /** Puts exact numbers in the place of marked strings, everywhere inside. */

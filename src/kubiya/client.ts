@@ -5,8 +5,9 @@ import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery }
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
+import { createListingReader, readListing } from './listing.ts'
 import { listParameters, listUrl, type SessionSpelling } from './query.ts'
-import { readEvent, readListing } from './wire.ts'
+import { readEvent } from './wire.ts'
 
 export interface KubiyaOptions {
   readonly baseUrl: string
@@ -66,6 +67,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   // Which spelling found a session's events; facts 1.3: two clients contradict each other.
   const spellings = new LRUCache<string, SessionSpelling>({ max: SESSIONS_REMEMBERED })
   const habits = new Set<Habit>()
+  const readPolled = createListingReader() // One poll is in flight at a time, and it repeats most of the one before.
   let longestAnswer = 0
 
   return { read, find, notice, habits, close: () => dispatcher.destroy() }
@@ -95,7 +97,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     target.search = listParameters(query, spelling).toString()
     const reply = await ask(target, purpose)
     if (!reply.ok) return reply
-    const listing = reply.status === 204 ? { events: [], rows: 0 } : readListing(reply.text)
+    const listing = reply.status === 204 ? { events: [], rows: 0 } : (purpose === 'poller' ? readPolled : readListing)(reply.text)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     longestAnswer = Math.max(longestAnswer, listing.rows)
     return { ok: true, ...listing, end: isEnd(listing.rows, query.pageSize), upstreamMs: reply.upstreamMs }

@@ -1,26 +1,18 @@
-import { identify, identifyAs, upstreamId } from '../audit/identity.ts'
+import { identifyAs, natureOf, upstreamId, type Nature } from '../audit/identity.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { isJsonObject, isNestedAtMost, parseJson, type Json, type JsonObject } from '../audit/json.ts'
 
 const DEEPEST = 256
 const KNOWN_FIELDS = ['timestamp', 'category_type', 'category_name', 'resource_type', 'action_type', 'resource_text', 'extra']
 
-export interface Listing {
-  readonly events: AuditEvent[]
-  /** Elements of the answer, those that are no events included. */
-  readonly rows: number
+/** Elements of Kubiya's list answer, whatever they are; `undefined` for everything that is not the protocol. */
+export function readElements (body: string): Json[] | undefined {
+  return rowsOf(parsed(body))
 }
 
-/**
- * Kubiya's list answer as events: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are empty
- * (facts 2.1). An element that is no object, or is nested beyond all reason, is passed by and counted. `undefined` for
- * everything that is not the protocol: no text at all, truncated JSON, HTML, objects of another kind.
- */
-export function readListing (body: string): Listing | undefined {
-  const rows = rowsOf(parsed(body))
-  if (rows === undefined) return undefined
-  const items = rows.filter((row): row is JsonObject => isJsonObject(row) && isNestedAtMost(row, DEEPEST))
-  return { events: identify(items), rows: rows.length }
+/** What an element is; `undefined` for one that is no object or is nested beyond all reason. */
+export function natureOfElement (element: Json): Nature | undefined {
+  return isJsonObject(element) && isNestedAtMost(element, DEEPEST) ? natureOf(element) : undefined
 }
 
 /**
