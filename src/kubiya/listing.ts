@@ -59,7 +59,8 @@ export function createListingReader (): (body: string) => Listing | undefined {
 
 /** The elements with which the answer before went on, and this one begins. */
 function repeated (body: string, from: number, { body: before, elements }: Remembered): Element[] {
-  const isAt = (at: number, { end, start }: Span) => body.startsWith(before.slice(start, end), at)
+  // Two slices are compared many times as fast as `startsWith` does it.
+  const isAt = (at: number, { end, start }: Span) => body.slice(at, at + end - start) === before.slice(start, end)
   const known: Element[] = []
   let at = from
   for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0; index++) {

@@ -31,17 +31,19 @@ const PORTION_OVERHEAD_BYTES = 512
 /** Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and encoded once. */
 export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (matches: (item: JsonObject) => boolean) => PortionAt {
   const kept = new LRUCache<string, Portion>({ maxSize: KEPT_BYTES, sizeCalculation: ({ parcel }) => PORTION_OVERHEAD_BYTES + 2 * (parcel?.bytes ?? 0) })
+  let last: { readonly filter: number, readonly offset: number, readonly portion: Portion } | undefined
   let filters = 0
 
   return (matches) => {
-    const prefix = `${filters++}:`
+    const filter = filters++
     return (offset) => {
       if (offset < log.oldest()) return 'evicted'
-      const key = prefix + offset
-      const known = kept.get(key)
-      if (known !== undefined || offset === log.head().offset) return known
-      const portion = cut(offset, matches)
-      kept.set(key, portion)
+      if (last?.offset === offset && last.filter === filter) return last.portion // They mostly come one after the other.
+      if (offset === log.head().offset) return undefined
+      const key = `${filter}:${offset}`
+      const portion = kept.get(key) ?? cut(offset, matches)
+      if (!kept.has(key)) kept.set(key, portion)
+      last = { filter, offset, portion }
       return portion
     }
   }
