@@ -42,7 +42,7 @@ export const Settings = Type.Object({
   SUBSCRIBER_BACKLOG_BYTES: count(65_536, 1024, 1_073_741_824, 'Unsent bytes at which writing to a stream pauses until its reader has caught up.'),
   HEARTBEAT_MS: count(20_000, 50, DAY_MS, 'Pause between two heartbeats of a stream.'),
   STREAM_MAX_AGE_MS: count(0, 0, LONGEST_TIMER_MS, 'Age at which a stream is ended with `max-age`, to come back; 0: never.'),
-  STREAM_COMPRESSION: Type.Boolean({ default: false, description: 'Grants `permessage-deflate` to WebSocket clients that offer it: events are compressed once for all of them.' }),
+  STREAM_COMPRESSION: Type.Boolean({ default: true, description: 'Grants `permessage-deflate` to WebSocket clients that offer it. Live events are compressed once for all of them.' }),
   DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.')
 })
 export type Settings = Readonly<Static<typeof Settings>>

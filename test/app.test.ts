@@ -81,7 +81,7 @@ t.test('settings', async (t) => {
       MAX_SUBSCRIBERS: 20_000,
       SUBSCRIBER_BACKLOG_BYTES: 65_536,
       HEARTBEAT_MS: 20_000,
-      STREAM_COMPRESSION: false,
+      STREAM_COMPRESSION: true,
       STREAM_MAX_AGE_MS: 0,
       DRAIN_MS: 20_000
     })

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import WebSocket from 'ws'
 import { buildApp } from '../src/app.ts'
@@ -28,7 +29,7 @@ export interface Service {
 }
 
 /** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick. */
-export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox): Promise<Service> {
+export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
   const outcome = readSettings({
     PORT: '0',
@@ -46,6 +47,7 @@ export async function startService (t: Owner, environment: Record<string, string
   const logs: Array<Record<string, unknown>> = []
   const logger = pino({ level: outcome.settings.LOG_LEVEL }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
   const { server } = await buildApp(outcome.settings, logger)
+  prepare(server)
   await server.listen({ host: '127.0.0.1', port: outcome.settings.PORT })
   const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
   const close = async () => {

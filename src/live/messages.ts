@@ -1,4 +1,5 @@
 import { constants, deflateRawSync } from 'node:zlib'
+import type { PreparedFrame } from './frames.ts'
 import type { WireFormat } from './parcel.ts'
 
 const FINAL_TEXT = 0x81 // FIN and opcode 1 (RFC 6455 §5.2); a server masks nothing.
@@ -9,18 +10,21 @@ const FLUSH_TAIL_BYTES = 4 // 00 00 ff ff, which the receiver puts back (RFC 769
 const DICTIONARY_BYTES = 8192
 const LEVEL = 6
 
+const alone = new WeakMap<PreparedFrame, Buffer>()
+
 /** One WebSocket text message for each frame, in one buffer. */
 export const plainMessages: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => payload), FINAL_TEXT)
 
 /**
  * The same as `permessage-deflate` has them (RFC 7692), for every listener alike: what was sent on a connection before is
- * not referred to, so that no connection needs a compressor of its own.
+ * not referred to, so that no connection needs a compressor of its own. Each frame is compressed once, whatever it is sent
+ * with.
  */
-export const messagesDeflatedAlone: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => deflated(payload)), FINAL_TEXT | COMPRESSED)
+export const messagesDeflatedAlone: WireFormat = (frames) => messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
 
 /**
  * The same for listeners that keep their context: a message may refer to those before it in the same buffer, which they
- * have just been sent. That saves more than half of what is left, events being much alike.
+ * have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs anew.
  */
 export const messagesDeflatedTogether: WireFormat = (frames) => {
   const before = Buffer.concat(frames.map(({ payload }) => payload))
@@ -30,6 +34,14 @@ export const messagesDeflatedTogether: WireFormat = (frames) => {
     end += payload.length
     return deflated(payload, dictionary)
   }), FINAL_TEXT | COMPRESSED)
+}
+
+function deflatedAlone (frame: PreparedFrame): Buffer {
+  const known = alone.get(frame)
+  if (known !== undefined) return known
+  const made = deflated(frame.payload)
+  alone.set(frame, made)
+  return made
 }
 
 function deflated (payload: Buffer, dictionary?: Buffer): Buffer {

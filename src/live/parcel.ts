@@ -8,18 +8,18 @@ export interface Parcel {
   readonly frames: readonly PreparedFrame[]
   /** Of the payloads. */
   readonly bytes: number
-  /** Whether others are likely to be sent the same, so that it is worth some effort. */
-  readonly isShared: boolean
+  /** How many are likely to be sent the same, and so how much effort it is worth; 0: it is one listener's own. */
+  readonly reach: number
   encodedAs (format: WireFormat): Buffer
 }
 
-export function parcelOf (frames: readonly PreparedFrame[], isShared = false): Parcel {
+export function parcelOf (frames: readonly PreparedFrame[], reach = 0): Parcel {
   let encoded: Map<WireFormat, Buffer> | undefined
 
   return {
     frames,
     bytes: frames.reduce((sum, { payload }) => sum + payload.length, 0),
-    isShared,
+    reach,
     encodedAs (format) {
       encoded ??= new Map()
       const known = encoded.get(format)

@@ -14,6 +14,12 @@ export interface Portion {
   readonly end: LogCursor
 }
 
+/** Those who have the same filter. */
+export interface Listeners {
+  readonly matches: (item: JsonObject) => boolean
+  readonly members: { readonly size: number }
+}
+
 export interface PortionsOptions {
   readonly log: EventLog
   readonly encoder: Encoder
@@ -29,26 +35,26 @@ const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
 /** Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and encoded once. */
-export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (matches: (item: JsonObject) => boolean) => PortionAt {
+export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (listeners: Listeners) => PortionAt {
   const kept = new LRUCache<string, Portion>({ maxSize: KEPT_BYTES, sizeCalculation: ({ parcel }) => PORTION_OVERHEAD_BYTES + 2 * (parcel?.bytes ?? 0) })
   let last: { readonly filter: number, readonly offset: number, readonly portion: Portion } | undefined
   let filters = 0
 
-  return (matches) => {
+  return (listeners) => {
     const filter = filters++
     return (offset) => {
       if (offset < log.oldest()) return 'evicted'
       if (last?.offset === offset && last.filter === filter) return last.portion // They mostly come one after the other.
       if (offset === log.head().offset) return undefined
       const key = `${filter}:${offset}`
-      const portion = kept.get(key) ?? cut(offset, matches)
+      const portion = kept.get(key) ?? cut(offset, listeners)
       if (!kept.has(key)) kept.set(key, portion)
       last = { filter, offset, portion }
       return portion
     }
   }
 
-  function cut (first: number, matches: (item: JsonObject) => boolean): Portion {
+  function cut (first: number, { matches, members }: Listeners): Portion {
     const frames: PreparedFrame[] = []
     let bytes = 0
     let offset = first
@@ -59,7 +65,7 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
       frames.push(frame)
       bytes += frame.payload.length
     }
-    return { parcel: frames.length === 0 ? undefined : parcelOf(frames, true), end: log.cursorAt(offset) }
+    return { parcel: frames.length === 0 ? undefined : parcelOf(frames, members.size), end: log.cursorAt(offset) }
   }
 }
 

@@ -12,13 +12,16 @@ export const MAX_CLIENT_MESSAGE_BYTES = 4096
 /** Most fragments of one message, for the same reason. */
 export const MAX_CLIENT_FRAGMENTS = 16
 
+/** What was agreed on compression: none, each message by itself, or with those before it as context. */
+export type Deflate = 'none' | 'alone' | 'together'
+
 export interface WebSocketOptions {
   readonly socket: WebSocket
   /** The connection that it runs over. */
   readonly connection: Socket
   readonly backlogBytes: number
-  /** For what many are sent. */
-  readonly sharedFormat: WireFormat
+  /** Which messages it can be sent besides plain ones. */
+  readonly deflate: Deflate
   readonly onGone: (code: number) => void
 }
 
@@ -26,6 +29,7 @@ const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
 const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
 const FAREWELL_MS = 2000
+const WORTH_A_CONTEXT = 8
 const NO_BYTES = Buffer.alloc(0)
 
 /** Which outlet listens to which socket, so that what listens is the same few functions for all of them. */
@@ -46,12 +50,12 @@ export function createWebSocketOutlet (options: WebSocketOptions): Outlet {
 }
 
 /**
- * How shared parcels are written for the extensions that a handshake offers (`Sec-WebSocket-Extensions`, RFC 7692 §7.1)
- * and this service agrees to. Plain messages are right in any case, and so they are where a smaller window is asked for.
+ * What comes of the extensions that a handshake offers (`Sec-WebSocket-Extensions`, RFC 7692 §7.1) where this service
+ * grants them. Plain messages are right in any case, and so they are where a smaller window is asked for.
  */
-export function sharedFormatFor (offered: string | undefined, isDeflateAgreed: boolean): WireFormat {
-  if (!isDeflateAgreed || offered === undefined || offered.includes('server_max_window_bits')) return plainMessages
-  return offered.includes('server_no_context_takeover') ? messagesDeflatedAlone : messagesDeflatedTogether
+export function deflateFor (offered: string | undefined): Deflate {
+  if (offered === undefined || !offered.includes('permessage-deflate') || offered.includes('server_max_window_bits')) return 'none'
+  return offered.includes('server_no_context_takeover') ? 'alone' : 'together'
 }
 
 /** A class, not a closure for each method and listener: there are many thousands. */
@@ -59,22 +63,28 @@ class WebSocketOutlet implements Outlet {
   private readonly socket: WebSocket
   private readonly connection: Socket
   private readonly backlogBytes: number
-  private readonly sharedFormat: WireFormat
+  private readonly deflate: Deflate
   private looks = 0
   unanswered = 0
   pings = 0
 
-  constructor ({ backlogBytes, connection, onGone, sharedFormat, socket }: WebSocketOptions) {
+  constructor ({ backlogBytes, connection, deflate, onGone, socket }: WebSocketOptions) {
     this.socket = socket
     this.connection = connection
     this.backlogBytes = backlogBytes
-    this.sharedFormat = sharedFormat
+    this.deflate = deflate
     socket.on('close', onGone)
   }
 
   send (parcel: Parcel): void {
     if (this.socket.readyState !== this.socket.OPEN) return // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
-    this.connection.write(parcel.encodedAs(parcel.isShared ? this.sharedFormat : plainMessages))
+    this.connection.write(parcel.encodedAs(this.formatFor(parcel)))
+  }
+
+  /** What is one listener's own is not worth compressing; what goes to few is compressed once for all filters that it matches. */
+  private formatFor ({ reach }: Parcel): WireFormat {
+    if (this.deflate === 'none' || reach === 0) return plainMessages
+    return this.deflate === 'together' && reach >= WORTH_A_CONTEXT ? messagesDeflatedTogether : messagesDeflatedAlone
   }
 
   room (): number {

@@ -7,7 +7,7 @@ import type { StreamCursor } from '../audit/cursor.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
 import type { Outlet } from '../live/outlet.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
-import { createWebSocketOutlet, sharedFormatFor } from '../live/websocket.ts'
+import { createWebSocketOutlet, deflateFor } from '../live/websocket.ts'
 import { sendFaults, sendProblem } from '../problems.ts'
 import { problemAnswers } from './answers.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
@@ -67,8 +67,8 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       // What would keep request, reply and response in memory for as long as the stream lives.
       socket.removeAllListeners('error')
       asked.get(request.raw)?.response.detachSocket(connection)
-      const sharedFormat = sharedFormatFor(request.headers['sec-websocket-extensions'], isDeflateAgreed)
-      begin(request, (onGone) => createWebSocketOutlet({ socket, connection, backlogBytes, sharedFormat, onGone }))
+      const deflate = isDeflateAgreed ? deflateFor(request.headers['sec-websocket-extensions']) : 'none'
+      begin(request, (onGone) => createWebSocketOutlet({ socket, connection, backlogBytes, deflate, onGone }))
     }
   })
 
