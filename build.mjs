@@ -11,6 +11,7 @@ const outputs = {
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
   ],
   soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
+  bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
 const wanted = process.argv.slice(2)
