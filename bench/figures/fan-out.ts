@@ -4,7 +4,7 @@ import { TARGETS } from '../targets.ts'
 import { nchanSender, peerSender, serviceSender, type Pace, type Sender } from './streaming.ts'
 
 const SUBSCRIBERS = 2000
-const WARM_UP = 2
+const WARM_UP = 5 // Code that runs a few times a second takes a while to be compiled well.
 const PACES: Array<{ readonly name: 'fanOutTen' | 'fanOutOne', readonly title: string, readonly pace: Pace }> = [
   { name: 'fanOutTen', title: '10 events a poll', pace: { events: 10, everyMs: 250 } },
   { name: 'fanOutOne', title: '1 event a poll', pace: { events: 1, everyMs: 50 } }
