@@ -1,15 +1,21 @@
-// Turns the TypeScript into what Node 20 runs: one file for the service, one a test; and into one file for the client module,
-// with its declarations. Types are checked by `npm run types`.
-import { rmSync } from 'node:fs'
+// Turns the TypeScript into what Node 20 runs: the service with all that it needs, in one file beside the parts of its page;
+// the client module, with its declarations; what writes the documents; one file a test. Types are checked by `npm run types`.
+import { cpSync, readFileSync, rmSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { build } from 'esbuild'
 
+const PAGE = 'node_modules/@fastify/swagger-ui/static'
+const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
+// Packages that are no modules find theirs with it.
+const REQUIRE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
+
 const outputs = {
-  service: { entryPoints: ['src/main.ts', 'src/documents.ts'], outdir: 'dist' },
+  service: { entryPoints: ['src/main.ts'], outfile: 'dist/main.js', packages: 'bundle', legalComments: 'linked', sourcesContent: false, banner: { js: REQUIRE }, plugins: [ownSourcesOnly()] },
   client: [
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
   ],
+  documents: { entryPoints: ['src/documents.ts'], outfile: 'dist/documents.js' },
   soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
@@ -20,6 +26,7 @@ for (const [name, output] of Object.entries(outputs)) {
   for (const each of [output].flat()) await write(each)
 }
 if (wanted.includes('client')) await import('./dist/declarations.js')
+if (wanted.includes('service')) for (const part of PARTS) cpSync(`${PAGE}/${part}`, `dist/docs/${part}`)
 
 async function write (output) {
   if (output.outdir !== undefined) rmSync(output.outdir, { recursive: true, force: true })
@@ -33,6 +40,18 @@ async function write (output) {
     logLevel: 'warning',
     ...output
   })
+}
+
+/** Leaves packages out of the source map: it is read at each start, and they are as they were. */
+function ownSourcesOnly () {
+  const none = Buffer.from('{"version":3,"sources":[""],"mappings":"A"}').toString('base64')
+  return {
+    name: 'own-sources-only',
+    setup ({ onLoad }) {
+      onLoad({ filter: /node_modules.*\.[cm]?js$/ }, ({ path }) =>
+        ({ contents: `${readFileSync(path, 'utf8')}\n//# sourceMappingURL=data:application/json;base64,${none}`, loader: 'default' }))
+    }
+  }
 }
 
 async function found (folder, pattern) {

@@ -3,6 +3,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { pino } from 'pino'
 import { buildApp, version } from './app.ts'
 import { asyncapi } from './asyncapi.ts'
+import { openapiCollector } from './openapi.ts'
 import { Settings, readSettings } from './settings.ts'
 
 // Writes what is generated from the schemas: the two documents in openapi/ and the README's table of settings.
@@ -31,10 +32,11 @@ for (const [path, text] of Object.entries(wanted)) {
 async function openapi (): Promise<string> {
   const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
-  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
-  const { body } = await server.inject('/openapi.json')
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), openapiCollector)
+  await server.ready()
+  const document = server.swagger()
   await server.close()
-  return `${JSON.stringify(JSON.parse(body), null, 2)}\n`
+  return `${JSON.stringify(document, null, 2)}\n`
 }
 
 function settingsTable (): string {

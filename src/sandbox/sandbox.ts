@@ -90,6 +90,7 @@ function routed (prefix: string, auditing: Auditing, serve: Serve): ReturnType<t
   const app = fastify({
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 2000 },
+    schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify } }, // No schemas: what compiles them is not loaded.
     // Paths that cannot be decoded are on the record too.
     frameworkErrors: (_error, request, reply) => serve(request, reply, auditing.nothing)
   })
