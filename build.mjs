@@ -10,7 +10,19 @@ const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
 const REQUIRE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
 
 const outputs = {
-  service: { entryPoints: ['src/main.ts'], outfile: 'dist/main.js', packages: 'bundle', legalComments: 'linked', sourcesContent: false, banner: { js: REQUIRE }, plugins: [ownSourcesOnly()] },
+  service: {
+    entryPoints: ['src/main.ts'],
+    outfile: 'dist/main.js',
+    packages: 'bundle',
+    external: ['@fastify/fast-json-stringify-compiler', 'light-my-request'], // Fastify's own, for what is never asked of it.
+    legalComments: 'linked',
+    // The less there is to read, the sooner it starts. Names stay.
+    minifySyntax: true,
+    minifyWhitespace: true,
+    sourcesContent: false,
+    banner: { js: REQUIRE },
+    plugins: [ownSourcesOnly()]
+  },
   client: [
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
@@ -44,7 +56,7 @@ async function write (output) {
 
 /** Leaves packages out of the source map: it is read at each start, and they are as they were. */
 function ownSourcesOnly () {
-  const none = Buffer.from('{"version":3,"sources":[""],"mappings":"A"}').toString('base64')
+  const none = Buffer.from('{"version":3,"sources":[""],"mappings":"AAAA"}').toString('base64')
   return {
     name: 'own-sources-only',
     setup ({ onLoad }) {
