@@ -21,7 +21,7 @@ const outputs = {
     minifyWhitespace: true,
     sourcesContent: false,
     banner: { js: REQUIRE },
-    plugins: [ownSourcesOnly()]
+    plugins: [ownSourcesOnly(), requiredBuiltins()]
   },
   client: [
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
@@ -62,6 +62,17 @@ function ownSourcesOnly () {
     setup ({ onLoad }) {
       onLoad({ filter: /node_modules.*\.[cm]?js$/ }, ({ path }) =>
         ({ contents: `${readFileSync(path, 'utf8')}\n//# sourceMappingURL=data:application/json;base64,${none}`, loader: 'default' }))
+    }
+  }
+}
+
+/** Requires what Node brings along: an import makes every part of a module ready at once, of `node:http` a whole HTTP client. */
+function requiredBuiltins () {
+  return {
+    name: 'required-builtins',
+    setup ({ onLoad, onResolve }) {
+      onResolve({ filter: /^node:/ }, ({ kind, path }) => kind === 'import-statement' ? { path, namespace: 'builtin', sideEffects: false } : { path, external: true })
+      onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = require('${path}')` }))
     }
   }
 }

@@ -87,7 +87,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     version
   })
 
-  server.addHook('onReady', async () => scope.start())
+  server.addHook('onListen', async () => scope.start()) // Whoever asks in the meantime is answered first.
   server.addHook('preClose', async () => {
     draining = true
     await scope.drain()

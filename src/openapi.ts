@@ -1,12 +1,25 @@
 import swagger from '@fastify/swagger'
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import packageJson from '../package.json' with { type: 'json' }
+import { pino } from 'pino'
+import { buildApp, version } from './app.ts'
 import { EventPage, SearchPage } from './archive/answer.ts'
 import { PublishedEvent } from './audit/event.ts'
 import { Problem } from './problems.ts'
+import { readSettings } from './settings.ts'
 
-/** Collects the OpenAPI document from the routes that are registered after it. That is done when it is written, not when it is served. */
+/** The OpenAPI document of all routes, as it is served. It is written beforehand: no start of the service should wait for it. */
+export async function writeOpenapi (): Promise<string> {
+  const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
+  if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), fastifyPlugin(collector, { name: 'openapi' }))
+  await server.ready()
+  const document = server.swagger()
+  await server.close()
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+/** Collects the document from the routes that are registered after it. */
 const collector: FastifyPluginAsync = async (app) => {
   for (const schema of [PublishedEvent, EventPage, SearchPage, Problem]) app.addSchema(schema)
   await app.register(swagger, {
@@ -14,7 +27,7 @@ const collector: FastifyPluginAsync = async (app) => {
       openapi: '3.1.0',
       info: {
         title: 'kubiya-audit-bff',
-        version: packageJson.version,
+        version,
         description: 'Kubiya audit events for front ends: typed, cached list, search and describe, and live streams over one shared poller.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
@@ -28,5 +41,3 @@ const collector: FastifyPluginAsync = async (app) => {
     refResolver: { buildLocalReference: (schema, _baseUri, _fragment, index) => typeof schema.$id === 'string' ? schema.$id : `schema-${index}` }
   })
 }
-
-export const openapiCollector = fastifyPlugin(collector, { name: 'openapi-collector' })
