@@ -1,6 +1,6 @@
 // Turns the TypeScript into what Node 20 runs: the service with all that it needs, in one file beside the parts of its page;
 // the client module, with its declarations; what writes the documents; one file a test. Types are checked by `npm run types`.
-import { cpSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { build } from 'esbuild'
 
@@ -15,7 +15,8 @@ const outputs = {
     outfile: 'dist/main.js',
     packages: 'bundle',
     external: ['@fastify/fast-json-stringify-compiler', 'light-my-request'], // Fastify's own, for what is never asked of it.
-    legalComments: 'linked',
+    legalComments: 'none', // The whole licences are in a file beside it.
+    metafile: true,
     // The less there is to read, the sooner it starts. Names stay.
     minifySyntax: true,
     minifyWhitespace: true,
@@ -35,14 +36,17 @@ const wanted = process.argv.slice(2)
 
 for (const [name, output] of Object.entries(outputs)) {
   if (!wanted.includes(name)) continue
-  for (const each of [output].flat()) await write(each)
+  for (const each of [output].flat()) {
+    const { metafile } = await write(each)
+    if (metafile !== undefined) writeFileSync('dist/LICENSES.txt', licences([...Object.keys(metafile.inputs), PAGE]))
+  }
 }
 if (wanted.includes('client')) await import('./dist/declarations.js')
 if (wanted.includes('service')) for (const part of PARTS) cpSync(`${PAGE}/${part}`, `dist/docs/${part}`)
 
 async function write (output) {
   if (output.outdir !== undefined) rmSync(output.outdir, { recursive: true, force: true })
-  await build({
+  return build({
     bundle: true,
     packages: 'external',
     platform: 'node',
@@ -75,6 +79,16 @@ function requiredBuiltins () {
       onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = require('${path}')` }))
     }
   }
+}
+
+/** The licences of all packages that files are taken from: they ask to go where the code goes. */
+function licences (paths) {
+  const folders = new Set(paths.map((path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0]).filter((folder) => folder !== undefined))
+  return [...folders].sort().map((folder) => {
+    const { license, name, version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
+    const texts = readdirSync(folder).filter((file) => /^(?:licen[cs]e|notice)/i.test(file)).map((file) => readFileSync(`${folder}/${file}`, 'utf8').trim())
+    return [`${name} ${version} (${license})`, ...texts, ''].join('\n\n')
+  }).join('\n')
 }
 
 async function found (folder, pattern) {
