@@ -6,24 +6,31 @@ import { build } from 'esbuild'
 
 const PAGE = 'node_modules/@fastify/swagger-ui/static'
 const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
+// Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that has one.
+const WHOLE = [
+  '@fastify/accepts', '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino',
+  'undici/lib/api/api-request.js', 'undici/lib/dispatcher/agent.js'
+]
 // Packages that are no modules find theirs with it.
 const REQUIRE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
+// The less there is to read, the sooner it starts. Names stay. The licences are in a file beside it.
+const whole = { packages: 'bundle', minifySyntax: true, minifyWhitespace: true, sourcesContent: false, legalComments: 'none', metafile: true }
 
 const outputs = {
-  service: {
-    entryPoints: ['src/main.ts'],
-    outfile: 'dist/main.js',
-    packages: 'bundle',
-    external: ['@fastify/fast-json-stringify-compiler', 'light-my-request'], // Fastify's own, for what is never asked of it.
-    legalComments: 'none', // The whole licences are in a file beside it.
-    metafile: true,
-    // The less there is to read, the sooner it starts. Names stay.
-    minifySyntax: true,
-    minifyWhitespace: true,
-    sourcesContent: false,
-    banner: { js: REQUIRE },
-    plugins: [ownSourcesOnly(), requiredBuiltins()]
-  },
+  service: [
+    {
+      ...whole,
+      entryPoints: { main: 'src/main.ts', 'packages/whole': 'whole' },
+      outdir: 'dist',
+      chunkNames: 'packages/[name]-[hash]',
+      splitting: true,
+      // Fastify's own: for what is never asked of it, and what it is given by `schemas.ts`.
+      external: ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request'],
+      banner: { js: REQUIRE },
+      plugins: [wholePackages(), requiredBuiltins()]
+    },
+    { ...whole, entryPoints: ['@fastify/ajv-compiler'], outfile: 'dist/packages/validators.cjs', format: 'cjs', sourcemap: false }
+  ],
   client: [
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
@@ -33,19 +40,23 @@ const outputs = {
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
 const wanted = process.argv.slice(2)
+const bundled = [PAGE]
 
 for (const [name, output] of Object.entries(outputs)) {
   if (!wanted.includes(name)) continue
   for (const each of [output].flat()) {
     const { metafile } = await write(each)
-    if (metafile !== undefined) writeFileSync('dist/LICENSES.txt', licences([...Object.keys(metafile.inputs), PAGE]))
+    bundled.push(...Object.keys(metafile?.inputs ?? {}))
   }
 }
 if (wanted.includes('client')) await import('./dist/declarations.js')
-if (wanted.includes('service')) for (const part of PARTS) cpSync(`${PAGE}/${part}`, `dist/docs/${part}`)
+if (wanted.includes('service')) {
+  for (const part of PARTS) cpSync(`${PAGE}/${part}`, `dist/docs/${part}`)
+  writeFileSync('dist/LICENSES.txt', licences(bundled))
+}
 
 async function write (output) {
-  if (output.outdir !== undefined) rmSync(output.outdir, { recursive: true, force: true })
+  if (output.outdir?.includes('/')) rmSync(output.outdir, { recursive: true, force: true })
   return build({
     bundle: true,
     packages: 'external',
@@ -58,14 +69,21 @@ async function write (output) {
   })
 }
 
-/** Leaves packages out of the source map: it is read at each start, and they are as they were. */
-function ownSourcesOnly () {
-  const none = Buffer.from('{"version":3,"sources":[""],"mappings":"AAAA"}').toString('base64')
+/** Makes what both entries need a file of its own, and takes the source maps from all that is only packages. */
+function wholePackages () {
   return {
-    name: 'own-sources-only',
-    setup ({ onLoad }) {
-      onLoad({ filter: /node_modules.*\.[cm]?js$/ }, ({ path }) =>
-        ({ contents: `${readFileSync(path, 'utf8')}\n//# sourceMappingURL=data:application/json;base64,${none}`, loader: 'default' }))
+    name: 'whole-packages',
+    setup ({ onEnd, onLoad, onResolve }) {
+      rmSync('dist/packages', { recursive: true, force: true })
+      onResolve({ filter: /^whole$/ }, ({ path }) => ({ path, namespace: 'whole' }))
+      onLoad({ filter: /^/, namespace: 'whole' }, () => ({ contents: WHOLE.map((name) => `import '${name}'`).join('\n'), resolveDir: '.' }))
+      onEnd(() => {
+        for (const name of readdirSync('dist/packages')) {
+          const path = `dist/packages/${name}`
+          if (name.endsWith('.map') || name.startsWith('whole.')) rmSync(path)
+          else writeFileSync(path, readFileSync(path, 'utf8').replace(/\/\/# sourceMappingURL=.*\n$/, ''))
+        }
+      })
     }
   }
 }

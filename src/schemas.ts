@@ -1,4 +1,5 @@
-import buildCompiler, { type BuildCompilerFromPool } from '@fastify/ajv-compiler'
+import { createRequire } from 'node:module'
+import type { BuildCompilerFromPool } from '@fastify/ajv-compiler'
 
 type Compile = ReturnType<BuildCompilerFromPool>
 type Validate = ReturnType<Compile>
@@ -15,9 +16,15 @@ export const schemaCompilers = {
 function deferredValidators (...parameters: Parameters<BuildCompilerFromPool>): Compile {
   let compile: Compile | undefined
   return (...route) => deferred(() => {
-    compile ??= buildCompiler()(...parameters)
+    compile ??= loadCompiler()(...parameters)
     return compile(...route)
   })
+}
+
+/** The build puts Fastify's own compiler into a file by itself, which is not read before. */
+function loadCompiler (): BuildCompilerFromPool {
+  const { AjvCompiler } = createRequire(import.meta.url)('#validators') as typeof import('@fastify/ajv-compiler')
+  return AjvCompiler()
 }
 
 /** Fastify reads the faults off the function that has returned false. */
