@@ -1,18 +1,18 @@
-# The image has what the service needs to run and nothing to build it with.
+# The image has the service in one file, with all packages in it that it needs, and nothing to build it with.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY build.mjs tsconfig.json ./
+COPY openapi ./openapi
 COPY src ./src
-RUN npm run build && npm prune --omit=dev
+RUN node build.mjs service
 
 FROM node:24-bookworm-slim
 LABEL org.opencontainers.image.title="kubiya-audit-bff" \
       org.opencontainers.image.description="Kubiya audit events for front ends: list, search, describe and live over one shared poller." \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
-COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
 # Inside a container loopback would reach nobody. With a key, ALLOW_ANONYMOUS=true has to be said as well.

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify'
 import packageJson from '../package.json' with { type: 'json' }
 import { refuseSocket } from './bare-socket.ts'
 import { isMadeUp } from './live/opening.ts'
@@ -11,6 +11,7 @@ import { docsRoutes } from './routes/docs.ts'
 import { liveRoutes } from './routes/live.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
+import { schemaCompilers } from './schemas.ts'
 import { createScope, type Upstream } from './scope.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { partFrom, upgrades } from './upgrades.ts'
@@ -31,8 +32,11 @@ export interface App {
   readonly upstream: { readonly url: string, readonly sandbox: boolean }
 }
 
-/** Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order. */
-export async function buildApp (settings: Settings, logger: FastifyBaseLogger): Promise<App> {
+/**
+ * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order.
+ * `docs` sees the routes that are registered after it.
+ */
+export async function buildApp (settings: Settings, logger: FastifyBaseLogger, docs: FastifyPluginAsync = docsRoutes): Promise<App> {
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
@@ -50,6 +54,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: LONGEST_PATH_PARAMETER },
+    schemaController: { compilersFactory: schemaCompilers },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
     frameworkErrors: (error, request, reply) => {
       introduce(request, reply) // No hook runs for what the router itself refuses.
@@ -64,7 +69,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   server.addHook('onResponse', async (request, reply) => logRequest(request, reply))
 
   await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
-  await server.register(docsRoutes, { version })
+  await server.register(docs)
   await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
   await server.register(liveRoutes, {
     prefix: API_PREFIX,
@@ -82,7 +87,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     version
   })
 
-  server.addHook('onReady', async () => scope.start())
+  server.addHook('onListen', async () => scope.start()) // Whoever asks in the meantime is answered first.
   server.addHook('preClose', async () => {
     draining = true
     await scope.drain()

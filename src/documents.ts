@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { TSchema } from '@sinclair/typebox'
-import { pino } from 'pino'
-import { buildApp, version } from './app.ts'
+import { version } from './app.ts'
 import { asyncapi } from './asyncapi.ts'
-import { Settings, readSettings } from './settings.ts'
+import { writeOpenapi } from './openapi.ts'
+import { Settings } from './settings.ts'
 
 // Writes what is generated from the schemas: the two documents in openapi/ and the README's table of settings.
 // `--check` writes nothing and fails where a file is not what it should be.
@@ -14,7 +14,7 @@ const README = 'README.md'
 const TABLE = /(<!-- settings -->\n)[^]*?(<!-- \/settings -->)/
 
 const wanted = {
-  [OPENAPI]: await openapi(),
+  [OPENAPI]: await writeOpenapi(),
   [ASYNCAPI]: asyncapi(version),
   [README]: (await readFile(README, 'utf8')).replace(TABLE, `$1${settingsTable()}$2`)
 }
@@ -26,15 +26,6 @@ for (const [path, text] of Object.entries(wanted)) {
   if (!isCheck) await writeFile(path, text)
   process.stdout.write(`${path} ${isCheck ? 'is out of date: run `npm run documents`' : 'written'}\n`)
   if (isCheck) process.exitCode = 1
-}
-
-async function openapi (): Promise<string> {
-  const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
-  if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
-  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
-  const { body } = await server.inject('/openapi.json')
-  await server.close()
-  return `${JSON.stringify(JSON.parse(body), null, 2)}\n`
 }
 
 function settingsTable (): string {

@@ -12,7 +12,7 @@ if (outcome.ok) {
 }
 
 async function serve (settings: Settings): Promise<void> {
-  const logger = createLogger(settings.LOG_LEVEL)
+  const logger = await createLogger(settings.LOG_LEVEL)
   const app = await buildApp(settings, logger)
   const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false }, async ({ err, signal }) => {
     if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
@@ -45,8 +45,9 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
 }
 
 /** Readable lines on a terminal, JSON otherwise. Credentials are in no object that is logged; the list is a second lock. */
-function createLogger (level: string): Logger {
+async function createLogger (level: string): Promise<Logger> {
   const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-  const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true } }
-  return pino({ level, redact, ...process.stdout.isTTY && { transport: pretty } })
+  if (!process.stdout.isTTY) return pino({ level, redact })
+  const { default: pretty } = await import('pino-pretty')
+  return pino({ level, redact }, pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }))
 }

@@ -7,6 +7,7 @@ import { text as textOf } from 'node:stream/consumers'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
+import { writeOpenapi } from '../src/openapi.ts'
 import { readSettings } from '../src/settings.ts'
 import { ago, eventually, item, startKeyless, startService, startUpstream } from './support.ts'
 
@@ -329,6 +330,7 @@ t.test('documents', async (t) => {
 
   t.test('in the repository are what the service gives', async (t) => {
     t.same(JSON.parse(await readFile('openapi/openapi.json', 'utf8')), document)
+    t.same(JSON.parse(await writeOpenapi()), document, 'and what its routes give')
     t.match(document.openapi, /^3\.1\./)
     for (const path of [EVENTS, SEARCH, `${EVENTS}/{id}`, STREAM, '/livez', '/readyz']) t.ok(document.paths[path]?.get, path)
   })
@@ -368,13 +370,15 @@ t.test('documents', async (t) => {
   })
 
   t.test('are a page that fetches nothing from elsewhere', async (t) => {
-    const page = await service.get('/docs/')
-    t.equal(page.status, 200)
-    t.match(page.headers.get('content-type'), 'text/html')
-    const html = await page.text()
-    const linked = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link = '']) => new URL(link, `${service.url}/docs/`))
-    t.ok(linked.length >= 3)
-    for (const link of linked) {
+    const linked = await Promise.all(['/docs', '/docs/'].map(async (path) => {
+      const page = await service.get(path)
+      t.equal(page.status, 200)
+      t.match(page.headers.get('content-type'), 'text/html')
+      return [...(await page.text()).matchAll(/(?:src|href|url)(?:=|: )["']([^"']+)["']/g)].map(([, link = '']) => new URL(link, page.url).href)
+    }))
+    t.same(linked[0], linked[1], 'with a slash at the end and without')
+    t.ok(linked[0]?.includes(`${service.url}/openapi.json`))
+    for (const link of (linked[0] ?? []).map((each) => new URL(each))) {
       t.equal(link.origin, service.url)
       const part = await fetch(link)
       t.equal(part.status, 200, link.pathname)

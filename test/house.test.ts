@@ -83,8 +83,8 @@ t.test('the sandbox imports nothing of ours, and is imported by app alone', asyn
   t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])
 })
 
-t.test('routes import schemas of audit, problems, types of archive and live, and outlets', async (t) => {
-  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts'].includes(target)
+t.test('routes import schemas of audit, problems, types of archive and live, outlets, and the document', async (t) => {
+  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts', '../openapi/openapi.json'].includes(target)
   t.same(strangers('routes', (each) => room(each.target) === 'audit' || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live'].includes(room(each.target)))), [])
 })
 

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { cp } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -12,8 +13,8 @@ interface Owner { teardown (action: () => unknown): void }
 const MAIN = 'dist/main.js'
 
 /** The built service as a process of its own, in an environment that holds nothing else. */
-function run (t: Owner, environment: Record<string, string>) {
-  const child = spawn(process.execPath, [MAIN], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
+function run (t: Owner, environment: Record<string, string>, main = MAIN) {
+  const child = spawn(process.execPath, ['--enable-source-maps', main], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   const lines: string[] = []
   let errors = ''
@@ -50,6 +51,23 @@ t.test('a start without a key says loudly that it is on the sandbox, where it li
   t.ok(said.some(([, msg]) => String(msg).startsWith('live:') && String(msg).includes(url)))
   service.child.kill('SIGINT')
   t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('it needs no packages, nothing but what is built and package.json', async (t) => {
+  const folder = t.testdir()
+  for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) await cp(path, `${folder}/${path}`, { recursive: true })
+  const service = run(t, { PORT: '0' }, `${folder}/${MAIN}`)
+  const url = await listening(service)
+  for (const path of ['/livez', '/api/v1/audit/events', '/api/v1/audit/events/search?text=timeout', '/openapi.json', '/docs/', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js']) {
+    const response = await fetch(`${url}${path}`)
+    t.equal(response.status, 200, path)
+    t.ok((await response.text()).length > 10, path)
+  }
+  t.equal((await fetch(`${url}/api/v1/audit/events?page=0`)).status, 400)
+  const stream = openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream?start_time=-6h`)
+  t.teardown(() => stream.socket.terminate())
+  await stream.until(({ type }) => type === 'event')
+  t.equal(service.errors(), '')
 })
 
 t.test('with a key it names the upstream, asks it, and shows the key nowhere', async (t) => {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Agent, type Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
 import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
+import { createHttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
@@ -55,7 +56,7 @@ const SAYS_NOTHING = new Set([404, 405, 501])
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const { budget, maxBytes, onRequest, timeoutMs } = options
   const url = listUrl(options.baseUrl)
-  const dispatcher = new Agent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
+  const dispatcher = createHttpAgent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',

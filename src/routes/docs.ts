@@ -1,38 +1,44 @@
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyPluginAsync } from 'fastify'
-import fastifyPlugin from 'fastify-plugin'
-import { EventPage, SearchPage } from '../archive/answer.ts'
-import { PublishedEvent } from '../audit/event.ts'
-import { Problem } from '../problems.ts'
+import { createReadStream } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import openapi from '../../openapi/openapi.json' with { type: 'json' }
 
-export interface DocsOptions {
-  readonly version: string
+// The parts of the page, as the build lays them beside the service.
+const TYPES: Record<string, string> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'favicon-32x32.png': 'image/png'
+}
+const HTML = 'text/html; charset=utf-8'
+const CACHED = 'private, max-age=3600'
+
+/** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
+export const docsRoutes: FastifyPluginAsync = async (app) => {
+  const document = JSON.stringify(openapi)
+  const quiet = { logLevel: 'warn', schema: { hide: true } } as const
+
+  app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
+  // What is linked is relative, so that the page works below a gateway's prefix too.
+  app.get('/docs', quiet, (_request, reply) => reply.type(HTML).send(page('.')))
+  app.get('/docs/', quiet, (_request, reply) => reply.type(HTML).send(page('..')))
+  for (const [name, type] of Object.entries(TYPES)) app.get(`/docs/${name}`, quiet, (_request, reply) => sendPart(reply, name, type))
 }
 
-/** Collects the OpenAPI document from the routes that are registered after it; serves it, and a page to read and try it. */
-const docs: FastifyPluginAsync<DocsOptions> = async (app, { version }) => {
-  for (const schema of [PublishedEvent, EventPage, SearchPage, Problem]) app.addSchema(schema)
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'kubiya-audit-bff',
-        version,
-        description: 'Kubiya audit events for front ends: typed, cached list, search and describe, and live streams over one shared poller.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
-      },
-      servers: [{ url: '/', description: 'This service.' }],
-      security: [],
-      tags: [
-        { name: 'events', description: 'Audit events: the past and the present.' },
-        { name: 'operations', description: 'For those who run the service.' }
-      ]
-    },
-    refResolver: { buildLocalReference: (schema, _baseUri, _fragment, index) => typeof schema.$id === 'string' ? schema.$id : `schema-${index}` }
-  })
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'list', deepLinking: true }, logLevel: 'warn' })
-  app.get('/openapi.json', { schema: { hide: true }, logLevel: 'warn' }, async () => app.swagger())
+function page (root: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>${openapi.info.title}</title>
+<link rel="stylesheet" href="${root}/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="${root}/docs/favicon-32x32.png">
+<div id="page"></div>
+<script src="${root}/docs/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({ dom_id: '#page', url: '${root}/openapi.json', docExpansion: 'list', deepLinking: true, validatorUrl: null })</script>
+</html>
+`
 }
 
-export const docsRoutes = fastifyPlugin(docs, { name: 'docs' })
+function sendPart (reply: FastifyReply, name: string, type: string): FastifyReply {
+  const file = fileURLToPath(import.meta.resolve(`#docs/${name}`))
+  return reply.type(type).header('cache-control', CACHED).send(createReadStream(file))
+}
