@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -9,6 +9,7 @@ import { handleError, sendProblem } from './problems.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { liveRoutes } from './routes/live.ts'
+import { createRequestLog, createRequestLoggers } from './request-log.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { createScope, type Upstream } from './scope.ts'
@@ -21,6 +22,8 @@ const API_PREFIX = '/api/v1/audit'
 const STREAM_PATH = `${API_PREFIX}/stream`
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const LONGEST_PATH_PARAMETER = 512
+const process = randomBytes(6).toString('hex')
+let requests = 0
 const BODY_LIMIT_BYTES = 1024
 const REQUEST_TIMEOUT_MS = 30_000
 const LAST_ANSWERS_MS = 5000
@@ -39,6 +42,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const scope = createScope(settings, upstream, logger, version)
   const everywhere = { 'x-content-type-options': 'nosniff', ...sandbox !== undefined && { 'x-kubiya-sandbox': 'true' } }
+  const constant = Object.entries(everywhere).flat()
   let draining = false
 
   const server = fastify({
@@ -60,12 +64,17 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
 
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
-  server.addHook('onRequest', async (request, reply) => introduce(request, reply))
-  server.addHook('onResponse', async (request, reply) => logRequest(request, reply))
+  server.setChildLoggerFactory(createRequestLoggers(logger.level))
+  server.decorateReply('cacheStatus', undefined)
+  server.addHook('onRequest', (request, reply, done) => {
+    introduce(request, reply)
+    done()
+  })
+  server.addHook('onResponse', createRequestLog(logger))
 
   await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, refuse })
   await server.register(docsRoutes, { version })
-  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
+  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, borne, clock: scope.clock })
   await server.register(liveRoutes, {
     prefix: API_PREFIX,
     hub: scope.hub,
@@ -99,6 +108,11 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     reply.headers(everywhere).header('x-request-id', request.id)
   }
 
+  /** The same for who sends a head of his own. */
+  function borne (request: FastifyRequest): string[] {
+    return [...constant, 'x-request-id', request.id]
+  }
+
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
     logger.info({ code: error.code }, 'not a request that can be read')
@@ -108,12 +122,5 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
 
 function genReqId (request: IncomingMessage): string {
   const given = request.headers['x-request-id']
-  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID()
-}
-
-/** One line a request; never its query, which may hold what somebody searched for. */
-function logRequest (request: FastifyRequest, reply: FastifyReply): void {
-  const { method, url } = request
-  const path = url.split('?', 1)[0]
-  request.log.info({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.getHeader('cache-status') }, 'request')
+  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${process}-${(++requests).toString(36)}`
 }

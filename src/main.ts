@@ -48,5 +48,13 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
 function createLogger (level: string): Logger {
   const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
   const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true } }
+  if (process.env.SINK === 'async') return pino({ level, redact }, pino.destination({ sync: false, minLength: 4096, periodicFlush: 250 }))
+  if (process.env.SINK === 'sync') return pino({ level, redact }, pino.destination({ sync: true, minLength: 4096, periodicFlush: 250 }))
+  if (process.env.SINK === 'own') {
+    let text = ''
+    const flush = () => { process.stdout.write(text); text = '' }
+    setInterval(flush, 250).unref()
+    return pino({ level, redact }, { write (line: string) { text += line; if (text.length > 8192) flush() } })
+  }
   return pino({ level, redact, ...process.stdout.isTTY && { transport: pretty } })
 }
