@@ -1,15 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { refuseSocket } from './bare-socket.ts'
+import { lazyChild } from './lazy-logger.ts'
 import { isMadeUp } from './live/opening.ts'
 import { handleError, sendProblem } from './problems.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { liveRoutes } from './routes/live.ts'
-import { createRequestLog, createRequestLoggers } from './request-log.ts'
+import { createRequestLog } from './request-log.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { createScope, type Upstream } from './scope.ts'
@@ -21,9 +23,8 @@ export const version: string = packageJson.version
 const API_PREFIX = '/api/v1/audit'
 const STREAM_PATH = `${API_PREFIX}/stream`
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
+const REQUEST_ID_BYTES = 6
 const LONGEST_PATH_PARAMETER = 512
-const process = randomBytes(6).toString('hex')
-let requests = 0
 const BODY_LIMIT_BYTES = 1024
 const REQUEST_TIMEOUT_MS = 30_000
 const LAST_ANSWERS_MS = 5000
@@ -35,7 +36,7 @@ export interface App {
 }
 
 /** Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order. */
-export async function buildApp (settings: Settings, logger: FastifyBaseLogger): Promise<App> {
+export async function buildApp (settings: Settings, logger: Logger): Promise<App> {
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
@@ -46,10 +47,10 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   let draining = false
 
   const server = fastify({
-    loggerInstance: logger,
+    loggerInstance: lazyChild(logger),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
-    genReqId,
+    genReqId: createRequestIds(),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
@@ -64,9 +65,9 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
 
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
-  server.setChildLoggerFactory(createRequestLoggers(logger.level))
+  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
   server.decorateReply('cacheStatus', undefined)
-  server.addHook('onRequest', (request, reply, done) => {
+  server.addHook('onSend', (request, reply, _payload, done) => {
     introduce(request, reply)
     done()
   })
@@ -78,6 +79,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   await server.register(liveRoutes, {
     prefix: API_PREFIX,
     hub: scope.hub,
+    introduce,
     isMadeUp: (cursor) => isMadeUp(cursor, scope.log),
     clock: scope.clock,
     backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES
@@ -108,7 +110,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
     reply.headers(everywhere).header('x-request-id', request.id)
   }
 
-  /** The same for who sends a head of his own. */
+  /** The same, names and values in turn, for who sends a head of his own. */
   function borne (request: FastifyRequest): string[] {
     return [...constant, 'x-request-id', request.id]
   }
@@ -120,7 +122,12 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger): 
   }
 }
 
-function genReqId (request: IncomingMessage): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${process}-${(++requests).toString(36)}`
+/** The id that a caller gave, or one of this process: unlike any other's, and counted, which is cheaper than chance for each. */
+function createRequestIds (): (request: IncomingMessage) => string {
+  const prefix = randomBytes(REQUEST_ID_BYTES).toString('hex')
+  let count = 0
+  return ({ headers }) => {
+    const given = headers['x-request-id']
+    return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${prefix}-${(++count).toString(36)}`
+  }
 }

@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
+import { createLogger } from './logger.ts'
 import { readSettings, type Settings } from './settings.ts'
 
 const outcome = readSettings(process.env)
@@ -42,19 +43,5 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
   lines.info(`list:   curl '${url}/api/v1/audit/events?page_size=3'`)
   lines.info(`search: curl '${url}/api/v1/audit/events/search?text=timeout&page_size=3'`)
   lines.info(`live:   node examples/filtered-stream.mjs '${url}'`)
-}
-
-/** Readable lines on a terminal, JSON otherwise. Credentials are in no object that is logged; the list is a second lock. */
-function createLogger (level: string): Logger {
-  const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-  const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true } }
-  if (process.env.SINK === 'async') return pino({ level, redact }, pino.destination({ sync: false, minLength: 4096, periodicFlush: 250 }))
-  if (process.env.SINK === 'sync') return pino({ level, redact }, pino.destination({ sync: true, minLength: 4096, periodicFlush: 250 }))
-  if (process.env.SINK === 'own') {
-    let text = ''
-    const flush = () => { process.stdout.write(text); text = '' }
-    setInterval(flush, 250).unref()
-    return pino({ level, redact }, { write (line: string) { text += line; if (text.length > 8192) flush() } })
-  }
-  return pino({ level, redact, ...process.stdout.isTTY && { transport: pretty } })
+  logger.flush()
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import accepts from '@fastify/accepts'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamCursor } from '../audit/cursor.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
@@ -13,6 +13,8 @@ import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
 
 export interface LiveRoutesOptions {
   readonly hub: Hub
+  /** Adds what every answer bears. */
+  readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
   readonly isMadeUp: (cursor: StreamCursor) => boolean
   readonly backlogBytes: number
   /** Milliseconds since 1970, for relative times. */
@@ -23,7 +25,7 @@ const FULL_RETRY_SECONDS = 10
 const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, isMadeUp }) => {
+export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, introduce, isMadeUp }) => {
   const asked = new WeakMap<IncomingMessage, StreamRequest>()
   await app.register(accepts)
 
@@ -52,6 +54,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     },
     handler: async (request, reply) => {
       if (request.accepts().type([SSE_TYPE]) === false) return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
+      introduce(request, reply)
       reply.headers(SSE_HEADERS).hijack()
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
