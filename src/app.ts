@@ -112,7 +112,7 @@ export async function buildApp (settings: Settings, logger: Logger): Promise<App
 
   /** The same, names and values in turn, for who sends a head of his own. */
   function borne (request: FastifyRequest): string[] {
-    return [...constant, 'x-request-id', request.id]
+    return constant.concat('x-request-id', request.id)
   }
 
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
