@@ -43,7 +43,7 @@ export async function buildApp (settings: Settings, logger: Logger): Promise<App
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const scope = createScope(settings, upstream, logger, version)
   const everywhere = { 'x-content-type-options': 'nosniff', ...sandbox !== undefined && { 'x-kubiya-sandbox': 'true' } }
-  const constant = Object.entries(everywhere).flat()
+  const constant = Object.entries(everywhere).map(([name, value]) => `${name}: ${value}\r\n`).join('')
   let draining = false
 
   const server = fastify({
@@ -111,8 +111,8 @@ export async function buildApp (settings: Settings, logger: Logger): Promise<App
   }
 
   /** The same, names and values in turn, for who sends a head of his own. */
-  function borne (request: FastifyRequest): string[] {
-    return constant.concat('x-request-id', request.id)
+  function borne (request: FastifyRequest): string {
+    return `${constant}x-request-id: ${request.id}\r\n`
   }
 
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */

@@ -1,14 +1,15 @@
-/** What takes the lines in the end. */
+/** What takes the text in the end, whole and in order. */
 export interface Sink {
   write (text: string): void
   flushSync (): void
 }
 
-/** Where a logger writes to. */
+/** What a logger writes its lines to. */
 export interface Gathering {
   write (line: string): void
-  /** Hands on what is gathered; the callback is called once that is done. */
+  /** Hands on what is gathered. */
   flush (done?: () => void): void
+  /** The same, as pino asks for it behind a fatal line. */
   flushSync (): void
 }
 
@@ -19,7 +20,10 @@ export interface GatheringOptions {
   readonly enoughChars: number
 }
 
-/** Gathers lines and hands on many at a time: handed on alone, each costs as much as making it. Nothing is kept back at the end. */
+/**
+ * Gathers lines and hands on many at a time: one by one, handing on costs more than all else about a line. Nothing is kept
+ * back when the process ends by itself, by `process.exit` or by an error; only who is killed takes the last ones along.
+ */
 export function gather (sink: Sink, { enoughChars, waitMs }: GatheringOptions): Gathering {
   let text = ''
   let timer: NodeJS.Timeout | undefined

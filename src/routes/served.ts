@@ -3,12 +3,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Archive } from '../archive/archive.ts'
 import type { Coding } from '../archive/coding.ts'
 import type { Entry, Handling, Served } from '../archive/shelf.ts'
+import { sendHead } from './head.ts'
 import { createCodingChoice } from './accepted-coding.ts'
 
 export interface SenderOptions {
   readonly encoded: Archive['encoded']
   /** What every answer bears, whoever makes it: names and values in turn. */
-  readonly borne: (request: FastifyRequest) => string[]
+  readonly borne: (request: FastifyRequest) => string
 }
 
 /** Gives no promise where all is at hand. */
@@ -30,7 +31,7 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
  */
 export function createSender ({ borne, encoded }: SenderOptions): Send {
   const choose = createCodingChoice()
-  const heads = new WeakMap<Entry, string[]>()
+  const heads = new WeakMap<Entry, string>()
   return send
 
   function send (request: FastifyRequest, reply: FastifyReply, served: Served): Promise<void> | undefined {
@@ -48,17 +49,16 @@ export function createSender ({ borne, encoded }: SenderOptions): Send {
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
     const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
-    const head = headOf(entry).concat(borne(request))
-    head.push('age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status)
-    if (coding !== undefined) head.push('content-encoding', coding)
-    if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
-    reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
+    let text = `${headOf(entry)}${borne(request)}age: ${Math.max(0, Math.floor(ageMs / 1000))}\r\ncache-status: ${status}\r\n`
+    if (coding !== undefined) text += `content-encoding: ${coding}\r\n`
+    if (body !== undefined) text += `content-type: application/json; charset=utf-8\r\ncontent-length: ${body.length}\r\n`
+    sendHead(reply.hijack().raw, body === undefined ? 304 : 200, text, 72000).end(body)
   }
 
-  function headOf (entry: Entry): string[] {
+  function headOf (entry: Entry): string {
     const known = heads.get(entry)
     if (known !== undefined) return known
-    const head = Object.entries({ ...entry.headers, vary: 'accept-encoding' }).flat()
+    const head = Object.entries({ ...entry.headers, vary: 'accept-encoding' }).map(([name, value]) => `${name}: ${value}\r\n`).join('')
     heads.set(entry, head)
     return head
   }
