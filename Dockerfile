@@ -1,4 +1,4 @@
-# The image has the service in one file, with all packages in it that it needs, and nothing to build it with.
+# The image has the service, bundled with all packages that it needs, and nothing to build it with.
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./

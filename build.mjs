@@ -1,4 +1,4 @@
-// Turns the TypeScript into what Node 20 runs: the service with all that it needs, in one file beside the parts of its page;
+// Turns the TypeScript into what Node 20 runs: the service with all packages that it needs beside it, and the parts of its page;
 // the client module, with its declarations; what writes the documents; one file a test. Types are checked by `npm run types`.
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
@@ -13,8 +13,8 @@ const WHOLE = [
 ]
 // Packages that are no modules find theirs with it.
 const REQUIRE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
-// The less there is to read, the sooner it starts. Names stay. The licences are in a file beside it.
-const whole = { packages: 'bundle', minifySyntax: true, minifyWhitespace: true, sourcesContent: false, legalComments: 'none', metafile: true }
+// Lines and names stay: Node shows the line at which it fails. The licences are in a file beside it.
+const whole = { packages: 'bundle', minifySyntax: true, sourcesContent: false, legalComments: 'none', metafile: true }
 
 const outputs = {
   service: [

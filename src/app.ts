@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify'
@@ -9,6 +9,7 @@ import { handleError, sendProblem } from './problems.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { liveRoutes } from './routes/live.ts'
+import { createRequestLog, createRequestLoggers } from './request-log.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
@@ -21,6 +22,7 @@ export const version: string = packageJson.version
 const API_PREFIX = '/api/v1/audit'
 const STREAM_PATH = `${API_PREFIX}/stream`
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
+const REQUEST_ID_BYTES = 6
 const LONGEST_PATH_PARAMETER = 512
 const BODY_LIMIT_BYTES = 1024
 const REQUEST_TIMEOUT_MS = 30_000
@@ -43,13 +45,15 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const scope = createScope(settings, upstream, logger, version)
   const everywhere = { 'x-content-type-options': 'nosniff', ...sandbox !== undefined && { 'x-kubiya-sandbox': 'true' } }
+  const constant = Object.entries(everywhere).flat()
   let draining = false
 
   const server = fastify({
     loggerInstance: logger,
+    childLoggerFactory: createRequestLoggers(logger),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
-    genReqId,
+    genReqId: createRequestIds(),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
@@ -65,15 +69,21 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
 
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
-  server.addHook('onRequest', async (request, reply) => introduce(request, reply))
-  server.addHook('onResponse', async (request, reply) => logRequest(request, reply))
+  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
+  server.decorateReply('cacheStatus', undefined)
+  server.addHook('onSend', (request, reply, _payload, done) => {
+    introduce(request, reply)
+    done()
+  })
+  server.addHook('onResponse', createRequestLog(logger))
 
   await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docs)
-  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, clock: scope.clock })
+  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, borne, clock: scope.clock })
   await server.register(liveRoutes, {
     prefix: API_PREFIX,
     hub: scope.hub,
+    introduce,
     isMadeUp: (cursor) => isMadeUp(cursor, scope.log),
     clock: scope.clock,
     backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
@@ -105,6 +115,11 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     reply.headers(everywhere).header('x-request-id', request.id)
   }
 
+  /** The same, names and values in turn, for who sends a head of his own. */
+  function borne (request: FastifyRequest): string[] {
+    return [...constant, 'x-request-id', request.id]
+  }
+
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
     logger.info({ code: error.code }, 'not a request that can be read')
@@ -112,14 +127,12 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
   }
 }
 
-function genReqId (request: IncomingMessage): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID()
-}
-
-/** One line a request; never its query, which may hold what somebody searched for. */
-function logRequest (request: FastifyRequest, reply: FastifyReply): void {
-  const { method, url } = request
-  const path = url.split('?', 1)[0]
-  request.log.info({ method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.getHeader('cache-status') }, 'request')
+/** The id that a caller gave, or one of this process: unlike any other's, and counted, which is cheaper than chance for each. */
+function createRequestIds (): (request: IncomingMessage) => string {
+  const prefix = randomBytes(REQUEST_ID_BYTES).toString('hex')
+  let count = 0
+  return ({ headers }) => {
+    const given = headers['x-request-id']
+    return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${prefix}-${(++count).toString(36)}`
+  }
 }

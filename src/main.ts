@@ -1,6 +1,7 @@
 import closeWithGrace from 'close-with-grace'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
+import { createLogger } from './logger.ts'
 import { readSettings, type Settings } from './settings.ts'
 
 const outcome = readSettings(process.env)
@@ -42,12 +43,4 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
   lines.info(`list:   curl '${url}/api/v1/audit/events?page_size=3'`)
   lines.info(`search: curl '${url}/api/v1/audit/events/search?text=timeout&page_size=3'`)
   lines.info(`live:   node examples/filtered-stream.mjs '${url}'`)
-}
-
-/** Readable lines on a terminal, JSON otherwise. Credentials are in no object that is logged; the list is a second lock. */
-async function createLogger (level: string): Promise<Logger> {
-  const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
-  if (!process.stdout.isTTY) return pino({ level, redact })
-  const { default: pretty } = await import('pino-pretty')
-  return pino({ level, redact }, pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }))
 }

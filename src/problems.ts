@@ -95,7 +95,7 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   if (status === 413) return sendProblem(reply, 'payload-too-large', 'The request is larger than this service accepts.')
   if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route takes no body.')
   if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-request', 'The request could not be read.')
-  request.log.error({ err: error }, 'unforeseen error')
+  request.log.error({ err: error, request_id: request.id }, 'unforeseen error')
   return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
 }
 

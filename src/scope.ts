@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import { createArchive, type Archive } from './archive/archive.ts'
+import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
 import { LATEST, NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
 import { createBudget } from './kubiya/budget.ts'
@@ -136,6 +137,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     staleMs: settings.CACHE_STALE_MS,
     staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
+    compress,
     nowMs,
     onError
   })

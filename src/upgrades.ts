@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from './live/websocket.ts'
@@ -30,22 +30,27 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, is
     },
     preClose: async () => {}, // Whoever closes the server says goodbye first; the plugin would close without a word.
     errorHandler: (error, socket, request) => {
-      request.log.error({ err: error }, 'unforeseen error in a stream')
+      request.log.error({ err: error, request_id: request.id }, 'unforeseen error in a stream')
       socket.terminate()
     }
   })
-  server.addHook('onRequest', async (request, reply) => {
-    const isWanted = request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === path
-    if (!request.ws || isWanted || request.is404) return
-    return sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
+  // Every request comes through these: with a promise each they would cost more than an answer from the shelf.
+  server.addHook('onRequest', (request, reply, done) => {
+    if (!request.ws || isWanted(request) || request.is404) done()
+    else sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
   })
-  server.addHook('onSend', async (request, reply) => {
+  server.addHook('onSend', (request, reply, _payload, done) => {
     if (request.ws) reply.header('connection', 'close') // The socket of a refused upgrade carries no further request.
+    done()
   })
   server.websocketServer.on('headers', (lines) => {
     lines.push(...Object.entries(headers).map(([name, value]) => `${name}: ${value}`))
   })
   server.websocketServer.on('wsClientError', refuse)
+
+  function isWanted (request: FastifyRequest): boolean {
+    return request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === path
+  }
 }
 
 export const upgrades = fastifyPlugin(plugin, { name: 'upgrades' })

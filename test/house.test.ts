@@ -88,8 +88,8 @@ t.test('routes import schemas of audit, problems, types of archive and live, out
   t.same(strangers('routes', (each) => room(each.target) === 'audit' || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live'].includes(room(each.target)))), [])
 })
 
-t.test('main imports app and settings', async (t) => {
-  t.same(ours('main.ts').map(({ target }) => target).sort(), ['app.ts', 'settings.ts'])
+t.test('main imports app, logger and settings', async (t) => {
+  t.same(ours('main.ts').map(({ target }) => target).sort(), ['app.ts', 'logger.ts', 'settings.ts'])
 })
 
 t.test('only main reads the environment', async (t) => {

@@ -4,7 +4,7 @@ import { TARGETS } from '../targets.ts'
 import { nchanSender, peerSender, serviceSender, type Pace, type Sender } from './streaming.ts'
 
 const SUBSCRIBERS = 2000
-const WARM_UP = 5 // Code that runs a few times a second takes a while to be compiled well.
+const WARM_UP = 4 // Code that runs a few times a second takes a while to be compiled well.
 const PACES: Array<{ readonly name: 'fanOutTen' | 'fanOutOne', readonly title: string, readonly pace: Pace }> = [
   { name: 'fanOutTen', title: '10 events a poll', pace: { events: 10, everyMs: 250 } },
   { name: 'fanOutOne', title: '1 event a poll', pace: { events: 1, everyMs: 50 } }
@@ -26,7 +26,7 @@ export async function fanOut (isQuick: boolean): Promise<Row[]> {
       ...nchan === undefined ? [] : [nchan.contender('nchan', pace, sliceMs)]
     ]
     await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
-    const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 3 : 9)
+    const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 3 : 7)
     await stopAll(senders)
     const ours: [string, number] = ['service', costs.get('service') ?? NaN]
     const figure = (peer: string) => `CPU per delivered event, ${title}, of ${peer}`

@@ -1,4 +1,4 @@
-import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
+import { encodeCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
@@ -6,18 +6,12 @@ import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import { etagOf, nextUrl, writeAnswer } from './answer.ts'
+import type { Coding } from './coding.ts'
 import { findComputed, findScanning, type Finding } from './describe.ts'
+import { createNews, type LogView } from './news.ts'
 import { readPage } from './page.ts'
-import { eventKey, isAboutFixedTime, shelfKey, windowOf, type Question } from './question.ts'
-import type { Entry, LogPosition, Served, Shelf } from './shelf.ts'
-
-/** What the archive asks of the live log. */
-export interface LogView {
-  /** Where the log stands now. */
-  position (): LogCursor
-  /** Whether an event that matches has entered since; true where that cannot be told any more. */
-  hasNew (since: LogPosition, matches: (event: AuditEvent) => boolean): boolean
-}
+import { endMoves, eventKey, isAboutFixedTime, shelfKey, windowOf, type Question } from './question.ts'
+import type { Entry, Served, Shelf, ShelfRequest } from './shelf.ts'
 
 export interface ArchiveOptions {
   readonly source: AuditSource
@@ -37,28 +31,42 @@ export interface ArchiveOptions {
 
 /** The past: what was, read from Kubiya through the shelf. */
 export interface Archive {
-  /** A page of a list or search. */
-  page (question: Question, noCache: boolean): Promise<Served | Failure>
+  /** A page of a list or search, at once where it is on the shelf. Asking with the same object again costs least. */
+  page (question: Question, noCache: boolean): Served | Promise<Served | Failure>
   /** One event; an entry with `missing` when there is none. */
-  describe (id: string, noCache: boolean): Promise<Served | Failure>
+  describe (id: string, noCache: boolean): Served | Promise<Served | Failure>
+  /** The body of what was served in a coding, at once if it was made before; `undefined` where it cannot be made. */
+  encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
 }
 
 const MISSING_FRESH_MS = 30_000
+const CHANGING = 'private, no-cache'
 
 /** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
   const { source, shelf, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
-  return { page, describe }
+  const requests = new WeakMap<Question, ShelfRequest>()
+  const hasNews = createNews(log)
+  return { page, describe, encoded: shelf.encoded }
 
-  function page (question: Question, noCache: boolean): Promise<Served | Failure> {
-    const matches = compileFilter(question.filter)
-    return shelf.serve({
-      key: shelfKey(scope, question),
-      noCache,
-      produce: () => producePage(question),
-      isOutdated: ({ logPosition }) => logPosition !== undefined && log.hasNew(logPosition, ({ instant, item }) =>
-        matches(item) && (instant === undefined || isWithin(instant, windowOf(question, now()))))
-    })
+  function page (question: Question, noCache: boolean): Served | Promise<Served | Failure> {
+    const known = requests.get(question)
+    if (known !== undefined) return shelf.serve(known, noCache)
+    const request = requestOf(question)
+    requests.set(question, request)
+    return shelf.serve(request, noCache)
+  }
+
+  function requestOf (question: Question): ShelfRequest {
+    const fits = compileFilter(question.filter)
+    const interest = {
+      isSteady: !endMoves(question),
+      matches () {
+        const window = windowOf(question, now())
+        return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
+      }
+    }
+    return { key: shelfKey(scope, question), produce: () => producePage(question), isOutdated: (entry) => hasNews(entry, interest) }
   }
 
   async function producePage (question: Question): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
@@ -72,14 +80,16 @@ export function createArchive (options: ArchiveOptions): Archive {
     const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
     const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), asked, latenessMs)
+    const etag = etagOf(page.events.map(({ json }) => json))
     const entry = {
       body: writeAnswer(question, window, page, next, liveCursor),
-      etag: etagOf(page.events.map(({ json }) => json)),
+      etag,
       readMs: nowMs(),
       freshMs: isClosed ? closedTtlMs : openTtlMs,
-      storable: isClosed,
       ...!isClosed && { logPosition: position },
       headers: {
+        etag,
+        'cache-control': isClosed ? storable(closedTtlMs) : CHANGING,
         ...next !== undefined && { link: `<${next}>; rel="next"` },
         ...liveCursor !== undefined && { 'x-live-cursor': encodeCursor(liveCursor) }
       }
@@ -87,14 +97,12 @@ export function createArchive (options: ArchiveOptions): Archive {
     return { ok: true, entry, keep: !page.passing }
   }
 
-  function describe (id: string, noCache: boolean): Promise<Served | Failure> {
+  function describe (id: string, noCache: boolean): Served | Promise<Served | Failure> {
     return shelf.serve({
       key: eventKey(scope, id),
-      noCache,
       produce: () => produceEvent(id),
-      isOutdated: ({ missing, logPosition }) => missing !== undefined && logPosition !== undefined &&
-        log.hasNew(logPosition, (event) => event.id === id)
-    })
+      isOutdated: (entry) => hasNews(entry, { isSteady: true, matches: () => (event) => event.id === id })
+    }, noCache)
   }
 
   async function produceEvent (id: string): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
@@ -102,10 +110,13 @@ export function createArchive (options: ArchiveOptions): Archive {
     const finding = await findEvent(id)
     if (!finding.ok) return finding
     const { event, ...missing } = finding
-    const entry = event === undefined
-      ? { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, storable: false, logPosition: position, headers: {} }
-      : { body: Buffer.from(event.json), etag: etagOf([event.json]), readMs: nowMs(), freshMs: closedTtlMs, storable: true, headers: {} }
-    return { ok: true, entry, keep: true }
+    if (event === undefined) {
+      const entry = { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
+      return { ok: true, entry, keep: true }
+    }
+    const etag = etagOf([event.json])
+    const headers = { etag, 'cache-control': storable(closedTtlMs) }
+    return { ok: true, entry: { body: Buffer.from(event.json), etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
   }
 
   async function findEvent (id: string): Promise<Finding | Failure> {
@@ -127,4 +138,9 @@ export function createArchive (options: ArchiveOptions): Archive {
 /** The latest instant that this page, or any later one, can show. */
 function newestInstant (question: Question, window: TimeWindow): Instant | undefined {
   return question.direction === 'desc' && question.after !== undefined ? question.after.instant : window.end
+}
+
+/** `Cache-Control` of what may be kept by the caller for as long as it is fresh here. */
+function storable (freshMs: number): string {
+  return `private, max-age=${Math.floor(freshMs / 1000)}`
 }

@@ -29,6 +29,11 @@ export function isAboutFixedTime (question: Question): boolean {
   return !isAsked(question.window) || isFixed(question.window)
 }
 
+/** Whether the window's upper bound moves on with time, so that what lies behind it now will be inside. */
+export function endMoves ({ window }: Question): boolean {
+  return isAsked(window) && window.end?.kind === 'ago'
+}
+
 /**
  * The shelf's key: equal for equal questions, different for different ones whatever characters the values hold. The
  * window counts as it was asked, so that "the last 24 hours" is one question a second later too.

@@ -1,6 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Failure } from '../audit/source.ts'
 import type { TimeWindow } from '../audit/window.ts'
+import type { Coding, Compress } from './coding.ts'
+import { createEncodings } from './encodings.ts'
 
 /** A prepared answer. */
 export interface Entry {
@@ -8,17 +10,15 @@ export interface Entry {
   readonly body: Buffer
   /** Set when there is nothing to send: what was looked through in vain. */
   readonly missing?: Missing
-  /** Weak, over what the answer is about. */
-  readonly etag: string
   /** Milliseconds of monotonic time at which Kubiya had answered. */
   readonly readMs: number
   readonly freshMs: number
-  /** Whether it may be kept by the caller for as long as it is fresh here. */
-  readonly storable: boolean
   /** Where the log stood before Kubiya was asked; set where new events can change the answer. */
   readonly logPosition?: LogPosition
-  /** Further headers that go with it. */
-  readonly headers: Record<string, string>
+  /** Weak, over what the answer is about. */
+  readonly etag: string
+  /** All headers that stay the same as long as the entry is kept, `etag` among them. */
+  readonly headers: Readonly<Record<string, string>>
 }
 
 export interface Missing {
@@ -50,6 +50,7 @@ export interface ShelfOptions {
   readonly staleIfErrorMs: number
   /** Least time between two refreshes of one key that new events cause. */
   readonly refreshIntervalMs: number
+  readonly compress: Compress
   readonly nowMs: () => number
   /** Told of what nobody waits for. */
   readonly onError: (error: unknown) => void
@@ -61,58 +62,59 @@ export interface ShelfRequest {
   readonly produce: () => Promise<{ readonly ok: true, readonly entry: Entry, readonly keep: boolean } | Failure>
   /** Whether an event has come that the entry would have to show. */
   readonly isOutdated: (entry: Entry) => boolean
-  /** The caller wants an answer that is checked with Kubiya. */
-  readonly noCache: boolean
 }
 
 export interface Shelf {
-  serve (request: ShelfRequest): Promise<Served | Failure>
+  /** What is at hand is served at once; a promise says that Kubiya is asked. `noCache`: the caller wants that. */
+  serve (request: ShelfRequest, noCache: boolean): Served | Promise<Served | Failure>
+  /** The body of an entry in a coding, at once if it was made before; `undefined` where it cannot be made. */
+  encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
   /** Forgets everything, as after a refused credential. */
   clear (): void
 }
 
 const ENTRY_OVERHEAD_BYTES = 1024
 const FORCED_INTERVAL_MS = 1000
+const HIT: Handling = { kind: 'hit' }
+const STALE_HIT: Handling = { kind: 'hit', detail: 'stale-while-revalidate' }
 
 /**
- * Keeps prepared answers, bounded by bytes. A key is produced by one call at a time, whoever asks and whoever hangs up.
- * Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya fails, except that a
- * refused credential (401) empties the shelf and a refused question (403) drops its entry.
+ * Keeps prepared answers and their encodings, bounded by bytes. A key is produced by one call at a time, whoever asks and
+ * whoever hangs up. Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya fails,
+ * except that a refused credential (401) empties the shelf and a refused question (403) drops its entry.
  */
 export function createShelf (options: ShelfOptions): Shelf {
-  const { nowMs, staleIfErrorMs, staleMs } = options
-  const entries = options.maxBytes === 0
-    ? undefined
-    : new LRUCache<string, Entry>({
-      maxSize: options.maxBytes,
-      sizeCalculation: (entry, key) => entry.body.length + key.length + ENTRY_OVERHEAD_BYTES
-    })
+  const { maxBytes, nowMs, staleIfErrorMs, staleMs } = options
+  const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
+  const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh })
+  const keys = new WeakMap<Entry, string>()
   const flights = new Map<string, ReturnType<ShelfRequest['produce']>>()
   const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
 
-  return { serve, clear }
+  return { serve, encoded: encodings.get, clear }
 
   function clear (): void {
     generation++
     entries?.clear()
   }
 
-  async function serve (request: ShelfRequest): Promise<Served | Failure> {
+  function serve (request: ShelfRequest, noCache: boolean): Served | Promise<Served | Failure> {
     const entry = entries?.get(request.key)
-    const ageMs = nowMs() - (entry?.readMs ?? 0)
+    if (entry === undefined) return forward(request, 'miss', undefined)
+    const ageMs = nowMs() - entry.readMs
     // That there is none may be said only as long as it is fresh: a failing Kubiya is never turned into "not found".
-    if (entry === undefined || (entry.missing !== undefined && ageMs >= entry.freshMs)) return forward(request, 'miss', undefined)
-    if (request.noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, 'request', entry)
+    if (entry.missing !== undefined && ageMs >= entry.freshMs) return forward(request, 'miss', undefined)
+    if (noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, 'request', entry)
     if (isDue(entry, ageMs) && request.isOutdated(entry)) return forward(request, 'stale', entry, true)
-    if (ageMs < entry.freshMs) return hit(entry)
+    if (ageMs < entry.freshMs) return { ok: true, entry, ageMs, handling: HIT }
     if (ageMs >= entry.freshMs + staleMs) return forward(request, 'stale', entry)
     produceOnce(request).catch(options.onError) // Not waited for; a failure leaves the entry as it is.
-    return { ...hit(entry), handling: { kind: 'hit', detail: 'stale-while-revalidate' } }
+    return { ok: true, entry, ageMs, handling: STALE_HIT }
   }
 
   function isDue (entry: Entry, ageMs: number): boolean {
-    return !refreshed.has(entry) || ageMs >= options.refreshIntervalMs
+    return ageMs >= options.refreshIntervalMs || !refreshed.has(entry)
   }
 
   async function forward (request: ShelfRequest, reason: 'miss' | 'stale' | 'request', stale: Entry | undefined, isRefresh = false): Promise<Served | Failure> {
@@ -123,7 +125,7 @@ export function createShelf (options: ShelfOptions): Shelf {
       return { ok: true, entry: outcome.entry, ageMs: nowMs() - outcome.entry.readMs, handling: { kind: 'forwarded', reason, collapsed } }
     }
     if (stale === undefined || !mayServeStale(outcome, stale)) return outcome
-    return { ...hit(stale), handling: { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' } }
+    return { ok: true, entry: stale, ageMs: nowMs() - stale.readMs, handling: { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' } }
   }
 
   function produceOnce (request: ShelfRequest): ReturnType<ShelfRequest['produce']> {
@@ -132,7 +134,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (underWay !== undefined) return underWay
     const begunIn = generation
     const flight = request.produce().then((outcome) => {
-      if (outcome.ok && outcome.keep && begunIn === generation) entries?.set(key, outcome.entry)
+      if (outcome.ok && outcome.keep && begunIn === generation) put(key, outcome.entry)
       if (!outcome.ok && outcome.kind === 'unauthorized') clear()
       if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
       return outcome
@@ -146,7 +148,22 @@ export function createShelf (options: ShelfOptions): Shelf {
     return nowMs() - entry.readMs < entry.freshMs + staleMs + staleIfErrorMs
   }
 
-  function hit (entry: Entry): Served {
-    return { ok: true, entry, ageMs: nowMs() - entry.readMs, handling: { kind: 'hit' } }
+  function put (key: string, entry: Entry): void {
+    keys.set(entry, key)
+    entries?.set(key, entry)
+  }
+
+  /** Counts an encoding that an entry has got, if there is room for it beside the body. */
+  function reweigh (entry: Entry): boolean {
+    const key = keys.get(entry)
+    if (key === undefined || entries?.peek(key) !== entry) return true // It lives as long as those who wait for it.
+    if (weigh(entry, key) > maxBytes) return false
+    entries.delete(key) // The cache asks for the weight of what is new only.
+    entries.set(key, entry)
+    return true
+  }
+
+  function weigh (entry: Entry, key: string): number {
+    return entry.body.length + encodings.bytes(entry) + key.length + ENTRY_OVERHEAD_BYTES
   }
 }

@@ -1,24 +1,34 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { LRUCache } from 'lru-cache'
 import type { Archive } from '../archive/archive.ts'
-import type { Missing } from '../archive/shelf.ts'
+import type { Question } from '../archive/question.ts'
+import type { Missing, Served } from '../archive/shelf.ts'
 import { isSaneId } from '../audit/identity.ts'
 import { formatInstant } from '../audit/instant.ts'
+import type { Failure } from '../audit/source.ts'
 import { sendFailure, sendFaults, sendProblem } from '../problems.ts'
 import { ListQuery, SearchQuery, readQuestion } from './parameters.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from './answers.ts'
-import { sendServed, wantsNoCache } from './served.ts'
+import { createSender, wantsNoCache, type SenderOptions } from './served.ts'
 
 export interface ArchiveRoutesOptions {
   readonly archive: Archive
+  /** What every answer bears, whoever makes it: names and values in turn. */
+  readonly borne: SenderOptions['borne']
   /** Milliseconds since 1970, for relative times. */
   readonly clock: () => number
 }
 
+const MOST_KNOWN = 1000
+const LONGEST_KNOWN = 2048
+
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archive, clock }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archive, borne, clock }) => {
+  const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
+  const send = createSender({ encoded: archive.encoded, borne })
+
   app.get('/events', {
     schema: {
       operationId: 'listEvents',
@@ -27,8 +37,9 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
       tags: ['events'],
       querystring: ListQuery,
       response: { 200: cachedAnswer('EventPage', 'A page of events.'), 304: notModifiedAnswer, ...problemAnswers }
-    }
-  }, (request, reply) => sendPage('list', request.query, request.headers, reply))
+    },
+    preValidation: recall
+  }, (request, reply) => read('list', request.query, request, reply))
 
   app.get('/events/search', {
     schema: {
@@ -38,8 +49,9 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
       tags: ['events'],
       querystring: SearchQuery,
       response: { 200: cachedAnswer('SearchPage', 'A page of matches.'), 304: notModifiedAnswer, ...problemAnswers }
-    }
-  }, (request, reply) => sendPage('search', request.query, request.headers, reply))
+    },
+    preValidation: recall
+  }, (request, reply) => read('search', request.query, request, reply))
 
   app.get('/events/:id', {
     schema: {
@@ -51,19 +63,38 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
       querystring: Type.Object({}, { additionalProperties: false }),
       response: { 200: cachedAnswer('AuditEvent', 'The event.'), 304: notModifiedAnswer, ...problemAnswers }
     }
-  }, async (request, reply) => {
+  }, (request, reply) => {
     const { id } = request.params
     if (!isSaneId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
-    const served = await archive.describe(id, wantsNoCache(request.headers))
-    if (!served.ok) return sendFailure(reply, served)
-    return served.entry.missing === undefined ? sendServed(request.headers, reply, served) : sendMissing(reply, served.entry.missing)
+    return answer(request, reply, archive.describe(id, wantsNoCache(request.headers)))
   })
 
-  async function sendPage (operation: 'list' | 'search', query: SearchQuery, headers: IncomingHttpHeaders, reply: FastifyReply): Promise<FastifyReply> {
-    const read = readQuestion(operation, query, clock())
-    if (!read.ok) return sendFaults(reply, read.code, read.errors)
-    const served = await archive.page(read.question, wantsNoCache(headers))
-    return served.ok ? sendServed(headers, reply, served) : sendFailure(reply, served)
+  /** What was asked in these very words before need not be read and judged again. */
+  function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
+    const question = known.get(request.url)
+    if (question === undefined) return done()
+    answer(request, reply, archive.page(question, wantsNoCache(request.headers)))?.catch(done)
+  }
+
+  function read (operation: Question['operation'], query: SearchQuery, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
+    const reading = readQuestion(operation, query, clock())
+    if (!reading.ok) {
+      sendFaults(reply, reading.code, reading.errors)
+      return
+    }
+    if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(request.url, reading.question)
+    return answer(request, reply, archive.page(reading.question, wantsNoCache(request.headers)))
+  }
+
+  /** Without a promise in between where all is at hand. */
+  function answer (request: FastifyRequest, reply: FastifyReply, outcome: Served | Promise<Served | Failure>): Promise<void> | undefined {
+    return outcome instanceof Promise ? outcome.then((each) => conclude(request, reply, each)) : conclude(request, reply, outcome)
+  }
+
+  function conclude (request: FastifyRequest, reply: FastifyReply, outcome: Served | Failure): Promise<void> | undefined {
+    if (outcome.ok && outcome.entry.missing === undefined) return send(request, reply, outcome)
+    if (!outcome.ok) sendFailure(reply, outcome)
+    else if (outcome.entry.missing !== undefined) sendMissing(reply, outcome.entry.missing)
   }
 }
 

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import accepts from '@fastify/accepts'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamCursor } from '../audit/cursor.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
 import type { Outlet } from '../live/outlet.ts'
@@ -14,6 +14,8 @@ import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
 
 export interface LiveRoutesOptions {
   readonly hub: Hub
+  /** Adds what every answer bears. */
+  readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
   readonly isMadeUp: (cursor: StreamCursor) => boolean
   readonly backlogBytes: number
   /** Whether a client that offers `permessage-deflate` is granted it. */
@@ -26,7 +28,7 @@ const FULL_RETRY_SECONDS = 10
 const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, isDeflateAgreed, isMadeUp }) => {
+export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, introduce, isDeflateAgreed, isMadeUp }) => {
   const asked = new WeakMap<IncomingMessage, { readonly stream: StreamRequest, readonly response: ServerResponse }>()
   await app.register(accepts)
 
@@ -55,6 +57,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     },
     handler: async (request, reply) => {
       if (request.accepts().type([SSE_TYPE]) === false) return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
+      introduce(request, reply)
       reply.headers(SSE_HEADERS).hijack()
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
@@ -75,7 +78,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
   function begin (request: FastifyRequest, openOutlet: (onGone: (code?: number) => void) => Outlet): void {
     const stream = asked.get(request.raw)?.stream
     if (stream === undefined) throw new Error('a stream has begun that was not read')
-    request.log.info({ subscribers: hub.size() + 1 }, 'stream began')
+    request.log.info({ request_id: request.id, subscribers: hub.size() + 1 }, 'stream began')
     const watch = createWatch(request.id)
     watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
   }

@@ -56,8 +56,15 @@ export interface Fault {
   readonly errors: Array<{ parameter: string, message: string }>
 }
 
+export interface Reading {
+  readonly ok: true
+  readonly question: Question
+  /** Whether the same words will ask the same at any later time; otherwise they may ask nothing sensible then. */
+  readonly isLasting: boolean
+}
+
 /** The question that the parameters of a list or search ask. */
-export function readQuestion (operation: Question['operation'], query: SearchQuery, nowMs: number): { readonly ok: true, readonly question: Question } | Fault {
+export function readQuestion (operation: Question['operation'], query: SearchQuery, nowMs: number): Reading | Fault {
   if (query.cursor !== undefined) return followCursor(operation, query, query.cursor)
   if (query.limit !== undefined && (query.page !== undefined || query.page_size !== undefined)) {
     return fault('invalid-parameter', ['limit', 'cannot be combined with page or page_size'])
@@ -69,10 +76,12 @@ export function readQuestion (operation: Question['operation'], query: SearchQue
   const { start, end } = resolveWindow(window, instantFromMs(nowMs))
   if (start !== undefined && end !== undefined && start > end) return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
   const pageSize = query.limit ?? query.page_size ?? DEFAULT_PAGE_SIZE
-  return { ok: true, question: { operation, filter, window, direction: query.sort_direction ?? 'desc', page: query.page ?? 1, pageSize } }
+  const question = { operation, filter, window, direction: query.sort_direction ?? 'desc', page: query.page ?? 1, pageSize }
+  const meets = window.start?.kind === 'ago' && window.end?.kind === 'at' // Some time the start will have passed the end.
+  return { ok: true, question, isLasting: !meets }
 }
 
-function followCursor (operation: Question['operation'], query: SearchQuery, text: string): { readonly ok: true, readonly question: Question } | Fault {
+function followCursor (operation: Question['operation'], query: SearchQuery, text: string): Reading | Fault {
   const others = Object.keys(query).filter((name) => name !== 'cursor')
   if (others.length > 0) return fault('invalid-parameter', ...others.map((name): [string, string] => [name, 'cannot be combined with cursor']))
   const cursor = decodeCursor(text)
@@ -80,7 +89,7 @@ function followCursor (operation: Question['operation'], query: SearchQuery, tex
   const holds = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
     cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
   if (!holds) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
-  return { ok: true, question: cursor }
+  return { ok: true, question: cursor, isLasting: true }
 }
 
 /** The stream that the parameters ask for. A browser that comes back repeats the parameters of its first request. */

@@ -1,23 +1,67 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { FastifyReply } from 'fastify'
-import type { Handling, Served } from '../archive/shelf.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Archive } from '../archive/archive.ts'
+import type { Coding } from '../archive/coding.ts'
+import type { Entry, Handling, Served } from '../archive/shelf.ts'
+import { createCodingChoice } from './accepted-coding.ts'
+
+export interface SenderOptions {
+  readonly encoded: Archive['encoded']
+  /** What every answer bears, whoever makes it: names and values in turn. */
+  readonly borne: (request: FastifyRequest) => string[]
+}
+
+/** Gives no promise where all is at hand. */
+export type Send = (request: FastifyRequest, reply: FastifyReply, served: Served) => Promise<void> | undefined
+
+// Below this a body fits one packet as it is.
+const LEAST_COMPRESSED_BYTES = 1024
+const NO_CACHE = /(?:^|,)\s*no-cache\s*(?:,|$)/i
 
 /** Whether the caller wants an answer that is checked with Kubiya (RFC 9111 §5.2.1.4). */
 export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
-  return /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(headers['cache-control'] ?? '')
+  const header = headers['cache-control']
+  return header !== undefined && NO_CACHE.test(header)
 }
 
-/** Sends a prepared answer as it is, or 304 when the caller has it already. */
-export function sendServed (headers: IncomingHttpHeaders, reply: FastifyReply, { ageMs, entry, handling }: Served): FastifyReply {
-  reply.headers({
-    ...entry.headers,
-    etag: entry.etag,
-    'cache-control': entry.storable ? `private, max-age=${Math.floor(entry.freshMs / 1000)}` : 'private, no-cache',
-    age: Math.max(0, Math.floor(ageMs / 1000)),
-    'cache-status': cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
-  })
-  if (matchesEtag(headers['if-none-match'], entry.etag)) return reply.code(304).send()
-  return reply.type('application/json; charset=utf-8').send(entry.body)
+/**
+ * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list: set one
+ * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is `borne`.
+ */
+export function createSender ({ borne, encoded }: SenderOptions): Send {
+  const choose = createCodingChoice()
+  const heads = new WeakMap<Entry, string[]>()
+  return send
+
+  function send (request: FastifyRequest, reply: FastifyReply, served: Served): Promise<void> | undefined {
+    const { headers } = request
+    const { entry } = served
+    if (matchesEtag(headers['if-none-match'], entry.etag)) return finish(request, reply, served)
+    const coding = entry.body.length < LEAST_COMPRESSED_BYTES ? undefined : choose(headers['accept-encoding'])
+    if (coding === undefined) return finish(request, reply, served, entry.body)
+    const body = encoded(entry, coding)
+    if (!(body instanceof Promise)) return finish(request, reply, served, body, coding)
+    return body.then((made) => made === undefined ? finish(request, reply, served, entry.body) : finish(request, reply, served, made, coding))
+  }
+
+  /** Without a body: 304. */
+  function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
+    const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
+    reply.cacheStatus = status
+    const head = [...headOf(entry), ...borne(request), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
+    if (coding !== undefined) head.push('content-encoding', coding)
+    if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
+  }
+
+  /** What stays the same as long as the entry is kept: names and values in turn. */
+  function headOf (entry: Entry): string[] {
+    const known = heads.get(entry)
+    if (known !== undefined) return known
+    const head = Object.entries({ ...entry.headers, vary: 'accept-encoding' }).flat()
+    heads.set(entry, head)
+    return head
+  }
 }
 
 /** RFC 9211. A negative `ttl` says that the answer was stale, and by how much. */
@@ -31,6 +75,7 @@ function cacheStatus (handling: Handling, ttlSeconds: number): string {
 /** Weak comparison (RFC 9110 §8.8.3.2, §13.1.2). */
 function matchesEtag (header: string | undefined, etag: string): boolean {
   if (header === undefined) return false
+  if (header === etag) return true
   const opaque = (tag: string) => tag.trim().replace(/^W\//, '')
   return header.trim() === '*' || header.split(',').some((tag) => opaque(tag) === opaque(etag))
 }

@@ -151,7 +151,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
   await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(liveRoutes, { prefix: '/api/v1/audit', hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock, backlogBytes: knobs.backlogBytes, isDeflateAgreed: false })
+  await server.register(liveRoutes, { prefix: '/api/v1/audit', hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock, backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {} })
   await server.listen({ host: '127.0.0.1', port: 0 })
   tail.start()
 
