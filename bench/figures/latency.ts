@@ -10,7 +10,7 @@ const LIST = '/api/v1/audit/events?page_size=20&start_time=-1h&end_time=-30m'
 
 /** From Kubiya's answer to the last of many subscribers, with callers who ask for lists meanwhile. */
 export async function latency (isQuick: boolean): Promise<Row[]> {
-  const rounds = isQuick ? 12 : 60
+  const rounds = isQuick ? 12 : 40
   const service = await startService({ POLL_INTERVAL_MS: '250', POLL_MAX_INTERVAL_MS: '250' })
   const [generator, callers] = [startProgram('measuring', 'subscribers'), startProgram('measuring', 'callers')]
   await generator.ask({ open: { port: service.port, paths: [STREAM], count: SUBSCRIBERS } })

@@ -22,7 +22,7 @@ export async function start (isQuick: boolean): Promise<Row[]> {
     { name: 'image', command: commandOfImage(), environment: production }
   ]
   const slices = new Map<string, Slice[]>(kinds.map(({ name }) => [name, []]))
-  for (let round = 0; round < (isQuick ? 5 : 11); round++) {
+  for (let round = 0; round < (isQuick ? 5 : 9); round++) {
     for (const { command, environment, name } of kinds) {
       const before = readSteal()
       const ms = await firstAnswerMs(command, environment)

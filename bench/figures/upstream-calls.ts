@@ -10,7 +10,7 @@ const FILTERS = 20
 
 /** What Kubiya is asked, with one subscriber and with many. */
 export async function upstreamCalls (isQuick: boolean): Promise<Row[]> {
-  const windowMs = isQuick ? 6000 : 20_000
+  const windowMs = isQuick ? 5000 : 10_000
   const one = await perMinute(1, [STREAM], windowMs)
   const many = await perMinute(MANY, [STREAM], windowMs)
   const filtered = await perMinute(MANY, Array.from({ length: FILTERS }, (_, n) => `${STREAM}&category_name=deploy-helper-${n}`), windowMs)

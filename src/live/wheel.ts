@@ -9,21 +9,27 @@ export interface Wheel<Member> {
 const MOST_SLOTS = 40
 const LEAST_TICK_MS = 10
 
-/** Turns once in `periodMs`. A visit may come early by a fortieth of that, never late but for a busy event loop. */
+/**
+ * Turns once in `periodMs`. A visit may come early by a fortieth of that, and late only by what the event loop is late: the
+ * clock is looked at, since the ticks of a busy process get behind more and more.
+ */
 export function createWheel<Member> (periodMs: number, visit: (members: ReadonlySet<Member>) => void): Wheel<Member> {
   const slots = Array.from({ length: Math.max(1, Math.min(MOST_SLOTS, Math.floor(periodMs / LEAST_TICK_MS))) }, () => new Set<Member>())
-  let at = 0
-  const timer = setInterval(turn, periodMs / slots.length).unref()
+  const slotMs = periodMs / slots.length
+  let turned = 0 // Slots since the wheel began to turn.
+  let turnedMs = performance.now()
+  const timer = setInterval(turn, slotMs).unref()
 
   return {
-    add: (member) => { slots[at]?.add(member) },
+    add: (member) => { slots[turned % slots.length]?.add(member) },
     delete: (member) => { slots.find((slot) => slot.delete(member)) },
     stop: () => clearInterval(timer)
   }
 
   function turn (): void {
-    at = (at + 1) % slots.length
-    const due = slots[at]
-    if (due !== undefined && due.size > 0) visit(due)
+    for (; performance.now() - turnedMs >= slotMs; turnedMs += slotMs) {
+      const due = slots[++turned % slots.length]
+      if (due !== undefined && due.size > 0) visit(due)
+    }
   }
 }
