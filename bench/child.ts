@@ -22,6 +22,7 @@ export interface Child {
 const MICROS_PER_TICK = 10_000
 const running = new Set<ChildProcess>()
 process.on('exit', abandon)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1))
 
 /** Ends everything that still runs. */
 export function abandon (): void {
