@@ -159,8 +159,8 @@ t.test('answers that repeat the one before', async (t) => {
     const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, { deep: [[{ a: [] }], {}] }, { big: 0.1, list: [1, 2] })
     const element = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.integer({ min: 0, max: 6 }), quirk).map(([n, more]) => JSON.stringify({ n, ...more })) }, { weight: 1, arbitrary: fc.constantFrom('null', '5', '0', '[]', '"x"', '{"n":1,"big":9007199254740993}', `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`) })
     const whole = fc.record({
-      wrapper: fc.constantFrom(['[', ']'], ['[', ']'], ['[', ']'], [' [ ', ' ] '], ['{"items":[', ']}'], ['{"data": [', ']}'], ['{"data":[', '],"items":[{"n":9}]}'], ['{"items":[', '],"total":3}'], ['[', '{"n":3}]'], ['[', ',]'], ['[', '']),
-      separator: fc.constantFrom(',', ',', ', ', '\n,\n', ''),
+      wrapper: fc.constantFrom(['[', ']'], ['[', ']'], ['[', ']'], [' [ ', ' ] '], ['{"items":[', ']}'], ['{"data": [', ']}'], ['{"data":[', '],"items":[{"n":9}]}'], ['{"items":[', '],"total":3}'], ['[', '{"n":3}]'], ['[', ',]'], ['[', ''], ['[', ']\u00a0'], ['{"items":[', ']'], ['[', ']}'], ['[', ',"open']),
+      separator: fc.constantFrom(',', ',', ', ', '\n,\n', '', '\u00a0,', ',,'),
       elements: fc.array(element, { maxLength: 8 })
     })
     const step = fc.record({ drop: fc.nat(3), add: fc.array(element, { maxLength: 3 }), fresh: fc.option(whole) })

@@ -46,13 +46,14 @@ function markNumbers (text: string, mark: string): string {
   return parts.join('') + text.slice(copied)
 }
 
-/** The index behind the closing quote of the string that opens at `start`. */
+/** The index behind the closing quote of the string that opens at `start`; behind the text where there is none. */
 function endOfString (text: string, start: number): number {
-  for (let quote = text.indexOf('"', start + 1); ; quote = text.indexOf('"', quote + 1)) {
+  for (let quote = text.indexOf('"', start + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0
     while (text[quote - 1 - backslashes] === '\\') backslashes++
     if (backslashes % 2 === 0) return quote + 1
   }
+  return text.length
 }
 
 /** A stretch of text, from its first character to the one behind its last. */
@@ -63,7 +64,8 @@ export interface Span {
 
 /**
  * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on; `undefined` when the
- * array holds anything else. The text is JSON for certain, so that counting brackets outside of strings is enough.
+ * array holds anything else, or never ends. Brackets are counted, whatever kind they are of: what is found is an object only
+ * if it is JSON.
  */
 export function objectsIn (text: string, from: number): Span[] | undefined {
   const spans: Span[] = []

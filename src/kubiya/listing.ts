@@ -1,7 +1,8 @@
+import { LRUCache } from 'lru-cache'
 import type { AuditEvent } from '../audit/event.ts'
 import { tellApart, type Nature } from '../audit/identity.ts'
 import { objectsIn, type Span } from '../audit/json.ts'
-import { natureOfElement, readElements } from './wire.ts'
+import { natureOfElement, readElement, readElements, type ReadElement } from './wire.ts'
 
 export interface Listing {
   readonly events: AuditEvent[]
@@ -29,57 +30,72 @@ interface Remembered {
   readonly elements: readonly Element[]
 }
 
-const OPENING = /^\s*(?:\{\s*"(?:items|data)"\s*:\s*)?\[\s*/
-const CLOSING = /\s*\]\s*\}?\s*$/y
-const SEPARATOR = /\s*,\s*/y
-const STAND_IN = '0'
-const MOST_REMEMBERED = 4 * 1024 * 1024 // Characters.
+// Blanks as JSON has them (RFC 8259 §2), so that what is taken apart here is what a parser would take.
+const OPENING = /^[ \t\n\r]*(?:\{[ \t\n\r]*"(?:items|data)"[ \t\n\r]*:[ \t\n\r]*)?\[[ \t\n\r]*/
+const CLOSING = /[ \t\n\r]*\][ \t\n\r]*(\}?)[ \t\n\r]*$/y
+const SEPARATOR = /[ \t\n\r]*,[ \t\n\r]*/y
+const LONGEST_TAKEN_APART = 4 * 1024 * 1024 // Characters.
+const MOST_REMEMBERED = 8 * 1024 * 1024
 
 /**
- * Reads like `readListing`, for answers that mostly repeat the one before, as a poller's do: what is written just as it
- * was then is neither parsed nor identified again. Text by text, so it is the same event without doubt.
+ * Reads like `readListing`, for answers that mostly repeat earlier ones, as a poller's do: an element that is written just as
+ * it was is neither parsed nor identified again. Text by text, so it is the same event without doubt.
  */
 export function createListingReader (): (body: string) => Listing | undefined {
+  const met = new LRUCache<string, ReadElement>({ maxSize: MOST_REMEMBERED, sizeCalculation: (_, text) => text.length })
   let last: Remembered | undefined
 
   return (body) => {
+    const elements = body.length > LONGEST_TAKEN_APART ? undefined : takeApart(body)
+    last = elements && { body, elements }
+    return elements === undefined ? readListing(body) : listingOf(elements.map(({ nature }) => nature))
+  }
+
+  /** `undefined` where the text is more or other than objects in one array. */
+  function takeApart (body: string): Element[] | undefined {
     const opening = OPENING.exec(body)?.[0]
-    const known = last === undefined || opening === undefined ? [] : repeated(body, opening.length, last)
-    last = undefined
-    if (opening === undefined || body.length > MOST_REMEMBERED) return readListing(body)
-    const from = known.at(-1)?.end ?? opening.length
-    // Something stands for what is known, so that the rest is well-formed only if the whole is.
-    const elements = readElements(opening + (known.length > 0 ? STAND_IN : '') + body.slice(from))
-    if (elements === undefined || (known.length > 0 && elements.shift() !== Number(STAND_IN))) return readListing(body)
-    const natures = elements.map(natureOfElement)
-    last = remember(body, known, objectsIn(body, from), natures)
-    return listingOf([...known.map(({ nature }) => nature), ...natures])
+    if (opening === undefined) return undefined
+    const elements = last === undefined ? [] : repeated(body, opening.length, last)
+    let end = elements.at(-1)?.end
+    for (const span of objectsIn(body, end ?? opening.length) ?? []) {
+      const read = end === undefined || endOf(SEPARATOR, body, end) === span.start ? readAgain(body.slice(span.start, span.end)) : undefined
+      if (read === undefined) return undefined
+      elements.push({ ...span, ...read })
+      ;({ end } = span)
+    }
+    CLOSING.lastIndex = end ?? opening.length
+    const brace = CLOSING.exec(body)?.[1]
+    return brace === (opening.trimStart().startsWith('{') ? '}' : '') ? elements : undefined
+  }
+
+  function readAgain (text: string): ReadElement | undefined {
+    const known = met.get(text)
+    if (known !== undefined) return known
+    const read = readElement(text)
+    if (read !== undefined) met.set(Buffer.from(text).toString(), read) // A slice would keep the whole answer in memory.
+    return read
   }
 }
 
-/** The elements with which the answer before went on, and this one begins. */
+/** The elements with which the answer before went on, and this one begins. Slices are compared faster than looked up. */
 function repeated (body: string, from: number, { body: before, elements }: Remembered): Element[] {
-  // Two slices are compared many times as fast as `startsWith` does it.
   const isAt = (at: number, { end, start }: Span) => body.slice(at, at + end - start) === before.slice(start, end)
   const known: Element[] = []
-  let at = from
-  for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0; index++) {
+  let at: number | undefined = from
+  for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0 && at !== undefined; index++) {
     const element = elements[index]
     if (element === undefined || !isAt(at, element)) break
-    SEPARATOR.lastIndex = at + element.end - element.start
-    known.push({ start: at, end: SEPARATOR.lastIndex, nature: element.nature })
-    if (!SEPARATOR.test(body)) break
-    at = SEPARATOR.lastIndex
+    const end: number = at + element.end - element.start
+    known.push({ start: at, end, nature: element.nature })
+    at = endOf(SEPARATOR, body, end)
   }
   return known
 }
 
-/** `undefined` where the text holds more than objects in one array: then it is read whole the next time. */
-function remember (body: string, known: readonly Element[], spans: readonly Span[] | undefined, natures: ReadonlyArray<Nature | undefined>): Remembered | undefined {
-  if (spans === undefined || spans.length !== natures.length) return undefined
-  const elements = [...known, ...spans.map((span, index) => ({ ...span, nature: natures[index] }))]
-  CLOSING.lastIndex = elements.at(-1)?.end ?? body.length
-  return CLOSING.test(body) ? { body, elements } : undefined
+/** Where what is expected at a place ends; `undefined` where it does not stand there. */
+function endOf (expected: RegExp, text: string, at: number): number | undefined {
+  expected.lastIndex = at
+  return expected.test(text) ? expected.lastIndex : undefined
 }
 
 function listingOf (natures: ReadonlyArray<Nature | undefined>): Listing {

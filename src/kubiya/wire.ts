@@ -10,6 +10,16 @@ export function readElements (body: string): Json[] | undefined {
   return rowsOf(parsed(body))
 }
 
+export interface ReadElement {
+  readonly nature: Nature | undefined
+}
+
+/** An element's text by itself; `undefined` when that is no JSON. */
+export function readElement (text: string): ReadElement | undefined {
+  const element = parsed(text)
+  return element === undefined ? undefined : { nature: natureOfElement(element) }
+}
+
 /** What an element is; `undefined` for one that is no object or is nested beyond all reason. */
 export function natureOfElement (element: Json): Nature | undefined {
   return isJsonObject(element) && isNestedAtMost(element, DEEPEST) ? natureOf(element) : undefined
