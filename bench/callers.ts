@@ -24,6 +24,12 @@ interface Outcome {
 }
 
 const MOST_LATENCIES = 20_000
+let loads = 0
+
+/** A connection from an address of its own for each load: the ports of one address wait a minute until they can be used again. */
+function connectTo (port: number): Socket {
+  return connect({ port, host: '127.0.0.1', localAddress: `127.1.${Math.floor(loads / 250) % 250}.${1 + loads % 250}` })
+}
 
 function requestBytes (path: string, headers: Record<string, string> = {}): string {
   return [`GET ${path} HTTP/1.1`, 'Host: bench', ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
@@ -58,13 +64,14 @@ function onAnswers (socket: Socket, take: (status: string, bodyBytes: number) =>
 
 async function load ({ connections, forMs, headers, path, pauseMs = 0, port }: Load): Promise<Outcome> {
   const request = requestBytes(path, headers)
+  loads++
   const endMs = performance.now() + forMs
   const statuses: Record<string, number> = {}
   const latenciesMs: number[] = []
   let answered = 0
   let bodyBytes = 0
   await Promise.all(Array.from({ length: connections }, async () => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connectTo(port)
     await once(socket, 'connect')
     await new Promise<void>((resolve, reject) => {
       let askedMs = 0
@@ -93,8 +100,9 @@ async function load ({ connections, forMs, headers, path, pauseMs = 0, port }: L
 async function crowd ({ count, path, port }: { port: number, path: string, count: number }): Promise<Record<string, number>> {
   const statuses: Record<string, number> = {}
   const sockets: Socket[] = []
+  loads++
   for (let first = 0; first < count; first += 100) {
-    const some = Array.from({ length: Math.min(100, count - first) }, () => connect(port, '127.0.0.1'))
+    const some = Array.from({ length: Math.min(100, count - first) }, () => connectTo(port))
     await Promise.all(some.map((socket) => once(socket, 'connect')))
     sockets.push(...some)
   }

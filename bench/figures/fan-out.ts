@@ -26,7 +26,7 @@ export async function fanOut (isQuick: boolean): Promise<Row[]> {
       ...nchan === undefined ? [] : [nchan.contender('nchan', pace, sliceMs)]
     ]
     await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
-    const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 5)
+    const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 7)
     await stopAll(senders)
     const ours: [string, number] = ['service', costs.get('service') ?? NaN]
     const figure = (peer: string) => `CPU per delivered event, ${title}, of ${peer}`
@@ -50,7 +50,7 @@ export async function filters (isQuick: boolean): Promise<Row[]> {
   const many = await serviceSender({ subscribers: SUBSCRIBERS, paths }, 250)
   const contenders = (sliceMs: number) => [one.contender('one filter', { events: 10, everyMs: 250 }, sliceMs), many.contender('many filters', { events: 100, everyMs: 250 }, sliceMs)]
   await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
-  const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 5)
+  const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 7)
   await stopAll([one, many])
   return [ratioRow(`CPU per delivered event, ${SUBSCRIBERS} subscribers over ${paths.length} filters, of one filter`, ['many', costs.get('many filters') ?? NaN], ['one', costs.get('one filter')], 'µs', TARGETS.filters.oneFilter, steal)]
 }
@@ -64,7 +64,7 @@ export async function compressed (isQuick: boolean): Promise<Row[]> {
   const contenders = (sliceMs: number) => [plain.contender('plain', pace, sliceMs), together.contender('together', pace, sliceMs), alone.contender('alone', pace, sliceMs)]
   await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
   for (const sender of [plain, together, alone]) await sender.bytesPerMessage()
-  const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 5)
+  const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 7)
   const [plainBytes = NaN, togetherBytes = NaN, aloneBytes = NaN] = await Promise.all([plain, together, alone].map((sender) => sender.bytesPerMessage()))
   await stopAll([plain, together, alone])
   const cost = (name: string) => costs.get(name) ?? NaN

@@ -65,7 +65,9 @@ async function pathOfSize (port: number): Promise<string> {
   let path = ''
   for (let [size, tries] = [40, 0]; tries < 3; tries++) {
     path = `/api/v1/audit/events?${WINDOW}&page_size=${size}`
-    const bytes = (await (await fetch(`http://127.0.0.1:${port}${path}`, { headers: { 'accept-encoding': 'identity' } })).arrayBuffer()).byteLength
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { 'accept-encoding': 'identity' } })
+    if (response.status !== 200) throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`)
+    const bytes = (await response.arrayBuffer()).byteLength
     size = Math.round(size * WANTED_BYTES / bytes)
   }
   return path

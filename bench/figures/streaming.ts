@@ -19,7 +19,7 @@ export interface Sender {
 
 interface Counts { readonly messages: number, readonly bytes: number, readonly closed: number, readonly inflated: number }
 
-const SETTLE_MS = 800
+const SETTLE_MS = 2000
 
 export interface Audience {
   readonly subscribers: number

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import { answer } from '../commands.ts'
-import { createTicker } from '../ticker.ts'
+import { createBatches, createTicker } from '../ticker.ts'
 
 // The floor: one prebuilt buffer for all events of a batch, written to plain sockets.
 
@@ -24,10 +24,20 @@ function message (text: string): Buffer {
   return Buffer.concat([header, payload])
 }
 
+const batch = createBatches()
+
+function send (texts: string[]): void {
+  const bytes = Buffer.concat(texts.map(message))
+  for (const socket of sockets) socket.write(bytes)
+}
+
 answer({
   listen: async (port: number) => new Promise<void>((resolve) => { server.listen(port, '127.0.0.1', resolve) }),
-  tick: createTicker((texts) => {
-    const bytes = Buffer.concat(texts.map(message))
-    for (const socket of sockets) socket.write(bytes)
-  })
+  tick: createTicker(send, batch),
+  /** So many at once; gives the monotonic time at which it began, nanoseconds. */
+  make (count: number) {
+    const at = process.hrtime.bigint()
+    send(batch(count))
+    return String(at)
+  }
 })
