@@ -188,6 +188,16 @@ t.test('answers that repeat the one before', async (t) => {
     t.equal(other[0]?.id, before[1]?.id, 'the same event, written otherwise')
   })
 
+  t.test('know long elements again, too, and tell those apart that are equally long', async (t) => {
+    const read = createListingReader()
+    const long = (n: number) => `{"n":${n},"text":"${'x'.repeat(20_000)}${n}"}`
+    const before = read(`[${long(1)},${long(2)}]`)?.events ?? []
+    const after = read(`[${long(3)},${long(2)},${long(1)}]`)?.events ?? []
+    t.same(after.map(({ item }) => item.n), [3, 2, 1])
+    t.equal(after[1], before[1])
+    t.equal(after[2], before[0])
+  })
+
   t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
     for (const body of ['[{"n":1},{"n":2}', '[{"n":1}{"n":2}]', '[{"n":1},]', '[{"n":1},{"n":2},{"n":3]', '[{"n":1},{"n":2}]]', '[{"n":1},{"n":2}],']) {
       const read = createListingReader()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { AuditEvent } from '../audit/event.ts'
 import { tellApart, type Nature } from '../audit/identity.ts'
@@ -36,13 +37,14 @@ const CLOSING = /[ \t\n\r]*\][ \t\n\r]*(\}?)[ \t\n\r]*$/y
 const SEPARATOR = /[ \t\n\r]*,[ \t\n\r]*/y
 const LONGEST_TAKEN_APART = 4 * 1024 * 1024 // Characters.
 const MOST_REMEMBERED = 8 * 1024 * 1024
+const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
 
 /**
  * Reads like `readListing`, for answers that mostly repeat earlier ones, as a poller's do: an element that is written just as
- * it was is neither parsed nor identified again. Text by text, so it is the same event without doubt.
+ * it was is neither parsed nor identified again. Text by text, or by SHA-256 where it is long, so it is the same event without doubt.
  */
 export function createListingReader (): (body: string) => Listing | undefined {
-  const met = new LRUCache<string, ReadElement>({ maxSize: MOST_REMEMBERED, sizeCalculation: (_, text) => text.length })
+  const met = new LRUCache<string, ReadElement>({ maxSize: MOST_REMEMBERED })
   let last: Remembered | undefined
 
   return (body) => {
@@ -69,10 +71,11 @@ export function createListingReader (): (body: string) => Listing | undefined {
   }
 
   function readAgain (text: string): ReadElement | undefined {
-    const known = met.get(text)
+    const key = text.length > LONGEST_KEY ? createHash('sha256').update(text).digest('hex') : text
+    const known = met.get(key)
     if (known !== undefined) return known
     const read = readElement(text)
-    if (read !== undefined) met.set(Buffer.from(text).toString(), read) // A slice would keep the whole answer in memory.
+    if (read !== undefined) met.set(Buffer.from(key).toString(), read, { size: text.length }) // A slice would keep the whole answer in memory.
     return read
   }
 }
