@@ -1,19 +1,19 @@
-import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import packageJson from '../package.json' with { type: 'json' }
+import { api } from './api.ts'
 import { refuseSocket } from './bare-socket.ts'
-import { isMadeUp } from './live/opening.ts'
+import { createBearing } from './bearing.ts'
+import { createEntrance } from './entrance.ts'
 import { handleError, sendProblem } from './problems.ts'
-import { archiveRoutes } from './routes/archive.ts'
-import { docsRoutes } from './routes/docs.ts'
-import { liveRoutes } from './routes/live.ts'
+import { createRequestIds } from './request-ids.ts'
 import { createRequestLog, createRequestLoggers } from './request-log.ts'
+import { docsRoutes } from './routes/docs.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
 import { createScope, type Upstream } from './scope.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { partFrom, upgrades } from './upgrades.ts'
 
@@ -21,11 +21,10 @@ export const version: string = packageJson.version
 
 const API_PREFIX = '/api/v1/audit'
 const STREAM_PATH = `${API_PREFIX}/stream`
-const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
-const REQUEST_ID_BYTES = 6
 const LONGEST_PATH_PARAMETER = 512
 const BODY_LIMIT_BYTES = 1024
-const REQUEST_TIMEOUT_MS = 30_000
+const MOST_HEADERS = 100
+const LOOK_AT_CONNECTIONS_MS = 1000
 const LAST_ANSWERS_MS = 5000
 
 export interface App {
@@ -43,9 +42,16 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
   const upstream: Upstream = sandbox === undefined
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
-  const scope = createScope(settings, upstream, logger, version)
-  const everywhere = { 'x-content-type-options': 'nosniff', ...sandbox !== undefined && { 'x-kubiya-sandbox': 'true' } }
-  const constant = Object.entries(everywhere).flat()
+  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope(settings, each, logger, version))
+  const { gate, limits, origins, scopes, seats, tickets } = entrance
+  const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
+  const everywhere = { ...SECURITY_HEADERS, ...marks }
+  const bearing = createBearing({
+    everywhere,
+    vary: ['accept-encoding', ...settings.AUTH_MODE === 'none' ? [] : ['authorization'], ...origins.list.length === 0 ? [] : ['origin']].join(', '),
+    isCrossOrigin: origins.list.length > 0,
+    limits: ({ caller }) => caller === undefined ? [] : limits.headers(caller.key)
+  })
   let draining = false
 
   const server = fastify({
@@ -54,71 +60,62 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
+    trustProxy: trustOf(settings.TRUST_PROXY),
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: settings.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: settings.KEEP_ALIVE_MS,
+    http: { headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS), connectionsCheckingInterval: LOOK_AT_CONNECTIONS_MS },
     return503OnClosing: false,
     routerOptions: { maxParamLength: LONGEST_PATH_PARAMETER },
     schemaController: { compilersFactory: schemaCompilers },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
     frameworkErrors: (error, request, reply) => {
-      introduce(request, reply) // No hook runs for what the router itself refuses.
+      bearing.introduce(request, reply) // No hook runs for what the router itself refuses.
       handleError(error, request, reply)
     },
     clientErrorHandler: refuse
   })
+  server.server.maxHeadersCount = MOST_HEADERS + 1 // One more than may be, to see that there are more.
 
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
   server.decorateReply('cacheStatus', undefined)
+  server.addHook('onRequest', (request, reply, done) => {
+    if (request.raw.rawHeaders.length <= 2 * MOST_HEADERS) done()
+    else sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
+  })
   server.addHook('onSend', (request, reply, _payload, done) => {
-    introduce(request, reply)
+    bearing.introduce(request, reply)
     done()
   })
   server.addHook('onResponse', createRequestLog(logger))
 
-  await server.register(upgrades, { path: STREAM_PATH, headers: everywhere, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
+  await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docs)
-  await server.register(archiveRoutes, { prefix: API_PREFIX, archive: scope.archive, borne, clock: scope.clock })
-  await server.register(liveRoutes, {
-    prefix: API_PREFIX,
-    hub: scope.hub,
-    introduce,
-    isMadeUp: (cursor) => isMadeUp(cursor, scope.log),
-    clock: scope.clock,
-    backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
-    isDeflateAgreed: settings.STREAM_COMPRESSION
-  })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, streamPath: STREAM_PATH })
   await server.register(probeRoutes, {
-    health: scope.health,
+    health: scopes.health,
     isDraining: () => draining,
-    subscribers: scope.hub.size,
+    subscribers: seats.size,
     sandbox: sandbox !== undefined,
     version
   })
 
-  server.addHook('onListen', async () => scope.start()) // Whoever asks in the meantime is answered first.
+  server.addHook('onListen', async () => scopes.start()) // Whoever asks in the meantime is answered first.
   server.addHook('preClose', async () => {
     draining = true
-    await scope.drain()
+    tickets.close()
+    await scopes.drain()
     await partFrom(server.websocketServer.clients)
     setTimeout(() => server.server.closeAllConnections(), LAST_ANSWERS_MS).unref() // A caller may have stopped reading.
   })
   server.addHook('onClose', async () => {
-    await scope.close()
+    gate.close()
+    await scopes.close()
     await sandbox?.close()
   })
   return { server, upstream: { url: upstream.baseUrl, sandbox: sandbox !== undefined } }
-
-  /** What every answer bears, whoever makes it. */
-  function introduce (request: FastifyRequest, reply: FastifyReply): void {
-    reply.headers(everywhere).header('x-request-id', request.id)
-  }
-
-  /** The same, names and values in turn, for who sends a head of his own. */
-  function borne (request: FastifyRequest): string[] {
-    return [...constant, 'x-request-id', request.id]
-  }
 
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
@@ -127,12 +124,8 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
   }
 }
 
-/** The id that a caller gave, or one of this process: unlike any other's, and counted, which is cheaper than chance for each. */
-function createRequestIds (): (request: IncomingMessage) => string {
-  const prefix = randomBytes(REQUEST_ID_BYTES).toString('hex')
-  let count = 0
-  return ({ headers }) => {
-    const given = headers['x-request-id']
-    return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${prefix}-${(++count).toString(36)}`
-  }
+/** The setting as Fastify takes it: everyone, nobody, a number of proxies, or a list of them. */
+function trustOf (text: string): boolean | string | ((address: string, hop: number) => boolean) {
+  if (text === 'true' || text === 'false') return text === 'true'
+  return /^\d+$/.test(text) ? (_, hop) => hop < Number(text) : text
 }

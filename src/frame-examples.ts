@@ -2,7 +2,7 @@ import type { LogCursor } from './audit/cursor.ts'
 import { PublishedEvent, type AuditEvent } from './audit/event.ts'
 import { NANOS_PER_MS, NANOS_PER_SECOND, msFromInstant, parseInstant, type Instant } from './audit/instant.ts'
 import { ENDINGS } from './live/endings.ts'
-import { endFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type Frame, type PreparedFrame } from './live/frames.ts'
+import { endFrame, eventFrame, expiringFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type Frame, type PreparedFrame } from './live/frames.ts'
 import type { Health } from './live/health.ts'
 
 const item = Object.fromEntries(Object.entries(PublishedEvent.properties).map(([name, { examples: [value] }]) => [name, value]))
@@ -31,6 +31,9 @@ export const FRAME_EXAMPLES: Record<Frame['type'], Record<string, PreparedFrame>
   },
   heartbeat: {
     quiet: heartbeatFrame(cursorAt(1044, instant), good)
+  },
+  expiring: {
+    soon: expiringFrame(msFromInstant(instant))
   },
   end: Object.fromEntries(Object.values(ENDINGS).map((ending) => [ending.reason, endFrame(cursorAt(1044, instant), ending)]))
 }

@@ -7,17 +7,21 @@ const KINDS = {
   'invalid-time': { status: 400, title: 'A time is not valid' },
   'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
   'invalid-request': { status: 400, title: 'The request cannot be read' },
+  unauthorized: { status: 401, title: 'A credential is wanted' },
+  forbidden: { status: 403, title: 'This is not allowed' },
   'not-found': { status: 404, title: 'Not found' },
   'not-acceptable': { status: 406, title: 'Only a stream can be had here' },
   'request-timeout': { status: 408, title: 'The request took too long to arrive' },
   'payload-too-large': { status: 413, title: 'The request is too large' },
   'unsupported-media-type': { status: 415, title: 'A body is not expected here' },
   'header-too-large': { status: 431, title: 'The request\'s headers are too large' },
+  'rate-limited': { status: 429, title: 'Too much was asked for' },
   internal: { status: 500, title: 'Something went wrong here' },
   'upstream-unauthorized': { status: 502, title: 'Kubiya refused this service\'s credential' },
   'upstream-invalid': { status: 502, title: 'Kubiya\'s answer was not understood' },
   'upstream-unavailable': { status: 502, title: 'Kubiya could not be reached' },
   'upstream-throttled': { status: 503, title: 'Kubiya may not be asked right now' },
+  'credential-unchecked': { status: 503, title: 'Credentials cannot be checked now' },
   overloaded: { status: 503, title: 'Too busy' },
   'upstream-timeout': { status: 504, title: 'Kubiya did not answer in time' }
 } as const
@@ -75,11 +79,24 @@ const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
 }
 const DEFAULT_RETRY_AFTER_MS = 5000
 
-/** Answers with what the upstream's failure means to a caller; no word of the upstream's own. */
-export function sendFailure (reply: FastifyReply, failure: { kind: FailureKind, retryAfterMs?: number }): FastifyReply {
-  const { code, detail } = FAILURES[failure.kind]
+const OWN_FAILURES: Partial<typeof FAILURES> = {
+  unauthorized: { code: 'unauthorized', detail: 'Kubiya does not accept the credential.' },
+  forbidden: { code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
+}
+
+/**
+ * Answers with what the upstream's failure means to a caller; no word of the upstream's own. `isOwn`: Kubiya was asked with
+ * the caller's own credential.
+ */
+export function sendFailure (reply: FastifyReply, failure: { kind: FailureKind, retryAfterMs?: number }, isOwn = false): FastifyReply {
+  const { code, detail } = (isOwn ? OWN_FAILURES[failure.kind] : undefined) ?? meaningOf(failure.kind)
   const waits = KINDS[code].status === 503
   return sendProblem(reply, code, detail, waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {})
+}
+
+/** What the upstream's failure is to a caller. */
+export function meaningOf (kind: FailureKind): { code: ProblemCode, detail: string } {
+  return FAILURES[kind]
 }
 
 /** The app's error handler: what Fastify refuses becomes a typed problem, anything unforeseen a bare 500. */

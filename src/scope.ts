@@ -3,14 +3,18 @@ import type { FastifyBaseLogger } from 'fastify'
 import { createArchive, type Archive } from './archive/archive.ts'
 import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
+import type { StreamCursor } from './audit/cursor.ts'
 import { LATEST, NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
+import type { Failure } from './audit/source.ts'
 import { createBudget } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
 import { createBookmark, type Bookmark } from './live/bookmark.ts'
 import { createEncoder } from './live/encoding.ts'
-import { createEventLog, type EventLog } from './live/event-log.ts'
+import { ENDINGS } from './live/endings.ts'
+import { createEventLog } from './live/event-log.ts'
 import type { Health } from './live/health.ts'
 import { createHub, type Hub } from './live/hub.ts'
+import { isMadeUp } from './live/opening.ts'
 import { createRecall } from './live/recall.ts'
 import { createRereads } from './live/rereads.ts'
 import { createTail } from './live/tail.ts'
@@ -24,21 +28,28 @@ export interface Upstream {
   readonly authorization: string
   /** Whether our own request budget holds; the sandbox has none. */
   readonly isBudgeted: boolean
+  /** Told what Kubiya says to the credential, whatever it was asked. */
+  readonly onWord?: (word: 'accepted' | 'unauthorized') => void
 }
 
 /** Everything that belongs to one upstream credential; what is in here meets nothing of another scope. */
 export interface Scope {
   readonly archive: Archive
   readonly hub: Hub
-  readonly log: EventLog
   health (): Health
   /** The upstream's clock, as far as it is known: milliseconds since 1970. */
   clock (): number
+  /** Whether the cursor is one that was never given out. */
+  isMadeUp (cursor: StreamCursor): boolean
+  /** Asks Kubiya for one event, to see whether it accepts the credential. */
+  probe (): Promise<'ok' | Failure>
   start (): void
   /** Ends every stream over `DRAIN_MS` and begins no further poll; requests under way are still answered. */
   drain (): Promise<void>
   /** Ends what is left, the connections to the upstream included. */
   close (): Promise<void>
+  /** Ends all of it at once, because the credential is refused or nobody uses it: streams, and what is on the shelf. */
+  leave (): Promise<void>
 }
 
 const LEAST_HISTORY_MS = 5 * 60_000
@@ -69,7 +80,11 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     maxBytes: settings.UPSTREAM_MAX_BYTES,
     budget,
-    onRequest: (outcome, durationMs) => logger.debug({ outcome, ms: Math.round(durationMs) }, 'asked Kubiya'),
+    onRequest (outcome, durationMs) {
+      logger.debug({ outcome, ms: Math.round(durationMs) }, 'asked Kubiya')
+      if (outcome === 'ok') upstream.onWord?.('accepted')
+      if (outcome === 'unauthorized') upstream.onWord?.('unauthorized')
+    },
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
@@ -127,7 +142,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     stallMs: STALL_MS,
     nowMs,
     maxAgeMs: settings.STREAM_MAX_AGE_MS,
-    maxSubscribers: settings.MAX_SUBSCRIBERS,
+    clock,
     onAudience: tail.wake
   })
   relay.follow((batch) => hub.publish(log.append(batch)))
@@ -154,7 +169,18 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     nowMs
   })
 
-  return { archive, hub, log, health: tail.health, clock: tail.upstreamClock, start: tail.start, drain, close }
+  return {
+    archive,
+    hub,
+    health: tail.health,
+    clock: tail.upstreamClock,
+    isMadeUp: (cursor) => isMadeUp(cursor, log),
+    probe,
+    start: tail.start,
+    drain,
+    close,
+    leave
+  }
 
   function openBookmark (now: Instant): Bookmark {
     const from = now - history
@@ -173,6 +199,11 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     hub.tell(health, changed)
   }
 
+  async function probe (): Promise<'ok' | Failure> {
+    const answer = await client.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 1 }, 'caller')
+    return answer.ok ? 'ok' : answer
+  }
+
   async function drain (): Promise<void> {
     tail.stop().catch(onError) // The poll under way ends when the client is closed, at the latest.
     await hub.close(settings.DRAIN_MS)
@@ -181,6 +212,14 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
   async function close (): Promise<void> {
     await client.close()
     await tail.stop()
+  }
+
+  async function leave (): Promise<void> {
+    shelf.clear()
+    hub.endAll(ENDINGS.unauthorized)
+    tail.stop().catch(onError)
+    await hub.close(0)
+    await close()
   }
 }
 

@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { accessFaults } from './access-settings.ts'
 
 const count = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description })
@@ -8,11 +9,11 @@ const LONGEST_TIMER_MS = 2_147_483_647 // Node's timers overflow beyond.
 
 /** The environment, as the README's table lists it. Names are public. */
 export const Settings = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback wants `ALLOW_ANONYMOUS=true`, except on the sandbox.' }),
+  HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback wants an `AUTH_MODE`, or `ALLOW_ANONYMOUS=true`, except on the sandbox.' }),
   PORT: count(3000, 0, 65_535, 'Port to listen on; 0 takes any free one and prints it.'),
   LOG_LEVEL: Type.Union(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)), { default: 'info', description: 'Least severe level that is logged, or `silent`.' }),
   NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses to start without a key.' })),
-  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it.' }),
+  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it, with `AUTH_MODE=none`.' }),
 
   KUBIYA_API_KEY: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,8192}$', description: 'Kubiya API key, sent as `Authorization: UserKey …` and shown nowhere. Without it the embedded sandbox is used.' })),
   KUBIYA_BASE_URL: Type.String({ default: 'https://api.kubiya.ai', pattern: '^https?://[^\\s]+$', description: 'Where Kubiya is, with or without `/api/v1`; a gateway\'s path prefix is kept.' }),
@@ -39,32 +40,44 @@ export const Settings = Type.Object({
   CACHE_STALE_IF_ERROR_MS: count(3_600_000, 0, 30 * DAY_MS, 'How long after that it may be served while Kubiya fails.'),
 
   MAX_SUBSCRIBERS: count(20_000, 0, 1_000_000, 'Most live streams at a time.'),
+  MAX_SUBSCRIBERS_PER_CLIENT: count(0, 0, 1_000_000, 'Most live streams of one caller; 0: no limit. 100 is sensible when exposed.'),
   SUBSCRIBER_BACKLOG_BYTES: count(65_536, 1024, 1_073_741_824, 'Unsent bytes at which writing to a stream pauses until its reader has caught up.'),
   HEARTBEAT_MS: count(20_000, 50, DAY_MS, 'Pause between two heartbeats of a stream.'),
   STREAM_MAX_AGE_MS: count(0, 0, LONGEST_TIMER_MS, 'Age at which a stream is ended with `max-age`, to come back; 0: never.'),
   STREAM_COMPRESSION: Type.Boolean({ default: true, description: 'Grants `permessage-deflate` to WebSocket clients that offer it. Live events are compressed once for all of them.' }),
-  DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.')
+  DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.'),
+
+  AUTH_MODE: Type.Union(['none', 'token', 'jwt', 'passthrough'].map((mode) => Type.Literal(mode)), { default: 'none', description: 'Who is let in: whoever asks; bearers of a token of `AUTH_TOKENS`; bearers of a JSON Web Token; whoever Kubiya accepts, each with the credential that Kubiya is then asked with.' }),
+  AUTH_TOKENS: Type.Optional(Type.String({ description: 'Tokens of mode `token`, separated by commas, each of 16 characters at least.' })),
+  AUTH_TOKENS_FILE: Type.Optional(Type.String({ description: 'A file of such tokens, one a line, `#` for comments. It is read anew every `AUTH_RECHECK_MS`; streams of a token that is gone end.' })),
+  AUTH_JWKS_URL: Type.Optional(Type.String({ description: 'Where the keys of mode `jwt` are (a JWK Set).' })),
+  AUTH_ISSUER: Type.Optional(Type.String({ description: 'The `iss` that tokens must have.' })),
+  AUTH_AUDIENCE: Type.Optional(Type.String({ description: 'The `aud` that tokens must have.' })),
+  AUTH_CLOCK_TOLERANCE_MS: count(5000, 0, 300_000, 'How far the issuer\'s clock may differ: tokens are good for so much longer.'),
+  AUTH_RECHECK_MS: count(60_000, 100, DAY_MS, 'How long it is taken for granted that a credential is still good.'),
+  ALLOWED_ORIGINS: Type.Optional(Type.String({ description: 'Origins, such as `https://app.example.com`, separated by commas, whose pages may stream and read answers. Without it no page of another site may, and none may stream.' })),
+  TRUST_PROXY: Type.String({ default: 'false', pattern: '^(true|false|\\d{1,2}|[0-9A-Fa-f.:/, ]+)$', description: 'Whether `X-Forwarded-For` tells where a request comes from: `true`, a number of proxies, or their addresses or networks separated by commas.' }),
+  MAX_SCOPES: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`; the bounds on bytes and on requests to Kubiya hold for each.'),
+  SCOPE_IDLE_MS: count(300_000, 1000, DAY_MS, 'How long those of a caller are kept whom nobody hears of.'),
+  RATE_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of one caller; 0: no limit. 600 is sensible when exposed.'),
+  RATE_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of all callers; 0: no limit.'),
+  EVENTS_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most events that Kubiya is asked for on behalf of one caller (lists, searches, replays); 0: no limit.'),
+  EVENTS_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'The same of all callers.'),
+  BYTES_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'Most bytes of answers to one caller, live events aside; 0: no limit.'),
+  BYTES_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'The same of all callers.'),
+  REQUEST_TIMEOUT_MS: count(30_000, 1000, 600_000, 'Time that a request may take to arrive.'),
+  HEADERS_TIMEOUT_MS: count(10_000, 500, 600_000, 'Time that its head may take.'),
+  KEEP_ALIVE_MS: count(72_000, 1, 3_600_000, 'How long a connection is kept open for a further request.'),
+  MAX_LOOP_DELAY_MS: count(1000, 0, 60_000, 'Mean delay of the event loop, over a second, from which on requests are turned away with 503; 0: never.')
 })
 export type Settings = Readonly<Static<typeof Settings>>
 
 // Settings of the contract whose feature is not there yet, with the values that ask for nothing.
 const NOT_BUILT: Record<string, string[]> = {
-  MAX_SUBSCRIBERS_PER_CLIENT: ['0'],
-  RATE_LIMIT_PER_MINUTE: ['0'],
-  AUTH_MODE: ['none'],
-  AUTH_TOKENS: [],
-  AUTH_JWKS_URL: [],
-  AUTH_ISSUER: [],
-  AUTH_AUDIENCE: [],
-  AUTH_RECHECK_MS: [],
-  ALLOWED_ORIGINS: [],
-  TRUST_PROXY: ['false', '0'],
   METRICS_PORT: [],
   OTEL_EXPORTER_OTLP_ENDPOINT: [],
   REDIS_URL: []
 }
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 
 export type SettingsOutcome =
   | { readonly ok: true, readonly settings: Settings }
@@ -100,7 +113,7 @@ function readValue (schema: TSchema, text: string): unknown {
 
 /** Whether the embedded stand-in takes Kubiya's place. */
 export function usesSandbox (settings: Settings): boolean {
-  return settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV !== 'production'
+  return settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV !== 'production' && settings.AUTH_MODE !== 'passthrough'
 }
 
 function expectation (schema: TSchema): string {
@@ -119,7 +132,7 @@ function notBuiltFaults (environment: Record<string, string | undefined>): strin
 
 function ruleFaults (settings: Settings): string[] {
   const faults: string[] = []
-  if (settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV === 'production') {
+  if (settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV === 'production' && settings.AUTH_MODE !== 'passthrough') {
     faults.push('KUBIYA_API_KEY: must be set when NODE_ENV is production')
   }
   if (!URL.canParse(settings.KUBIYA_BASE_URL) || hasCredentials(new URL(settings.KUBIYA_BASE_URL))) {
@@ -128,10 +141,7 @@ function ruleFaults (settings: Settings): string[] {
   if (settings.POLL_MAX_INTERVAL_MS < settings.POLL_INTERVAL_MS) {
     faults.push('POLL_MAX_INTERVAL_MS: must not be less than POLL_INTERVAL_MS')
   }
-  if (!LOOPBACK.test(settings.HOST) && !settings.ALLOW_ANONYMOUS && !usesSandbox(settings)) {
-    faults.push('HOST: serves whoever reaches it; set ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
-  }
-  return faults
+  return [...faults, ...accessFaults(settings, usesSandbox(settings))]
 }
 
 function hasCredentials (url: URL): boolean {

@@ -20,7 +20,7 @@ t.test('the coding that an Accept-Encoding likes best', async (t) => {
 })
 
 t.test('a shelf', async (t) => {
-  const ENTRY: Entry = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
+  const ENTRY: Entry = { body: Buffer.from('the same words again and again '.repeat(200)), scanned: 1, readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
 
   function shelfOf (maxBytes: number, isFailing = false) {
     let compressed = 0

@@ -64,6 +64,12 @@ t.test('audit imports nothing of ours, and of others only TypeBox and node:crypt
   t.same([...new Set(packages)].filter((name) => !name.startsWith('@sinclair/typebox') && name !== 'node:crypto'), [])
 })
 
+t.test('access imports nothing of ours, and of others only jose, lru-cache and what Node has', async (t) => {
+  t.same(strangers('access', isKnownToAll), [])
+  const packages = imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'access').map(({ target }) => target)
+  t.same([...new Set(packages)].filter((name) => !name.startsWith('node:')).sort(), ['jose', 'lru-cache'])
+})
+
 for (const name of ['kubiya', 'archive', 'relay', 'live']) {
   t.test(`${name} imports audit alone`, async (t) => {
     t.ok(ours(name).some(({ target }) => room(target) === 'audit'))
@@ -83,9 +89,9 @@ t.test('the sandbox imports nothing of ours, and is imported by app alone', asyn
   t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])
 })
 
-t.test('routes import schemas of audit, problems, types of archive and live, outlets, and the document', async (t) => {
-  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts', '../openapi/openapi.json'].includes(target)
-  t.same(strangers('routes', (each) => room(each.target) === 'audit' || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live'].includes(room(each.target)))), [])
+t.test('routes import schemas of audit, problems, who comes in, types of archive, live and scope, outlets, and the document', async (t) => {
+  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts', 'security-headers.ts', '../openapi/openapi.json'].includes(target)
+  t.same(strangers('routes', (each) => ['audit', 'access'].includes(room(each.target)) || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live', 'scope.ts'].includes(room(each.target)))), [])
 })
 
 t.test('main imports app, logger and settings', async (t) => {

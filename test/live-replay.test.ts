@@ -110,6 +110,7 @@ t.test('a reread', async (t) => {
     mostEvents: Infinity,
     countFrom: at(-60),
     mostScanned: Infinity,
+    onRead: () => {},
     mostAnswers: Infinity,
     isUpstreamThere: () => true,
     nextPoll: async () => {},

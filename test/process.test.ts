@@ -86,7 +86,7 @@ t.test('with a key it names the upstream, asks it, and shows the key nowhere', a
 })
 
 t.test('a start with faults in its settings is refused: all are listed, the exit code is 1', async (t) => {
-  const service = run(t, { NODE_ENV: 'production', PORT: 'many', AUTH_MODE: 'jwt', KUBIYA_API_KEY: 'two words' })
+  const service = run(t, { NODE_ENV: 'production', PORT: 'many', AUTH_MODE: 'magic', KUBIYA_API_KEY: 'two words' })
   t.equal((await service.exited).code, 1)
   for (const name of ['PORT', 'AUTH_MODE', 'KUBIYA_API_KEY']) t.match(service.errors(), new RegExp(`^ *${name}: `, 'm'))
   t.notMatch(service.errors(), /two words/)

@@ -141,7 +141,7 @@ export function createStage (options: StageOptions = {}) {
     nowMs: () => nowMs,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, maxSubscribers: 1000, onAudience: () => {}, ...options.context })
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, onAudience: () => {}, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const portionsOf = createPortions({ ...shared, mostBytes: shared.portionBytes })
   const alone = new Set<Subscription>()

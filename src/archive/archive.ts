@@ -83,6 +83,7 @@ export function createArchive (options: ArchiveOptions): Archive {
     const etag = etagOf(page.events.map(({ json }) => json))
     const entry = {
       body: writeAnswer(question, window, page, next, liveCursor),
+      scanned: page.scanned,
       etag,
       readMs: nowMs(),
       freshMs: isClosed ? closedTtlMs : openTtlMs,
@@ -110,13 +111,14 @@ export function createArchive (options: ArchiveOptions): Archive {
     const finding = await findEvent(id)
     if (!finding.ok) return finding
     const { event, ...missing } = finding
+    const { scanned } = missing
     if (event === undefined) {
-      const entry = { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
+      const entry = { body: Buffer.alloc(0), missing, scanned, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
       return { ok: true, entry, keep: true }
     }
     const etag = etagOf([event.json])
     const headers = { etag, 'cache-control': storable(closedTtlMs) }
-    return { ok: true, entry: { body: Buffer.from(event.json), etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
+    return { ok: true, entry: { body: Buffer.from(event.json), scanned, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
   }
 
   async function findEvent (id: string): Promise<Finding | Failure> {

@@ -8,6 +8,8 @@ import { createEncodings } from './encodings.ts'
 export interface Entry {
   /** Ready to send; empty when nothing was found. */
   readonly body: Buffer
+  /** Events that Kubiya gave for it. */
+  readonly scanned: number
   /** Set when there is nothing to send: what was looked through in vain. */
   readonly missing?: Missing
   /** Milliseconds of monotonic time at which Kubiya had answered. */

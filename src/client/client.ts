@@ -18,6 +18,7 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
   const line = createLine({
     addressAt: (cursor) => streamAddress(options, cursor),
     since: options.since,
+    credential: options.credential,
     backOff: { ...BACK_OFF, ...options.backOff },
     WebSocket: options.WebSocket ?? ownWebSocket(),
     fetch: options.fetch ?? ((...request) => fetch(...request)), // A browser's wants no other `this`.

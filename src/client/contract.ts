@@ -17,6 +17,12 @@ export interface AuditStreamOptions {
   readonly url: string | URL
   /** Only events that match; all without. */
   readonly filter?: AuditFilter | undefined
+  /**
+   * What the service is to be asked with, as `Authorization` has it: `Bearer …` or `UserKey …`. A ticket is got with it for
+   * each connection. A function is asked before each, so that a credential that has ended can be followed by a fresh one:
+   * without it the stream ends with `unauthorized`.
+   */
+  readonly credential?: string | (() => string | Promise<string>) | undefined
   /** Begins behind this cursor: an earlier stream's `cursor`, or a list's `live_cursor`. */
   readonly since?: string | undefined
   /** Begins here instead: RFC 3339, or relative (`-15m`); without either, five minutes ago. */
@@ -48,7 +54,7 @@ export interface AuditStreamOptions {
   readonly backOff?: Partial<BackOffBounds> | undefined
   /** Where there is none, such as in Node 20: the class of `ws`, or another. */
   readonly WebSocket?: WebSocketConstructor | undefined
-  /** Asks why a connection was refused, which a WebSocket does not tell. */
+  /** Asks why a connection was refused, which a WebSocket does not tell, and for tickets. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 

@@ -4,11 +4,13 @@ import { openConnection } from './connection.ts'
 import type { AuditStreamOptions, BackOffBounds, EndFrame, Frame, Loss, Reconnection, WebSocketConstructor } from './contract.ts'
 import { createFailure } from './failure.ts'
 import { askWhy, finalProblem, type Refusal } from './refusal.ts'
+import { fetchTicket, isUnauthorized } from './ticket.ts'
 
 export interface LineOptions {
   /** Where to connect over HTTP, to go on behind a cursor. */
   readonly addressAt: (cursor: string | undefined) => URL
   readonly since: string | undefined
+  readonly credential: AuditStreamOptions['credential']
   readonly backOff: BackOffBounds
   readonly WebSocket: WebSocketConstructor
   readonly fetch: NonNullable<AuditStreamOptions['fetch']>
@@ -28,17 +30,43 @@ export interface Line {
   hangUp (): void
 }
 
+/** A question that can be taken back. */
+interface Asking {
+  readonly abort: AbortController
+  isWanted (): boolean
+}
+
 const UNAUTHORIZED = 4401
 const MOST_RETRY_AFTER_SECONDS = 300
 
 export function createLine (options: LineOptions): Line {
+  const { credential } = options
   let cursor = options.since
   let attempt = 0
+  let isRefused = false // The last credential was: the next one that is, is the last.
   let hangUp = () => {}
   return { cursor: () => cursor, connect, hangUp: () => hangUp() }
 
   function connect (): void {
     const address = options.addressAt(cursor)
+    if (credential === undefined) return open(address, undefined)
+    const asking = beginAsking()
+    authorize(credential, address, asking).catch((error: unknown) => { if (asking.isWanted()) options.onOver(error) })
+  }
+
+  async function authorize (given: NonNullable<typeof credential>, address: URL, asking: Asking): Promise<void> {
+    const authorization = typeof given === 'string' ? given : await given()
+    if (!asking.isWanted()) return
+    const answer = await fetchTicket(address, options.fetch, authorization, asking.abort)
+    if (!asking.isWanted()) return
+    if (!('ticket' in answer)) return isUnauthorized(answer) ? onUnauthorized() : onRefused(answer)
+    isRefused = false
+    const ticketed = new URL(address)
+    ticketed.searchParams.set('ticket', answer.ticket)
+    open(ticketed, authorization)
+  }
+
+  function open (address: URL, authorization: string | undefined): void {
     const { close } = openConnection({ address: socketAddress(address), WebSocket: options.WebSocket, onFrame, onNonsense, onLost })
     hangUp = close
 
@@ -59,30 +87,44 @@ export function createLine (options: LineOptions): Line {
     }
 
     function onLost (loss: Loss): void {
-      if (loss.code === UNAUTHORIZED) return refuse()
-      if (loss.reason === 'failed') return findOutWhy(address)
+      if (loss.code === UNAUTHORIZED) return onUnauthorized()
+      if (loss.reason === 'failed') return findOutWhy(address, authorization)
       comeBack(loss)
     }
   }
 
   function onEnd ({ may_return: mayReturn, reason }: EndFrame): void {
-    if (reason === 'unauthorized') return refuse()
+    if (reason === 'unauthorized') return onUnauthorized()
     if (mayReturn) return comeBack({ reason })
     options.onOver()
+  }
+
+  /** Where there may be a fresh credential it is tried, once. */
+  function onUnauthorized (): void {
+    if (typeof credential !== 'function' || isRefused) return refuse()
+    isRefused = true
+    comeBack({ reason: 'unauthorized' })
   }
 
   function refuse (): void {
     options.onOver(createFailure('unauthorized', 'The service does not accept the caller\'s credential, or no longer.'))
   }
 
-  function findOutWhy (address: URL): void {
-    const asking = new AbortController()
+  function findOutWhy (address: URL, authorization: string | undefined): void {
+    const asking = beginAsking()
+    const plain = new URL(address)
+    plain.searchParams.delete('ticket') // It is used up.
+    askWhy(plain, options.fetch, authorization, asking.abort).then((refusal) => { if (asking.isWanted()) onRefused(refusal) })
+  }
+
+  function beginAsking (): Asking {
+    const abort = new AbortController()
     let isWanted = true
     hangUp = () => {
       isWanted = false
-      asking.abort()
+      abort.abort()
     }
-    askWhy(address, options.fetch, asking).then((refusal) => { if (isWanted) onRefused(refusal) })
+    return { abort, isWanted: () => isWanted }
   }
 
   function onRefused (refusal: Refusal): void {

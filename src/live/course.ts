@@ -36,6 +36,8 @@ export interface CourseOptions {
   readonly start: Start
   /** To be told that there may be something due. */
   readonly listener: { pump (): void }
+  /** Told how many events Kubiya gave for this listener alone, or first. */
+  readonly onReread?: ((events: number) => void) | undefined
 }
 
 /** How one listener gets from where it begins to the live log, and along it. */
@@ -87,13 +89,15 @@ class ListenersCourse implements Course {
   private readonly springs: Springs
   private readonly audience: CourseOptions['audience']
   private readonly listener: CourseOptions['listener']
+  private readonly onReread: CourseOptions['onReread']
   private state: State
   private returns = 0
 
-  constructor ({ audience, listener, springs, start }: CourseOptions) {
+  constructor ({ audience, listener, onReread, springs, start }: CourseOptions) {
     this.springs = springs
     this.audience = audience
     this.listener = listener
+    this.onReread = onReread
     this.state = { kind: 'waiting', start }
   }
 
@@ -190,7 +194,7 @@ class ListenersCourse implements Course {
       case 'wait': return
       case 'log': this.state = opening.place; return
       case 'recall': this.replay(opening, recall); return
-      case 'reread': this.replay(opening, reread({ ...opening, filter: this.audience.filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own' }))
+      case 'reread': this.replay(opening, reread({ ...opening, filter: this.audience.filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own', onRead: this.onReread }))
     }
   }
 
@@ -212,7 +216,7 @@ class ListenersCourse implements Course {
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
     const { filter } = this.audience
-    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own' }), rounds + 1, counted)
+    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own', onRead: this.onReread }), rounds + 1, counted)
     return 'later'
   }
 

@@ -39,12 +39,15 @@ export const StatusFrame = frame('status', 'How this service fares with Kubiya: 
   lateness_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'Only while more events come than can be recognised when met again: how late an event may be now and still be delivered, milliseconds.' }))
 })
 export const HeartbeatFrame = frame('heartbeat', 'A sign of life with a fresh cursor.', { cursor: Cursor, upstream: Upstream, lag_ms: LagMs })
+export const ExpiringFrame = frame('expiring', 'The caller\'s credential ends soon, and the stream with it; come back with a fresh one and the cursor.', {
+  at: Type.String({ description: 'When, RFC 3339.' })
+})
 export const EndFrame = frame('end', 'Last.', {
   reason: Type.Union([Type.Literal('timeout'), Type.Literal('shutdown'), Type.Literal('slow'), Type.Literal('max-age'), Type.Literal('unauthorized')]),
   may_return: Type.Boolean({ description: 'Whether coming back with the cursor makes sense.' }),
   cursor: Cursor
 })
-export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, EndFrame])
+export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, ExpiringFrame, EndFrame])
 export type Frame = Static<typeof Frame>
 
 /** A frame as the bytes of its JSON text, encoded once, with what a wire format needs to know of it. */
@@ -87,6 +90,10 @@ export function statusFrame (health: Health): PreparedFrame {
 
 export function heartbeatFrame (cursor: Cursor, health: Health): PreparedFrame {
   return prepare({ type: 'heartbeat', cursor: encodeCursor(cursor), upstream: health.upstream, lag_ms: Math.round(health.lagMs) })
+}
+
+export function expiringFrame (atMs: number): PreparedFrame {
+  return prepare({ type: 'expiring', at: formatInstant(instantFromMs(atMs)) })
 }
 
 export function endFrame (cursor: Cursor, ending: Ending): PreparedFrame {

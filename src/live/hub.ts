@@ -1,10 +1,13 @@
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { createAudience, type Audience } from './audience.ts'
-import { ENDINGS } from './endings.ts'
+import { ENDINGS, type Ending } from './endings.ts'
 import type { LogEntry } from './event-log.ts'
+import { createExpiries } from './expiries.ts'
+import { expiringFrame } from './frames.ts'
 import type { Health } from './health.ts'
 import type { Start } from './opening.ts'
 import type { Outlet } from './outlet.ts'
+import { parcelOf } from './parcel.ts'
 import { createPortions } from './portions.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from './subscription.ts'
 import { createTurns } from './turns.ts'
@@ -15,7 +18,8 @@ export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEn
   readonly checkMs: number
   /** Age at which a stream is told to come back, milliseconds; 0: never. */
   readonly maxAgeMs: number
-  readonly maxSubscribers: number
+  /** Milliseconds since 1970, for credentials that end. */
+  readonly clock: () => number
   /** The first subscriber after none has come. */
   readonly onAudience: () => void
 }
@@ -26,19 +30,25 @@ export interface StreamRequest {
   readonly verbose: boolean
   /** Milliseconds after which the stream ends with `timeout`; `undefined`: it goes on. */
   readonly timeoutMs: number | undefined
+  /** When the listener's credential ends, milliseconds since 1970; `undefined`: not that anyone knows. */
+  readonly expiresAtMs?: number | undefined
+  /** Told how many events Kubiya gave for this listener's past. */
+  readonly onReread?: ((events: number) => void) | undefined
 }
 
 /** All live subscribers of a scope. */
 export interface Hub {
-  /** Whether one more would be too many. */
-  isFull (): boolean
+  /** Whether it takes no more streams. */
+  isClosed (): boolean
   size (): number
   /** Begins a stream; to be dropped when its connection is gone. */
-  subscribe (request: StreamRequest, outlet: Outlet): Pick<Subscription, 'drop'>
+  subscribe (request: StreamRequest, outlet: Outlet): Pick<Subscription, 'drop' | 'end'>
   /** These have entered the log. */
   publish (entries: LogEntry[]): void
   /** A poll has ended. */
   tell (health: Health, changed: boolean): void
+  /** Ends every stream at once. */
+  endAll (ending: Ending): void
   /** Ends every stream, evenly over a time, and takes no new one; resolves when all are gone. */
   close (overMs: number): Promise<void>
 }
@@ -60,15 +70,20 @@ export function createHub (options: HubOptions): Hub {
     createWheel<Subscription>(options.checkMs, (members) => members.forEach((subscription) => subscription.check())),
     ...options.maxAgeMs > 0 ? [createWheel<Subscription>(options.maxAgeMs, (members) => members.forEach((subscription) => subscription.end(ENDINGS['max-age'])))] : []
   ]
+  const expiries = createExpiries<Subscription>({
+    clock: options.clock,
+    warn: (members, atMs) => members.forEach((subscription) => subscription.notify(parcelOf([expiringFrame(atMs)]))),
+    end: (members) => [...members].forEach((subscription) => subscription.end(ENDINGS.unauthorized))
+  })
   let size = 0
   let closed = false
 
-  return { isFull: () => closed || size >= options.maxSubscribers, size: () => size, subscribe, publish, tell, close }
+  return { isClosed: () => closed, size: () => size, subscribe, publish, tell, endAll, close }
 
-  function subscribe ({ filter, start, timeoutMs, verbose: isVerbose }: StreamRequest, outlet: Outlet): Subscription {
+  function subscribe ({ expiresAtMs, filter, onReread, start, timeoutMs, verbose: isVerbose }: StreamRequest, outlet: Outlet): Subscription {
     const key = filterKey(filter)
     const audience = audiences.get(key) ?? createAudience(filter, portionsOf)
-    const subscription = createSubscription({ context, audience, start, verbose: isVerbose, outlet })
+    const subscription = createSubscription({ context, audience, start, verbose: isVerbose, outlet, onReread })
     audiences.set(key, audience)
     audience.members.add(subscription)
     for (const wheel of wheels) wheel.add(subscription)
@@ -77,6 +92,7 @@ export function createHub (options: HubOptions): Hub {
     size++
     subscription.begin()
     if (subscription.isWaiting()) waiting.add(subscription)
+    if (expiresAtMs !== undefined) expiries.add(subscription, expiresAtMs)
     if (size === 1) options.onAudience()
     return subscription
   }
@@ -90,6 +106,7 @@ export function createHub (options: HubOptions): Hub {
     waiting.delete(subscription)
     clearTimeout(timeouts.get(subscription))
     timeouts.delete(subscription)
+    expiries.delete(subscription)
     size--
   }
 
@@ -116,9 +133,14 @@ export function createHub (options: HubOptions): Hub {
     for (const subscription of members) subscription.beat(now)
   }
 
+  function endAll (ending: Ending): void {
+    for (const subscription of [...audiences.values()].flatMap(({ members }) => [...members])) subscription.end(ending)
+  }
+
   async function close (overMs: number): Promise<void> {
     closed = true
     for (const wheel of wheels) wheel.stop()
+    expiries.stop()
     const all = [...audiences.values()].flatMap(({ members }) => [...members])
     const perTick = Math.max(1, Math.ceil(all.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
     while (all.length > 0) {

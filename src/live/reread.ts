@@ -29,6 +29,8 @@ export interface RereadOptions {
   readonly isUpstreamThere: () => boolean
   /** Resolves when the next poll has ended. */
   readonly nextPoll: () => Promise<void>
+  /** Told how many events an answer gave. */
+  readonly onRead: (events: number) => void
   /** Told how many bytes of rows came to be held; tells whether there is room for more. */
   readonly onGrowth: (bytes: number) => boolean
   readonly onError: (error: unknown) => void
@@ -123,6 +125,7 @@ export function createReread (options: RereadOptions): Reread {
     const growth = step.rows.reduce((sum, { event }) => sum + event.json.length, 0)
     answers++
     scanned += step.scanned
+    options.onRead(step.scanned)
     bytes += growth
     const all = [...pending, ...met].sort((a, b) => comparePlaces(a.place, b.place))
     const certain = step.end ? all.length : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)

@@ -35,6 +35,8 @@ export interface RereadRequest {
    * them all while it is short. `own`: with this filter; shared among equals.
    */
   readonly kind: 'shared' | 'own'
+  /** Told how many events Kubiya gave, where this listener is the first who wants them. */
+  readonly onRead?: ((events: number) => void) | undefined
 }
 
 export interface Rereads {
@@ -83,7 +85,7 @@ export function createRereads (options: RereadsOptions): Rereads {
     return isFitting && isAfter && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
   }
 
-  function begin ({ countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
+  function begin ({ countFrom, filter, from: wanted, kind, onRead }: RereadRequest): Entry {
     const from = later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE)
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
     const place = head()
@@ -100,6 +102,7 @@ export function createRereads (options: RereadsOptions): Rereads {
       mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
       isUpstreamThere,
       nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }),
+      onRead: (events) => onRead?.(events),
       onGrowth: () => makeRoom(entry),
       onError
     })

@@ -27,6 +27,7 @@ export interface SubscriptionOptions {
   readonly start: Start
   readonly verbose: boolean
   readonly outlet: Outlet
+  readonly onReread?: ((events: number) => void) | undefined
 }
 
 /** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
@@ -49,6 +50,8 @@ export interface Subscription {
   retry (): void
   /** Ends the stream of a listener that takes nothing or gives no sign of life. Called every few seconds. */
   check (): void
+  /** Says so, whatever is unsent: it is small and cannot wait. */
+  notify (parcel: Parcel): void
   end (ending: Ending): void
   /** The connection is gone. */
   drop (): void
@@ -75,12 +78,12 @@ class ListenersSubscription implements Subscription {
   private taken = NOTHING_UNSENT // Bytes, when it was last looked at while something was unsent.
   private stalledMs = 0 // Since when there has been no more.
 
-  constructor ({ audience, context, outlet, start, verbose }: SubscriptionOptions) {
+  constructor ({ audience, context, onReread, outlet, start, verbose }: SubscriptionOptions) {
     this.audience = audience
     this.context = context
     this.outlet = outlet
     this.isStatusDue = verbose
-    this.course = createCourse({ springs: context, audience, start, listener: this })
+    this.course = createCourse({ springs: context, audience, start, listener: this, onReread })
   }
 
   begin (): void {
@@ -163,6 +166,10 @@ class ListenersSubscription implements Subscription {
     if (taken !== this.taken) this.stalledMs = Math.round(this.context.nowMs())
     this.taken = taken
     return taken !== NOTHING_UNSENT && this.context.nowMs() - this.stalledMs >= this.context.stallMs
+  }
+
+  notify (parcel: Parcel): void {
+    if (!this.isOver) this.outlet.send(parcel)
   }
 
   end (ending: Ending): void {

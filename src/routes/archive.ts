@@ -14,20 +14,24 @@ import { cachedAnswer, notModifiedAnswer, problemAnswers } from './answers.ts'
 import { createSender, wantsNoCache, type SenderOptions } from './served.ts'
 
 export interface ArchiveRoutesOptions {
-  readonly archive: Archive
+  /** The past as the caller may see it. */
+  readonly archiveOf: (request: FastifyRequest) => Archive
   /** What every answer bears, whoever makes it: names and values in turn. */
   readonly borne: SenderOptions['borne']
+  readonly onSent: SenderOptions['onSent']
   /** Milliseconds since 1970, for relative times. */
-  readonly clock: () => number
+  readonly clockOf: (request: FastifyRequest) => number
+  /** Whether Kubiya is asked with the callers' own credentials: what it refuses is refused to them. */
+  readonly isPassthrough: boolean
 }
 
 const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archive, borne, clock }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, borne, clockOf, isPassthrough, onSent }) => {
   const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
-  const send = createSender({ encoded: archive.encoded, borne })
+  const send = createSender({ archiveOf, borne, onSent })
 
   app.get('/events', {
     schema: {
@@ -66,24 +70,24 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   }, (request, reply) => {
     const { id } = request.params
     if (!isSaneId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
-    return answer(request, reply, archive.describe(id, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers)))
   })
 
   /** What was asked in these very words before need not be read and judged again. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const question = known.get(request.url)
     if (question === undefined) return done()
-    answer(request, reply, archive.page(question, wantsNoCache(request.headers)))?.catch(done)
+    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))?.catch(done)
   }
 
   function read (operation: Question['operation'], query: SearchQuery, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
-    const reading = readQuestion(operation, query, clock())
+    const reading = readQuestion(operation, query, clockOf(request))
     if (!reading.ok) {
       sendFaults(reply, reading.code, reading.errors)
       return
     }
     if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(request.url, reading.question)
-    return answer(request, reply, archive.page(reading.question, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).page(reading.question, wantsNoCache(request.headers)))
   }
 
   /** Without a promise in between where all is at hand. */
@@ -93,8 +97,11 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
 
   function conclude (request: FastifyRequest, reply: FastifyReply, outcome: Served | Failure): Promise<void> | undefined {
     if (outcome.ok && outcome.entry.missing === undefined) return send(request, reply, outcome)
-    if (!outcome.ok) sendFailure(reply, outcome)
-    else if (outcome.entry.missing !== undefined) sendMissing(reply, outcome.entry.missing)
+    if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
+    else if (outcome.entry.missing !== undefined) {
+      onSent(request, 0, outcome.handling.kind === 'hit' ? 0 : outcome.entry.scanned)
+      sendMissing(reply, outcome.entry.missing)
+    }
   }
 }
 

@@ -1,16 +1,20 @@
 import { createReadStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import { PAGE_POLICY } from '../security-headers.ts'
 import openapi from '../../openapi/openapi.json' with { type: 'json' }
 
+const SCRIPT = 'text/javascript; charset=utf-8'
 // The parts of the page, as the build lays them beside the service.
 const TYPES: Record<string, string> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+  'swagger-ui-bundle.js': SCRIPT,
   'favicon-32x32.png': 'image/png'
 }
 const HTML = 'text/html; charset=utf-8'
 const CACHED = 'private, max-age=3600'
+// A file of its own, so that nothing inline has to be allowed.
+const START = "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', deepLinking: true, validatorUrl: null })\n"
 
 /** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
 export const docsRoutes: FastifyPluginAsync = async (app) => {
@@ -19,9 +23,14 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
 
   app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
   // What is linked is relative, so that the page works below a gateway's prefix too.
-  app.get('/docs', quiet, (_request, reply) => reply.type(HTML).send(page('.')))
-  app.get('/docs/', quiet, (_request, reply) => reply.type(HTML).send(page('..')))
+  app.get('/docs', quiet, (_request, reply) => sendPage(reply, '.'))
+  app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
+  app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
   for (const [name, type] of Object.entries(TYPES)) app.get(`/docs/${name}`, quiet, (_request, reply) => sendPart(reply, name, type))
+}
+
+function sendPage (reply: FastifyReply, root: string): FastifyReply {
+  return reply.type(HTML).header('content-security-policy', PAGE_POLICY).send(page(root))
 }
 
 function page (root: string): string {
@@ -31,9 +40,9 @@ function page (root: string): string {
 <title>${openapi.info.title}</title>
 <link rel="stylesheet" href="${root}/docs/swagger-ui.css">
 <link rel="icon" type="image/png" href="${root}/docs/favicon-32x32.png">
-<div id="page"></div>
+<div id="page" data-document="${root}/openapi.json"></div>
 <script src="${root}/docs/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({ dom_id: '#page', url: '${root}/openapi.json', docExpansion: 'list', deepLinking: true, validatorUrl: null })</script>
+<script src="${root}/docs/page.js"></script>
 </html>
 `
 }

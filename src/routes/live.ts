@@ -4,6 +4,7 @@ import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's option
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { StreamCursor } from '../audit/cursor.ts'
+import type { Seat } from '../access/seats.ts'
 import type { Hub, StreamRequest } from '../live/hub.ts'
 import type { Outlet } from '../live/outlet.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
@@ -13,23 +14,44 @@ import { problemAnswers } from './answers.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
 
 export interface LiveRoutesOptions {
-  readonly hub: Hub
+  /** The present as the caller may see it. */
+  readonly presentOf: (request: FastifyRequest) => Present
+  /** A place for one more stream of this caller. */
+  readonly takeSeat: (request: FastifyRequest) => StreamSeat | 'none' | 'none-of-its-own'
+  /** What else holds for the caller's streams. */
+  readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'expiresAtMs' | 'onReread'>
   /** Adds what every answer bears. */
   readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
-  readonly isMadeUp: (cursor: StreamCursor) => boolean
   readonly backlogBytes: number
   /** Whether a client that offers `permessage-deflate` is granted it. */
   readonly isDeflateAgreed: boolean
+}
+
+type StreamSeat = Seat<ReturnType<Hub['subscribe']>>
+
+export interface Present {
+  readonly hub: Hub
+  isMadeUp (cursor: StreamCursor): boolean
   /** Milliseconds since 1970, for relative times. */
-  readonly clock: () => number
+  clock (): number
+}
+
+/** A stream that was read and has its place, until it begins. */
+interface Asked {
+  readonly stream: StreamRequest
+  readonly hub: Hub
+  readonly seat: StreamSeat
+  /** Gives the place back when the connection is lost before the stream has begun. */
+  readonly giveUp: () => void
+  readonly response: ServerResponse
 }
 
 const FULL_RETRY_SECONDS = 10
 const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, clock, hub, introduce, isDeflateAgreed, isMadeUp }) => {
-  const asked = new WeakMap<IncomingMessage, { readonly stream: StreamRequest, readonly response: ServerResponse }>()
+export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, presentOf, takeSeat, termsOf }) => {
+  const asked = new WeakMap<IncomingMessage, Asked>()
   await app.register(accepts)
 
   app.route({
@@ -50,13 +72,21 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       }
     },
     preHandler: async (request, reply) => {
+      const { clock, hub, isMadeUp } = presentOf(request)
       const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isMadeUp)
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
-      if (hub.isFull()) return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
-      asked.set(request.raw, { stream: read.stream, response: reply.raw })
+      const seat = hub.isClosed() ? 'none' : takeSeat(request)
+      if (seat === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'There are as many live streams as one caller may have.', { retry_after: FULL_RETRY_SECONDS })
+      if (seat === 'none') return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
+      if (!request.ws && request.accepts().type([SSE_TYPE]) === false) { // Last: whoever asks why a WebSocket was refused asks for no stream.
+        seat.release()
+        return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
+      }
+      const giveUp = () => seat.release()
+      request.raw.socket.once('close', giveUp)
+      asked.set(request.raw, { stream: { ...read.stream, ...termsOf(request) }, hub, seat, giveUp, response: reply.raw })
     },
     handler: async (request, reply) => {
-      if (request.accepts().type([SSE_TYPE]) === false) return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
       introduce(request, reply)
       reply.headers(SSE_HEADERS).hijack()
       for (const [name, value] of Object.entries(reply.getHeaders())) {
@@ -76,21 +106,25 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
   })
 
   function begin (request: FastifyRequest, openOutlet: (onGone: (code?: number) => void) => Outlet): void {
-    const stream = asked.get(request.raw)?.stream
-    if (stream === undefined) throw new Error('a stream has begun that was not read')
+    const given = asked.get(request.raw)
+    if (given === undefined) throw new Error('a stream has begun that was not read')
+    const { giveUp, hub, seat, stream } = given
+    request.raw.socket.removeListener('close', giveUp)
     request.log.info({ request_id: request.id, subscribers: hub.size() + 1 }, 'stream began')
-    const watch = createWatch(request.id)
+    const watch = createWatch(request.id, hub, seat)
     watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
+    seat.occupy(watch.subscription)
   }
 
   /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
-  function createWatch (requestId: string) {
+  function createWatch (requestId: string, hub: Hub, seat: StreamSeat) {
     const startedMs = performance.now()
     const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
     return watch
 
     function gone (code?: number): void {
       watch.subscription?.drop()
+      seat.release()
       app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
     }
   }

@@ -13,6 +13,7 @@ const LARGEST_LIMIT = 10_000
 const DEFAULT_PAGE_SIZE = 50
 const DEFAULT_REPLAY = 5n * 60n * NANOS_PER_SECOND
 const LONGEST_TIME = 64
+const LONGEST_TICKET = 64
 
 const time = (description: string, example: string) => Type.Optional(Type.String({
   minLength: 1,
@@ -40,6 +41,7 @@ export const StreamQuery = Type.Object({
   ...AuditFilter.properties,
   start_time: time('Replays from here, then goes on live; default 5 minutes ago.', '-15m'),
   since: cursor('Resumes behind this cursor, from any frame or a list\'s `live_cursor`; not together with `start_time`.'),
+  ticket: Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_TICKET, description: 'Stands for the caller\'s credential, where `Authorization` cannot be sent; from `POST /stream/tickets`, for one stream.' })),
   timeout_minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10_080, description: 'Ends the stream after this many minutes.', examples: [30] })),
   verbose: Type.Optional(Type.Boolean({ description: 'Adds a `status` frame after each poll.' }))
 }, { additionalProperties: false })

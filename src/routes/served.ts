@@ -6,9 +6,12 @@ import type { Entry, Handling, Served } from '../archive/shelf.ts'
 import { createCodingChoice } from './accepted-coding.ts'
 
 export interface SenderOptions {
-  readonly encoded: Archive['encoded']
+  /** What the request is answered from. */
+  readonly archiveOf: (request: FastifyRequest) => Pick<Archive, 'encoded'>
   /** What every answer bears, whoever makes it: names and values in turn. */
-  readonly borne: (request: FastifyRequest) => string[]
+  readonly borne: (request: FastifyRequest, reply: FastifyReply) => string[]
+  /** Told of each answer: its bytes, and the events that Kubiya gave for this caller's sake. */
+  readonly onSent: (request: FastifyRequest, bytes: number, scanned: number) => void
 }
 
 /** Gives no promise where all is at hand. */
@@ -28,7 +31,7 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
  * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list: set one
  * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is `borne`.
  */
-export function createSender ({ borne, encoded }: SenderOptions): Send {
+export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send {
   const choose = createCodingChoice()
   const heads = new WeakMap<Entry, string[]>()
   return send
@@ -39,7 +42,7 @@ export function createSender ({ borne, encoded }: SenderOptions): Send {
     if (matchesEtag(headers['if-none-match'], entry.etag)) return finish(request, reply, served)
     const coding = entry.body.length < LEAST_COMPRESSED_BYTES ? undefined : choose(headers['accept-encoding'])
     if (coding === undefined) return finish(request, reply, served, entry.body)
-    const body = encoded(entry, coding)
+    const body = archiveOf(request).encoded(entry, coding)
     if (!(body instanceof Promise)) return finish(request, reply, served, body, coding)
     return body.then((made) => made === undefined ? finish(request, reply, served, entry.body) : finish(request, reply, served, made, coding))
   }
@@ -48,9 +51,10 @@ export function createSender ({ borne, encoded }: SenderOptions): Send {
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
     const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
-    const head = [...headOf(entry), ...borne(request), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
+    const head = [...headOf(entry), ...borne(request, reply), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
     if (coding !== undefined) head.push('content-encoding', coding)
     if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    onSent(request, body?.length ?? 0, handling.kind === 'forwarded' && !handling.collapsed ? entry.scanned : 0)
     reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
   }
 
@@ -58,7 +62,7 @@ export function createSender ({ borne, encoded }: SenderOptions): Send {
   function headOf (entry: Entry): string[] {
     const known = heads.get(entry)
     if (known !== undefined) return known
-    const head = Object.entries({ ...entry.headers, vary: 'accept-encoding' }).flat()
+    const head = Object.entries(entry.headers).flat()
     heads.set(entry, head)
     return head
   }

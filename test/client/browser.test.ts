@@ -32,8 +32,10 @@ if (chromium === undefined) {
 
 t.test('in a page each event comes once, over lost connections and a restart of the service, and a refusal is told', { skip: chromium === undefined && 'no Chromium' }, async (t) => {
   const sandbox = await startUpstream(t)
-  const before = await startService(t, {}, {}, sandbox)
-  const site = await startSite(t, before.url, FOLLOW)
+  const site = await startSite(t, '', FOLLOW)
+  const settings = { ALLOWED_ORIGINS: new URL(site.url).origin }
+  const before = await startService(t, settings, {}, sandbox)
+  site.lead(before.url)
   showPage(t, chromium ?? '', site.url)
   const published = ['first', 'second', 'third', 'fourth', 'last']
   const publish = (id: string) => sandbox.publish(item({ id, resource_text: 'É' }), item({ resource_text: 'e' }))
@@ -49,7 +51,7 @@ t.test('in a page each event comes once, over lost connections and a restart of 
 
   await before.close()
   publish('third')
-  const after = await startService(t, {}, {}, sandbox)
+  const after = await startService(t, settings, {}, sandbox)
   site.lead(after.url)
   await hasCome('third')
   publish('fourth')

@@ -9,6 +9,7 @@ import { createKubiyaClient } from '../../src/kubiya/client.ts'
 import { createBookmark } from '../../src/live/bookmark.ts'
 import { createEncoder, type Encoder } from '../../src/live/encoding.ts'
 import { createEventLog, type EventLog } from '../../src/live/event-log.ts'
+import { createSeats } from '../../src/access/seats.ts'
 import { createHub, type Hub } from '../../src/live/hub.ts'
 import { isMadeUp } from '../../src/live/opening.ts'
 import { createRecall } from '../../src/live/recall.ts'
@@ -139,19 +140,20 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     stallMs: knobs.stallMs,
     nowMs: () => performance.now(),
     maxAgeMs: 0,
-    maxSubscribers: 1000,
+    clock,
     onAudience: tail.wake
   })
   const hub = substitutes.hub?.(whole, log, encoder) ?? whole
   relay.follow((batch) => hub.publish(log.append(batch)))
 
+  const seats = createSeats<ReturnType<Hub['subscribe']>>({ most: 1000, mostPerCaller: 0, end: () => {} })
   const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
   for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
   server.setErrorHandler(handleError)
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
   await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(liveRoutes, { prefix: '/api/v1/audit', hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock, backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {} })
+  await server.register(liveRoutes, { prefix: '/api/v1/audit', presentOf: () => ({ hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock }), takeSeat: () => seats.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {} })
   await server.listen({ host: '127.0.0.1', port: 0 })
   tail.start()
 

@@ -57,6 +57,7 @@ export function heardOf (frame: Frame): Heard {
     case 'hello': return { type: 'hello', cursor: frame.cursor, resumed: frame.resumed }
     case 'heartbeat': case 'end': return { type: frame.type, cursor: frame.cursor }
     case 'status': return { type: 'status' }
+    case 'expiring': throw new Error('a credential ends where there is none')
   }
 }
 

@@ -57,7 +57,8 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
         drop () {
           clearTimeout(timer)
           drop()
-        }
+        },
+        end: () => {}
       }
 
       function addToLive (): void {

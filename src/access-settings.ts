@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs'
+import { isOrigin, originsIn } from './access/origins.ts'
+import { SHORTEST_TOKEN, isSoundToken, tokensIn } from './access/tokens.ts'
+import type { Settings } from './settings.ts'
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
+const NEEDED_BY_JWT = ['AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'] as const
+const ABOUT_TOKENS = ['AUTH_TOKENS', 'AUTH_TOKENS_FILE'] as const
+
+/** What is wrong with the settings of who is let in, each in a line that shows no token. */
+export function accessFaults (settings: Settings, isSandbox: boolean): string[] {
+  const { ALLOWED_ORIGINS: origins = '', ALLOW_ANONYMOUS: isAnonymous, AUTH_MODE: mode, HOST: host, TRUST_PROXY: proxy } = settings
+  const faults: string[] = []
+  if (mode === 'none' && !LOOPBACK.test(host) && !isAnonymous && !isSandbox) {
+    faults.push('HOST: serves whoever reaches it; set an AUTH_MODE, or ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
+  }
+  if (mode === 'token') faults.push(...tokenFaults(settings))
+  if (mode === 'jwt') faults.push(...jwtFaults(settings))
+  // Whoever sets these expects that they are asked for.
+  if (mode !== 'token') faults.push(...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=token alone`))
+  if (mode !== 'jwt') faults.push(...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=jwt alone`))
+  faults.push(...originsIn(origins).filter((origin) => !isOrigin(origin)).map((origin) => `ALLOWED_ORIGINS: ${JSON.stringify(origin)} is no origin as browsers send it (scheme, host, port; no path)`))
+  if (proxy.includes('/') && proxy.split(',').some((each) => !/^[^/]+(\/\d{1,3})?$/.test(each.trim()))) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
+  return faults
+}
+
+/** The tokens that are accepted now. */
+export function readTokens ({ AUTH_TOKENS: tokens = '', AUTH_TOKENS_FILE: file }: Settings): string[] {
+  return [...tokensIn(tokens), ...file === undefined ? [] : tokensIn(readFileSync(file, 'utf8'))].filter(isSoundToken)
+}
+
+function tokenFaults (settings: Settings): string[] {
+  const { AUTH_TOKENS: tokens, AUTH_TOKENS_FILE: file } = settings
+  if (tokens === undefined && file === undefined) return ['AUTH_TOKENS: must be set, or AUTH_TOKENS_FILE, with AUTH_MODE=token']
+  return [...tokens === undefined ? [] : soundness('AUTH_TOKENS', () => tokens), ...file === undefined ? [] : soundness('AUTH_TOKENS_FILE', () => readFileSync(file, 'utf8'))]
+}
+
+function soundness (name: string, read: () => string): string[] {
+  try {
+    const tokens = tokensIn(read())
+    if (tokens.length === 0) return [`${name}: holds no token`]
+    return tokens.every(isSoundToken) ? [] : [`${name}: each token must have ${SHORTEST_TOKEN} visible ASCII characters at least`]
+  } catch {
+    return [`${name}: cannot be read`]
+  }
+}
+
+function jwtFaults (settings: Settings): string[] {
+  const { AUTH_JWKS_URL: url } = settings
+  const missing = NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
+  const isUrl = url === undefined || (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))
+  return isUrl ? missing : [...missing, 'AUTH_JWKS_URL: must be an http or https URL']
+}

@@ -1,0 +1,32 @@
+import type { ProblemCode } from '../problems.ts'
+
+/** Who asks, as far as limits, streams and Kubiya need to know. */
+export interface Caller {
+  /** Names the caller in limits and streams, without showing the credential. */
+  readonly key: string
+  /** The value of `Authorization` that Kubiya is asked with, where it is the caller's own. */
+  readonly authorization?: string
+  /** When the credential ends, milliseconds since 1970. */
+  readonly expiresAtMs?: number
+}
+
+/** Why a request goes no further. */
+export interface Refusal {
+  readonly ok: false
+  readonly code: ProblemCode
+  readonly detail: string
+  readonly retryAfterMs?: number
+}
+
+export interface Admitted {
+  readonly ok: true
+  readonly caller: Caller
+}
+
+export type Verdict = Admitted | Refusal
+
+export const UNAUTHORIZED: Refusal = { ok: false, code: 'unauthorized', detail: 'A credential is wanted, in the header `Authorization`; there was none, or it is not accepted.' }
+export const FORBIDDEN: Refusal = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
+export const TOO_MANY_CREDENTIALS = (retryAfterMs: number): Refusal => ({ ok: false, code: 'rate-limited', detail: 'Too many credentials from this address were not accepted.', retryAfterMs })
+export const FORBIDDEN_ORIGIN: Refusal = { ok: false, code: 'forbidden', detail: 'Pages of this origin may not stream from here.' }
+export const NO_SCOPE: Refusal = { ok: false, code: 'overloaded', detail: 'As many callers are served at a time as this service takes.', retryAfterMs: 30_000 }

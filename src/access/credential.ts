@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** What a caller presents. Nothing of it is logged or echoed. */
+export interface Credential {
+  readonly scheme: 'Bearer' | 'UserKey'
+  readonly token: string
+}
+
+const AUTHORIZATION = /^(bearer|userkey) +([\x21-\x7e]+) *$/i
+const SUBPROTOCOL = /^kubiya-audit\.(bearer|userkey)\.([A-Za-z0-9_-]+)$/
+const SCHEMES: Record<string, Credential['scheme']> = { bearer: 'Bearer', userkey: 'UserKey' }
+
+/**
+ * The credential of a request: from `Authorization` (RFC 9110 §11.6.2), or, as a page cannot set that header for a
+ * WebSocket, from an offered subprotocol `kubiya-audit.bearer.<token in base64url>` or `kubiya-audit.userkey.<…>`.
+ * `none`: neither; `unreadable`: another scheme, or more than one credential.
+ */
+export function credentialOf (headers: IncomingHttpHeaders): Credential | 'none' | 'unreadable' {
+  const { authorization, 'sec-websocket-protocol': offered } = headers
+  const fromOffer = offered?.includes('kubiya-audit.') === true ? credentialsOffered(offered) : []
+  if (authorization === undefined) return fromOffer.length > 1 ? 'unreadable' : fromOffer[0] ?? 'none'
+  return fromOffer.length > 0 ? 'unreadable' : fromHeader(authorization)
+}
+
+function fromHeader (authorization: string): Credential | 'unreadable' {
+  const [, scheme = '', token = ''] = AUTHORIZATION.exec(authorization) ?? []
+  return credential(scheme, token)
+}
+
+function credentialsOffered (offered: string): Array<Credential | 'unreadable'> {
+  return offered.split(',').flatMap((each) => {
+    const [, scheme, encoded = ''] = SUBPROTOCOL.exec(each.trim()) ?? []
+    return scheme === undefined ? [] : [fromHeader(`${scheme} ${Buffer.from(encoded, 'base64url').toString('latin1')}`)]
+  })
+}
+
+function credential (scheme: string, token: string): Credential | 'unreadable' {
+  const known = SCHEMES[scheme.toLowerCase()]
+  return known === undefined || token === '' ? 'unreadable' : { scheme: known, token }
+}
+
+/** Stands for a credential where it must not be seen. */
+export function digestOf ({ scheme, token }: Credential): string {
+  return createHash('sha256').update(`${scheme} ${token}`).digest('base64url')
+}

@@ -1,0 +1,101 @@
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { addressKey } from '../access/address.ts'
+import { FORBIDDEN_ORIGIN, NO_SCOPE, UNAUTHORIZED, type Caller, type Refusal, type Verdict } from '../access/caller.ts'
+import { credentialOf, type Credential } from '../access/credential.ts'
+import type { Gate } from '../access/gate.ts'
+import type { Limits } from '../access/limits.ts'
+import type { Origins } from '../access/origins.ts'
+import type { Tickets } from '../access/tickets.ts'
+import { sendFaults, sendProblem } from '../problems.ts'
+import type { Scope } from '../scope.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks. Set before anything else is done for the request. */
+    caller: Caller | undefined
+    /** What the caller may see. */
+    scope: Scope | undefined
+    /** What the caller presented, for a ticket in its place. */
+    credential: Credential | 'none'
+  }
+}
+
+export interface AdmissionOptions {
+  readonly gate: Gate
+  readonly origins: Origins
+  readonly tickets: Tickets
+  readonly limits: Limits
+  /** What a caller may see; `undefined`: there are as many scopes as may be. */
+  readonly scopeOf: (caller: Caller) => Scope | undefined
+  /** The value of `WWW-Authenticate`. */
+  readonly challenge: string
+  /** The stream's path: it and what is below it is closed to pages of origins that are not known, and takes tickets. */
+  readonly streamPath: string
+}
+
+const CREDENTIAL_IN_URL = /[?&](access_token|token|authorization|api_?key)=/i
+
+/** Lets requests in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
+const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, gate, limits, origins, scopeOf, streamPath, tickets }) => {
+  app.decorateRequest('caller', undefined)
+  app.decorateRequest('scope', undefined)
+  app.decorateRequest('credential', 'none')
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
+    if (name !== undefined) {
+      sendFaults(reply, 'invalid-parameter', [{ parameter: name, message: 'credentials do not belong in a URL: use `Authorization`, or a ticket' }])
+      return
+    }
+    const verdict = judge(request)
+    if (verdict instanceof Promise) verdict.then((each) => conclude(request, reply, each, done), done)
+    else conclude(request, reply, verdict, done)
+  })
+
+  function judge (request: FastifyRequest): Verdict | Promise<Verdict> {
+    const isLive = request.routeOptions.url?.startsWith(streamPath) === true
+    if (isLive && !origins.allows(request.headers.origin)) return FORBIDDEN_ORIGIN
+    const credential = (isLive ? redeemed(request) : undefined) ?? credentialOf(request.headers)
+    if (credential === 'unreadable') return UNAUTHORIZED
+    request.credential = credential
+    return gate.admit(credential, addressKey(request.ip))
+  }
+
+  /** What the request's ticket stands for; one that stands for nothing is no credential. */
+  function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
+    const { ticket } = request.query as { ticket?: unknown }
+    if (ticket === undefined) return undefined
+    return typeof ticket === 'string' ? tickets.redeem(ticket, request.headers.origin) ?? 'unreadable' : 'unreadable'
+  }
+
+  function conclude (request: FastifyRequest, reply: FastifyReply, verdict: Verdict, done: () => void): void {
+    if (!verdict.ok) return refuse(reply, verdict)
+    const { caller } = verdict
+    request.caller = caller
+    const refusal = limits.request(caller.key)
+    if (refusal !== undefined) return refuse(reply, refusal)
+    request.scope = scopeOf(caller)
+    if (request.scope === undefined) return refuse(reply, NO_SCOPE)
+    done()
+  }
+
+  function refuse (reply: FastifyReply, { code, detail, retryAfterMs }: Refusal): void {
+    if (code === 'unauthorized') reply.header('www-authenticate', challenge)
+    sendProblem(reply, code, detail, retryAfterMs === undefined ? {} : { retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)) })
+  }
+}
+
+export const admission = fastifyPlugin(plugin, { name: 'admission' })
+
+/** The caller of an admitted request. */
+export function callerOf ({ caller }: FastifyRequest): Caller {
+  if (caller === undefined) throw new Error('a request was served that nobody admitted')
+  return caller
+}
+
+/** What the caller of an admitted request may see. */
+export function scopeOf ({ scope }: FastifyRequest): Scope {
+  if (scope === undefined) throw new Error('a request was served that nobody admitted')
+  return scope
+}
