@@ -16,6 +16,7 @@ import { meaningOf } from './problems.ts'
 import type { Scope, Upstream } from './scope.ts'
 import { createOwnScopes, createSharedScope, type Scopes } from './scopes.ts'
 import type { Settings } from './settings.ts'
+import { setTimer } from './set-timer.ts'
 
 /** Who comes in, how much of it all they may have, and what they see. */
 export interface Entrance {
@@ -46,7 +47,7 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
     bytes: { each: settings.BYTES_LIMIT_PER_MINUTE, all: settings.BYTES_LIMIT_TOTAL_PER_MINUTE },
     nowMs
   })
-  const rest = { seats, limits, tickets: createTickets(), origins: createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? '')) }
+  const rest = { seats, limits, tickets: createTickets(setTimer), origins: createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? '')) }
   if (settings.AUTH_MODE === 'passthrough') return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
   return { ...rest, gate: await createGate(), scopes: createSharedScope(open(upstream)), challenge: `Bearer ${REALM}` }
 

@@ -20,6 +20,7 @@ import { createRereads } from './live/rereads.ts'
 import { createTail } from './live/tail.ts'
 import { createSoloRelay } from './relay/solo.ts'
 import type { Settings } from './settings.ts'
+import { setTimer } from './set-timer.ts'
 
 /** Where and as whom the upstream is asked. */
 export interface Upstream {
@@ -142,6 +143,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     stallMs: STALL_MS,
     nowMs,
     maxAgeMs: settings.STREAM_MAX_AGE_MS,
+    setTimer,
     clock,
     onAudience: tail.wake
   })
@@ -221,11 +223,6 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     await hub.close(0)
     await close()
   }
-}
-
-function setTimer (callback: () => void, waitMs: number): () => void {
-  const timer = setTimeout(callback, waitMs)
-  return () => clearTimeout(timer)
 }
 
 /** Names a scope without showing the credential. */

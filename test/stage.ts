@@ -12,6 +12,7 @@ import type { EventLogOptions } from '../src/live/event-log.ts'
 import { createAudience } from '../src/live/audience.ts'
 import type { Frame } from '../src/live/frames.ts'
 import { createHealth, type Health, type PollOutcome } from '../src/live/health.ts'
+import { setTimer } from '../src/set-timer.ts'
 import { createHub, type Hub, type HubOptions } from '../src/live/hub.ts'
 import type { Start } from '../src/live/opening.ts'
 import type { Outlet } from '../src/live/outlet.ts'
@@ -141,7 +142,7 @@ export function createStage (options: StageOptions = {}) {
     nowMs: () => nowMs,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, onAudience: () => {}, ...options.context })
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onAudience: () => {}, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const portionsOf = createPortions({ ...shared, mostBytes: shared.portionBytes })
   const alone = new Set<Subscription>()

@@ -10,7 +10,7 @@ interface Ticket {
   readonly holder: string
   readonly credential: Credential | 'none'
   readonly origin: string | undefined
-  readonly timer: NodeJS.Timeout
+  readonly cancel: () => void
 }
 
 /** Stand in for a credential where a header cannot be set: each for one stream, for half a minute. */
@@ -24,7 +24,7 @@ export interface Tickets {
 }
 
 /** A ticket is for the page that asked for it, if it was one, and is used up by any try. */
-export function createTickets (): Tickets {
+export function createTickets (setTimer: (callback: () => void, waitMs: number) => () => void): Tickets {
   const tickets = new Map<string, Ticket>()
   const held = new Map<string, number>()
   return { issue, redeem, close }
@@ -33,7 +33,7 @@ export function createTickets (): Tickets {
     const before = held.get(holder) ?? 0
     if (tickets.size >= MOST || before >= MOST_PER_CALLER) return undefined
     const id = randomBytes(TICKET_BYTES).toString('base64url')
-    tickets.set(id, { holder, credential, origin, timer: setTimeout(() => take(id), TICKET_MS).unref() })
+    tickets.set(id, { holder, credential, origin, cancel: setTimer(() => take(id), TICKET_MS) })
     held.set(holder, before + 1)
     return id
   }
@@ -46,7 +46,7 @@ export function createTickets (): Tickets {
   function take (id: string): Ticket | undefined {
     const ticket = tickets.get(id)
     if (ticket === undefined) return undefined
-    clearTimeout(ticket.timer)
+    ticket.cancel()
     tickets.delete(id)
     const left = (held.get(ticket.holder) ?? 1) - 1
     if (left > 0) held.set(ticket.holder, left)

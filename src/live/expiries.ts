@@ -11,27 +11,29 @@ export interface ExpiriesOptions<Member> {
   readonly end: (members: ReadonlySet<Member>) => void
   /** Milliseconds since 1970. */
   readonly clock: () => number
+  /** Calls back once after so many milliseconds; gives the function that prevents it. */
+  readonly setTimer: (callback: () => void, waitMs: number) => () => void
 }
 
 interface Group<Member> {
   readonly atMs: number
   readonly members: Set<Member>
-  timer: NodeJS.Timeout | undefined
+  cancel: () => void
 }
 
 export const NOTICE_MS = 60_000
 const SECOND_MS = 1000
 const LONGEST_TIMER_MS = 2_147_483_647
 
-export function createExpiries<Member> ({ clock, end, warn }: ExpiriesOptions<Member>): Expiries<Member> {
+export function createExpiries<Member> ({ clock, end, setTimer, warn }: ExpiriesOptions<Member>): Expiries<Member> {
   const groups = new Map<number, Group<Member>>()
   const groupOf = new Map<Member, Group<Member>>()
-  return { add, delete: remove, stop: () => { for (const { timer } of groups.values()) clearTimeout(timer) } }
+  return { add, delete: remove, stop: () => { for (const { cancel } of groups.values()) cancel() } }
 
   function add (member: Member, atMs: number): void {
     const second = Math.floor(atMs / SECOND_MS)
     const known = groups.get(second)
-    const group = known ?? { atMs: second * SECOND_MS, members: new Set<Member>(), timer: undefined }
+    const group = known ?? { atMs: second * SECOND_MS, members: new Set<Member>(), cancel: () => {} }
     group.members.add(member)
     groupOf.set(member, group)
     groups.set(second, group)
@@ -42,7 +44,7 @@ export function createExpiries<Member> ({ clock, end, warn }: ExpiriesOptions<Me
   function plan (group: Group<Member>): void {
     const leftMs = group.atMs - clock()
     const waitMs = leftMs > NOTICE_MS ? leftMs - NOTICE_MS : leftMs
-    group.timer = setTimeout(() => ring(group, leftMs > NOTICE_MS), Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS))).unref()
+    group.cancel = setTimer(() => ring(group, leftMs > NOTICE_MS), Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS)))
   }
 
   function ring (group: Group<Member>, isNotice: boolean): void {
@@ -58,7 +60,7 @@ export function createExpiries<Member> ({ clock, end, warn }: ExpiriesOptions<Me
     groupOf.delete(member)
     group.members.delete(member)
     if (group.members.size > 0) return
-    clearTimeout(group.timer)
+    group.cancel()
     groups.delete(Math.floor(group.atMs / SECOND_MS))
   }
 }

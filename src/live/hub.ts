@@ -20,6 +20,7 @@ export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEn
   readonly maxAgeMs: number
   /** Milliseconds since 1970, for credentials that end. */
   readonly clock: () => number
+  readonly setTimer: (callback: () => void, waitMs: number) => () => void
   /** The first subscriber after none has come. */
   readonly onAudience: () => void
 }
@@ -72,6 +73,7 @@ export function createHub (options: HubOptions): Hub {
   ]
   const expiries = createExpiries<Subscription>({
     clock: options.clock,
+    setTimer: options.setTimer,
     warn: (members, atMs) => members.forEach((subscription) => subscription.notify(parcelOf([expiringFrame(atMs)]))),
     end: (members) => [...members].forEach((subscription) => subscription.end(ENDINGS.unauthorized))
   })

@@ -141,6 +141,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     nowMs: () => performance.now(),
     maxAgeMs: 0,
     clock,
+    setTimer,
     onAudience: tail.wake
   })
   const hub = substitutes.hub?.(whole, log, encoder) ?? whole
