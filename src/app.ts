@@ -64,7 +64,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: settings.KEEP_ALIVE_MS,
-    http: { headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS), connectionsCheckingInterval: LOOK_AT_CONNECTIONS_MS },
+    http: { headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS), connectionsCheckingInterval: LOOK_AT_CONNECTIONS_MS, requireHostHeader: false },
     return503OnClosing: false,
     routerOptions: { maxParamLength: LONGEST_PATH_PARAMETER },
     schemaController: { compilersFactory: schemaCompilers },
@@ -82,8 +82,10 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRequest', (request, reply, done) => {
-    if (request.raw.rawHeaders.length <= 2 * MOST_HEADERS) done()
-    else sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
+    const { headers, httpVersionMinor, rawHeaders } = request.raw
+    if (rawHeaders.length > 2 * MOST_HEADERS) sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
+    else if (headers.host === undefined && httpVersionMinor === 1) sendProblem(reply, 'invalid-request', 'There is no `Host`.') // RFC 9112 §3.2; Node would say so with no word.
+    else done()
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
     bearing.introduce(request, reply)

@@ -123,8 +123,8 @@ export interface Stream extends Inbox {
   refused: Promise<{ status: number, headers: Record<string, unknown>, body: Problem }>
 }
 
-export function openStream (url: string, protocols: string[] = []): Stream {
-  const socket = new WebSocket(url, protocols)
+export function openStream (url: string, protocols: string[] = [], headers: Record<string, string> = {}): Stream {
+  const socket = new WebSocket(url, protocols, { headers })
   const inbox = createInbox()
   socket.on('message', (data) => inbox.take(JSON.parse(String(data)) as Frame))
   const closed = new Promise<{ code: number, reason: string }>((resolve) => {

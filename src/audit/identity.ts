@@ -80,6 +80,11 @@ export function isSaneId (id: string): boolean {
   return SANE_ID.test(id)
 }
 
+/** Whether a caller's id could be published by this service: not one that looks computed, but is not. */
+export function isPossibleId (id: string): boolean {
+  return isSaneId(id) && (!id.startsWith(COMPUTED_PREFIX) || parseComputedId(id) !== undefined)
+}
+
 /** The item's own id: the first of the known fields that holds an integer or a sane string. */
 export function upstreamId (item: JsonObject): string | undefined {
   return UPSTREAM_ID_FIELDS

@@ -5,9 +5,10 @@ import { LRUCache } from 'lru-cache'
 import type { Archive } from '../archive/archive.ts'
 import type { Question } from '../archive/question.ts'
 import type { Missing, Served } from '../archive/shelf.ts'
-import { isSaneId } from '../audit/identity.ts'
+import { isPossibleId } from '../audit/identity.ts'
 import { formatInstant } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
+import { checkNumbers } from './numbers.ts'
 import { sendFailure, sendFaults, sendProblem } from '../problems.ts'
 import { ListQuery, SearchQuery, readQuestion } from './parameters.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from './answers.ts'
@@ -69,14 +70,14 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
     }
   }, (request, reply) => {
     const { id } = request.params
-    if (!isSaneId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
+    if (!isPossibleId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
     return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers)))
   })
 
   /** What was asked in these very words before need not be read and judged again. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const question = known.get(request.url)
-    if (question === undefined) return done()
+    if (question === undefined) return checkNumbers(request, reply, done)
     answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))?.catch(done)
   }
 

@@ -11,6 +11,7 @@ import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
 import { createWebSocketOutlet, deflateFor } from '../live/websocket.ts'
 import { sendFaults, sendProblem } from '../problems.ts'
 import { problemAnswers } from './answers.ts'
+import { checkNumbers } from './numbers.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
 
 export interface LiveRoutesOptions {
@@ -71,6 +72,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
         ...problemAnswers
       }
     },
+    preValidation: checkNumbers,
     preHandler: async (request, reply) => {
       const { clock, hub, isMadeUp } = presentOf(request)
       const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isMadeUp)

@@ -1,0 +1,123 @@
+import t, { type Test } from 'tap'
+import { ago, eventually, item, openStream, startService, type Service } from '../support.ts'
+
+const EVENTS = '/api/v1/audit/events'
+const STREAM = '/api/v1/audit/stream'
+const [FIRST, SECOND] = ['first-token-0123456789', 'second-token-0123456789']
+const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
+const as = (token: string) => ({ authorization: `Bearer ${token}` })
+
+function open (t: Test, service: Service, token: string) {
+  const stream = openStream(`${service.url.replace('http', 'ws')}${STREAM}`, [], as(token))
+  t.teardown(() => stream.socket.terminate())
+  return stream
+}
+
+t.test('requests of one caller are limited, the other\'s are not, and what is left is said on hits too', async (t) => {
+  const service = await startService(t, { ...TWO, RATE_LIMIT_PER_MINUTE: '5' })
+  service.sandbox.publish(item())
+  await service.settled()
+  const left: Array<string | null> = []
+  for (let n = 0; n < 5; n++) {
+    const response = await service.get(EVENTS, as(FIRST))
+    t.equal(response.status, 200)
+    t.equal(response.headers.get('ratelimit-limit'), '5')
+    left.push(response.headers.get('ratelimit-remaining'))
+  }
+  t.same(left, ['4', '3', '2', '1', '0'])
+  const asked = service.sandbox.asked
+  const refused = await service.get(`${EVENTS}?page_size=7`, as(FIRST))
+  t.equal(refused.status, 429)
+  t.match(await refused.json(), { code: 'rate-limited', retry_after: Number })
+  t.ok(Number(refused.headers.get('retry-after')) >= 1 && Number(refused.headers.get('retry-after')) <= 12)
+  t.equal((await open(t, service, FIRST).refused).status, 429, 'before the upgrade')
+  t.equal(service.sandbox.asked, asked)
+  t.equal((await service.get(EVENTS, as(SECOND))).status, 200)
+  for (let n = 0; n < 10; n++) t.equal((await service.get('/livez')).status, 200)
+})
+
+t.test('requests of all callers together are limited', async (t) => {
+  const service = await startService(t, { ...TWO, RATE_LIMIT_TOTAL_PER_MINUTE: '2' })
+  for (const token of [FIRST, SECOND]) t.equal((await service.get(EVENTS, as(token))).status, 200)
+  const refused = await service.get(EVENTS, as(SECOND))
+  t.equal(refused.status, 503)
+  t.ok(Number(refused.headers.get('retry-after')) >= 1)
+})
+
+t.test('streams of one caller, and of all, are limited before the upgrade, exactly, and come back when one ends', async (t) => {
+  const service = await startService(t, { ...TWO, MAX_SUBSCRIBERS_PER_CLIENT: '3', MAX_SUBSCRIBERS: '5' })
+  const tries = Array.from({ length: 20 }, () => open(t, service, FIRST))
+  const outcomes = await Promise.all(tries.map((stream) => Promise.race([stream.until(({ type }) => type === 'hello').then(() => 101), stream.refused.then(({ status }) => status)])))
+  t.equal(outcomes.filter((status) => status === 101).length, 3)
+  t.equal(outcomes.filter((status) => status === 429).length, 17)
+  const others = await Promise.all(Array.from({ length: 10 }, () => {
+    const stream = open(t, service, SECOND)
+    return Promise.race([stream.until(({ type }) => type === 'hello').then(() => 101), stream.refused.then(({ headers, status }) => Number(headers['retry-after']) > 0 ? status : 0)])
+  }))
+  t.equal(others.filter((status) => status === 101).length, 2)
+  t.ok(others.every((status) => [101, 429, 503].includes(status)))
+  tries.find((_, n) => outcomes[n] === 101)?.socket.terminate()
+  await eventually('there is a place', async () => (await service.json('/readyz')).subscribers === 4)
+  await open(t, service, FIRST).until(({ type }) => type === 'hello')
+  t.equal((await service.get('/livez')).status, 200)
+})
+
+t.test('streams that are given up before they begin give their places back', async (t) => {
+  const service = await startService(t, { MAX_SUBSCRIBERS: '2' })
+  for (let n = 0; n < 20; n++) t.equal((await service.get(STREAM, { accept: 'text/html' })).status, 406)
+  for (let n = 0; n < 20; n++) openStream(`${service.url.replace('http', 'ws')}${STREAM}`).socket.terminate()
+  await eventually('both places are free', async () => (await service.json('/readyz')).subscribers === 0)
+  const streams = [service.stream(), service.stream()]
+  for (const stream of streams) await stream.until(({ type }) => type === 'hello')
+  t.equal((await service.stream().refused).status, 503)
+})
+
+t.test('events that are looked through count, of searches and of replays; a hit costs none', async (t) => {
+  const service = await startService(t, { ...TWO, EVENTS_LIMIT_PER_MINUTE: '1000', HISTORY_EVENTS: '1' })
+  service.sandbox.publish(Array.from({ length: 1500 }, (_, n) => item({ timestamp: ago(3_600_000 + n) })))
+  await service.settled()
+  const search = `${EVENTS}/search?text=nowhere`
+  t.equal((await service.get(search, as(FIRST))).status, 200)
+  const refused = await service.get(search, as(FIRST))
+  t.equal(refused.status, 429)
+  t.ok(Number(refused.headers.get('retry-after')) > 20, `${refused.headers.get('retry-after')} s: the debt is waited for`)
+  for (let n = 0; n < 3; n++) t.equal((await service.get(search, as(SECOND))).status, 200, 'a hit')
+  const replay = openStream(`${service.url.replace('http', 'ws')}${STREAM}?start_time=-2h`, [], as(SECOND))
+  t.teardown(() => replay.socket.terminate())
+  await replay.untilEvents(1500)
+  t.equal((await service.get(search, as(SECOND))).status, 429, 'a replay is work, too')
+})
+
+t.test('bytes of answers count', async (t) => {
+  const service = await startService(t, { ...TWO, BYTES_LIMIT_PER_MINUTE: '20000' })
+  service.sandbox.publish(Array.from({ length: 30 }, () => item({ resource_text: 'x'.repeat(1000) })))
+  await service.settled()
+  t.equal((await service.get(EVENTS, { ...as(FIRST), 'accept-encoding': 'identity' })).status, 200)
+  t.equal((await service.get(EVENTS, as(FIRST))).status, 429)
+  t.equal((await service.get(EVENTS, as(SECOND))).status, 200)
+})
+
+t.test('whoever cannot be told apart by a credential is by address, and a proxy is believed only when it is known', async (t) => {
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+  const direct = await startService(t, { RATE_LIMIT_PER_MINUTE: '2' })
+  for (const [address, status] of [['192.0.2.1', 200], ['192.0.2.2', 200], ['192.0.2.3', 429]] as const) t.equal((await direct.get(EVENTS, from(address))).status, status)
+  const behind = await startService(t, { RATE_LIMIT_PER_MINUTE: '2', TRUST_PROXY: '127.0.0.1' })
+  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.1']) t.equal((await behind.get(EVENTS, from(address))).status, 200)
+  t.equal((await behind.get(EVENTS, from('192.0.2.1'))).status, 429)
+  t.equal((await behind.get(EVENTS, from('192.0.2.1, 192.0.2.9'))).status, 200, 'the last hop but ours counts')
+})
+
+t.test('a loop that lags turns requests away, but not probes, and not for Kubiya\'s sake', async (t) => {
+  const service = await startService(t, { MAX_LOOP_DELAY_MS: '20' })
+  service.sandbox.faults.during({ kind: 'status', status: 503 })
+  await eventually('it serves', async () => (await service.get(EVENTS)).status === 502)
+  const busy = setInterval(() => { for (const endMs = performance.now() + 100; performance.now() < endMs;); }, 0)
+  t.teardown(() => clearInterval(busy))
+  await eventually('it sheds load', async () => (await service.get(EVENTS)).status === 503)
+  const refused = await service.get(EVENTS)
+  t.match(await refused.json(), { code: 'overloaded' })
+  t.ok(Number(refused.headers.get('retry-after')) > 0)
+  t.equal((await service.get('/livez')).status, 200)
+  clearInterval(busy)
+  await eventually('it serves again', async () => (await service.get(EVENTS)).status === 502)
+})
