@@ -36,6 +36,7 @@ const outputs = {
     { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
   ],
   documents: { entryPoints: ['src/documents.ts'], outfile: 'dist/documents.js' },
+  fuzz: { entryPoints: ['test/fuzz/fuzz.ts'], outdir: 'dist/fuzz' },
   soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
   bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }

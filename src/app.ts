@@ -43,7 +43,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const entrance = await createEntrance(settings, upstream, logger, (each) => createScope(settings, each, logger, version))
-  const { gate, limits, origins, scopes, seats, tickets } = entrance
+  const { gate, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
   const bearing = createBearing({
@@ -99,7 +99,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,
-    subscribers: seats.size,
+    subscribers: scopes.subscribers,
     sandbox: sandbox !== undefined,
     version
   })
