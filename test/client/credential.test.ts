@@ -1,0 +1,62 @@
+import t from 'tap'
+import { ago, eventually, item, startService } from '../support.ts'
+import { consume } from './consumer.ts'
+import { createServer } from 'node:http'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { SignJWT, exportJWK, generateKeyPair } from 'jose'
+
+const TOKEN = 'a-client-token-0123456789'
+
+t.test('a consumer with a credential gets a ticket for each connection, and puts the credential in no URL', async (t) => {
+  const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, STREAM_MAX_AGE_MS: '300' })
+  service.sandbox.publish(item({ n: 0, timestamp: ago(1000) }))
+  const asked: string[] = []
+  const consumer = consume(t, { url: service.url, credential: `Bearer ${TOKEN}`, fetch: (...request) => { asked.push(String(request[0])); return fetch(...request) } })
+  await consumer.untilEvents(1)
+  await eventually('it came back twice', () => consumer.hellos.length >= 3)
+  service.sandbox.publish(item({ n: 1 }))
+  await consumer.untilEvents(2)
+  t.same(consumer.numbers(), [0, 1])
+  t.ok(asked.length >= 3)
+  t.ok(asked.every((url) => url.endsWith('/stream/tickets')))
+})
+
+t.test('a credential that is refused ends the stream, unless a function can give another', async (t) => {
+  const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN })
+  const refused = await consume(t, { url: service.url, credential: 'Bearer another-token-0123456' }).ended
+  t.match(refused, { name: 'AuditStreamError', code: 'unauthorized' })
+  const none = await consume(t, { url: service.url }).ended
+  t.match(none, { code: 'unauthorized', status: 401 })
+  let calls = 0
+  const renewed = consume(t, { url: service.url, credential: () => ++calls === 1 ? 'Bearer too-old-0123456789' : `Bearer ${TOKEN}` })
+  service.sandbox.publish(item({ n: 0 }))
+  await renewed.untilEvents(1)
+  t.equal(calls, 2)
+  const never = await consume(t, { url: service.url, credential: async () => 'Bearer never-good-0123456' }).ended
+  t.match(never, { code: 'unauthorized' }, 'one that is never good is tried twice')
+  const throwing = await consume(t, { url: service.url, credential: () => { throw new Error('signed out') } }).ended
+  t.match(throwing, { message: 'signed out' })
+  const forbidden = await consume(t, { url: service.url, credential: `Bearer ${TOKEN}`, filter: { status: 'odd' as 'failed' } }).ended
+  t.match(forbidden, { code: 'invalid-parameter' }, 'faults of the parameters are still told')
+})
+
+t.test('events that come while tokens end and follow one another are each given once', async (t) => {
+  const { privateKey, publicKey } = await generateKeyPair('ES256')
+  const jwk = { kid: 'one', alg: 'ES256', ...await exportJWK(publicKey) }
+  const keyServer = createServer((_request, response) => { response.end(JSON.stringify({ keys: [jwk] })) }).listen(0, '127.0.0.1')
+  await once(keyServer, 'listening')
+  t.teardown(() => { keyServer.close() })
+  const service = await startService(t, { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}`, AUTH_ISSUER: 'i', AUTH_AUDIENCE: 'a', AUTH_CLOCK_TOLERANCE_MS: '0' })
+  const token = () => new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer('i').setAudience('a').setExpirationTime(Math.floor(Date.now() / 1000) + 3).sign(privateKey)
+  const consumer = consume(t, { url: service.url, credential: async () => `Bearer ${await token()}` })
+  await eventually('it is there', () => consumer.hellos.length === 1)
+  let published = 0
+  await eventually('two tokens have ended', () => {
+    service.sandbox.publish(item({ n: published++ }))
+    return consumer.losses.filter(({ reason }) => reason === 'unauthorized').length >= 2 && consumer.hellos.length >= 3
+  })
+  await consumer.untilEvents(published)
+  t.same(consumer.numbers(), Array.from({ length: published }, (_, n) => n))
+  t.same(consumer.gaps, [])
+})
