@@ -1,0 +1,129 @@
+import t from 'tap'
+import { startProcess } from '../oracle/process.ts'
+import { ago, eventually, item, openStream, startService, startUpstream } from '../support.ts'
+
+// Listeners that are slow, many, or come back, and a process that ends.
+
+const STREAM = '/api/v1/audit/stream'
+const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
+
+t.test('a reader that stands still for a while gets everything once it wakes, and holds up nobody', async (t) => {
+  const service = await startService(t)
+  const [still, other] = [service.stream(), service.stream()]
+  for (const stream of [still, other]) await stream.until(({ type }) => type === 'hello')
+  still.socket.pause()
+  service.sandbox.publish(series(2000).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(2000), timestamp: ago(10_000 - n) })))
+  await other.untilEvents(2000)
+  still.socket.resume()
+  await still.untilEvents(2000)
+  t.same(still.events().map(({ n }) => n), series(2000))
+})
+
+t.test('whoever joins while events pour in is given what the early one was, from its first event on', async (t) => {
+  const service = await startService(t)
+  const early = service.stream('?start_time=now')
+  await early.until(({ type }) => type === 'hello')
+  let n = 0
+  const pour = setInterval(() => service.sandbox.publish(series(5).map(() => item({ n: n++ }))), 20)
+  t.teardown(() => clearInterval(pour))
+  const late = []
+  for (let times = 0; times < 5; times++) {
+    await early.untilEvents(n)
+    const stream = service.stream('?start_time=now')
+    await stream.until(({ type }) => type === 'hello')
+    late.push(stream)
+  }
+  await early.untilEvents(n + 200)
+  clearInterval(pour)
+  await early.untilEvents(n)
+  const whole = early.events().map((event) => event.id)
+  for (const stream of late) {
+    const given = () => stream.events().map((event) => event.id)
+    await eventually('it has caught up', () => given().at(-1) === whole.at(-1))
+    t.same(given(), whole.slice(whole.indexOf(given()[0])))
+  }
+})
+
+t.test('a cursor leads on exactly, from Kubiya once it was evicted or the process is another, and made up nowhere', async (t) => {
+  const sandbox = await startUpstream(t)
+  const service = await startService(t, { HISTORY_EVENTS: '20' }, {}, sandbox)
+  sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(4000 - n) })))
+  const first = service.stream()
+  await first.untilEvents(5)
+  const cursor = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : []).at(-1) ?? ''
+  first.socket.terminate()
+  sandbox.publish(series(10, 5).map((n) => item({ n, timestamp: ago(3000 - n) })))
+  const exact = service.stream(`?since=${cursor}`)
+  await exact.untilEvents(10)
+  t.same(exact.events().map(({ n }) => n), series(10, 5))
+  t.match(exact.frames[0], { resumed: true })
+  sandbox.publish(series(50, 15).map((n) => item({ n, timestamp: ago(2000 - n) })))
+  await exact.untilEvents(60)
+  const evicted = service.stream(`?since=${cursor}`)
+  await eventually('the rest has come', () => evicted.events().at(-1)?.n === 64)
+  t.same([...new Set(evicted.events().map(({ n }) => n))].filter((n) => n >= 5).sort((a, b) => a - b), series(60, 5))
+  await service.close()
+  const other = await startService(t, {}, {}, sandbox)
+  const restarted = other.stream(`?since=${cursor}`)
+  await eventually('the rest has come', () => restarted.events().at(-1)?.n === 64)
+  t.same(restarted.events().map(({ n }) => n).filter((n) => n >= 5), series(60, 5))
+  for (const made of ['1.x', `${cursor.slice(0, -2)}xx`, 'x'.repeat(500)]) t.equal((await other.stream(`?since=${made}`).refused).status, 400)
+})
+
+t.test('five hundred who come back at once cost Kubiya hardly more than nobody', async (t) => {
+  const sandbox = await startUpstream(t)
+  const before = await startService(t, {}, {}, sandbox)
+  sandbox.publish(item({ n: 0, timestamp: ago(1000) }))
+  const first = before.stream()
+  await first.untilEvents(1)
+  const cursor = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])[0] ?? ''
+  await before.close()
+  const service = await startService(t, { POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' }, {}, sandbox)
+  sandbox.publish(item({ n: 1, timestamp: ago(500) }))
+  sandbox.resetRequests()
+  const all = series(500).map(() => openStream(`${service.url.replace('http', 'ws')}${STREAM}?since=${cursor}`))
+  t.teardown(() => { for (const { socket } of all) socket.terminate() })
+  await Promise.all(all.map((stream) => eventually('the new one has come', () => stream.events().at(-1)?.n === 1)))
+  t.ok(sandbox.asked <= 15, `${sandbox.asked} calls`)
+})
+
+t.test('after kill -9 a cursor goes on without a hole, and repeats bear the same id', async (t) => {
+  const sandbox = await startUpstream(t)
+  const settings = { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, KUBIYA_REQUESTS_PER_MINUTE: '0', KUBIYA_REQUESTS_PER_DAY: '0', POLL_INTERVAL_MS: '50', POLL_MAX_INTERVAL_MS: '50', DRAIN_MS: '0' }
+  const open = (url: string, query = '') => {
+    const stream = openStream(`${url.replace('http', 'ws')}${STREAM}${query}`)
+    t.teardown(() => stream.socket.terminate())
+    return stream
+  }
+  const before = await startProcess(settings)
+  const first = open(before.url)
+  await first.until(({ type }) => type === 'hello')
+  sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(1000 - n) })))
+  await first.untilEvents(20)
+  await before.end('SIGKILL')
+  await first.closed
+  const cursor = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : []).at(-1) ?? ''
+  const ids = new Map(first.events().map(({ id, n }) => [n, id]))
+  sandbox.publish(item({ n: 50 }))
+  const after = await startProcess(settings)
+  t.teardown(() => after.end('SIGTERM'))
+  const second = open(after.url, `?since=${cursor}`)
+  await eventually('the newest has come', () => second.events().at(-1)?.n === 50)
+  const met = new Set([...first.events(), ...second.events()].map(({ n }) => n))
+  t.same([...met].sort((a, b) => a - b), series(51))
+  t.ok(second.events().every(({ id, n }) => !ids.has(n) || ids.get(n) === id))
+})
+
+t.test('SIGTERM tells everyone, with a place to go on, and ends in time', async (t) => {
+  const process = await startProcess({ PORT: '0', DRAIN_MS: '500', LOG_LEVEL: 'info' })
+  const all = series(200).map(() => openStream(`${process.url.replace('http', 'ws')}${STREAM}`))
+  await Promise.all(all.map((stream) => stream.until(({ type }) => type === 'hello')))
+  const startedMs = performance.now()
+  await process.end('SIGTERM')
+  t.ok(performance.now() - startedMs < 10_000)
+  for (const stream of all) {
+    t.equal((await stream.closed).code, 1001)
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', may_return: true, cursor: String })
+  }
+  t.same(process.errors, [])
+})

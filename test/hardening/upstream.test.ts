@@ -1,0 +1,243 @@
+import t, { type Test } from 'tap'
+import type { Fault, SandboxOptions } from '../../src/sandbox/sandbox.ts'
+import { ago, eventually, item, startService, type Service, type Stream } from '../support.ts'
+
+// What may come from Kubiya, each with one who listens: nothing is lost, nothing comes twice, the order holds.
+
+const EVENTS = '/api/v1/audit/events'
+const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
+
+async function listening (t: Test, settings: Record<string, string> = {}, options: SandboxOptions = {}): Promise<{ service: Service, stream: Stream, has: (numbers: number[]) => Promise<void> }> {
+  const service = await startService(t, settings, options)
+  const stream = service.stream('?start_time=-10m')
+  await stream.until(({ type }) => type === 'hello')
+  await eventually('the first poll has ended', async () => (await service.get('/readyz')).status === 200)
+  return {
+    service,
+    stream,
+    async has (numbers) {
+      await stream.untilEvents(numbers.length)
+      await idle(service)
+      t.same(stream.events().map(({ n }) => n), numbers)
+      t.equal(new Set(stream.events().map(({ id }) => id)).size, numbers.length, 'each with an id of its own')
+      t.same(stream.frames.filter(({ type }) => type === 'gap'), [])
+      t.notOk(JSON.stringify(service.logs).includes(service.sandbox.apiKey))
+    }
+  }
+}
+
+/** Two more polls, so that what would come twice has come. */
+async function idle ({ sandbox }: Service): Promise<void> {
+  const asked = sandbox.asked
+  await eventually('more polls', () => sandbox.asked >= asked + 2)
+}
+
+for (const size of [51, 500, 5000]) {
+  t.test(`a burst of ${size} comes whole, in order, without waiting for the tick`, async (t) => {
+    const { has, service } = await listening(t, { POLL_PAGE_SIZE: '100' })
+    service.sandbox.publish(series(size).map((n) => item({ n, id: `e-${n}`, timestamp: ago(20_000 - n) })))
+    await has(series(size))
+    t.equal(service.sandbox.mostInFlight(), 1, 'one question at a time')
+  })
+}
+
+t.test('a cap below the page size ends nothing early', async (t) => {
+  const { has, service } = await listening(t, {}, { pageCap: 30 })
+  service.sandbox.publish(series(200).map((n) => item({ n, timestamp: ago(1000 - n) })))
+  await has(series(200))
+})
+
+t.test('a thousand events of one instant, across pages, come all, and then the next', async (t) => {
+  const { service, stream } = await listening(t, { POLL_PAGE_SIZE: '100' })
+  const timestamp = ago(2000)
+  service.sandbox.publish(series(1000).map((n) => item({ n, timestamp })))
+  await stream.untilEvents(1000)
+  service.sandbox.publish(item({ n: 1000 }))
+  await stream.untilEvents(1001)
+  await idle(service)
+  t.same(stream.events().map(({ n }) => n).sort((a, b) => a - b), series(1001))
+  t.equal(stream.events().at(-1)?.n, 1000)
+})
+
+t.test('items that differ in one field, or in nothing, are two', async (t) => {
+  const { has, service } = await listening(t)
+  const timestamp = ago(1000)
+  const twin = item({ n: 1, timestamp, resource_text: 'twin' })
+  service.sandbox.publish(twin, { ...twin })
+  service.sandbox.publish(item({ n: 2, timestamp: ago(500), resource_text: 'same', email: 'a@acme.test' }), item({ n: 2, timestamp: ago(499), resource_text: 'same', email: 'b@acme.test' }))
+  await has([1, 1, 2, 2])
+})
+
+t.test('times of any spelling stand in the right order', async (t) => {
+  const { has, service } = await listening(t)
+  const base = new Date(Math.floor(Date.now() / 1000) * 1000 - 5000)
+  const second = base.toISOString().slice(0, 19)
+  const inParis = new Date(base.getTime() + 2 * 3_600_000).toISOString().slice(0, 19)
+  service.sandbox.publish([`${second}Z`, `${second}.123456Z`, `${inParis}.2+02:00`, `${second}.5Z`, `${second}.5000001`, `${second}.999999999Z`].map((timestamp, n) => item({ n, timestamp })).toReversed())
+  await has(series(6))
+})
+
+for (const seconds of [5, 59]) {
+  t.test(`an event ${seconds} s late is given once, as late, in order of arrival`, async (t) => {
+    const { has, service, stream } = await listening(t)
+    service.sandbox.publish(item({ n: 0 }))
+    await stream.untilEvents(1)
+    service.sandbox.publish(item({ n: 1, timestamp: ago(seconds * 1000) }))
+    await stream.untilEvents(2)
+    service.sandbox.publish(item({ n: 2 }))
+    await has([0, 1, 2])
+    t.same(stream.frames.flatMap((frame) => frame.type === 'event' ? [frame.late] : []), [undefined, true, undefined])
+  })
+}
+
+t.test('events that come between two pages of a walk move nothing', async (t) => {
+  const service = await startService(t)
+  service.sandbox.publish(series(100).map((n) => item({ n, timestamp: ago(10_000 - n) })))
+  await service.settled()
+  const met: number[] = []
+  let next: string | null = `${EVENTS}?page_size=10`
+  while (next !== null) {
+    const page: any = await service.json(next)
+    met.push(...page.items.map((each: { n: number }) => each.n))
+    next = page.pagination.next
+    service.sandbox.publish(item({ n: -1 }), item({ n: -2, timestamp: ago(5000) }))
+  }
+  const old = met.filter((n) => n >= 0)
+  t.same(old, series(100).toReversed())
+})
+
+for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
+  t.test(`where Kubiya ignores ${ignored}, the answer is right all the same, and that is logged once`, async (t) => {
+    const service = await startService(t, {}, { ignore: new Set([ignored]) })
+    service.sandbox.publish(series(30).map((n) => item({ n, category_name: n % 2 === 0 ? 'even' : 'odd', timestamp: ago(30_000 - n * 1000) })), item({ n: 99, category_name: 'even', timestamp: ago(7_200_000) }))
+    await service.settled()
+    const wanted = series(15).map((n) => n * 2)
+    for (let times = 0; times < 2; times++) {
+      const page = await service.json(`${EVENTS}?category_name=even&start_time=-1h&sort_direction=asc&page_size=${20 + times}`)
+      if (ignored === 'page') t.ok(page.items.every(({ n }: { n: number }) => wanted.includes(n)))
+      else t.same(page.items.map(({ n }: { n: number }) => n), wanted)
+    }
+    t.ok(service.logs.filter(({ habit }) => habit !== undefined).length <= 2)
+  })
+}
+
+t.test('429 is waited out as long as it says, and the hole is covered after it', async (t) => {
+  for (const [after, leastMs] of [['1', 950], [new Date(Date.now() + 2000).toUTCString(), 0], ['-1', 0], [undefined, 0]] as const) {
+    const { has, service } = await listening(t)
+    service.sandbox.faults.next({ kind: 'status', status: 429, ...after !== undefined && { headers: { 'retry-after': after } } })
+    const asked = service.sandbox.asked
+    await eventually('it was said', () => service.sandbox.asked > asked)
+    const startedMs = performance.now()
+    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
+    await has(series(5))
+    t.ok(performance.now() - startedMs >= leastMs, `${after}`)
+  }
+})
+
+const failing: Record<string, Fault> = {
+  'a 500': { kind: 'status', status: 500 },
+  'a 503': { kind: 'status', status: 503 },
+  'a reset': { kind: 'reset' },
+  'no answer': { kind: 'hang' },
+  'headers and then silence': { kind: 'headers-then-silence' },
+  'a byte now and then': { kind: 'trickle', everyMs: 50 },
+  'truncated JSON': { kind: 'truncated' },
+  HTML: { kind: 'html' },
+  'an empty body': { kind: 'empty-body' },
+  'an object': { kind: 'body', body: '{}' },
+  'a redirect': { kind: 'redirect', location: 'http://127.0.0.1:1/' }
+}
+for (const [what, fault] of Object.entries(failing)) {
+  t.test(`${what} is a failure: the listener stays and hears of it, lists say what it is, and nothing is lost`, async (t) => {
+    const { has, service, stream } = await listening(t, { UPSTREAM_TIMEOUT_MS: '400', UPSTREAM_MAX_BYTES: '1000000', CACHE_STALE_IF_ERROR_MS: '0', CACHE_STALE_MS: '0' })
+    service.sandbox.faults.during(fault)
+    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
+    const response = await service.get(EVENTS)
+    t.ok([502, 504].includes(response.status), `${response.status}`)
+    t.match(response.headers.get('content-type'), 'application/problem+json')
+    service.sandbox.faults.clear()
+    service.sandbox.resetRequests()
+    await has(series(5))
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'ok')
+    await eventually('no request is left over', () => service.sandbox.inFlight() <= 1)
+  })
+}
+
+for (const [what, fault] of [['an answer of 1 GB', { kind: 'huge', bytes: 1_000_000_000 }], ['10 KB that inflate to 1 GB', { kind: 'gzip-bomb', bytes: 1_000_000_000 }]] as const) {
+  t.test(`${what} is cut at the cap, and takes no memory`, async (t) => {
+    const service = await startService(t, { UPSTREAM_MAX_BYTES: '1000000' })
+    await service.settled()
+    const before = process.memoryUsage().rss
+    service.sandbox.faults.during(fault)
+    const response = await service.get(EVENTS)
+    t.equal(response.status, 502)
+    t.match(await response.json(), { code: 'upstream-invalid' })
+    t.ok(process.memoryUsage().rss - before < 64 * 1024 * 1024, 'memory')
+    service.sandbox.faults.clear()
+    t.equal((await service.get(EVENTS)).status, 200)
+  })
+}
+
+t.test('an empty list in any of its spellings is empty', async (t) => {
+  for (const [shape, empty] of [['array', 'array'], ['items', 'array'], ['data', 'null'], ['array', '204'], ['items', 'items-null']] as const) {
+    const service = await startService(t, {}, { shape, empty })
+    await service.settled()
+    t.same((await service.json(EVENTS)).items, [], `${shape} ${empty}`)
+  }
+})
+
+t.test('odd items among good ones pass as data, and change nothing else', async (t) => {
+  const { service, stream } = await listening(t)
+  const odd = ['{"n":1,"timestamp":"NOW","extra":null,"version":"one"}', '{"n":2,"timestamp":"NOW","__proto__":{"polluted":true},"constructor":1}', '{"n":3,"timestamp":"NOW","big":12345678901234567890,"lone":"\\ud800"}', `{"n":4,"timestamp":"NOW","resource_text":"${'x'.repeat(500_000)}"}`]
+  odd.forEach((text, at) => service.sandbox.publishRaw(text.replace('NOW', ago(100 - at))))
+  service.sandbox.publish(item({ n: 5 }))
+  await stream.untilEvents(5)
+  t.same(stream.events().map(({ n }) => n), [1, 2, 3, 4, 5])
+  t.equal(({} as Record<string, unknown>).polluted, undefined)
+  const text = await (await service.get(EVENTS)).text()
+  t.match(text, '12345678901234567890')
+  t.match(text, '"__proto__"')
+})
+
+t.test('401 in the midst is told, stops stale answers, asks rarely, and is over by itself', async (t) => {
+  const { service, stream } = await listening(t)
+  service.sandbox.publish(item({ n: 0 }))
+  await stream.untilEvents(1)
+  t.equal((await service.get(EVENTS)).status, 200)
+  service.sandbox.faults.during({ kind: 'status', status: 401 })
+  await stream.until((frame) => frame.type === 'status' && frame.upstream === 'unauthorized')
+  const response = await service.get(EVENTS)
+  t.equal(response.status, 502)
+  t.match(await response.json(), { code: 'upstream-unauthorized' })
+  t.equal(stream.socket.readyState, 1)
+})
+
+t.test('clocks that differ and events of the future lead nothing astray', async (t) => {
+  const { service, stream } = await listening(t, {}, { clockSkewMs: 300_000 })
+  service.sandbox.publish(item({ n: 0, timestamp: ago(-300_000) }))
+  await stream.untilEvents(1)
+  service.sandbox.publish(item({ n: 1, timestamp: ago(-600_000) }))
+  await stream.untilEvents(2)
+  service.sandbox.publish(item({ n: 2, timestamp: ago(-300_000) }))
+  await stream.untilEvents(3)
+  t.same(stream.events().map(({ n }) => n), [0, 1, 2])
+})
+
+t.test('readyz tells the age of the last good poll', async (t) => {
+  const { service } = await listening(t)
+  const ready = await service.json('/readyz')
+  t.match(ready.upstream, { state: 'ok', last_good_poll: String, lag_ms: Number })
+  service.sandbox.faults.during({ kind: 'hang' })
+  await eventually('it grows old', async () => (await service.json('/readyz')).upstream.lag_ms > 500)
+  t.pass()
+})
+
+t.test('what can never be read is passed by, and said to be', async (t) => {
+  const { service, stream } = await listening(t, { UPSTREAM_MAX_BYTES: '200000' })
+  service.sandbox.publish(item({ n: 0, timestamp: ago(300) }), item({ n: 1, timestamp: ago(200), resource_text: 'x'.repeat(400_000) }), item({ n: 2, timestamp: ago(100) }))
+  const gap = await stream.until(({ type }) => type === 'gap')
+  t.match(gap, { reason: 'too-large' })
+  await stream.untilEvents(2)
+  t.same(stream.events().map(({ n }) => n), [0, 2])
+})
