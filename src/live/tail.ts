@@ -73,6 +73,7 @@ export function createTail (options: TailOptions): Tail {
   let newest: ReturnType<typeof walk> | undefined
   let current: Current | undefined
   let running: Promise<void> | undefined
+  let cancelWake = () => {}
   let endPause = () => {}
   let { pageSize: firstSize } = options
   let skewMs = 0
@@ -96,13 +97,15 @@ export function createTail (options: TailOptions): Tail {
 
   async function stop (): Promise<void> {
     stopping.abort()
+    cancelWake()
     endPause()
     await running
   }
 
   function wake (): void {
     const soonMs = Math.max(0, polledMs + options.intervalMs - nowMs(), options.budget().waitMs)
-    options.setTimer(() => { if (failures === 0) endPause() }, soonMs)
+    cancelWake()
+    cancelWake = options.setTimer(() => { if (failures === 0) endPause() }, soonMs)
   }
 
   async function run (): Promise<void> {
