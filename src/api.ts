@@ -4,7 +4,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import type { Bearing } from './bearing.ts'
 import type { Entrance } from './entrance.ts'
 import { sendProblem } from './problems.ts'
-import { admission, callerOf, scopeOf } from './routes/admission.ts'
+import { admission, callerOf, decorate, scopeOf } from './routes/admission.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { liveRoutes } from './routes/live.ts'
 import { ticketRoutes } from './routes/tickets.ts'
@@ -14,7 +14,6 @@ export interface ApiOptions {
   readonly settings: Settings
   readonly entrance: Entrance
   readonly bearing: Bearing
-  readonly streamPath: string
 }
 
 const SHED_RETRY_SECONDS = 5
@@ -22,7 +21,7 @@ const PREFLIGHT_SECONDS = 600
 const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
 
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
-export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, settings, streamPath }) => {
+export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, settings }) => {
   const { gate, limits, origins, scopes, seats, tickets } = entrance
   if (settings.MAX_LOOP_DELAY_MS > 0) {
     await app.register(underPressure, {
@@ -43,28 +42,36 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       strictPreflight: false
     })
   }
-  await app.register(admission, { gate, limits, origins, tickets, scopeOf: scopes.enter, challenge: entrance.challenge, streamPath })
+  decorate(app)
+  const door = { gate, limits, origins, tickets, scopeOf: scopes.enter, challenge: entrance.challenge }
 
-  await app.register(archiveRoutes, {
-    archiveOf: (request) => scopeOf(request).archive,
-    clockOf: (request) => scopeOf(request).clock(),
-    borne: bearing.head,
-    isPassthrough: settings.AUTH_MODE === 'passthrough',
-    onSent (request, bytes, scanned) {
-      limits.spend(callerOf(request).key, 'bytes', bytes)
-      limits.spend(callerOf(request).key, 'events', scanned)
-    }
+  await app.register(async (past) => {
+    await past.register(admission, { ...door, isLive: false })
+    await past.register(archiveRoutes, {
+      archiveOf: (request) => scopeOf(request).archive,
+      clockOf: (request) => scopeOf(request).clock(),
+      borne: bearing.head,
+      isPassthrough: settings.AUTH_MODE === 'passthrough',
+      onSent (request, bytes, scanned) {
+        limits.spend(callerOf(request).key, 'bytes', bytes)
+        limits.spend(callerOf(request).key, 'events', scanned)
+      }
+    })
   })
-  await app.register(liveRoutes, {
-    presentOf: scopeOf,
-    takeSeat: (request) => seats.take(callerOf(request).key),
-    termsOf (request) {
-      const { expiresAtMs, key } = callerOf(request)
-      return { expiresAtMs, onReread: (events) => limits.spend(key, 'events', events) }
-    },
-    introduce: bearing.introduce,
-    backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
-    isDeflateAgreed: settings.STREAM_COMPRESSION
+
+  await app.register(async (present) => {
+    await present.register(admission, { ...door, isLive: true })
+    await present.register(liveRoutes, {
+      presentOf: scopeOf,
+      takeSeat: (request) => seats.take(callerOf(request).key),
+      termsOf (request) {
+        const { expiresAtMs, key } = callerOf(request)
+        return { expiresAtMs, onReread: (events) => limits.spend(key, 'events', events) }
+      },
+      introduce: bearing.introduce,
+      backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
+      isDeflateAgreed: settings.STREAM_COMPRESSION
+    })
+    await present.register(ticketRoutes, { tickets })
   })
-  await app.register(ticketRoutes, { tickets })
 }

@@ -95,7 +95,7 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
 
   await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docs)
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, streamPath: STREAM_PATH })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing })
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,

@@ -7,7 +7,8 @@ import { TARGETS } from '../targets.ts'
 
 const CONNECTIONS = 32
 const WANTED_BYTES = 41 * 1024
-const WINDOW = 'start_time=-1h&end_time=-0s'
+const LARGEST_PAGE = 1000
+const WINDOW = 'start_time=-6h&end_time=-0s'
 
 interface Outcome { readonly answered: number, readonly statuses: Record<string, number>, readonly bodyBytes: number }
 
@@ -68,7 +69,7 @@ async function pathOfSize (port: number): Promise<string> {
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { 'accept-encoding': 'identity' } })
     if (response.status !== 200) throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`)
     const bytes = (await response.arrayBuffer()).byteLength
-    size = Math.round(size * WANTED_BYTES / bytes)
+    size = Math.min(LARGEST_PAGE, Math.round(size * WANTED_BYTES / bytes))
   }
   return path
 }

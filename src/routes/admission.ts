@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { addressKey } from '../access/address.ts'
 import { FORBIDDEN_ORIGIN, NO_SCOPE, UNAUTHORIZED, type Caller, type Refusal, type Verdict } from '../access/caller.ts'
@@ -30,18 +30,21 @@ export interface AdmissionOptions {
   readonly scopeOf: (caller: Caller) => Scope | undefined
   /** The value of `WWW-Authenticate`. */
   readonly challenge: string
-  /** The stream's path: it and what is below it is closed to pages of origins that are not known, and takes tickets. */
-  readonly streamPath: string
+  /** Whether these routes are closed to pages of origins that are not known, and take tickets. */
+  readonly isLive: boolean
 }
 
 const CREDENTIAL_IN_URL = /[?&](access_token|token|authorization|api_?key)=/i
 
-/** Lets requests in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
-const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, gate, limits, origins, scopeOf, streamPath, tickets }) => {
+/** Gives requests a place for what admission finds out. */
+export function decorate (app: FastifyInstance): void {
   app.decorateRequest('caller', undefined)
   app.decorateRequest('scope', undefined)
   app.decorateRequest('credential', 'none')
+}
 
+/** Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
+const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, gate, isLive, limits, origins, scopeOf, tickets }) => {
   app.addHook('onRequest', (request, reply, done) => {
     const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
     if (name !== undefined) {
@@ -54,7 +57,6 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
   })
 
   function judge (request: FastifyRequest): Verdict | Promise<Verdict> {
-    const isLive = request.routeOptions.url?.startsWith(streamPath) === true
     if (isLive && !origins.allows(request.headers.origin)) return FORBIDDEN_ORIGIN
     const credential = (isLive ? redeemed(request) : undefined) ?? credentialOf(request.headers)
     if (credential === 'unreadable') return UNAUTHORIZED
