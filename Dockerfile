@@ -15,7 +15,7 @@ LABEL org.opencontainers.image.title="kubiya-audit-bff" \
 WORKDIR /app
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
-# Inside a container loopback would reach nobody. With a key, ALLOW_ANONYMOUS=true has to be said as well.
+# Inside a container loopback would reach nobody. With a key, an AUTH_MODE or ALLOW_ANONYMOUS=true has to be said as well.
 ENV HOST=0.0.0.0
 EXPOSE 3000
 USER node
