@@ -24,7 +24,7 @@ export interface JwtGateOptions {
 // Signatures by a private key only: with a shared secret whoever can check a token can make one.
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 const FETCH_MS = 5000
-const COOLDOWN_MS = 30_000
+const COOLDOWN_MS = 2000 // A key that is new is known that soon; how often it can be asked for, `trials` bounds as well.
 const MOST_VERIFIED = 10_000
 const MOST_AT_ONCE = 256
 const RETRY_MS = 5000
@@ -38,7 +38,7 @@ interface Verified {
 
 /**
  * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. Keys are fetched when
- * they are needed, again for one that is unknown (twice a minute at most) and every ten minutes; while they cannot be had the
+ * they are needed, again for one that is unknown (every two seconds at most) and every ten minutes; while they cannot be had the
  * last ones count.
  */
 export function createJwtGate (options: JwtGateOptions): Gate {

@@ -116,6 +116,28 @@ t.test('passed-through credentials', async (t) => {
     await eventually('Kubiya is back', async () => (await service.get(EVENTS, { authorization: ALICE })).status === 200)
   })
 
+  t.test('stand behind tickets: each opens a stream of its own scope, and none once the credential is refused', async (t) => {
+    const { crowd, service } = await startPassthrough(t, { AUTH_RECHECK_MS: '100' })
+    const ticketFor = async (authorization: string) => {
+      const response = await fetch(`${service.url}${STREAM}/tickets`, { method: 'POST', headers: { authorization } })
+      return { status: response.status, ticket: (await response.json() as { ticket: string }).ticket }
+    }
+    const open = (ticket: string) => {
+      const stream = openStream(`${service.url.replace('http', 'ws')}${STREAM}?ticket=${ticket}`)
+      t.teardown(() => stream.socket.terminate())
+      return stream
+    }
+    const [alice, bob] = await Promise.all([ALICE, BOB].map(async (authorization) => open((await ticketFor(authorization)).ticket)))
+    await Promise.all([alice, bob].map((stream) => stream?.untilEvents(3)))
+    t.same([alice, bob].map((stream) => owners(stream?.events() ?? [])), [['alice'], ['bob']])
+    const { ticket } = await ticketFor(ALICE)
+    crowd.refuse(ALICE)
+    t.equal((await alice?.closed)?.code, 4401)
+    t.equal((await open(ticket).refused).status, 401)
+    t.equal((await ticketFor(ALICE)).status, 401)
+    t.equal((await ticketFor(STRANGER)).status, 401)
+  })
+
   t.test('that are forbidden something hear so, in Kubiya\'s own status', async (t) => {
     const { crowd, service } = await startPassthrough(t)
     crowd.refuse(BOB, 403)
@@ -239,6 +261,15 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     t.equal(await status(endless), 401, 'without an end')
     t.equal(service.sandbox.asked, calls)
     t.notOk(JSON.stringify(service.logs).includes(signature))
+  })
+
+  t.test('are let in by a key that has taken another one\'s place', async (t) => {
+    const service = await startService(t, settings)
+    const status = async (kid: string) => (await service.get(EVENTS, { authorization: `Bearer ${await token({ kid, sub: String(Math.random()) })}` })).status
+    t.equal(await status('one'), 200)
+    published.add('two')
+    await eventually('the new key is known', async () => await status('two') === 200)
+    published.delete('two')
   })
 
   t.test('hear of the end of their token a minute before, and are ended by it', async (t) => {
