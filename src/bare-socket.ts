@@ -3,6 +3,8 @@ import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { PROBLEM_TYPE, problemOf, type ProblemCode } from './problems.ts'
 
+const FAREWELL_MS = 1000
+
 const CODES: Record<string, ProblemCode> = {
   HPE_HEADER_OVERFLOW: 'header-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout'
@@ -24,5 +26,6 @@ export function refuseSocket (socket: Duplex, error: Error & { code?: string }, 
     'x-request-id': problem.request_id,
     connection: 'close'
   }).map(([name, value]) => `${name}: ${value}\r\n`)
+  setTimeout(() => socket.destroy(), FAREWELL_MS).unref() // `end` leaves the other half open as long as the peer likes.
   socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
 }

@@ -32,6 +32,7 @@ export interface Entrance {
 
 const REALM = 'realm="kubiya-audit-bff"'
 const SLACK_MS = 1000
+const RETRY_MS = 5000
 
 /** Wires it as the settings say; `open` makes a scope in front of an upstream. */
 export async function createEntrance (settings: Settings, upstream: Upstream, logger: FastifyBaseLogger, open: (upstream: Upstream) => Scope): Promise<Entrance> {
@@ -99,6 +100,7 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
       if (scope === undefined) return NO_SCOPE
       const word = await scope.probe()
       if (word === 'ok') return 'accepted'
+      scopes.abandon(caller.key)
       return word.kind === 'unauthorized' || word.kind === 'forbidden' ? word.kind : unanswered(word)
     }
   }
@@ -107,5 +109,5 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
 /** Kubiya could not be asked whether it accepts a credential. */
 function unanswered (failure: Failure): Refusal {
   const { code, detail } = meaningOf(failure.kind)
-  return { ok: false, code, detail, ...failure.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs } }
+  return { ok: false, code, detail, ...['throttled', 'budget'].includes(failure.kind) && { retryAfterMs: failure.retryAfterMs ?? RETRY_MS } }
 }

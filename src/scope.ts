@@ -83,9 +83,9 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     budget,
     onRequest (outcome, durationMs) {
       logger.debug({ outcome, ms: Math.round(durationMs) }, 'asked Kubiya')
-      if (outcome === 'ok') upstream.onWord?.('accepted')
       if (outcome === 'unauthorized') upstream.onWord?.('unauthorized')
     },
+    onListing: () => upstream.onWord?.('accepted'),
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
@@ -196,6 +196,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
 
   function onPoll (health: Health, changed: boolean): void {
     if (health.upstream === 'unauthorized') shelf.clear() // What a refused credential had seen is shown to nobody.
+    if (health.upstream === 'unauthorized') upstream.onWord?.('unauthorized') // 403 as well, for the poller's question is everyone's.
     if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
     rereads.tell()
     hub.tell(health, changed)

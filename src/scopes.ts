@@ -34,6 +34,8 @@ export interface OwnScopesOptions {
 export interface OwnScopes extends Scopes {
   /** The scope of a caller whom Kubiya is still to be asked about: not at work yet. */
   prepare (caller: Caller): Scope | undefined
+  /** Ends a scope that was prepared for nothing. */
+  abandon (key: Caller['key']): void
   /** Ends a caller's scope. */
   drop (key: Caller['key']): void
 }
@@ -53,7 +55,8 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
   const ending = new Set<Promise<void>>()
   const startedMs = clock()
   const timer = setInterval(sweep, idleMs / SWEEPS_PER_IDLE).unref()
-  return { enter, prepare, drop, health, subscribers, start: () => {}, drain, close }
+  let isDraining = false
+  return { enter, prepare, abandon, drop, health, subscribers, start: () => {}, drain, close }
 
   function enter (caller: Caller): Scope | undefined {
     const entry = use(caller)
@@ -70,12 +73,16 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
 
   function use (caller: Caller): Entry | undefined {
     const known = entries.get(caller.key)
-    if (known === undefined && entries.size >= most && !giveWay()) return undefined
+    if (known === undefined && (isDraining || (entries.size >= most && !giveWay()))) return undefined
     const entry = known ?? { scope: create(caller), usedMs: 0, isAtWork: false }
     entry.usedMs = clock()
     entries.delete(caller.key)
     entries.set(caller.key, entry)
     return entry
+  }
+
+  function abandon (key: Caller['key']): void {
+    if (entries.get(key)?.isAtWork === false) drop(key)
   }
 
   function giveWay (): boolean {
@@ -91,7 +98,7 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
   function sweep (): void {
     for (const [key, entry] of entries) {
       if (entry.scope.hub.size() > 0) entry.usedMs = clock()
-      else if (isIdle(entry, idleMs)) drop(key)
+      else if (isIdle(entry, Math.max(idleMs, requestMs))) drop(key)
     }
   }
 
@@ -116,6 +123,7 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
 
   async function drain (): Promise<void> {
     clearInterval(timer)
+    isDraining = true
     await Promise.all([...entries.values()].map(({ scope }) => scope.drain()))
   }
 

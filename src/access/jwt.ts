@@ -56,7 +56,7 @@ export function createJwtGate (options: JwtGateOptions): Gate {
     const underWay = checks.get(digest)
     if (underWay !== undefined) return underWay
     if (checks.size >= MOST_AT_ONCE) return BUSY
-    const stop = trials.begin(address)
+    const stop = known === undefined ? trials.stop(address) : undefined // One that was good before is no trial.
     if (stop !== undefined) return stop
     const check = verify(credential.token, digest, address).finally(() => checks.delete(digest))
     checks.set(digest, check)
@@ -69,13 +69,13 @@ export function createJwtGate (options: JwtGateOptions): Gate {
         issuer, audience, algorithms: ALGORITHMS, requiredClaims: ['exp'], clockTolerance: toleranceMs / 1000, currentDate: new Date(clock())
       })
       const caller = callerOf(payload, digest)
-      trials.forgive(address)
       verified.set(digest, { caller, untilMs: Math.min(caller.expiresAtMs, clock() + recheckMs) })
       return { ok: true, caller }
     } catch (error) {
-      if (isAboutToken(error)) return UNAUTHORIZED
-      trials.forgive(address)
-      return UNCHECKED
+      if (!isAboutToken(error)) return UNCHECKED
+      verified.delete(digest)
+      trials.failed(address)
+      return UNAUTHORIZED
     }
   }
 

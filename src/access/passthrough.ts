@@ -23,6 +23,8 @@ export interface PassthroughGate extends Gate {
 
 const REFUSED_MS = 60_000
 const MOST_KNOWN = 10_000
+const MOST_AT_ONCE = 256
+const BUSY: Refusal = { ok: false, code: 'overloaded', detail: 'Too many credentials are being checked.', retryAfterMs: 1000 }
 
 /**
  * Admits by Kubiya's own word: a credential is good as long as Kubiya accepted it within `recheckMs`, whatever it was asked.
@@ -43,7 +45,8 @@ export function createPassthroughGate ({ nowMs, onRevoked, probe, recheckMs, tri
     if (before !== undefined && nowMs() - before.atMs < REFUSED_MS) return before.refusal
     const underWay = probes.get(caller.key)
     if (underWay !== undefined) return underWay
-    const stop = trials.begin(address)
+    if (probes.size >= MOST_AT_ONCE) return BUSY
+    const stop = atMs === undefined ? trials.stop(address) : undefined // One that was accepted before is no trial.
     if (stop !== undefined) return stop
     const asking = ask(caller, address).finally(() => probes.delete(caller.key))
     probes.set(caller.key, asking)
@@ -52,12 +55,12 @@ export function createPassthroughGate ({ nowMs, onRevoked, probe, recheckMs, tri
 
   async function ask (caller: Caller, address: string): Promise<Verdict> {
     const word = await probe(caller)
-    if (word === 'accepted' || typeof word === 'object') trials.forgive(address)
     if (typeof word === 'object') return word
     if (word === 'accepted') {
       heard(caller.key, word)
       return { ok: true, caller }
     }
+    trials.failed(address)
     const refusal = word === 'forbidden' ? FORBIDDEN : UNAUTHORIZED
     refuse(caller.key, refusal)
     return refusal

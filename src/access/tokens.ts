@@ -44,7 +44,9 @@ export function createTokenGate ({ onError, onRevoked, read, recheckMs }: TokenG
 
   function reread (): void {
     const before = accepted
-    accepted = new Map(read().map(entryOf))
+    const tokens = read()
+    if (tokens.length === 0) throw new Error('there are no tokens') // Most likely the file is being written.
+    accepted = new Map(tokens.map(entryOf))
     for (const key of before.keys()) if (!accepted.has(key)) onRevoked(key)
   }
 }

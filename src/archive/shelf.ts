@@ -121,12 +121,14 @@ export function createShelf (options: ShelfOptions): Shelf {
 
   async function forward (request: ShelfRequest, reason: 'miss' | 'stale' | 'request', stale: Entry | undefined, isRefresh = false): Promise<Served | Failure> {
     const collapsed = flights.has(request.key)
+    const begunIn = generation
     const outcome = await produceOnce(request)
     if (outcome.ok) {
       if (isRefresh) refreshed.add(outcome.entry)
       return { ok: true, entry: outcome.entry, ageMs: nowMs() - outcome.entry.readMs, handling: { kind: 'forwarded', reason, collapsed } }
     }
-    if (stale === undefined || !mayServeStale(outcome, stale)) return outcome
+    // The credential was refused meanwhile: what it had seen is not shown.
+    if (begunIn !== generation || stale === undefined || !mayServeStale(outcome, stale)) return outcome
     return { ok: true, entry: stale, ageMs: nowMs() - stale.readMs, handling: { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' } }
   }
 

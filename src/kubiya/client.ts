@@ -24,6 +24,8 @@ export interface KubiyaOptions {
   readonly budget: Budget
   /** Told of each request that went out, by what became of it. */
   readonly onRequest?: (outcome: 'ok' | Failure['kind'], durationMs: number) => void
+  /** Told of each answer that was a list: the credential is accepted. A status alone says less. */
+  readonly onListing?: () => void
   /** Told once of each habit in which the upstream departs from what it is asked. */
   readonly onHabit?: (habit: Habit) => void
 }
@@ -101,6 +103,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const listing = reply.status === 204 ? { events: [], rows: 0 } : (purpose === 'poller' ? readPolled : readListing)(reply.text)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     longestAnswer = Math.max(longestAnswer, listing.rows)
+    options.onListing?.()
     return { ok: true, ...listing, end: isEnd(listing.rows, query.pageSize), upstreamMs: reply.upstreamMs }
   }
 

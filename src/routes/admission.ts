@@ -52,7 +52,7 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
       return
     }
     const verdict = judge(request)
-    if (verdict instanceof Promise) verdict.then((each) => conclude(request, reply, each, done), done)
+    if (verdict instanceof Promise) verdict.then((each) => conclude(request, reply, each, done)).catch(done)
     else conclude(request, reply, verdict, done)
   })
 
@@ -72,6 +72,10 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
   }
 
   function conclude (request: FastifyRequest, reply: FastifyReply, verdict: Verdict, done: () => void): void {
+    if (request.raw.socket.destroyed) { // The caller has gone meanwhile: nothing is begun for nobody.
+      reply.hijack()
+      return
+    }
     if (!verdict.ok) return refuse(reply, verdict)
     const { caller } = verdict
     request.caller = caller

@@ -77,6 +77,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       const { clock, hub, isMadeUp } = presentOf(request)
       const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isMadeUp)
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
+      if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
       const seat = hub.isClosed() ? 'none' : takeSeat(request)
       if (seat === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'There are as many live streams as one caller may have.', { retry_after: FULL_RETRY_SECONDS })
       if (seat === 'none') return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })

@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { openEventStream } from '../event-stream.ts'
 import { ago, eventually, item, openStream, startService, type Service, type Stream } from '../support.ts'
 import { startCrowd, type Crowd } from './crowd.ts'
+import { dial, handshake, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const STREAM = '/api/v1/audit/stream'
@@ -138,12 +139,32 @@ t.test('passed-through credentials', async (t) => {
     t.equal((await ticketFor(STRANGER)).status, 401)
   })
 
+  t.test('of callers who have gone before Kubiya has spoken begin nothing and hold no place', async (t) => {
+    const { crowd, service } = await startPassthrough(t, { MAX_SUBSCRIBERS_PER_CLIENT: '1' })
+    crowd.account(ALICE).faults.next({ kind: 'delay', delayMs: 400 })
+    const gone = [dial(service.url), dial(service.url)]
+    gone[0]?.write(head(STREAM, { authorization: ALICE }))
+    gone[1]?.write(head(STREAM, handshake({ authorization: ALICE })))
+    await eventually('Kubiya is asked', () => crowd.asked(ALICE) === 1)
+    for (const socket of gone) socket.resetAndDestroy()
+    await eventually('Kubiya has spoken', async () => (await service.get(EVENTS, { authorization: ALICE })).status === 200)
+    const stream = listen(t, service, ALICE)
+    await stream.untilEvents(3)
+    t.equal((await service.json('/readyz')).subscribers, 1)
+  })
+
   t.test('that are forbidden something hear so, in Kubiya\'s own status', async (t) => {
     const { crowd, service } = await startPassthrough(t)
+    const streaming = listen(t, service, BOB)
+    await streaming.untilEvents(3)
     crowd.refuse(BOB, 403)
+    t.equal((await streaming.closed).code, 4401)
     const response = await service.get(EVENTS, { authorization: BOB })
-    t.equal(response.status, 403)
-    t.match(await response.json(), { code: 'forbidden' })
+    t.equal(response.status, 401, 'for a minute')
+    crowd.refuse(ALICE, 403)
+    const first = await service.get(EVENTS, { authorization: ALICE })
+    t.equal(first.status, 403)
+    t.match(await first.json(), { code: 'forbidden' })
   })
 
   t.test('have so many scopes at a time; one that is idle gives way, one that is used does not', async (t) => {
