@@ -97,8 +97,8 @@ t.test('events that come between two pages of a walk move nothing', async (t) =>
   const met: number[] = []
   let next: string | null = `${EVENTS}?page_size=10`
   while (next !== null) {
-    const page: any = await service.json(next)
-    met.push(...page.items.map((each: { n: number }) => each.n))
+    const page: { items: Array<{ n: number }>, pagination: { next: string | null } } = await service.json(next)
+    met.push(...page.items.map(({ n }) => n))
     next = page.pagination.next
     service.sandbox.publish(item({ n: -1 }), item({ n: -2, timestamp: ago(5000) }))
   }
