@@ -8,7 +8,7 @@ const PAGE = 'node_modules/@fastify/swagger-ui/static'
 const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
 // Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that has one.
 const WHOLE = [
-  '@fastify/accepts', '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino',
+  '@fastify/accepts', '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino', 'prom-client',
   'undici/lib/api/api-request.js', 'undici/lib/dispatcher/agent.js'
 ]
 // Packages that are no modules find theirs with it.

@@ -1,6 +1,6 @@
 import cors from '@fastify/cors'
 import underPressure from '@fastify/under-pressure'
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Bearing } from './bearing.ts'
 import type { Entrance } from './entrance.ts'
 import { sendProblem } from './problems.ts'
@@ -14,6 +14,8 @@ export interface ApiOptions {
   readonly settings: Settings
   readonly entrance: Entrance
   readonly bearing: Bearing
+  /** Told of each stream that begins, with its status. */
+  readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
 
 const SHED_RETRY_SECONDS = 5
@@ -21,7 +23,7 @@ const PREFLIGHT_SECONDS = 600
 const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
 
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
-export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, settings }) => {
+export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, onStreamBegan, settings }) => {
   const { gate, limits, origins, scopes, seats, tickets } = entrance
   if (settings.MAX_LOOP_DELAY_MS > 0) {
     await app.register(underPressure, {
@@ -69,6 +71,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
         return { expiresAtMs, onReread: (events) => limits.spend(key, 'events', events) }
       },
       introduce: bearing.introduce,
+      onBegan: onStreamBegan,
       backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
       isDeflateAgreed: settings.STREAM_COMPRESSION
     })

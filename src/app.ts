@@ -1,24 +1,32 @@
 import type { Duplex } from 'node:stream'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify'
+import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
+import { NO_ROUTE, countAnswers } from './answer-count.ts'
 import { api } from './api.ts'
 import { refuseSocket } from './bare-socket.ts'
 import { createBearing } from './bearing.ts'
 import { createEntrance } from './entrance.ts'
+import { createMetrics, type Readings } from './metrics/metrics.ts'
+import { createMetricsServer } from './metrics-server.ts'
 import { handleError, sendProblem } from './problems.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRequestLog, createRequestLoggers } from './request-log.ts'
 import { docsRoutes } from './routes/docs.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
-import { createScope, type Upstream } from './scope.ts'
+import { createScope, type Holdings, type Upstream } from './scope.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
+import { silentTracer } from './tracer.ts'
+import type { Tracing } from './tracing.ts'
 import { partFrom, upgrades } from './upgrades.ts'
 
 export const version: string = packageJson.version
 
+const SPANS = ['minute', 'day'] as const
 const API_PREFIX = '/api/v1/audit'
 const STREAM_PATH = `${API_PREFIX}/stream`
 const LONGEST_PATH_PARAMETER = 512
@@ -27,22 +35,34 @@ const MOST_HEADERS = 100
 const LOOK_AT_CONNECTIONS_MS = 1000
 const LAST_ANSWERS_MS = 5000
 
+export interface AppOptions {
+  /** Sees the routes that are registered after it. */
+  readonly docs?: FastifyPluginAsync
+  /** Where requests, calls and polls are told of as spans; it is not ended here. */
+  readonly tracing?: Tracing | undefined
+}
+
 export interface App {
   readonly server: FastifyInstance
+  /** Listens where the settings say; gives the addresses. */
+  listen (): Promise<{ readonly url: string, readonly metricsUrl: string }>
   /** What the service asks: Kubiya, or the embedded stand-in. */
   readonly upstream: { readonly url: string, readonly sandbox: boolean }
 }
 
 /**
  * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order.
- * `docs` sees the routes that are registered after it.
  */
-export async function buildApp (settings: Settings, logger: FastifyBaseLogger, docs: FastifyPluginAsync = docsRoutes): Promise<App> {
+export async function buildApp (settings: Settings, pino: Logger, { docs = docsRoutes, tracing }: AppOptions = {}): Promise<App> {
+  const logger: FastifyBaseLogger = pino
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
-  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope(settings, each, logger, version))
+  const metrics = createMetrics({ version, sandbox: sandbox !== undefined, read })
+  const { meters } = metrics
+  const tracer = tracing ?? silentTracer
+  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, meters, tracer, version }))
   const { gate, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
@@ -72,11 +92,13 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     frameworkErrors: (error, request, reply) => {
       bearing.introduce(request, reply) // No hook runs for what the router itself refuses.
       handleError(error, request, reply)
+      meters.answered(NO_ROUTE, reply.statusCode, reply.elapsedTime)
     },
     clientErrorHandler: refuse
   })
   server.server.maxHeadersCount = MOST_HEADERS + 1 // One more than may be, to see that there are more.
 
+  tracing?.follow(server)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
@@ -91,18 +113,23 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     bearing.introduce(request, reply)
     done()
   })
-  server.addHook('onResponse', createRequestLog(logger))
+  server.addHook('onResponse', createRequestLog(pino, tracing?.idsOf))
+  countAnswers(server, { meters, streamPath: STREAM_PATH })
 
   await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docs)
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, onStreamBegan: (request, status) => tracing?.began(request, status) })
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,
     subscribers: scopes.subscribers,
+    budget: () => read().budget,
     sandbox: sandbox !== undefined,
     version
   })
+
+  const metricsServer = settings.METRICS_PORT === undefined ? undefined : await createMetricsServer(metrics, settings, logger)
+  if (metricsServer === undefined) await server.register(metricsRoutes, { metrics })
 
   server.addHook('onListen', async () => scopes.start()) // Whoever asks in the meantime is answered first.
   server.addHook('preClose', async () => {
@@ -116,13 +143,36 @@ export async function buildApp (settings: Settings, logger: FastifyBaseLogger, d
     gate.close()
     await scopes.close()
     await sandbox?.close()
+    await metricsServer?.close()
   })
-  return { server, upstream: { url: upstream.baseUrl, sandbox: sandbox !== undefined } }
+  return { server, listen, upstream: { url: upstream.baseUrl, sandbox: sandbox !== undefined } }
+
+  async function listen (): Promise<{ url: string, metricsUrl: string }> {
+    const metricsUrl = await metricsServer?.listen({ host: settings.HOST, port: settings.METRICS_PORT ?? 0 })
+    const url = await server.listen({ host: settings.HOST, port: settings.PORT })
+    return { url, metricsUrl: `${metricsUrl ?? url}/metrics` }
+  }
+
+  function read (): Readings {
+    const health = scopes.health()
+    const holdings = scopes.holdings()
+    const sum = (value: (each: Holdings) => number) => holdings.reduce((total, each) => total + value(each), 0)
+    const stocks = holdings.flatMap(({ budget }) => budget)
+    return {
+      health,
+      latenessMs: health.latenessMs ?? settings.LATENESS_MS,
+      scopes: holdings.length,
+      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: holdings.length * settings.CACHE_MAX_BYTES },
+      budget: SPANS.flatMap((span) => stocks.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
+      subscribersCapacity: settings.MAX_SUBSCRIBERS
+    }
+  }
 
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
     logger.info({ code: error.code }, 'not a request that can be read')
-    refuseSocket(socket, error, everywhere)
+    const status = refuseSocket(socket, error, everywhere)
+    if (status !== undefined) meters.answered(NO_ROUTE, status, 0)
   }
 }
 

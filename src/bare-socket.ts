@@ -10,11 +10,11 @@ const CODES: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout'
 }
 
-/** Answers a problem on a socket that no route has: what came over it was no request, or no WebSocket's. */
-export function refuseSocket (socket: Duplex, error: Error & { code?: string }, headers: Record<string, string>): void {
+/** Answers a problem on a socket that no route has: what came over it was no request, or no WebSocket's. Gives the status, where anyone is there to read it. */
+export function refuseSocket (socket: Duplex, error: Error & { code?: string }, headers: Record<string, string>): number | undefined {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
-    return
+    return undefined
   }
   const problem = problemOf(CODES[error.code ?? ''] ?? 'invalid-request', 'This is not a request that can be read.', randomUUID())
   const body = JSON.stringify(problem)
@@ -28,4 +28,5 @@ export function refuseSocket (socket: Duplex, error: Error & { code?: string }, 
   }).map(([name, value]) => `${name}: ${value}\r\n`)
   setTimeout(() => socket.destroy(), FAREWELL_MS).unref() // `end` leaves the other half open as long as the peer likes.
   socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
+  return problem.status
 }

@@ -8,7 +8,7 @@ import type { Health } from './live/health.ts'
 const item = Object.fromEntries(Object.entries(PublishedEvent.properties).map(([name, { examples: [value] }]) => [name, value]))
 const instant = parseInstant(item.timestamp) ?? 0n
 const event: AuditEvent = { id: item.id, instant, item, json: JSON.stringify(item) }
-const good: Health = { upstream: 'ok', sinceMs: msFromInstant(instant), lastGoodMs: undefined, lagMs: 1834, attempted: true, latenessMs: undefined, sweeps: 1 }
+const good: Health = { upstream: 'ok', sinceMs: msFromInstant(instant), lastGoodMs: undefined, lagMs: 1834, attempted: true, latenessMs: undefined, isTrying: true, sweeps: 1 }
 
 /** Frames as documents show them: made by the encoders that the streams use. A type of frame that has none does not compile. */
 export const FRAME_EXAMPLES: Record<Frame['type'], Record<string, PreparedFrame>> = {

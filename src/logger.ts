@@ -6,13 +6,13 @@ const MOST_WAITING_BYTES = 16 * 1024 * 1024 // Beyond, lines are dropped: a read
 
 /**
  * Readable lines on a terminal; JSON otherwise, written some at a time, as a write for each costs more than many a request,
- * and all of them when the process ends. Credentials are in no object that is logged; the list is a second lock.
+ * and all of them when the process ends. `mixin` gives what each of them bears. Credentials are in no object that is logged; the list is a second lock.
  */
-export async function createLogger (level: string): Promise<Logger> {
+export async function createLogger (level: string, mixin: () => object = () => ({})): Promise<Logger> {
   const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
   if (!process.stdout.isTTY) {
-    return pino({ level, redact }, pino.destination({ sync: false, minLength: ENOUGH_BYTES, periodicFlush: LONGEST_WAIT_MS, maxLength: MOST_WAITING_BYTES }))
+    return pino({ level, redact, mixin }, pino.destination({ sync: false, minLength: ENOUGH_BYTES, periodicFlush: LONGEST_WAIT_MS, maxLength: MOST_WAITING_BYTES }))
   }
   const { default: pretty } = await import('pino-pretty')
-  return pino({ level, redact }, pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }))
+  return pino({ level, redact, mixin }, pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }))
 }

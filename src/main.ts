@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
 import { createLogger } from './logger.ts'
 import { readSettings, type Settings } from './settings.ts'
+import type { Tracing } from './tracing.ts'
 
 const outcome = readSettings(process.env)
 if (outcome.ok) {
@@ -13,17 +14,20 @@ if (outcome.ok) {
 }
 
 async function serve (settings: Settings): Promise<void> {
-  const logger = await createLogger(settings.LOG_LEVEL)
-  const app = await buildApp(settings, logger)
-  const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false }, async ({ err, signal }) => {
+  const tracing = await startTracing(settings, (err) => logger.warn({ err }, 'spans cannot be told to the collector'))
+  const logger = await createLogger(settings.LOG_LEVEL, tracing?.ids)
+  const app = await buildApp(settings, logger, { tracing })
+  const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
     if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
     logger.info({ signal }, 'ending')
     await app.server.close()
+    await tracing?.end()
     logger.info('ended')
   })
   app.server.addHook('onClose', async () => grace.uninstall())
+  process.on('SIGUSR2', () => toggleLevel(logger, settings))
   try {
-    introduce(app, await app.server.listen({ host: settings.HOST, port: settings.PORT }), logger)
+    introduce(app, await app.listen(), logger)
   } catch (err) {
     logger.fatal({ err }, 'cannot listen')
     await app.server.close()
@@ -31,8 +35,21 @@ async function serve (settings: Settings): Promise<void> {
   }
 }
 
+/** Nothing of OpenTelemetry is loaded unless it is wanted. */
+async function startTracing ({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Settings, onError: (error: unknown) => void): Promise<Tracing | undefined> {
+  if (endpoint === undefined) return undefined
+  const { createTracing } = await import('./tracing.ts')
+  return createTracing({ endpoint, version, onError })
+}
+
+/** Logs more, or as little as set again, without a restart. */
+function toggleLevel (logger: Logger, { LOG_LEVEL: usual }: Settings): void {
+  logger.level = logger.level === 'debug' ? usual : 'debug'
+  logger.child({}, { level: 'info' }).info({ log_level: logger.level }, 'the log level was changed')
+}
+
 /** Says where it listens, what it asks, and what to try, whatever the log level hides. */
-function introduce ({ upstream }: App, url: string, logger: Logger): void {
+function introduce ({ upstream }: App, { metricsUrl, url }: Awaited<ReturnType<App['listen']>>, logger: Logger): void {
   const lines = logger.child({}, { level: 'info' })
   lines.info(`kubiya-audit-bff ${version} listens on ${url}`)
   if (upstream.sandbox) {
@@ -40,6 +57,7 @@ function introduce ({ upstream }: App, url: string, logger: Logger): void {
   } else {
     lines.info(`upstream ${upstream.url}`)
   }
+  lines.info(`metrics ${metricsUrl}`)
   lines.info(`list:   curl '${url}/api/v1/audit/events?page_size=3'`)
   lines.info(`search: curl '${url}/api/v1/audit/events/search?text=timeout&page_size=3'`)
   lines.info(`live:   node examples/filtered-stream.mjs '${url}'`)

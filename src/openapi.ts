@@ -12,7 +12,7 @@ import { readSettings } from './settings.ts'
 export async function writeOpenapi (): Promise<string> {
   const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
-  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), fastifyPlugin(collector, { name: 'openapi' }))
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), { docs: fastifyPlugin(collector, { name: 'openapi' }) })
   await server.ready()
   const document = server.swagger()
   await server.close()

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
 
 declare module 'fastify' {
   interface FastifyReply {
@@ -7,17 +8,19 @@ declare module 'fastify' {
   }
 }
 
+const NO_IDS = {}
+
 /**
- * Makes the hook that writes one line a request; never its query, which may hold what somebody searched for. What is in the
+ * Makes the hook that writes one line a request, with the ids of its trace where there are any; never its query, which may hold what somebody searched for. What is in the
  * line is known, so that no time goes into looking for names to redact.
  */
-export function createRequestLog (logger: FastifyBaseLogger) {
-  const lines = logger.child({}, { redact: [] })
+export function createRequestLog (logger: FastifyBaseLogger & Pick<Logger, 'isLevelEnabled'>, idsOf: (request: FastifyRequest) => object = () => NO_IDS) {
+  const lines = logger.child({}, { redact: [], level: 'trace' }) // Whether they are wanted is asked of the logger, whose level can change.
 
   return function logRequest (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const { id, log, method, url } = request
     // A route with a level of its own has another logger, and wants fewer lines.
-    if (log === logger) lines.info({ request_id: id, method, path: pathOf(url), status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.cacheStatus }, 'request')
+    if (log === logger && logger.isLevelEnabled('info')) lines.info({ request_id: id, method, path: pathOf(url), status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.cacheStatus, ...idsOf(request) }, 'request')
     done()
   }
 }

@@ -4,23 +4,17 @@ import { createArchive, type Archive } from './archive/archive.ts'
 import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
 import type { StreamCursor } from './audit/cursor.ts'
-import { LATEST, NANOS_PER_MS, instantFromMs, type Instant } from './audit/instant.ts'
 import type { Failure } from './audit/source.ts'
-import { createBudget } from './kubiya/budget.ts'
+import { createBudget, type Stock } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
-import { createBookmark, type Bookmark } from './live/bookmark.ts'
-import { createEncoder } from './live/encoding.ts'
 import { ENDINGS } from './live/endings.ts'
-import { createEventLog } from './live/event-log.ts'
 import type { Health } from './live/health.ts'
-import { createHub, type Hub } from './live/hub.ts'
+import type { Hub } from './live/hub.ts'
 import { isMadeUp } from './live/opening.ts'
-import { createRecall } from './live/recall.ts'
-import { createRereads } from './live/rereads.ts'
-import { createTail } from './live/tail.ts'
-import { createSoloRelay } from './relay/solo.ts'
+import type { Meters } from './meters.ts'
+import { createPresent } from './present.ts'
 import type { Settings } from './settings.ts'
-import { setTimer } from './set-timer.ts'
+import type { Tracer } from './tracer.ts'
 
 /** Where and as whom the upstream is asked. */
 export interface Upstream {
@@ -44,6 +38,8 @@ export interface Scope {
   isMadeUp (cursor: StreamCursor): boolean
   /** Asks Kubiya for one event, to see whether it accepts the credential. */
   probe (): Promise<'ok' | Failure>
+  /** How much it holds, and what is left of its budget. */
+  holdings (): Holdings
   start (): void
   /** Ends every stream over `DRAIN_MS` and begins no further poll; requests under way are still answered. */
   drain (): Promise<void>
@@ -53,19 +49,22 @@ export interface Scope {
   leave (): Promise<void>
 }
 
-const LEAST_HISTORY_MS = 5 * 60_000
-const MOST_KNOWN_EVENTS = 500_000
-// Much longer than it takes until what is visible is announced: sweeps stretch to two minutes.
-const REMEMBERED_MS = 15 * 60_000
-const CHECK_MS = 4000
-const STALL_MS = 30_000
-const MOST_PORTION_BYTES = 65_536
+export interface Holdings {
+  readonly shelf: { readonly entries: number, readonly bytes: number }
+  readonly budget: readonly Stock[]
+}
 
-/**
- * Wires one scope. The past: archive → shelf → client. The present: client → tail → relay → log → hub; each stage is
- * handed the next as one function.
- */
-export function createScope (settings: Settings, upstream: Upstream, logger: FastifyBaseLogger, version: string): Scope {
+export interface ScopeOptions {
+  readonly settings: Settings
+  readonly upstream: Upstream
+  readonly logger: FastifyBaseLogger
+  readonly meters: Meters
+  readonly tracer: Tracer
+  readonly version: string
+}
+
+/** Wires one scope: the past, archive → shelf → client, and beside it the present. */
+export function createScope ({ logger, meters, settings, tracer, upstream, version }: ScopeOptions): Scope {
   const clock = Date.now
   const nowMs = () => performance.now()
   const budget = createBudget({
@@ -81,74 +80,17 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     maxBytes: settings.UPSTREAM_MAX_BYTES,
     budget,
-    onRequest (outcome, durationMs) {
-      logger.debug({ outcome, ms: Math.round(durationMs) }, 'asked Kubiya')
+    tracer,
+    onRequest (purpose, outcome, durationMs) {
+      logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'asked Kubiya')
+      meters.upstreamAsked(purpose, outcome, durationMs)
       if (outcome === 'unauthorized') upstream.onWord?.('unauthorized')
     },
     onListing: () => upstream.onWord?.('accepted'),
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
-  const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
-  const relay = createSoloRelay()
-  const log = createEventLog({
-    epoch: relay.epoch,
-    start: instantFromMs(clock()) - history,
-    maxEvents: settings.HISTORY_EVENTS,
-    maxBytes: settings.HISTORY_BYTES,
-    remembers: BigInt(settings.LATENESS_MS + REMEMBERED_MS) * NANOS_PER_MS,
-    mostRemembered: MOST_KNOWN_EVENTS
-  })
-  const tail = createTail({
-    source: client,
-    openBookmark,
-    announce: relay.announce,
-    leads: relay.leads,
-    audience: () => hub.size(),
-    budget: () => ({ waitMs: budget.waitMs('poller', clock()), shortage: budget.shortage(clock()) }),
-    onPoll,
-    onError,
-    pageSize: settings.POLL_PAGE_SIZE,
-    intervalMs: settings.POLL_INTERVAL_MS,
-    maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
-    clock,
-    nowMs,
-    setTimer
-  })
-  const recall = createRecall(log)
-  const rereads = createRereads({
-    source: client,
-    head: log.head,
-    newest: log.newest,
-    kept: recall.before,
-    isKept: ({ offset }) => offset >= log.oldest(),
-    limit: settings.REPLAY_LIMIT,
-    maxBytes: settings.HISTORY_BYTES,
-    isUpstreamThere: () => ['ok', 'throttled'].includes(tail.health().upstream),
-    onError
-  })
-  const hub = createHub({
-    log,
-    encoder: createEncoder(relay.epoch),
-    recall,
-    reread: rereads.open,
-    replayLimit: settings.REPLAY_LIMIT,
-    floor: () => tail.floor() ?? LATEST,
-    isFilled: () => tail.health().sweeps > 0,
-    health: tail.health,
-    latenessMs: settings.LATENESS_MS,
-    portionBytes: Math.min(MOST_PORTION_BYTES, settings.SUBSCRIBER_BACKLOG_BYTES),
-    heartbeatMs: settings.HEARTBEAT_MS,
-    checkMs: CHECK_MS,
-    stallMs: STALL_MS,
-    nowMs,
-    maxAgeMs: settings.STREAM_MAX_AGE_MS,
-    setTimer,
-    clock,
-    onAudience: tail.wake
-  })
-  relay.follow((batch) => hub.publish(log.append(batch)))
-
+  const { hub, log, tail } = createPresent({ settings, source: client, budget, meters, tracer, onPoll, onError, clock, nowMs })
   const shelf = createShelf({
     maxBytes: settings.CACHE_MAX_BYTES,
     staleMs: settings.CACHE_STALE_MS,
@@ -156,6 +98,7 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
     compress,
     nowMs,
+    meters,
     onError
   })
   const archive = createArchive({
@@ -178,16 +121,11 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     clock: tail.upstreamClock,
     isMadeUp: (cursor) => isMadeUp(cursor, log),
     probe,
+    holdings: () => ({ shelf: shelf.stock(), budget: budget.stocks(clock()) }),
     start: tail.start,
     drain,
     close,
     leave
-  }
-
-  function openBookmark (now: Instant): Bookmark {
-    const from = now - history
-    log.fillFrom(from)
-    return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
   }
 
   function onError (error: unknown): void {
@@ -198,8 +136,6 @@ export function createScope (settings: Settings, upstream: Upstream, logger: Fas
     if (health.upstream === 'unauthorized') shelf.clear() // What a refused credential had seen is shown to nobody.
     if (health.upstream === 'unauthorized') upstream.onWord?.('unauthorized') // 403 as well, for the poller's question is everyone's.
     if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
-    rereads.tell()
-    hub.tell(health, changed)
   }
 
   async function probe (): Promise<'ok' | Failure> {

@@ -1,6 +1,6 @@
 import type { Caller } from './access/caller.ts'
 import type { Health, UpstreamState } from './live/health.ts'
-import type { Scope } from './scope.ts'
+import type { Holdings, Scope } from './scope.ts'
 
 /** What callers may see: one scope for all of them, or one for each. */
 export interface Scopes {
@@ -9,6 +9,8 @@ export interface Scopes {
   health (): Health
   /** Live streams. */
   subscribers (): number
+  /** What each scope holds. */
+  holdings (): Holdings[]
   start (): void
   drain (): Promise<void>
   close (): Promise<void>
@@ -16,7 +18,7 @@ export interface Scopes {
 
 /** All callers see the same. */
 export function createSharedScope (scope: Scope): Scopes {
-  return { enter: () => scope, health: scope.health, subscribers: scope.hub.size, start: scope.start, drain: scope.drain, close: scope.close }
+  return { enter: () => scope, health: scope.health, subscribers: scope.hub.size, holdings: () => [scope.holdings()], start: scope.start, drain: scope.drain, close: scope.close }
 }
 
 export interface OwnScopesOptions {
@@ -56,7 +58,7 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
   const startedMs = clock()
   const timer = setInterval(sweep, idleMs / SWEEPS_PER_IDLE).unref()
   let isDraining = false
-  return { enter, prepare, abandon, drop, health, subscribers, start: () => {}, drain, close }
+  return { enter, prepare, abandon, drop, health, subscribers, holdings, start: () => {}, drain, close }
 
   function enter (caller: Caller): Scope | undefined {
     const entry = use(caller)
@@ -114,11 +116,15 @@ export function createOwnScopes ({ clock, create, idleMs, most, onError, request
   function health (): Health {
     const all = [...entries.values()].filter(({ isAtWork }) => isAtWork).map(({ scope }) => scope.health())
     const [best] = all.sort((a, b) => BEST_FIRST.indexOf(a.upstream) - BEST_FIRST.indexOf(b.upstream) || a.lagMs - b.lagMs)
-    return { upstream: 'ok', sinceMs: startedMs, lastGoodMs: undefined, lagMs: 0, latenessMs: undefined, sweeps: 0, ...best, attempted: true }
+    return { upstream: 'ok', sinceMs: startedMs, lastGoodMs: undefined, lagMs: 0, latenessMs: undefined, sweeps: 0, isTrying: true, ...best, attempted: true }
   }
 
   function subscribers (): number {
     return [...entries.values()].reduce((sum, { scope }) => sum + scope.hub.size(), 0)
+  }
+
+  function holdings (): Holdings[] {
+    return [...entries.values()].map(({ scope }) => scope.holdings())
   }
 
   async function drain (): Promise<void> {

@@ -12,6 +12,8 @@ export const Settings = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback wants an `AUTH_MODE`, or `ALLOW_ANONYMOUS=true`, except on the sandbox.' }),
   PORT: count(3000, 0, 65_535, 'Port to listen on; 0 takes any free one and prints it.'),
   LOG_LEVEL: Type.Union(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map((level) => Type.Literal(level)), { default: 'info', description: 'Least severe level that is logged, or `silent`.' }),
+  METRICS_PORT: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'Port for `/metrics` alone, which then is not on `PORT`; 0 takes any free one and prints it.' })),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(Type.String({ pattern: '^https?://[^\\s]+$', description: 'Where an OpenTelemetry collector takes spans over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is traced. OpenTelemetry\'s other variables count as well.' })),
   NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses to start without a key.' })),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it, with `AUTH_MODE=none`.' }),
 
@@ -74,8 +76,6 @@ export type Settings = Readonly<Static<typeof Settings>>
 
 // Settings of the contract whose feature is not there yet, with the values that ask for nothing.
 const NOT_BUILT: Record<string, string[]> = {
-  METRICS_PORT: [],
-  OTEL_EXPORTER_OTLP_ENDPOINT: [],
   REDIS_URL: []
 }
 
@@ -140,6 +140,9 @@ function ruleFaults (settings: Settings): string[] {
   }
   if (settings.POLL_MAX_INTERVAL_MS < settings.POLL_INTERVAL_MS) {
     faults.push('POLL_MAX_INTERVAL_MS: must not be less than POLL_INTERVAL_MS')
+  }
+  if (settings.METRICS_PORT !== undefined && settings.METRICS_PORT !== 0 && settings.METRICS_PORT === settings.PORT) {
+    faults.push('METRICS_PORT: must not be PORT')
   }
   return [...faults, ...accessFaults(settings, usesSandbox(settings))]
 }

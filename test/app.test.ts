@@ -5,9 +5,11 @@ import { request as openRequest, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { text as textOf } from 'node:stream/consumers'
 import { Ajv2020 } from 'ajv/dist/2020.js'
+import fastify from 'fastify'
 import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
 import { writeOpenapi } from '../src/openapi.ts'
+import { probeRoutes } from '../src/routes/probes.ts'
 import { readSettings } from '../src/settings.ts'
 import { ago, eventually, item, startKeyless, startService, startUpstream } from './support.ts'
 
@@ -116,13 +118,13 @@ t.test('settings', async (t) => {
   })
 
   t.test('whose feature is not built are refused, unless they ask for nothing', async (t) => {
-    const wanting: Record<string, string> = { METRICS_PORT: '9090', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', REDIS_URL: 'redis://a' }
+    const wanting: Record<string, string> = { REDIS_URL: 'redis://a' }
     for (const [name, value] of Object.entries(wanting)) {
       const outcome = readSettings({ [name]: value })
       t.equal(outcome.ok, false, name)
       if (!outcome.ok) t.match(outcome.faults, [new RegExp(`^${name}: `)])
     }
-    t.ok(readSettings({ METRICS_PORT: ' ' }).ok)
+    t.ok(readSettings({ REDIS_URL: ' ' }).ok)
   })
 
   t.test('ask for a key in production, for consent outside loopback, and for an order of intervals', async (t) => {
@@ -137,6 +139,9 @@ t.test('settings', async (t) => {
     t.same(faultOf({ HOST: '0.0.0.0' }), [], 'the sandbox has nothing to hide')
     t.same(faultOf({ POLL_INTERVAL_MS: '5000', POLL_MAX_INTERVAL_MS: '4000' }), ['POLL_MAX_INTERVAL_MS'])
     t.same(faultOf({ KUBIYA_BASE_URL: 'https://user:word@kubiya.test' }), ['KUBIYA_BASE_URL'])
+    t.same(faultOf({ PORT: '4000', METRICS_PORT: '4000' }), ['METRICS_PORT'])
+    t.same(faultOf({ PORT: '0', METRICS_PORT: '0' }), [])
+    t.same(faultOf({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' }), ['OTEL_EXPORTER_OTLP_ENDPOINT'])
   })
 })
 
@@ -187,6 +192,20 @@ t.test('probes', async (t) => {
     t.match(await draining.json(), { status: 'draining' })
     await closing
   })
+
+  t.test('are not ready when the poller has stopped trying', async (t) => {
+    const server = fastify()
+    t.teardown(() => server.close())
+    let isTrying = true
+    const health = () => ({ upstream: 'ok' as const, sinceMs: 0, lastGoodMs: 0, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, isTrying })
+    await server.register(probeRoutes, { health, isDraining: () => false, subscribers: () => 0, budget: () => [], sandbox: false, version: '1.2.3' })
+    t.match(await server.inject('/readyz'), { statusCode: 200 })
+    isTrying = false
+    const stalled = await server.inject('/readyz')
+    t.equal(stalled.statusCode, 503)
+    t.equal(stalled.json().status, 'stalled')
+    t.match(await server.inject('/livez'), { statusCode: 200 })
+  })
 })
 
 t.test('errors', async (t) => {
@@ -194,7 +213,7 @@ t.test('errors', async (t) => {
   await service.settled()
 
   t.test('of unknown routes and methods are problems', async (t) => {
-    for (const [method, path] of [['GET', '/'], ['GET', '/api/v1/audit'], ['GET', '/api/v1/audit/events/a/b'], ['POST', EVENTS], ['DELETE', `${EVENTS}/x`], ['GET', '/metrics']] as const) {
+    for (const [method, path] of [['GET', '/'], ['GET', '/api/v1/audit'], ['GET', '/api/v1/audit/events/a/b'], ['POST', EVENTS], ['DELETE', `${EVENTS}/x`], ['GET', '/metrics/all']] as const) {
       const response = await fetch(`${service.url}${path}`, { method })
       t.equal(response.status, 404, `${method} ${path}`)
       t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8')
@@ -349,7 +368,7 @@ t.test('documents', async (t) => {
     t.same(JSON.parse(await readFile('openapi/openapi.json', 'utf8')), document)
     t.same(JSON.parse(await writeOpenapi()), document, 'and what its routes give')
     t.match(document.openapi, /^3\.1\./)
-    for (const path of [EVENTS, SEARCH, `${EVENTS}/{id}`, STREAM, '/livez', '/readyz']) t.ok(document.paths[path]?.get, path)
+    for (const path of [EVENTS, SEARCH, `${EVENTS}/{id}`, STREAM, '/livez', '/readyz', '/metrics']) t.ok(document.paths[path]?.get, path)
   })
 
   t.test('describe every answer as it is', async (t) => {

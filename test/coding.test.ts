@@ -6,6 +6,7 @@ import { request, type IncomingMessage } from 'node:http'
 import t from 'tap'
 import { compress, type Coding } from '../src/archive/coding.ts'
 import { createShelf, type Entry, type Served } from '../src/archive/shelf.ts'
+import { silentMeters } from '../src/meters.ts'
 import { acceptedCoding } from '../src/routes/accepted-coding.ts'
 import { ago, item, startService, type Service } from './support.ts'
 
@@ -31,6 +32,7 @@ t.test('a shelf', async (t) => {
       staleIfErrorMs: 0,
       refreshIntervalMs: 0,
       nowMs: () => 1,
+      meters: silentMeters,
       onError: (error) => { errors.push(error) },
       async compress (body) {
         compressed++

@@ -5,6 +5,8 @@ import type { Answer, AuditSource, Failure, Habit, Purpose, SourceQuery } from '
 import { createBudget, type BudgetLimits } from '../src/kubiya/budget.ts'
 import { createBookmark, type Bookmark } from '../src/live/bookmark.ts'
 import { createTail } from '../src/live/tail.ts'
+import { silentMeters } from '../src/meters.ts'
+import { silentTracer } from '../src/tracer.ts'
 
 export const SECOND_MS = 1000
 export const MINUTE_MS = 60 * SECOND_MS
@@ -80,6 +82,9 @@ export async function liveThrough (options: DayOptions) {
     pageSize: 1000,
     intervalMs: 3000,
     maxIntervalMs: 30_000,
+    patienceMs: 60_000,
+    meters: silentMeters,
+    tracer: silentTracer,
     clock,
     nowMs: time.nowMs,
     setTimer: time.setTimer

@@ -43,7 +43,7 @@ function strangers (name: string, allowed: (each: Import) => boolean): string[] 
   return ours(name).filter((each) => room(each.target) !== name && !allowed(each)).map(({ from, target }) => `${from} imports ${target}`)
 }
 
-const isKnownToAll = ({ isType, target }: Import) => isType && ['problems.ts', 'meters.ts'].includes(target)
+const isKnownToAll = ({ isType, target }: Import) => isType && ['problems.ts', 'meters.ts', 'tracer.ts'].includes(target)
 
 t.test('the reader of imports sees them', async (t) => {
   t.same(importsOf('live/x.ts', "import { a } from '../audit/a.ts'\nimport type { B } from './b.ts'\nimport {\n  c,\n  d\n} from 'node:fs'\nimport '../kubiya/e.ts'\nawait import('../f.ts')\nexport type { G } from '../problems.ts'\n"), [
@@ -89,13 +89,13 @@ t.test('the sandbox imports nothing of ours, and is imported by app alone', asyn
   t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])
 })
 
-t.test('routes import schemas of audit, problems, who comes in, types of archive, live and scope, outlets, and the document', async (t) => {
+t.test('routes import schemas of audit, problems, who comes in, types of archive, live, metrics and scope, outlets, and the document', async (t) => {
   const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts', 'security-headers.ts', '../openapi/openapi.json'].includes(target)
-  t.same(strangers('routes', (each) => ['audit', 'access'].includes(room(each.target)) || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live', 'scope.ts'].includes(room(each.target)))), [])
+  t.same(strangers('routes', (each) => ['audit', 'access'].includes(room(each.target)) || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live', 'metrics', 'scope.ts'].includes(room(each.target)))), [])
 })
 
-t.test('main imports app, logger and settings', async (t) => {
-  t.same(ours('main.ts').map(({ target }) => target).sort(), ['app.ts', 'logger.ts', 'settings.ts'])
+t.test('main imports app, logger, settings and tracing', async (t) => {
+  t.same([...new Set(ours('main.ts').map(({ target }) => target))].sort(), ['app.ts', 'logger.ts', 'settings.ts', 'tracing.ts'])
 })
 
 t.test('only main reads the environment', async (t) => {
@@ -104,6 +104,14 @@ t.test('only main reads the environment', async (t) => {
 
 t.test('only kubiya knows undici', async (t) => {
   t.same([...new Set(imports.filter(({ target }) => target === 'undici').map(({ from }) => room(from)))], ['kubiya'])
+})
+
+t.test('only metrics knows prom-client, and only tracing OpenTelemetry, which is loaded when it is wanted', async (t) => {
+  const users = (name: string) => [...new Set(imports.filter(({ target }) => target.startsWith(name)).map(({ from }) => room(from)))]
+  t.same(users('prom-client'), ['metrics'])
+  t.same(users('@opentelemetry/'), ['tracing.ts'])
+  t.same(imports.filter(({ isType, target }) => target === 'tracing.ts' && !isType).map(({ from }) => from), ['main.ts'])
+  t.match(sources.get('main.ts'), /await import\('\.\/tracing\.ts'\)/)
 })
 
 t.test('no file is long', async (t) => {

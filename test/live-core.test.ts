@@ -360,8 +360,8 @@ t.test('health', async (t) => {
 
   t.test('says how the upstream is and since when, and tells a change from a repetition', async (t) => {
     let now = 1000
-    const health = createHealth(() => now)
-    const first = { upstream: 'ok', sinceMs: 1000, lastGoodMs: undefined, lagMs: 0, attempted: false, latenessMs: undefined, sweeps: 0 }
+    const health = createHealth(() => now, () => true)
+    const first = { upstream: 'ok', sinceMs: 1000, lastGoodMs: undefined, lagMs: 0, attempted: false, latenessMs: undefined, sweeps: 0, isTrying: true }
     t.same(health.now(), first)
     now = 2000
     t.equal(health.report(failed('timeout')), true)
@@ -382,14 +382,14 @@ t.test('health', async (t) => {
       unauthorized: 'unauthorized', forbidden: 'unauthorized', throttled: 'throttled', budget: 'throttled', timeout: 'degraded', unavailable: 'degraded', invalid: 'degraded', 'too-large': 'degraded'
     }
     for (const [kind, state] of Object.entries(states)) {
-      const health = createHealth(() => 0)
+      const health = createHealth(() => 0, () => true)
       t.equal(health.report(failed(kind as FailureKind)), true)
       t.equal(health.now().upstream, state, kind)
     }
   })
 
   t.test('is throttled while polls come later than they should, though each of them succeeds', async (t) => {
-    const health = createHealth(() => 7)
+    const health = createHealth(() => 7, () => true)
     t.equal(health.report({ ...WELL, isHeldBack: true }), true)
     t.match(health.now(), { upstream: 'throttled', lastGoodMs: 7 })
     t.equal(health.report({ ...WELL, isHeldBack: true }), false)
@@ -399,7 +399,7 @@ t.test('health', async (t) => {
   })
 
   t.test('is degraded while late events may go unnoticed, and says how late they may be', async (t) => {
-    const health = createHealth(() => 0)
+    const health = createHealth(() => 0, () => true)
     t.equal(health.report({ ...WELL, latenessMs: 4000 }), true)
     t.match(health.now(), { upstream: 'degraded', latenessMs: 4000 })
     t.equal(health.report({ ...WELL, latenessMs: 5000 }), false, 'another number is no other state')
@@ -411,7 +411,7 @@ t.test('health', async (t) => {
 
   t.test('counts no negative age when the clock is set back', async (t) => {
     let now = 5000
-    const health = createHealth(() => now)
+    const health = createHealth(() => now, () => true)
     health.report(WELL)
     now = 1000
     t.equal(health.now().lagMs, 0)

@@ -153,3 +153,42 @@ t.test('a second signal ends it at once', async (t) => {
   await service.exited
   t.ok(Date.now() - secondMs < 5000)
 })
+
+t.test('SIGUSR2 makes it log more, and again as little as was set', async (t) => {
+  const service = run(t, { PORT: '0', LOG_LEVEL: 'warn' })
+  const url = await listening(service)
+  const requests = () => service.messages().filter(({ msg }) => msg === 'request').length
+  const changes = () => service.messages().flatMap(({ log_level: level }) => level ?? [])
+  await fetch(`${url}/api/v1/audit/events`)
+  service.child.kill('SIGUSR2')
+  await eventually('it says so', () => changes().length === 1)
+  await fetch(`${url}/api/v1/audit/events`)
+  await eventually('the request is in the log', () => requests() === 1)
+  service.child.kill('SIGUSR2')
+  await eventually('it says so again', () => changes().length === 2)
+  await fetch(`${url}/api/v1/audit/events`)
+  service.child.kill('SIGTERM')
+  await service.exited
+  t.equal(requests(), 1)
+  t.same(changes(), ['debug', 'warn'])
+})
+
+t.test('with METRICS_PORT it says where the figures are; with a collector that is gone it runs and ends all the same', async (t) => {
+  const service = run(t, { PORT: '0', METRICS_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
+  const url = await listening(service)
+  const metricsUrl = service.messages().map(({ msg }) => /^metrics (\S+)$/.exec(String(msg))?.[1]).find((each) => each !== undefined) ?? ''
+  t.match(metricsUrl, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
+  t.equal((await fetch(`${url}/api/v1/audit/events`)).status, 200)
+  t.match(await (await fetch(metricsUrl)).text(), /http_request_duration_seconds_count\{route="\/api\/v1\/audit\/events",status="200"\} 1/)
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('a start on a metrics port that is taken ends with 1 and says why', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const service = run(t, { PORT: '0', METRICS_PORT: String((taken.address() as AddressInfo).port) })
+  t.equal((await service.exited).code, 1)
+  t.match(service.lines.join('\n'), /EADDRINUSE/)
+})

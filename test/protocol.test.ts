@@ -182,7 +182,7 @@ t.test('the page', async (t) => {
 /** Frames of every type and kind, each made by its encoder. */
 function frames (): PreparedFrame[] {
   const cursor = { kind: 'replay', log: { kind: 'log', epoch: 'abcd', offset: 0, instant: -1n }, after: { instant: 0n, id: 'é' } } as const
-  const health = { upstream: 'ok', sinceMs: 0, lastGoodMs: undefined, lagMs: 0.4, attempted: false, latenessMs: undefined, sweeps: 0 } as const
+  const health = { upstream: 'ok', sinceMs: 0, lastGoodMs: undefined, lagMs: 0.4, attempted: false, latenessMs: undefined, sweeps: 0, isTrying: true } as const
   const events: Item[] = [{ id: 'a' }, { id: 'b', timestamp: null, cursor: 1, type: 'hello', extra: { deep: [1, { more: '✅' }] } }]
   return [
     ...Object.values(FRAME_EXAMPLES).flatMap((examples) => Object.values(examples)),

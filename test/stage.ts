@@ -21,6 +21,7 @@ import { createPortions } from '../src/live/portions.ts'
 import { createRecall } from '../src/live/recall.ts'
 import { createRereads, type RereadsOptions } from '../src/live/rereads.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/subscription.ts'
+import { silentMeters } from '../src/meters.ts'
 import { USUAL_HABITS, createMemorySource, type Habits, type MemorySource } from './contracts/memory-source.ts'
 import { EPOCH, TEN_MS, at, openLog } from './timeline.ts'
 
@@ -53,6 +54,7 @@ export function createLine (capacity = 65_536): Line {
   let isBlocked = false
 
   return {
+    kind: 'websocket',
     frames,
     sends,
     endings,
@@ -112,7 +114,7 @@ export function createStage (options: StageOptions = {}) {
   const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
   let nowMs = 0
   let isOut = false
-  const health = createHealth(() => TEN_MS + nowMs)
+  const health = createHealth(() => TEN_MS + nowMs, () => true)
   const recall = createRecall(log)
   const rereads = createRereads({
     source,
@@ -140,9 +142,10 @@ export function createStage (options: StageOptions = {}) {
     heartbeatMs: 1_000_000_000,
     stallMs: 30_000,
     nowMs: () => nowMs,
+    meters: silentMeters,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onAudience: () => {}, ...options.context })
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onAudience: () => {}, meters: silentMeters, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const portionsOf = createPortions({ ...shared, mostBytes: shared.portionBytes })
   const alone = new Set<Subscription>()
@@ -233,7 +236,7 @@ export function createStage (options: StageOptions = {}) {
 export type Stage = ReturnType<typeof createStage>
 
 export function healthOf (fields: Partial<Health>): Health {
-  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, ...fields }
+  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, isTrying: true, ...fields }
 }
 
 export const NOW = { from: at(0) }

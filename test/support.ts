@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import WebSocket from 'ws'
-import { buildApp } from '../src/app.ts'
+import { buildApp, version } from '../src/app.ts'
 import type { Frame } from '../src/live/frames.ts'
 import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
+import { createTracing } from '../src/tracing.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
@@ -16,6 +17,7 @@ interface Owner { teardown (action: () => unknown): void }
 export interface Service {
   /** `http://127.0.0.1:port` */
   readonly url: string
+  readonly metricsUrl: string
   readonly sandbox: Sandbox
   /** Everything that was logged, one object a line. */
   readonly logs: Array<Record<string, unknown>>
@@ -45,19 +47,23 @@ export async function startService (t: Owner, environment: Record<string, string
   })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const logs: Array<Record<string, unknown>> = []
-  const logger = pino({ level: outcome.settings.LOG_LEVEL }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
-  const { server } = await buildApp(outcome.settings, logger)
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = outcome.settings
+  const tracing = endpoint === undefined ? undefined : createTracing({ endpoint, version, onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector') })
+  const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
+  const { listen, server } = await buildApp(outcome.settings, logger, { tracing })
   prepare(server)
-  await server.listen({ host: '127.0.0.1', port: outcome.settings.PORT })
+  const { metricsUrl } = await listen()
   const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
   const close = async () => {
     await server.close()
+    await tracing?.end()
     if (sandbox === undefined) await upstream.close()
   }
   t.teardown(close)
   const get = (path: string, headers: Record<string, string> = {}) => fetch(`${url}${path}`, { headers })
   return {
     url,
+    metricsUrl,
     sandbox: upstream,
     logs,
     get,

@@ -2,10 +2,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Announcement, Fresh } from '../src/audit/batch.ts'
 import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
-import type { Failure, FailureKind } from '../src/audit/source.ts'
+import type { AuditSource, Failure, FailureKind } from '../src/audit/source.ts'
 import { createBookmark } from '../src/live/bookmark.ts'
 import type { Health } from '../src/live/health.ts'
 import { createTail, type TailOptions } from '../src/live/tail.ts'
+import { silentMeters } from '../src/meters.ts'
+import { silentTracer } from '../src/tracer.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits } from './contracts/memory-source.ts'
 import { holdsAsync } from './contracts/property.ts'
 import { TEN_MS, at, nameOf } from './timeline.ts'
@@ -78,6 +80,9 @@ function prepared ({ habits = {}, fails = () => undefined, mostKnown = 10_000, o
     pageSize: 100,
     intervalMs: 3000,
     maxIntervalMs: 3000,
+    patienceMs: 60_000,
+    meters: silentMeters,
+    tracer: silentTracer,
     clock,
     nowMs: time.nowMs,
     setTimer: time.setTimer,
@@ -112,7 +117,31 @@ function steady (t: { teardown (action: () => void): void }, value = 0.5): void 
 
 const failed = (kind: FailureKind, retryAfterMs?: number): Failure => ({ ok: false, kind, ...retryAfterMs !== undefined && { retryAfterMs } })
 
+function sourceThat (read: AuditSource['read']): AuditSource {
+  return { read, find: async () => ({ ok: true, event: undefined }), notice: () => {}, habits: new Set() }
+}
+
 t.test('the tail', async (t) => {
+  t.test('is trying while it polls, waits or fails, and not any more when a poll hangs that should have ended', async (t) => {
+    const { begin, tail, time } = prepared()
+    t.equal(tail.health().isTrying, true, 'before it has begun')
+    await begin()
+    for (let i = 0; i < 100; i++) {
+      await time.pass(10_000)
+      t.equal(tail.health().isTrying, true)
+    }
+    const failing = prepared({ options: { source: sourceThat(async () => failed('throttled', 300_000)) } })
+    await failing.begin()
+    await failing.time.pass(290_000)
+    t.equal(failing.tail.health().isTrying, true, 'it was told to wait')
+    const hanging = prepared({ options: { source: sourceThat(() => new Promise(() => {})) } })
+    await hanging.begin()
+    await hanging.time.pass(60_000)
+    t.equal(hanging.tail.health().isTrying, true)
+    await hanging.time.pass(10_000)
+    t.equal(hanging.tail.health().isTrying, false)
+  })
+
   t.test('announces what is there and what comes, each event once, in order', async (t) => {
     const { begin, names, publish, time } = prepared()
     const expected = [publish(-200), publish(-100), publish(-1)]

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Failure } from '../audit/source.ts'
 import type { TimeWindow } from '../audit/window.ts'
+import type { Meters, ShelfResult } from '../meters.ts'
 import type { Coding, Compress } from './coding.ts'
 import { createEncodings } from './encodings.ts'
 
@@ -54,6 +55,7 @@ export interface ShelfOptions {
   readonly refreshIntervalMs: number
   readonly compress: Compress
   readonly nowMs: () => number
+  readonly meters: Pick<Meters, 'shelfAsked' | 'shelfEvicted'>
   /** Told of what nobody waits for. */
   readonly onError: (error: unknown) => void
 }
@@ -73,6 +75,8 @@ export interface Shelf {
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
   /** Forgets everything, as after a refused credential. */
   clear (): void
+  /** How much is on it. */
+  stock (): { readonly entries: number, readonly bytes: number }
 }
 
 const ENTRY_OVERHEAD_BYTES = 1024
@@ -86,15 +90,15 @@ const STALE_HIT: Handling = { kind: 'hit', detail: 'stale-while-revalidate' }
  * except that a refused credential (401) empties the shelf and a refused question (403) drops its entry.
  */
 export function createShelf (options: ShelfOptions): Shelf {
-  const { maxBytes, nowMs, staleIfErrorMs, staleMs } = options
+  const { maxBytes, meters, nowMs, staleIfErrorMs, staleMs } = options
   const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
-  const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh })
+  const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
   const keys = new WeakMap<Entry, string>()
   const flights = new Map<string, ReturnType<ShelfRequest['produce']>>()
   const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
 
-  return { serve, encoded: encodings.get, clear }
+  return { serve, encoded: encodings.get, clear, stock: () => ({ entries: entries?.size ?? 0, bytes: entries?.calculatedSize ?? 0 }) }
 
   function clear (): void {
     generation++
@@ -109,9 +113,13 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (entry.missing !== undefined && ageMs >= entry.freshMs) return forward(request, 'miss', undefined)
     if (noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, 'request', entry)
     if (isDue(entry, ageMs) && request.isOutdated(entry)) return forward(request, 'stale', entry, true)
-    if (ageMs < entry.freshMs) return { ok: true, entry, ageMs, handling: HIT }
+    if (ageMs < entry.freshMs) {
+      meters.shelfAsked('hit', false)
+      return { ok: true, entry, ageMs, handling: HIT }
+    }
     if (ageMs >= entry.freshMs + staleMs) return forward(request, 'stale', entry)
     produceOnce(request).catch(options.onError) // Not waited for; a failure leaves the entry as it is.
+    meters.shelfAsked('stale-while-revalidate', false)
     return { ok: true, entry, ageMs, handling: STALE_HIT }
   }
 
@@ -125,11 +133,23 @@ export function createShelf (options: ShelfOptions): Shelf {
     const outcome = await produceOnce(request)
     if (outcome.ok) {
       if (isRefresh) refreshed.add(outcome.entry)
-      return { ok: true, entry: outcome.entry, ageMs: nowMs() - outcome.entry.readMs, handling: { kind: 'forwarded', reason, collapsed } }
+      return served(outcome.entry, { kind: 'forwarded', reason, collapsed }, reason)
     }
     // The credential was refused meanwhile: what it had seen is not shown.
-    if (begunIn !== generation || stale === undefined || !mayServeStale(outcome, stale)) return outcome
-    return { ok: true, entry: stale, ageMs: nowMs() - stale.readMs, handling: { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' } }
+    if (begunIn === generation && stale !== undefined && mayServeStale(outcome, stale)) {
+      return served(stale, { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' }, 'stale-if-error')
+    }
+    meters.shelfAsked('failed', collapsed)
+    return outcome
+  }
+
+  function served (entry: Entry, handling: Handling & { kind: 'forwarded' }, result: ShelfResult): Served {
+    meters.shelfAsked(result, handling.collapsed)
+    return { ok: true, entry, ageMs: nowMs() - entry.readMs, handling }
+  }
+
+  function noteEviction (_entry: Entry, _key: string, reason: string): void {
+    if (reason === 'evict') meters.shelfEvicted()
   }
 
   function produceOnce (request: ShelfRequest): ReturnType<ShelfRequest['produce']> {

@@ -25,8 +25,18 @@ export interface Budget {
   heed (allowance: Allowance): void
   /** Lets nothing out before a moment: the upstream said when to come back. */
   pauseUntil (untilMs: number): void
-  /** Whole requests left now; `Infinity` without a limit. */
-  left (nowMs: number): number
+  /** How each limit stands now; none where there is none. */
+  stocks (nowMs: number): Stock[]
+}
+
+/** How a limit stands. */
+export interface Stock {
+  /** What the limit is on: requests in a minute, or in a day. */
+  readonly span: 'minute' | 'day'
+  /** Whole requests that may go out at once. */
+  readonly left: number
+  /** The most that this can be. */
+  readonly capacity: number
 }
 
 const MINUTE_MS = 60_000
@@ -42,8 +52,8 @@ const CALLERS_SHARE = 0.1
  */
 export function createBudget (limits: BudgetLimits): Budget {
   const buckets = [
-    ...limits.perMinute > 0 ? [createBucket(limits.perMinute, MINUTE_MS)] : [],
-    ...limits.perDay > 0 ? [createBucket(limits.perDay, DAY_MS)] : []
+    ...limits.perMinute > 0 ? [createBucket('minute', limits.perMinute, MINUTE_MS)] : [],
+    ...limits.perDay > 0 ? [createBucket('day', limits.perDay, DAY_MS)] : []
   ]
   let allowance: Allowance = { remaining: Infinity, untilMs: -Infinity }
   let pausedUntilMs = -Infinity
@@ -66,7 +76,7 @@ export function createBudget (limits: BudgetLimits): Budget {
     },
     waitMs,
     shortage: (nowMs) => Math.max(0, ...buckets.map(({ capacity, tokens }) => 1 - share(tokens(nowMs), reserveOf(capacity), capacity))),
-    left: (nowMs) => Math.min(Infinity, ...buckets.map((bucket) => Math.floor(bucket.tokens(nowMs))))
+    stocks: (nowMs) => buckets.map(({ capacity, span, tokens }) => ({ span, left: Math.floor(tokens(nowMs)), capacity }))
   }
 
   function waitMs (purpose: Purpose, nowMs: number): number {
@@ -106,13 +116,14 @@ function share (value: number, least: number, most: number): number {
 
 type Bucket = ReturnType<typeof createBucket>
 
-function createBucket (limit: number, spanMs: number) {
+function createBucket (span: Stock['span'], limit: number, spanMs: number) {
   const capacity = Math.max(1, Math.floor(limit / 4))
   const perMs = Math.max(limit - capacity, 0.1) / spanMs
   let held = capacity
   let atMs = -Infinity
   const tokens = (nowMs: number) => Math.min(capacity, held + Math.max(0, nowMs - atMs) * perMs)
   return {
+    span,
     capacity,
     tokens,
     waitMs: (wanted: number, nowMs: number) => Math.max(0, (wanted - tokens(nowMs)) / perMs),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
 import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
+import type { Span, Tracer } from '../tracer.ts'
 import { createHttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
@@ -22,8 +23,9 @@ export interface KubiyaOptions {
   /** Of one answer, inflated. */
   readonly maxBytes: number
   readonly budget: Budget
+  readonly tracer: Tracer
   /** Told of each request that went out, by what became of it. */
-  readonly onRequest?: (outcome: 'ok' | Failure['kind'], durationMs: number) => void
+  readonly onRequest?: (purpose: Purpose, outcome: 'ok' | Failure['kind'], durationMs: number) => void
   /** Told of each answer that was a list: the credential is accepted. A status alone says less. */
   readonly onListing?: () => void
   /** Told once of each habit in which the upstream departs from what it is asked. */
@@ -132,7 +134,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     for (let tries = 1; ; tries++) {
       const waitMs = budget.take(purpose, Date.now())
       if (waitMs > 0) return { ok: false, kind: 'budget', retryAfterMs: waitMs }
-      const reply = await request(target, Math.max(1, deadlineMs - performance.now()), accepted)
+      const reply = await request(target, purpose, Math.max(1, deadlineMs - performance.now()), accepted)
       if (reply.ok || purpose === 'poller') return reply
       // A try cut off by what the others had left of the deadline says less than the one before it.
       if (reply.kind === 'timeout' && failure !== undefined) return failure
@@ -145,16 +147,22 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     }
   }
 
-  async function request (target: URL, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
-    const startedMs = performance.now()
-    const reply = await exchange(target, AbortSignal.timeout(Math.ceil(withinMs)), accepted)
-    onRequest?.(reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
-    return reply
+  /** One request, as a span of its own. */
+  async function request (target: URL, purpose: Purpose, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
+    const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose }
+    return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
+      const startedMs = performance.now()
+      const reply = await exchange(target, AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
+      onRequest?.(purpose, reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
+      if (reply.ok) span.note({ 'http.response.status_code': reply.status })
+      else span.fail(reply.kind)
+      return reply
+    })
   }
 
-  async function exchange (target: URL, signal: AbortSignal, accepted: Set<number>): Promise<Reply | Failure> {
+  async function exchange (target: URL, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
     try {
-      const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers, signal })
+      const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers: { ...headers, ...context }, signal })
       heedRateLimit(response.headers)
       if (response.statusCode !== 200 && response.statusCode !== 204) {
         discardBody(response.body)

@@ -1,5 +1,5 @@
 import { Type, type Static, type TProperties } from '@sinclair/typebox'
-import type { Fresh, FreshEvent, Gap } from '../audit/batch.ts'
+import type { Fresh, FreshEvent, Gap, GapReason } from '../audit/batch.ts'
 import { encodeCursor, type Cursor } from '../audit/cursor.ts'
 import { PublishedEventRef } from '../audit/event.ts'
 import { formatInstant, instantFromMs } from '../audit/instant.ts'
@@ -56,6 +56,8 @@ export interface PreparedFrame {
   /** The frame's cursor, where it has one. */
   readonly cursor: string | undefined
   readonly payload: Buffer
+  /** A gap's reason. */
+  readonly reason?: GapReason
 }
 
 export function helloFrame (cursor: Cursor, resumed: boolean, heartbeatMs: number): PreparedFrame {
@@ -74,7 +76,7 @@ export function eventFrame ({ event, late }: FreshEvent, at: Cursor): PreparedFr
 }
 
 export function gapFrame ({ from, reason, to }: Gap, cursor: Cursor): PreparedFrame {
-  return prepare({ type: 'gap', cursor: encodeCursor(cursor), from: formatInstant(from), to: formatInstant(to), reason })
+  return { ...prepare({ type: 'gap', cursor: encodeCursor(cursor), from: formatInstant(from), to: formatInstant(to), reason }), reason }
 }
 
 /** How the tail fares, whatever its subscribers may see. */

@@ -17,6 +17,8 @@ export interface Health {
   readonly latenessMs: number | undefined
   /** Reads of the whole lateness window that came to their end; from the first one on the log is filled. */
   readonly sweeps: number
+  /** Whether polls go on, whatever comes of them. */
+  readonly isTrying: boolean
 }
 
 const STATES: Record<FailureKind, UpstreamState> = {
@@ -40,7 +42,7 @@ export interface PollOutcome {
 }
 
 /** Keeps count of how polls end. */
-export function createHealth (clock: () => number) {
+export function createHealth (clock: () => number, isTrying: () => boolean) {
   const startedMs = clock()
   let upstream: UpstreamState = 'ok'
   let sinceMs = startedMs
@@ -50,7 +52,7 @@ export function createHealth (clock: () => number) {
   let latenessMs: number | undefined
 
   return {
-    now: (): Health => ({ upstream, sinceMs, lastGoodMs, lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)), attempted, latenessMs, sweeps }),
+    now: (): Health => ({ upstream, sinceMs, lastGoodMs, lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)), attempted, latenessMs, sweeps, isTrying: isTrying() }),
     swept: () => { sweeps++ },
     /** Notes how a poll ended; tells whether that is another state than before. */
     report (outcome: PollOutcome): boolean {

@@ -1,4 +1,5 @@
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
+import type { Meters } from '../meters.ts'
 import { createAudience, type Audience } from './audience.ts'
 import { ENDINGS, type Ending } from './endings.ts'
 import type { LogEntry } from './event-log.ts'
@@ -23,6 +24,7 @@ export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEn
   readonly setTimer: (callback: () => void, waitMs: number) => () => void
   /** The first subscriber after none has come. */
   readonly onAudience: () => void
+  readonly meters: Pick<Meters, 'delivered' | 'blocked' | 'unblocked' | 'streamBegan' | 'streamEnded'>
 }
 
 export interface StreamRequest {
@@ -92,6 +94,7 @@ export function createHub (options: HubOptions): Hub {
     if (isVerbose) verbose.add(subscription)
     if (timeoutMs !== undefined) timeouts.set(subscription, setTimeout(() => subscription.end(ENDINGS.timeout), timeoutMs))
     size++
+    options.meters.streamBegan(outlet.kind)
     subscription.begin()
     if (subscription.isWaiting()) waiting.add(subscription)
     if (expiresAtMs !== undefined) expiries.add(subscription, expiresAtMs)
@@ -99,7 +102,7 @@ export function createHub (options: HubOptions): Hub {
     return subscription
   }
 
-  function onEnd (subscription: Subscription): void {
+  function onEnd (subscription: Subscription, code: number): void {
     const { audience } = subscription
     audience.members.delete(subscription)
     if (audience.members.size === 0) audiences.delete(audience.key)
@@ -110,6 +113,7 @@ export function createHub (options: HubOptions): Hub {
     timeouts.delete(subscription)
     expiries.delete(subscription)
     size--
+    options.meters.streamEnded(subscription.outlet.kind, code)
   }
 
   /** What came is in the log; who is due for it is given it in turns, the first of them at once. */

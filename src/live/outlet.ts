@@ -1,8 +1,10 @@
+import type { OutletKind } from '../meters.ts'
 import type { Ending } from './endings.ts'
 import type { Parcel } from './parcel.ts'
 
 /** The port to one listener's connection. Frames arrive in order and whole, or the connection is lost. */
 export interface Outlet {
+  readonly kind: OutletKind
   /** Sends it at once; never more than there is room for, except while nothing is unsent, or a single small frame. */
   send (parcel: Parcel): void
   /** Bytes that may be sent before the backlog is full. */

@@ -1,3 +1,4 @@
+import type { GapReason } from '../audit/batch.ts'
 import type { PreparedFrame } from './frames.ts'
 
 /** How frames are written on one kind of connection: the same bytes for the same frames. */
@@ -8,6 +9,10 @@ export interface Parcel {
   readonly frames: readonly PreparedFrame[]
   /** Of the payloads. */
   readonly bytes: number
+  /** How many of the frames are events. */
+  readonly events: number
+  /** Of those that are gaps, the reasons. */
+  readonly gaps: readonly GapReason[]
   /** How many are likely to be sent the same, and so how much effort it is worth; 0: it is one listener's own. */
   readonly reach: number
   encodedAs (format: WireFormat): Buffer
@@ -19,6 +24,8 @@ export function parcelOf (frames: readonly PreparedFrame[], reach = 0): Parcel {
   return {
     frames,
     bytes: frames.reduce((sum, { payload }) => sum + payload.length, 0),
+    events: frames.reduce((sum, { type }) => type === 'event' ? sum + 1 : sum, 0),
+    gaps: frames.flatMap(({ reason }) => reason ?? []),
     reach,
     encodedAs (format) {
       encoded ??= new Map()

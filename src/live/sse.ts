@@ -31,6 +31,7 @@ export function createSseOutlet (response: ServerResponse, backlogBytes: number,
   write(Buffer.from(`retry: ${Math.round(SHORTEST_RETRY_MS + Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS))}\n`))
 
   return {
+    kind: 'sse',
     send: (parcel) => write(parcel.encodedAs(serverSentEvents)),
     room: () => backlogBytes - response.writableLength,
     unsent: () => response.writableLength,

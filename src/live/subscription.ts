@@ -1,3 +1,4 @@
+import type { Meters } from '../meters.ts'
 import type { Audience } from './audience.ts'
 import { createCourse, type Course, type Springs } from './course.ts'
 import { ENDINGS, type Ending } from './endings.ts'
@@ -17,8 +18,9 @@ export interface SubscriptionContext extends Springs {
   readonly nowMs: () => number
   /** Lets it give what is due soon, in turns with others. */
   readonly takeTurn: (subscription: Subscription) => void
-  /** It is over, whoever ended it. Called once. */
-  readonly onEnd: (subscription: Subscription) => void
+  /** It is over, whoever ended it. Called once, with the close code, or what it would be. */
+  readonly onEnd: (subscription: Subscription, code: number) => void
+  readonly meters: Pick<Meters, 'delivered' | 'blocked' | 'unblocked'>
 }
 
 export interface SubscriptionOptions {
@@ -33,6 +35,7 @@ export interface SubscriptionOptions {
 /** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
 export interface Subscription {
   readonly audience: Audience
+  readonly outlet: Outlet
   /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
   begin (): void
   /** Whether it has still to take its place: the log was not filled yet. */
@@ -53,8 +56,8 @@ export interface Subscription {
   /** Says so, whatever is unsent: it is small and cannot wait. */
   notify (parcel: Parcel): void
   end (ending: Ending): void
-  /** The connection is gone. */
-  drop (): void
+  /** The connection is gone, with this close code where it has any. */
+  drop (code?: number): void
 }
 
 /** A stream that has not begun: `begin` is to be called once, in the same turn. */
@@ -64,13 +67,14 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
 
 const MOST_PARCELS = 4
 const NOTHING_UNSENT = -1
+const LEFT_WITHOUT_A_WORD = 1006
 
 /** A class, not a closure for each method: there are many thousands, and most of them are idle. */
 class ListenersSubscription implements Subscription {
   readonly audience: Audience
+  readonly outlet: Outlet
   private readonly context: SubscriptionContext
   private readonly course: Course
-  private readonly outlet: Outlet
   private isOver = false
   private isStatusDue: boolean
   private isScheduled = false
@@ -113,6 +117,7 @@ class ListenersSubscription implements Subscription {
       if (due === 'full') return this.block()
       if (due === 'later') break
       this.outlet.send(due)
+      this.context.meters.delivered(this.outlet.kind, due)
     }
     this.wake()
   }
@@ -128,10 +133,17 @@ class ListenersSubscription implements Subscription {
 
   private block (): void {
     this.isBlocked = true
+    this.context.meters.blocked()
     this.outlet.afterwards(() => {
-      this.isBlocked = false
+      this.unblock()
       this.pump()
     })
+  }
+
+  private unblock (): void {
+    if (!this.isBlocked) return
+    this.isBlocked = false
+    this.context.meters.unblocked()
   }
 
   tell (): void {
@@ -175,14 +187,15 @@ class ListenersSubscription implements Subscription {
   end (ending: Ending): void {
     if (this.isOver) return
     this.outlet.send(parcelOf([endFrame(this.course.place(), ending)]))
-    this.drop()
+    this.drop(ending.closeCode)
     this.outlet.end(ending)
   }
 
-  drop (): void {
+  drop (code = LEFT_WITHOUT_A_WORD): void {
     if (this.isOver) return
     this.isOver = true
+    this.unblock()
     this.course.leave()
-    this.context.onEnd(this)
+    this.context.onEnd(this, code)
   }
 }

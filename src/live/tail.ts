@@ -2,6 +2,8 @@ import type { Announcement } from '../audit/batch.ts'
 import { EARLIEST, NANOS_PER_MS, instantFromMs, later, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
+import type { Meters } from '../meters.ts'
+import type { Span, Tracer } from '../tracer.ts'
 import type { Bookmark } from './bookmark.ts'
 import { nextWaitMs, sweepEveryMs } from './cadence.ts'
 import { createHealth, type Health } from './health.ts'
@@ -20,11 +22,15 @@ export interface TailOptions {
   readonly budget: () => { readonly waitMs: number, readonly shortage: number }
   /** Told after every poll, once its events have been announced. */
   readonly onPoll: (health: Health, changed: boolean) => void
+  readonly meters: Pick<Meters, 'polled' | 'recognised'>
+  readonly tracer: Tracer
   /** Told of what should not happen; the poll counts as failed and the tail goes on. */
   readonly onError: (error: unknown) => void
   readonly pageSize: number
   readonly intervalMs: number
   readonly maxIntervalMs: number
+  /** How long one request of a poll may take at most, and what is done with its answer. */
+  readonly patienceMs: number
   /** Wall clock, milliseconds since 1970. */
   readonly clock: () => number
   /** Monotonic clock, milliseconds, for durations. */
@@ -66,8 +72,8 @@ const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no ske
  */
 export function createTail (options: TailOptions): Tail {
   const { announce, clock, nowMs, pageSize } = options
-  const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(() => { requests++ }) }
-  const health = createHealth(clock)
+  const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest) }
+  const health = createHealth(clock, isTrying)
   const stopping = new AbortController()
   let bookmark: Bookmark | undefined
   let newest: ReturnType<typeof walk> | undefined
@@ -83,6 +89,7 @@ export function createTail (options: TailOptions): Tail {
   let waitMs = options.intervalMs
   let newestMs = nowMs()
   let polledMs = -Infinity
+  let aliveMs = nowMs() // When something last went on.
   let sweptMs = -Infinity
   let windowIsLong = false
   let isRepeated = false
@@ -108,6 +115,16 @@ export function createTail (options: TailOptions): Tail {
     cancelWake = options.setTimer(() => { if (failures === 0) endPause() }, soonMs)
   }
 
+  /** A poll that hangs, which nothing should be able to make it do, is told from one that waits. */
+  function isTrying (): boolean {
+    return running === undefined || nowMs() - aliveMs < waitMs + options.patienceMs
+  }
+
+  function noteRequest (): void {
+    requests++
+    aliveMs = nowMs()
+  }
+
   async function run (): Promise<void> {
     while (!stopping.signal.aborted) {
       if (options.leads()) await cycle()
@@ -117,22 +134,31 @@ export function createTail (options: TailOptions): Tail {
 
   async function cycle (): Promise<void> {
     polledMs = nowMs()
+    aliveMs = polledMs
     answered = false
     requests = 0
-    const failure = await poll().catch((error: unknown): Failure => {
+    const failure = await options.tracer.span({ name: 'poll', kind: 'internal', isRoot: true }, traced).catch((error: unknown): Failure => {
       options.onError(error)
       current = undefined
       newest = undefined
       return { ok: false, kind: 'invalid' }
     })
+    options.meters.polled(failure?.kind ?? 'ok', nowMs() - polledMs)
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : answered ? 1 : failures + 1
     const detourRequests = newestMs < polledMs && bookmark !== undefined && bookmark.passages().length > 0 ? requests : 0
     const { shortage, waitMs: budgetMs } = options.budget()
     const wishMs = nextWaitMs({ failure, failures, detourRequests, quietMs: nowMs() - newestMs, audience: options.audience(), shortage }, options, Math.random)
     waitMs = Math.max(wishMs, budgetMs)
+    aliveMs = nowMs()
     const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
     options.onPoll(health.now(), changed)
+  }
+
+  async function traced (span: Span): Promise<Failure | undefined> {
+    const failure = await poll()
+    if (failure !== undefined) span.fail(failure.kind)
+    return failure
   }
 
   async function poll (): Promise<Failure | undefined> {
@@ -168,6 +194,7 @@ export function createTail (options: TailOptions): Tail {
         newestMs = nowMs()
         await announce(announcement)
       }
+      options.meters.recognised(portion.rows.length - announcement.entries.filter((entry) => 'event' in entry).length)
       settle()
     }
     current = undefined

@@ -76,6 +76,11 @@ class WebSocketOutlet implements Outlet {
     socket.on('close', onGone)
   }
 
+  /** On the class, so that none of the many holds it. */
+  get kind (): 'websocket' {
+    return 'websocket'
+  }
+
   send (parcel: Parcel): void {
     if (this.socket.readyState !== this.socket.OPEN) return // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
     this.connection.write(parcel.encodedAs(this.formatFor(parcel)))

@@ -23,6 +23,8 @@ export interface LiveRoutesOptions {
   readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'expiresAtMs' | 'onReread'>
   /** Adds what every answer bears. */
   readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
+  /** Told when a stream has begun. */
+  readonly onBegan: (request: FastifyRequest, status: number) => void
   readonly backlogBytes: number
   /** Whether a client that offers `permessage-deflate` is granted it. */
   readonly isDeflateAgreed: boolean
@@ -48,10 +50,12 @@ interface Asked {
 }
 
 const FULL_RETRY_SECONDS = 10
+const SWITCHING_PROTOCOLS = 101
+const OK = 200
 const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, presentOf, takeSeat, termsOf }) => {
+export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, onBegan, presentOf, takeSeat, termsOf }) => {
   const asked = new WeakMap<IncomingMessage, Asked>()
   await app.register(accepts)
 
@@ -117,6 +121,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     const watch = createWatch(request.id, hub, seat)
     watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
     seat.occupy(watch.subscription)
+    onBegan(request, request.ws ? SWITCHING_PROTOCOLS : OK)
   }
 
   /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
@@ -126,7 +131,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
     return watch
 
     function gone (code?: number): void {
-      watch.subscription?.drop()
+      watch.subscription?.drop(code)
       seat.release()
       app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
     }

@@ -7,12 +7,14 @@ export interface ProbeRoutesOptions {
   readonly health: () => Health
   readonly isDraining: () => boolean
   readonly subscribers: () => number
+  /** How the limits on requests to Kubiya stand. */
+  readonly budget: () => ReadonlyArray<{ readonly span: 'minute' | 'day', readonly left: number, readonly capacity: number }>
   readonly sandbox: boolean
   readonly version: string
 }
 
 const Readiness = Type.Object({
-  status: Type.Union([Type.Literal('ready'), Type.Literal('starting'), Type.Literal('draining')], { description: '`starting` until the first attempt to reach Kubiya has ended.' }),
+  status: Type.Union(['ready', 'starting', 'draining', 'stalled'].map((status) => Type.Literal(status)), { description: '`starting` until the first attempt to reach Kubiya has ended; `stalled`: the poller has stopped trying.' }),
   upstream: Type.Object({
     state: Type.Union(['ok', 'degraded', 'throttled', 'unauthorized'].map((state) => Type.Literal(state)), { description: 'How the poller fares with Kubiya.' }),
     since: Type.String({ description: 'Since when, RFC 3339.' }),
@@ -21,6 +23,11 @@ const Readiness = Type.Object({
     lateness_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'How late an event may be now and still be delivered live, while that is less than `LATENESS_MS`.' })),
     sandbox: Type.Boolean({ description: 'Whether Kubiya is the embedded stand-in.' })
   }),
+  budget: Type.Array(Type.Object({
+    span: Type.Union([Type.Literal('minute'), Type.Literal('day')], { description: 'What the limit is on: `KUBIYA_REQUESTS_PER_MINUTE` or `…_PER_DAY`.' }),
+    left: Type.Integer({ minimum: 0, description: 'Requests that may go to Kubiya at once.' }),
+    capacity: Type.Integer({ minimum: 1, description: 'The most that this can be.' })
+  }), { description: 'How the limits on requests to Kubiya stand; none on the sandbox.' }),
   subscribers: Type.Integer({ minimum: 0, description: 'Live streams.' }),
   version: Type.String()
 }, { description: 'Whether this process can serve, and how Kubiya is.' })
@@ -43,11 +50,11 @@ export const probeRoutes: FastifyPluginAsyncTypebox<ProbeRoutesOptions> = async 
       operationId: 'readyz',
       summary: 'Whether this process can serve',
       tags: ['operations'],
-      response: { 200: { ...Readiness, description: 'It can serve.' }, 503: { ...Readiness, description: 'It starts or drains.' } }
+      response: { 200: { ...Readiness, description: 'It can serve.' }, 503: { ...Readiness, description: 'It starts, drains, or has stopped trying to reach Kubiya.' } }
     }
   }, async (_request, reply) => {
     const health = options.health()
-    const status = options.isDraining() ? 'draining' as const : health.attempted ? 'ready' as const : 'starting' as const
+    const status = options.isDraining() ? 'draining' : !health.attempted ? 'starting' : health.isTrying ? 'ready' : 'stalled'
     const rfc3339 = (ms: number) => formatInstant(instantFromMs(ms))
     return reply.code(status === 'ready' ? 200 : 503).header('cache-control', 'no-store').send({
       status,
@@ -59,6 +66,7 @@ export const probeRoutes: FastifyPluginAsyncTypebox<ProbeRoutesOptions> = async 
         ...health.latenessMs !== undefined && { lateness_ms: Math.round(health.latenessMs) },
         sandbox: options.sandbox
       },
+      budget: [...options.budget()],
       subscribers: options.subscribers(),
       version: options.version
     })

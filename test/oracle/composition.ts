@@ -15,6 +15,8 @@ import { isMadeUp } from '../../src/live/opening.ts'
 import { createRecall } from '../../src/live/recall.ts'
 import { createRereads } from '../../src/live/rereads.ts'
 import { createTail } from '../../src/live/tail.ts'
+import { silentMeters } from '../../src/meters.ts'
+import { silentTracer } from '../../src/tracer.ts'
 import { Problem, handleError } from '../../src/problems.ts'
 import { createSoloRelay } from '../../src/relay/solo.ts'
 import { liveRoutes } from '../../src/routes/live.ts'
@@ -75,7 +77,8 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     sessionFilter: 'extra.session_id',
     timeoutMs: TIMEOUT_MS,
     maxBytes: MAX_BYTES,
-    budget: createBudget({ perMinute: 0, perDay: 0 })
+    budget: createBudget({ perMinute: 0, perDay: 0 }),
+    tracer: silentTracer
   })
   const source = substitutes.source?.(client) ?? client
 
@@ -107,6 +110,9 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     pageSize: knobs.pollPageSize,
     intervalMs: POLL_INTERVAL_MS,
     maxIntervalMs: POLL_INTERVAL_MS,
+    patienceMs: TIMEOUT_MS,
+    meters: silentMeters,
+    tracer: silentTracer,
     clock,
     nowMs,
     setTimer
@@ -142,6 +148,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     maxAgeMs: 0,
     clock,
     setTimer,
+    meters: silentMeters,
     onAudience: tail.wake
   })
   const hub = substitutes.hub?.(whole, log, encoder) ?? whole
@@ -154,7 +161,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
   await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(liveRoutes, { prefix: '/api/v1/audit', presentOf: () => ({ hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock }), takeSeat: () => seats.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {} })
+  await server.register(liveRoutes, { prefix: '/api/v1/audit', presentOf: () => ({ hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock }), takeSeat: () => seats.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
   await server.listen({ host: '127.0.0.1', port: 0 })
   tail.start()
 

@@ -71,6 +71,7 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
 
 function withoutHello (outlet: Outlet): Outlet {
   return {
+    kind: outlet.kind,
     send: ({ frames }) => outlet.send(parcelOf(frames.filter(({ type }) => type !== 'hello'))),
     room: () => outlet.room(),
     unsent: () => outlet.unsent(),
