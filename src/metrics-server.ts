@@ -1,7 +1,8 @@
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Metrics } from './metrics/metrics.ts'
 import { handleError, sendProblem } from './problems.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { schemaCompilers } from './schemas.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import type { Settings } from './settings.ts'
 
@@ -9,9 +10,10 @@ import type { Settings } from './settings.ts'
 export async function createMetricsServer (metrics: Metrics, settings: Settings, logger: FastifyBaseLogger): Promise<FastifyInstance> {
   const server = fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: settings.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: settings.KEEP_ALIVE_MS,
+    schemaController: { compilersFactory: schemaCompilers },
     forceCloseConnections: true
   })
   server.setErrorHandler(handleError)

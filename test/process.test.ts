@@ -30,7 +30,7 @@ t.test('a start without a key says loudly that it is on the sandbox, where it li
 t.test('it needs no packages, nothing but what is built and package.json', async (t) => {
   const folder = t.testdir()
   for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) await cp(path, `${folder}/${path}`, { recursive: true })
-  const service = run(t, { PORT: '0' }, `${folder}/${MAIN}`)
+  const service = run(t, { PORT: '0', METRICS_PORT: '0' }, `${folder}/${MAIN}`)
   const url = await listening(service)
   for (const path of ['/livez', '/api/v1/audit/events', '/api/v1/audit/events/search?text=timeout', '/openapi.json', '/docs/', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js']) {
     const response = await fetch(`${url}${path}`)
