@@ -8,7 +8,7 @@ import type { Frame } from '../src/live/frames.ts'
 import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
-import { createInbox, type Inbox } from './inbox.ts'
+import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
 interface Owner { teardown (action: () => unknown): void }
@@ -105,13 +105,12 @@ export async function startUpstream (t: Owner, options: SandboxOptions = {}): Pr
   return sandbox
 }
 
-const DEADLINE_MS = 20_000
 const LOOK_EVERY_MS = 10
 
 /** Looks until something holds that nothing announces. */
-export async function eventually (what: string, holds: () => boolean | Promise<boolean>, withinMs = DEADLINE_MS): Promise<void> {
+export async function eventually (what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const startedMs = Date.now(); !await holds();) {
-    if (Date.now() - startedMs > withinMs) throw new Error(`never came true: ${what}`)
+    if (Date.now() - startedMs > DEADLINE_MS) throw new Error(`never came true: ${what}`)
     await sleep(Math.max(LOOK_EVERY_MS, (Date.now() - startedMs) / 20)) // For long waits not so often.
   }
 }
