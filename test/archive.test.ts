@@ -582,7 +582,7 @@ t.test('describe', async (t) => {
   })
 
   t.test('takes a failing upstream for what it is, never for "not found"', async (t) => {
-    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '1500' })
+    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '1000' })
     const { id } = await (async () => {
       service.sandbox.publish(item())
       return (await service.json(EVENTS)).items[0]
@@ -621,9 +621,9 @@ t.test('describe', async (t) => {
   })
 })
 
-t.test('a thousand equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
+t.test('three hundred equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
   let received = 0
-  // A thousand answers can take longer than one is fresh.
+  // So many answers can take longer than one is fresh.
   const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' }, {}, undefined, (server) => server.addHook('onRequest', async () => { received++ }))
   service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: ago(n * 1000) })))
   await service.settled()
@@ -635,11 +635,11 @@ t.test('a thousand equal requests at once are one upstream call, also when the f
   await eventually('Kubiya is asked', () => service.sandbox.asked === 1)
   first.destroy()
   received = 0
-  const asked = Promise.all(Array.from({ length: 1000 }, async () => {
+  const asked = Promise.all(Array.from({ length: 300 }, async () => {
     const response = await service.get(EVENTS)
     return { status: response.status, cache: response.headers.get('cache-status') ?? '', body: await response.json() as Item }
   }))
-  await eventually('all have asked', () => received === 1000)
+  await eventually('all have asked', () => received === 300)
   release()
   const answers = await asked
   t.ok(answers.every(({ status, body }) => status === 200 && texts(body)[0] === 'shared'))
@@ -713,7 +713,7 @@ t.test('the shelf', async (t) => {
   })
 
   t.test('serves stale through an outage of every kind, and says so', async (t) => {
-    const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', UPSTREAM_TIMEOUT_MS: '1500' })
+    const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', UPSTREAM_TIMEOUT_MS: '1000' })
     service.sandbox.publish(item({ resource_text: 'kept' }))
     await service.json(EVENTS)
     await service.settled()

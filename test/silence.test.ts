@@ -22,7 +22,7 @@ t.test('listeners that are silent', async (t) => {
     for (const stream of [watch, ...readers.map(({ stream }) => stream)]) await stream.until(({ type }) => type === 'hello')
     const pausedMs = performance.now()
     for (const { stream } of readers) stream.pause()
-    service.sandbox.publish(bulk(series(1000)))
+    service.sandbox.publish(bulk(series(1000), 20_000))
     await watch.untilEvents(1000)
     watch.terminate()
     await eventually('the stalled readers are given up', async () => (await service.json('/readyz')).subscribers === 0)
