@@ -28,7 +28,7 @@ export interface Service {
   close (): Promise<void>
 }
 
-/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick. */
+/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick, and nobody is turned away because the machine is slow. */
 export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
   const outcome = readSettings({
@@ -40,6 +40,7 @@ export async function startService (t: Owner, environment: Record<string, string
     POLL_INTERVAL_MS: '50',
     POLL_MAX_INTERVAL_MS: '50',
     DRAIN_MS: '0',
+    MAX_LOOP_DELAY_MS: '0',
     LOG_LEVEL: 'debug',
     ...environment
   })
@@ -81,7 +82,7 @@ export async function startService (t: Owner, environment: Record<string, string
 
 /** The whole service as it starts without a key: in front of its embedded stand-in. */
 export async function startKeyless (t: Owner, environment: Record<string, string> = {}): Promise<{ url: string, get: Service['get'], stream: Service['stream'] }> {
-  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'silent', ...environment })
+  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', MAX_LOOP_DELAY_MS: '0', LOG_LEVEL: 'silent', ...environment })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
   t.teardown(() => server.close())
