@@ -109,7 +109,7 @@ t.test('a list', async (t) => {
     t.same(texts(page), ['unknown outcome', 'third', 'second', 'first'])
     t.same(page.pagination, { page: 1, page_size: 50, has_more: false, next: null })
     t.equal(page.window.end_time, null)
-    t.ok(Math.abs(Date.parse(page.window.start_time) - (Date.now() - DAY_MS)) < 5000)
+    t.ok(Math.abs(Date.parse(page.window.start_time) - (Date.now() - DAY_MS)) < 30_000)
     t.equal(page.live_cursor, response.headers.get('x-live-cursor'))
     t.ok(page.live_cursor.length > 10)
     t.same(Object.keys(page).sort(), ['items', 'live_cursor', 'pagination', 'window'])
@@ -175,7 +175,7 @@ t.test('a list', async (t) => {
   t.test('reads relative times of every unit', async (t) => {
     for (const [text, agoMs] of Object.entries({ '-90s': 90_000, '-15m': 900_000, '-6h': 6 * hour, '-7d': 7 * DAY_MS, now: 0 })) {
       const page = await service.json(`${EVENTS}${query({ start_time: text })}`)
-      t.ok(Math.abs(Date.now() - agoMs - Date.parse(page.window.start_time)) < 5000, text)
+      t.ok(Math.abs(Date.now() - agoMs - Date.parse(page.window.start_time)) < 30_000, text)
     }
     t.same(texts(await service.json(`${EVENTS}?start_time=-2d&end_time=-26h`)), ['old'])
     const ended = await service.json(`${EVENTS}?end_time=-1d`)
@@ -582,7 +582,7 @@ t.test('describe', async (t) => {
   })
 
   t.test('takes a failing upstream for what it is, never for "not found"', async (t) => {
-    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '600' })
+    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '1000' })
     const { id } = await (async () => {
       service.sandbox.publish(item())
       return (await service.json(EVENTS)).items[0]
@@ -621,20 +621,27 @@ t.test('describe', async (t) => {
   })
 })
 
-t.test('a thousand equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
-  const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' }) // A thousand answers can take longer than one is fresh.
+t.test('three hundred equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
+  let received = 0
+  // So many answers can take longer than one is fresh.
+  const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' }, {}, undefined, (server) => server.addHook('onRequest', async () => { received++ }))
   service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: ago(n * 1000) })))
   await service.settled()
-  service.sandbox.faults.next({ kind: 'delay', delayMs: 1500 })
+  let release = () => {}
+  service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }) })
   const first = openRequest(`${service.url}${EVENTS}`)
   first.on('error', () => {})
   first.end()
   await eventually('Kubiya is asked', () => service.sandbox.asked === 1)
   first.destroy()
-  const answers = await Promise.all(Array.from({ length: 1000 }, async () => {
+  received = 0
+  const asked = Promise.all(Array.from({ length: 300 }, async () => {
     const response = await service.get(EVENTS)
     return { status: response.status, cache: response.headers.get('cache-status') ?? '', body: await response.json() as Item }
   }))
+  await eventually('all have asked', () => received === 300)
+  release()
+  const answers = await asked
   t.ok(answers.every(({ status, body }) => status === 200 && texts(body)[0] === 'shared'))
   t.ok(answers.some(({ cache }) => cache === 'kubiya-audit-bff; fwd=miss; collapsed'))
   t.equal(service.sandbox.asked, 1)
@@ -642,7 +649,7 @@ t.test('a thousand equal requests at once are one upstream call, also when the f
 
 t.test('the shelf', async (t) => {
   t.test('takes "the last day" a second later for the same question, however it is written, and tells its age', async (t) => {
-    const service = await startService(t)
+    const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' })
     service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
     await service.settled()
     const first = await service.get(EVENTS)
@@ -651,7 +658,7 @@ t.test('the shelf', async (t) => {
     t.equal(service.sandbox.asked, 1)
     const [age, ttl] = [Number(second.headers.get('age')), Number(/^kubiya-audit-bff; hit; ttl=(\d+)$/.exec(second.headers.get('cache-status') ?? '')?.[1])]
     t.ok(age >= 1, `${age} s old`)
-    t.ok(age + ttl === 9 || age + ttl === 10, `fresh for ${ttl} s more`)
+    t.ok(age + ttl === 599 || age + ttl === 600, `fresh for ${ttl} s more`)
     t.equal(second.headers.get('etag'), first.headers.get('etag'))
     t.equal(await second.text(), await first.text())
     await service.json(`${EVENTS}?start_time=-24h`)
@@ -706,7 +713,7 @@ t.test('the shelf', async (t) => {
   })
 
   t.test('serves stale through an outage of every kind, and says so', async (t) => {
-    const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', UPSTREAM_TIMEOUT_MS: '150' })
+    const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', UPSTREAM_TIMEOUT_MS: '1000' })
     service.sandbox.publish(item({ resource_text: 'kept' }))
     await service.json(EVENTS)
     await service.settled()
@@ -754,12 +761,14 @@ t.test('the shelf', async (t) => {
     const service = await startService(t)
     await service.settled()
     const about = (category: string) => ({ when: ({ query }: Asked) => (query.filter as Item).category_type === category })
-    service.sandbox.faults.next({ kind: 'delay', delayMs: 500, ...about('slow') })
+    let release = () => {}
+    service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), ...about('slow') })
     service.sandbox.faults.next({ kind: 'status', status: 401, ...about('refused') })
     const slow = `${EVENTS}?category_type=slow`
     const underWay = service.get(slow)
     await eventually('Kubiya is asked', () => service.sandbox.asked === 1)
     t.equal((await service.get(`${EVENTS}?category_type=refused`)).status, 502)
+    release()
     t.equal((await underWay).status, 200, 'who waits for it gets it')
     t.equal((await service.get(slow)).headers.get('cache-status'), 'kubiya-audit-bff; fwd=miss', 'nobody else does')
     t.match((await service.get(slow)).headers.get('cache-status'), 'kubiya-audit-bff; hit', 'and then all is as ever')
@@ -846,8 +855,9 @@ t.test('what the upstream gives as ids', async (t) => {
 
 t.test('every failure of the upstream has its code, and no word of the upstream', async (t) => {
   const canary = `canary-${randomUUID()}`
-  const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '600', UPSTREAM_MAX_BYTES: '65536' }, { apiKey: canary })
-  await service.settled()
+  const settings = { UPSTREAM_MAX_BYTES: '65536' }
+  const [service, hasty] = [await startService(t, settings, { apiKey: canary }), await startService(t, { ...settings, UPSTREAM_TIMEOUT_MS: '1000' }, { apiKey: canary })]
+  for (const each of [service, hasty]) await each.settled()
   const failures: Array<[Fault, number, string]> = [
     [{ kind: 'status', status: 401, body: `{"key":"${canary}"}` }, 502, 'upstream-unauthorized'],
     [{ kind: 'status', status: 403 }, 502, 'upstream-unauthorized'],
@@ -870,21 +880,8 @@ t.test('every failure of the upstream has its code, and no word of the upstream'
     [{ kind: 'gzip-bomb', bytes: 1_000_000_000 }, 502, 'upstream-invalid']
   ]
   const seen: string[] = []
-  for (const [index, [fault, status, code]] of failures.entries()) {
-    const end = service.sandbox.faults.during(fault)
-    const response = await service.get(`${EVENTS}?page_size=${index + 10}`)
-    const text = await response.text()
-    end()
-    t.equal(response.status, status, JSON.stringify(fault))
-    t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8')
-    t.equal(response.headers.get('cache-control'), 'no-store')
-    const problem = JSON.parse(text)
-    t.match(problem, { type: /./, title: /./, status, detail: /./, code, request_id: /./ }, JSON.stringify(fault))
-    const retryAfter = response.headers.get('retry-after')
-    t.equal(retryAfter, status === 503 ? String(problem.retry_after) : null)
-    if (status === 503) t.ok(Number(retryAfter) >= 1)
-    seen.push(text, JSON.stringify([...response.headers]))
-  }
+  const isSilence = ([, status]: [Fault, number, string]) => status === 504
+  await Promise.all([meet(hasty, failures.filter(isSilence)), meet(service, failures.filter((each) => !isSilence(each)))])
   const { id } = await (async () => {
     service.sandbox.publish(item())
     return (await service.json(EVENTS)).items[0]
@@ -893,10 +890,27 @@ t.test('every failure of the upstream has its code, and no word of the upstream'
     const response = await service.get(path)
     if (!path.includes('text=')) seen.push(await response.text(), JSON.stringify([...response.headers]))
   }
-  seen.push(JSON.stringify(service.logs))
-  const host = new URL(service.sandbox.url).host
-  t.notOk(seen.some((text) => text.includes(canary)), 'the key is nowhere')
-  t.notOk(seen.slice(0, -1).some((text) => text.includes(host)), 'nor is the host in an answer')
+  t.notOk([...seen, JSON.stringify([service.logs, hasty.logs])].some((text) => text.includes(canary)), 'the key is nowhere')
+  const hosts = [service, hasty].map(({ sandbox }) => new URL(sandbox.url).host)
+  t.notOk(seen.some((text) => hosts.some((host) => text.includes(host))), 'nor is the host in an answer')
+
+  async function meet (service: Service, failures: Array<[Fault, number, string]>): Promise<void> {
+    for (const [index, [fault, status, code]] of failures.entries()) {
+      const end = service.sandbox.faults.during(fault)
+      const response = await service.get(`${EVENTS}?page_size=${index + 10}`)
+      const text = await response.text()
+      end()
+      t.equal(response.status, status, JSON.stringify(fault))
+      t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8')
+      t.equal(response.headers.get('cache-control'), 'no-store')
+      const problem = JSON.parse(text)
+      t.match(problem, { type: /./, title: /./, status, detail: /./, code, request_id: /./ }, JSON.stringify(fault))
+      const retryAfter = response.headers.get('retry-after')
+      t.equal(retryAfter, status === 503 ? String(problem.retry_after) : null)
+      if (status === 503) t.ok(Number(retryAfter) >= 1)
+      seen.push(text, JSON.stringify([...response.headers]))
+    }
+  }
 })
 
 t.test('what Kubiya says of when to come back is passed on, up to five minutes', async (t) => {

@@ -13,7 +13,8 @@ export interface Inbox {
   untilEvents (count: number): Promise<void>
 }
 
-const DEADLINE_MS = 20_000
+/** When to give up waiting: late, for a machine may have much else to do, and where all is well nobody waits so long. */
+export const DEADLINE_MS = 90_000
 
 export function createInbox (): Inbox {
   const frames: Frame[] = []

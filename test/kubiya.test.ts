@@ -18,6 +18,7 @@ import { readEvent } from '../src/kubiya/wire.ts'
 import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds } from './contracts/property.ts'
+import { eventually } from './support.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 
@@ -550,19 +551,20 @@ t.test('the client reads', async (t) => {
 
   t.test('no sooner than it was told, on anybody\'s behalf, not even when an answer says then that requests are left', async (t) => {
     const { sandbox, read } = await started(t, { rateLimit: { perMinute: 100 } })
-    sandbox.faults.next({ kind: 'delay', delayMs: 250 })
+    let release = () => {}
+    sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: ({ query }) => query.pageSize === 7 })
     const underWay = read({ pageSize: 7 })
-    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '1' }, when: ({ query }) => query.pageSize === 8 })
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '2' }, when: ({ query }) => query.pageSize === 8 })
     t.equal(kindOf(await read({ pageSize: 8 }, 'poller')), 'throttled')
-    const saidMs = Date.now()
     const early = [await read(), await read({}, 'poller')]
+    release()
     t.equal(kindOf(await underWay), 'ok')
     early.push(await read(), await read({}, 'poller'))
     t.same(early.map(kindOf), ['budget', 'budget', 'budget', 'budget'])
     t.equal(sandbox.asked, 2)
     const [last] = early.slice(-1)
     const waitMs = last === undefined || last.ok ? 0 : last.retryAfterMs ?? 0
-    t.ok(waitMs > 0 && waitMs <= 1000 - (Date.now() - saidMs) + 50, `${waitMs} ms`)
+    t.ok(waitMs > 0 && waitMs <= 2000, `${waitMs} ms`)
     await new Promise((resolve) => { setTimeout(resolve, waitMs) }) // As long as it was told to wait.
     t.equal(kindOf(await read()), 'ok')
   })
@@ -581,25 +583,21 @@ t.test('a deadline', async (t) => {
   t.test('ends a call that is not answered, falls silent or trickles, and leaves nothing in flight', async (t) => {
     const faults: Fault[] = [{ kind: 'hang' }, { kind: 'headers-then-silence' }, { kind: 'trickle', everyMs: 20 }]
     await Promise.all(faults.map(async (fault) => {
-      const { sandbox, client, read } = await started(t, {}, { timeoutMs: 150 })
+      const { sandbox, client, read } = await started(t, {}, { timeoutMs: 1000 })
       sandbox.faults.during(fault)
-      const startedMs = performance.now()
       t.same(await read(), { ok: false, kind: 'timeout' }, fault.kind)
       t.same(await client.find('a'), { ok: false, kind: 'timeout' }, fault.kind)
-      t.ok(performance.now() - startedMs < 3000)
       t.equal(sandbox.asked, 2, 'no second try of either')
       sandbox.faults.clear()
       t.equal(kindOf(await read({}, 'poller')), 'ok', 'and the next call is answered')
-      t.equal(sandbox.inFlight(), 0)
+      await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
     }))
   })
 
   t.test('is one for all tries of a call', async (t) => {
-    const { sandbox, read } = await started(t, {}, { timeoutMs: 400 })
-    sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '1' } })
-    const startedMs = performance.now()
-    t.same(await read(), { ok: false, kind: 'unavailable', retryAfterMs: 1000 }, 'waiting as asked would pass the deadline')
-    t.ok(performance.now() - startedMs < 400)
+    const { sandbox, read } = await started(t, {}, { timeoutMs: 250_000 })
+    sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '300' } })
+    t.same(await read(), { ok: false, kind: 'unavailable', retryAfterMs: 300_000 }, 'at once: waiting as asked would pass the deadline')
     t.equal(sandbox.asked, 1)
   })
 
@@ -688,7 +686,7 @@ t.test('another try', async (t) => {
   })
 
   t.test('that the deadline cuts off does not hide what failed before it', async (t) => {
-    const { sandbox, read } = await started(t, {}, { timeoutMs: 700 })
+    const { sandbox, read } = await started(t, {}, { timeoutMs: 2000 })
     sandbox.faults.next({ kind: 'status', status: 500 })
     sandbox.faults.during({ kind: 'hang' })
     t.equal(kindOf(await read()), 'unavailable')

@@ -105,10 +105,8 @@ t.test('a client that never answers the close frame holds up the end by no more 
   socket.write(`GET /api/v1/audit/stream HTTP/1.1\r\nhost: ${hostname}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`)
   let heard = ''
   while (!heard.includes('"hello"')) heard += String((await once(socket, 'data'))[0])
-  const startedMs = Date.now()
   service.child.kill('SIGTERM')
-  t.same(await service.exited, { code: 0, signal: null })
-  t.ok(Date.now() - startedMs < 3000, `${Date.now() - startedMs} ms`)
+  t.same(await service.exited, { code: 0, signal: null }, 'of itself: after ten seconds it would be ended with 1')
 })
 
 t.test('a second signal ends it at once', async (t) => {
@@ -122,10 +120,8 @@ t.test('a second signal ends it at once', async (t) => {
   await Promise.race(streams.map((stream) => stream.until(({ type }) => type === 'end')))
   t.equal(service.child.exitCode, null, 'it drains')
   t.equal((await fetch(`${url}/readyz`)).status, 503, 'and is not ready')
-  const secondMs = Date.now()
   service.child.kill('SIGTERM')
-  await service.exited
-  t.ok(Date.now() - secondMs < 5000)
+  t.same(await service.exited, { code: 1, signal: null }, 'not with what it returns once it has drained')
 })
 
 t.test('SIGUSR2 makes it log more, and again as little as was set', async (t) => {

@@ -9,7 +9,7 @@ import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
 import { createTracing } from '../src/tracing.ts'
-import { createInbox, type Inbox } from './inbox.ts'
+import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
 interface Owner { teardown (action: () => unknown): void }
@@ -30,7 +30,7 @@ export interface Service {
   close (): Promise<void>
 }
 
-/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick. */
+/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick, and nobody is turned away because the machine is slow. */
 export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
   const outcome = readSettings({
@@ -42,6 +42,7 @@ export async function startService (t: Owner, environment: Record<string, string
     POLL_INTERVAL_MS: '50',
     POLL_MAX_INTERVAL_MS: '50',
     DRAIN_MS: '0',
+    MAX_LOOP_DELAY_MS: '0',
     LOG_LEVEL: 'debug',
     ...environment
   })
@@ -87,7 +88,7 @@ export async function startService (t: Owner, environment: Record<string, string
 
 /** The whole service as it starts without a key: in front of its embedded stand-in. */
 export async function startKeyless (t: Owner, environment: Record<string, string> = {}): Promise<{ url: string, get: Service['get'], stream: Service['stream'] }> {
-  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'silent', ...environment })
+  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', MAX_LOOP_DELAY_MS: '0', LOG_LEVEL: 'silent', ...environment })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
   t.teardown(() => server.close())
@@ -111,13 +112,12 @@ export async function startUpstream (t: Owner, options: SandboxOptions = {}): Pr
   return sandbox
 }
 
-const DEADLINE_MS = 20_000
 const LOOK_EVERY_MS = 10
 
 /** Looks until something holds that nothing announces. */
-export async function eventually (what: string, holds: () => boolean | Promise<boolean>, withinMs = DEADLINE_MS): Promise<void> {
+export async function eventually (what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (const startedMs = Date.now(); !await holds();) {
-    if (Date.now() - startedMs > withinMs) throw new Error(`never came true: ${what}`)
+    if (Date.now() - startedMs > DEADLINE_MS) throw new Error(`never came true: ${what}`)
     await sleep(Math.max(LOOK_EVERY_MS, (Date.now() - startedMs) / 20)) // For long waits not so often.
   }
 }

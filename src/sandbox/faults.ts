@@ -17,6 +17,7 @@ export type CannedFault =
 /** The answer that was due, late, changed or in part. */
 export type BentFault =
   | { kind: 'delay', delayMs: number }
+  | { kind: 'held', until: Promise<unknown> }
   | { kind: 'mutate', change: Change }
   | { kind: 'truncated' }
 

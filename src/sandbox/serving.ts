@@ -22,6 +22,7 @@ export function createServing (ledger: Ledger, faults: FaultQueue, upstreamNow: 
       return reply
     }
     if (fault?.kind === 'delay') await pause(fault.delayMs, reply.raw)
+    if (fault?.kind === 'held') await fault.until
     const answer = bent(fault, asked, compose)
     asked.status = answer.status
     return reply.code(answer.status).headers(answer.headers).send(answer.body)

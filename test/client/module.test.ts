@@ -120,8 +120,24 @@ function example (owner: { teardown (action: () => unknown): void }, flags: stri
 
 /** What the compiler says about these files and what they import, packages aside. */
 function faults (files: string[], options: ts.CompilerOptions): string[] {
-  const program = ts.createProgram(files, options)
+  const program = ts.createProgram(files, options, hostFor(options))
   const ours = program.getSourceFiles().filter(({ fileName }) => !fileName.includes('/node_modules/'))
   const found = [...program.getOptionsDiagnostics(), ...program.getGlobalDiagnostics(), ...ours.flatMap((file) => ts.getPreEmitDiagnostics(program, file))]
   return found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
+}
+
+const parsed = new Map<string, ts.SourceFile>()
+
+/** Parses what is declared for all once: the language and the platforms are most of it. */
+function hostFor (options: ts.CompilerOptions): ts.CompilerHost {
+  const host = ts.createCompilerHost(options)
+  const { getSourceFile } = host
+  host.getSourceFile = (name, language, ...rest) => {
+    const isLibrary = /\/node_modules\/(?:typescript\/lib|@types)\//.test(name)
+    const key = JSON.stringify([name, language])
+    const file = parsed.get(key) ?? getSourceFile(name, language, ...rest)
+    if (isLibrary && file !== undefined) parsed.set(key, file)
+    return file
+  }
+  return host
 }

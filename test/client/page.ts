@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, request as openRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { json } from 'node:stream/consumers'
+import { DEADLINE_MS } from '../inbox.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 
@@ -18,8 +19,6 @@ export interface Site {
   /** Cuts the WebSockets that there are. */
   cut (): void
 }
-
-const DEADLINE_MS = 30_000
 
 /** `script` is a module's text: it has `openAuditStream`, and `say`, which sends an object to the test. */
 export async function startSite (t: Owner, service: string, script: string): Promise<Site> {

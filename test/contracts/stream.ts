@@ -15,10 +15,10 @@ export interface Consumer extends Inbox {
 /** Opens a stream with these parameters, behind a cursor if one is given. */
 export type Open = (service: Service, query?: string, cursor?: string) => Consumer
 
-const BIG = 'x'.repeat(20_000)
+const BIG_BYTES = 12_000
 const QUIET = { HEARTBEAT_MS: '60000' }
-/** For 20 MB that stay in the window: pages that can be read, and polls that are not always at it. */
-export const HEAVY = { POLL_PAGE_SIZE: '200', POLL_INTERVAL_MS: '2500', POLL_MAX_INTERVAL_MS: '2500', ...QUIET }
+/** For 12 MB or more that stay in the window: pages that can be read, polls that are not always at it, and nothing that makes them less. */
+export const HEAVY = { POLL_PAGE_SIZE: '200', POLL_INTERVAL_MS: '500', POLL_MAX_INTERVAL_MS: '500', STREAM_COMPRESSION: 'false', ...QUIET }
 
 /** What every outlet promises to a listener. */
 export function streamContract (t: Test, name: string, open: Open): void {
@@ -159,8 +159,8 @@ export function streamContract (t: Test, name: string, open: Open): void {
 }
 
 /** More than sockets hold; each with an id of its own, for hashing it all would take long. */
-export function bulk (numbers: number[]): Array<ReturnType<typeof item>> {
-  return numbers.map((n) => item({ n, id: `big-${n}`, resource_text: BIG, timestamp: ago(30_000 - n) }))
+export function bulk (numbers: number[], bytes = BIG_BYTES): Array<ReturnType<typeof item>> {
+  return numbers.map((n) => item({ n, id: `big-${n}`, resource_text: 'x'.repeat(bytes), timestamp: ago(30_000 - n) }))
 }
 
 export function series (length: number): number[] {

@@ -114,16 +114,24 @@ t.test('whoever cannot be told apart by a credential is by address, and a proxy 
 })
 
 t.test('a loop that lags turns requests away, but not probes, and not for Kubiya\'s sake', async (t) => {
-  const service = await startService(t, { MAX_LOOP_DELAY_MS: '20' })
+  const service = await startService(t, { MAX_LOOP_DELAY_MS: '300' })
   service.sandbox.faults.during({ kind: 'status', status: 503 })
   await eventually('it serves', async () => (await service.get(EVENTS)).status === 502)
-  const busy = setInterval(() => { for (const endMs = performance.now() + 100; performance.now() < endMs;); }, 0)
+  const busy = setInterval(() => { for (const endMs = performance.now() + 500; performance.now() < endMs;); }, 0)
   t.teardown(() => clearInterval(busy))
-  await eventually('it sheds load', async () => (await service.get(EVENTS)).status === 503)
-  const refused = await service.get(EVENTS)
-  t.match(await refused.json(), { code: 'overloaded' })
-  t.ok(Number(refused.headers.get('retry-after')) > 0)
+  await eventually('it sheds load', async () => {
+    const refused = await service.get(EVENTS)
+    if (refused.status !== 503) return false
+    t.match(await refused.json(), { code: 'overloaded' })
+    return t.ok(Number(refused.headers.get('retry-after')) > 0)
+  })
   t.equal((await service.get('/livez')).status, 200)
   clearInterval(busy)
-  await eventually('it serves again', async () => (await service.get(EVENTS)).status === 502)
+  let refusals = 0
+  await eventually('it serves again', async () => {
+    const { status } = await service.get(EVENTS)
+    if (status === 503) refusals++
+    return status === 502
+  })
+  t.ok(refusals < 10, `${refusals} refusals: not for the rest of the second of which it is the mean`)
 })
