@@ -6,9 +6,11 @@ import { isAuditStreamError, openAuditStream, type WebSocketConstructor } from '
 import { listening, run } from './process.ts'
 import { eventually, item, startUpstream } from './support.ts'
 
-// More of both can be tried by hand: ROLLING_SUBSCRIBERS=1000 ROLLING_EVENTS=10.
-const SUBSCRIBERS = Number(process.env.ROLLING_SUBSCRIBERS ?? 100)
+// More can be tried by hand: ROLLING_SUBSCRIBERS=1000 ROLLING_EVENTS=10 ROLLING_NAMES=10, as far as this process can follow.
+const SUBSCRIBERS = Number(process.env.ROLLING_SUBSCRIBERS ?? 60)
 const EVENTS_EACH_TENTH = Number(process.env.ROLLING_EVENTS ?? 5)
+// Each subscriber follows one of so many names; the events are spread over all of them.
+const NAMES = Number(process.env.ROLLING_NAMES ?? 2)
 const DRAIN_MS = '2000'
 
 interface Owner { teardown (action: () => unknown): void }
@@ -41,16 +43,17 @@ async function startProxy (t: Owner) {
 }
 
 /** One subscriber, with our client module as it comes: the numbers of the events that it was given, and what it was told besides. */
-function follow (t: Owner, url: string) {
+function follow (t: Owner, url: string, name: string) {
   const abort = new AbortController()
   t.teardown(() => abort.abort())
-  const seen = { numbers: [] as number[], gaps: 0, reconnections: 0, failure: undefined as unknown }
+  const seen = { numbers: [] as number[], gaps: 0, hellos: 0, failure: undefined as unknown }
   const stream = openAuditStream({
     url,
     WebSocket: WebSocket as unknown as WebSocketConstructor,
     signal: abort.signal,
+    filter: { category_name: name },
     onGap: () => { seen.gaps++ },
-    onReconnect: () => { seen.reconnections++ }
+    onHello: () => { seen.hellos++ }
   })
   async function consume (): Promise<void> {
     for await (const event of stream) seen.numbers.push(Number((event as { number?: unknown }).number))
@@ -67,7 +70,7 @@ t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor
   const url = await listening(current)
   await eventually('it is ready', async () => (await fetch(`${url}/readyz`)).status === 200)
   proxy.sendTo(url)
-  const subscribers = Array.from({ length: SUBSCRIBERS }, () => follow(t, proxy.url))
+  const subscribers = Array.from({ length: SUBSCRIBERS }, (_, index) => follow(t, proxy.url, nameOf(index)))
   let published = 0
   const timer = setInterval(publish, 100)
   t.teardown(() => clearInterval(timer))
@@ -81,21 +84,25 @@ t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor
     proxy.sendTo(nextUrl) // What a load balancer does when the old one is not ready any more.
     t.same(await current.exited, { code: 0, signal: null })
     current = next
-    await eventually('all are back', () => subscribers.every(({ reconnections }) => reconnections >= restart))
+    await eventually('all are back', () => subscribers.every(({ hellos }) => hellos > restart))
   }
   const afterwards = published + 20
   await eventually('more has come', () => published > afterwards)
   clearInterval(timer)
-  await eventually('all has come', () => subscribers.every(({ numbers }) => numbers.at(-1) === published - 1))
-  const all = Array.from({ length: published }, (_, number) => number)
-  const wrong = subscribers.filter(({ numbers }) => numbers.length !== published || numbers.some((number, index) => number !== index))
-  t.same(wrong[0]?.numbers ?? all, all, `${published} events in order, each once; ${wrong.length} subscribers had something else`)
+  const expected = Array.from({ length: NAMES }, (_, name) => Array.from({ length: published }, (_, number) => number).filter((number) => number % NAMES === name))
+  await eventually('all has come', () => subscribers.every(({ numbers }, index) => numbers.at(-1) === expected[index % NAMES]?.at(-1)))
+  const wrong = subscribers.filter(({ numbers }, index) => numbers.join() !== expected[index % NAMES]?.join())
+  t.equal(wrong.length, 0, `${published} events in order, each once`)
   t.equal(subscribers.filter(({ gaps }) => gaps > 0).length, 0, 'nobody was told of a gap')
   t.same(subscribers.flatMap(({ failure }) => failure ?? []), [])
 
   /** Microseconds apart, so that each is dated later than the one before. */
   function publish (): void {
     const now = new Date().toISOString().slice(0, -1)
-    upstream.publish(Array.from({ length: EVENTS_EACH_TENTH }, (_, index) => item({ number: published++, timestamp: `${now}${String(index).padStart(3, '0')}Z` })))
+    upstream.publish(Array.from({ length: EVENTS_EACH_TENTH }, (_, index) => item({ category_name: nameOf(published), number: published++, timestamp: `${now}${String(index).padStart(3, '0')}Z` })))
   }
 })
+
+function nameOf (index: number): string {
+  return `agent-${index % NAMES}`
+}
