@@ -3,12 +3,15 @@ import { request as openRequest } from 'node:http'
 import WebSocket from 'ws'
 import { dial, handshake, head } from '../hardening/raw.ts'
 import { createChance } from '../oracle/chance.ts'
-import { startProcess } from '../oracle/process.ts'
+import { startProcess, type ServiceProcess } from '../oracle/process.ts'
 import { createFindings, isTyped } from './checks.ts'
+import { abuseConnections } from './connections.ts'
+import { forgeFrames } from './forged-frames.ts'
 import { bytes, damaged, encode, noise, query, word } from './material.ts'
 import { startFuzzUpstream } from './upstream.ts'
 
-// `npm run fuzz -- --seconds 60 --seed 7`: the real process, against requests, frames and answers of Kubiya that mean no good.
+// `npm run fuzz -- --seconds 60 --seed 7` runs the real process with malformed and hostile requests, connections, frames and
+// upstream answers, and the client module with a service that forges frames.
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } } })
 const [seconds, seed] = [Number(values.seconds), Number(values.seed)]
 
@@ -17,9 +20,13 @@ const TOKEN = 'canary-token-93c4b7d6'
 const AUTHORIZATION = `Bearer ${TOKEN}`
 const API = '/api/v1/audit'
 const PATHS = [`${API}/events`, `${API}/events/search`, `${API}/stream`, `${API}/stream/tickets`, '/readyz', '/openapi.json'] as const
+const CONNECTION_PATHS = [...PATHS, '/livez', '/docs/swagger-ui-bundle.js', `${API}/events?limit=500`] as const
 const METHODS = ['GET', 'GET', 'GET', 'GET', 'HEAD', 'POST', 'OPTIONS', 'DELETE', 'PUT'] as const
 const ANSWER_MS = 20_000
 const SETTLE_MS = 500
+const DESCRIPTORS_MS = 5000
+const SPARE_DESCRIPTORS = 8
+const MOST_CLIENT_CONNECTIONS = 12
 const WARM = 0.25
 const MOST_GROWTH = 1.5
 const SLACK_BYTES = 96 * 1024 * 1024
@@ -43,6 +50,7 @@ const heard = (line: string) => {
 const calm = await startProcess({ ...settings, POLL_INTERVAL_MS: '86400000', POLL_MAX_INTERVAL_MS: '86400000' }, heard)
 const rough = await startProcess({ ...settings, KUBIYA_BASE_URL: odd.url, POLL_INTERVAL_MS: '100', POLL_MAX_INTERVAL_MS: '200', CACHE_OPEN_TTL_MS: '50' }, heard)
 await pause()
+const descriptorsBefore = { calm: await calm.descriptors(), rough: await rough.descriptors() }
 
 const endMs = performance.now() + seconds * 1000
 const warmMs = performance.now() + seconds * 1000 * WARM
@@ -54,6 +62,8 @@ while (performance.now() < endMs && findings.list.length === 0) {
   for (let n = 0; n < 10; n++) await fuzzFrames(calm.url)
   await Promise.all(Array.from({ length: 40 }, () => fuzzRequest(rough.url)))
   for (let n = 0; n < 10; n++) await fuzzFrames(rough.url)
+  for (const { url } of [calm, rough]) for (let n = 0; n < 5; n++) await abuseConnections(chance, { url, authorization: AUTHORIZATION, paths: CONNECTION_PATHS })
+  for (let n = 0; n < 3; n++) await fuzzClient()
   if (warmBytes === undefined && performance.now() > warmMs) warmBytes = await calm.memoryBytes() + await rough.memoryBytes()
 }
 odd.oddness = 0
@@ -141,6 +151,13 @@ async function fuzzFrames (url: string): Promise<void> {
   })
 }
 
+/** The client module, against a service that lies. */
+async function fuzzClient (): Promise<void> {
+  const { connections, faults } = await forgeFrames(chance)
+  findings.expect(faults.length === 0, 'the client module threw', faults.map(String))
+  findings.expect(connections <= MOST_CLIENT_CONNECTIONS, 'the client module hurried back', connections)
+}
+
 async function conclude (): Promise<void> {
   for (const [name, service] of Object.entries({ calm, rough })) {
     const alive = await ask(service.url, { method: 'GET', path: '/livez', headers: {} })
@@ -148,6 +165,8 @@ async function conclude (): Promise<void> {
     for (let tries = 0; tries < 20 && !(await ask(service.url, { method: 'GET', path: '/readyz', headers: {} })).body.includes('"subscribers":0'); tries++) await pause()
     const ready = await ask(service.url, { method: 'GET', path: '/readyz', headers: {} })
     findings.expect(ready.body.includes('"subscribers":0'), 'streams are left over', ready.body)
+    const left = await settledDescriptors(service, descriptorsBefore[name as 'calm' | 'rough'] + SPARE_DESCRIPTORS)
+    findings.expect(left === undefined, `the ${name} one holds descriptors of callers that have gone`, { left, before: descriptorsBefore })
     findings.expect(service.errors.length === 0, `the ${name} one has logged errors`, service.errors.slice(0, 3))
   }
   const now = await calm.memoryBytes() + await rough.memoryBytes()
@@ -200,6 +219,14 @@ async function send (url: string, sent: Buffer): Promise<void> {
     socket.end(sent)
   })
   findings.expect(!text.includes(KEY) && !text.includes(TOKEN), 'a credential was shown', sent.toString('latin1'))
+}
+
+/** How many descriptors are still open when they should have been closed; `undefined` once there are few enough. */
+async function settledDescriptors (service: ServiceProcess, most: number): Promise<number | undefined> {
+  for (const endMs = performance.now() + DESCRIPTORS_MS; performance.now() < endMs; await pause()) {
+    if (await service.descriptors() <= most) return undefined
+  }
+  return service.descriptors()
 }
 
 function pause (): Promise<void> {

@@ -42,7 +42,7 @@ export function damaged (chance: Chance, text: string): string {
 /** What an upstream may answer that means no good. */
 export function answer (chance: Chance, right: string): { status: number, headers: Record<string, string>, body: Buffer | string } {
   const json = { 'content-type': 'application/json' }
-  switch (chance.integer(0, 9)) {
+  switch (chance.integer(0, 11)) {
     case 0: return { status: chance.pick([200, 204, 301, 302, 400, 401, 403, 404, 418, 429, 500, 502, 503, 599]), headers: { ...json, location: 'http://127.0.0.1:1/', 'retry-after': chance.pick(['0', '1', '-1', 'x', '99999']) }, body: right }
     case 1: return { status: 200, headers: json, body: bytes(chance, 500) }
     case 2: return { status: 200, headers: json, body: JSON.stringify(Array.from({ length: chance.integer(0, 20) }, () => chance.pick(ITEMS))) }
@@ -50,7 +50,31 @@ export function answer (chance: Chance, right: string): { status: number, header
     case 4: return { status: 200, headers: { ...json, 'content-encoding': chance.pick(['gzip', 'br', 'deflate', 'nonsense']) }, body: right }
     case 5: return { status: 200, headers: { 'content-type': 'text/html', date: 'yesterday', 'x-ratelimit-remaining': chance.pick(['-1', '0', 'x']), 'x-ratelimit-reset': word(chance).replace(/[^\x21-\x7e]/g, '') }, body: '<html>' }
     case 6: return { status: 200, headers: json, body: `{"items":${right},"items":[]}` }
+    case 7: return { status: 200, headers: { ...json, ...oddClock(chance) }, body: right }
+    case 8: return { status: 200, headers: json, body: costly(chance) }
     default: return { status: 200, headers: json, body: damaged(chance, right) }
+  }
+}
+
+const DAY_MS = 86_400_000
+
+/** A clock that is wrong by up to ten years, and a rate limit that is spent until then. */
+function oddClock (chance: Chance): Record<string, string> {
+  const ms = Date.now() + chance.pick([-3650, -1, -0.01, 0.01, 1, 3650]) * DAY_MS
+  return { date: new Date(ms).toUTCString(), 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.floor(ms / 1000)) }
+}
+
+/** Texts that are small and cost much to read where the work grows faster than the bytes. */
+function costly (chance: Chance): string {
+  const length = chance.integer(1, 50_000)
+  const text = chance.pick([`a${'\u0301'.repeat(length)}${'\u0323'.repeat(length)}`, '\ufdfa'.repeat(length), '\\'.repeat(length), '9'.repeat(length)])
+  const event = { timestamp: new Date().toISOString(), resource_text: text }
+  switch (chance.integer(0, 4)) {
+    case 0: return `[${JSON.stringify(event)}${' '.repeat(length)}x`
+    case 1: return `[${'{},'.repeat(length)}{}]`
+    case 2: return `[{"timestamp":"2024-01-01T00:00:00Z","extra":${'['.repeat(length)}${']'.repeat(length)}}]`
+    case 3: return `[{${Array.from({ length }, (_, index) => `"k${index}":1`).join(',')}}]`
+    default: return JSON.stringify([event])
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, readdir } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 
 /** The built service as a process of its own. */
@@ -12,6 +12,8 @@ export interface ServiceProcess {
   end (signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
   /** Memory that it holds, bytes. */
   memoryBytes (): Promise<number>
+  /** Open files and sockets. */
+  descriptors (): Promise<number>
 }
 
 const MAIN = 'dist/main.js'
@@ -40,7 +42,8 @@ export async function startProcess (environment: Record<string, string>, onLine:
       child.kill(signal)
       await gone
     },
-    memoryBytes: () => memoryOf(child)
+    memoryBytes: () => memoryOf(child),
+    descriptors: () => descriptorsOf(child)
   }
 }
 
@@ -48,4 +51,8 @@ export async function startProcess (environment: Record<string, string>, onLine:
 async function memoryOf ({ pid }: ChildProcess): Promise<number> {
   const status = await readFile(`/proc/${pid ?? 0}/status`, 'utf8').catch(() => '')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+}
+
+async function descriptorsOf ({ pid }: ChildProcess): Promise<number> {
+  return (await readdir(`/proc/${pid ?? 0}/fd`).catch(() => [])).length
 }

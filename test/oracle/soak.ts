@@ -8,12 +8,21 @@ import type { Transport } from './connection.ts'
 import { createListener, type Listener } from './listener.ts'
 import { startProcess, type ServiceProcess } from './process.ts'
 import { tally } from './tally.ts'
+import { abuseConnections } from '../fuzz/connections.ts'
+import { forgeFrames } from '../fuzz/forged-frames.ts'
 import { createTraffic } from './traffic.ts'
 import { createTruth, type FilterName } from './truth.ts'
 import { missingOf } from './verdict.ts'
 
-// `npm run soak -- --seconds 600 --seed 7`: the real process, killed and restarted, in front of an upstream that often fails.
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } } })
+// `npm run soak -- --seconds 600 --seed 7 --history 100` kills and restarts the real process, in front of an upstream that often
+// fails and whose clock leaps, while strangers abuse its connections. `--history` is the size of the log.
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    history: { type: 'string', default: '2000' }
+  }
+})
 const [seconds, seed] = [Number(values.seconds), Number(values.seed)]
 
 const LATENESS_MS = 10_000
@@ -33,6 +42,11 @@ const JOINERS = 8
 const JOIN_MOST_AGO_MS = 60_000
 const PATIENCE_MS = 45_000 // What is late comes with a sweep, which may be half a minute off.
 const LOOK_MS = 250
+const ABUSE_MS = 1000
+const FORGERY_MS = 5000
+const CLOCK_MS = 3000
+const CLOCK_LEAPS_MS = [-3_600_000, -90_000, -5000, 5000, 90_000, 3_600_000] as const
+const PATHS = ['/api/v1/audit/events?limit=500', '/api/v1/audit/stream', '/livez', '/docs/swagger-ui-bundle.js'] as const
 const NANOS_PER_MS = 1e6
 const BYTES_PER_MB = 1024 * 1024
 const ENVIRONMENT = {
@@ -43,7 +57,7 @@ const ENVIRONMENT = {
   POLL_INTERVAL_MS: '200',
   POLL_MAX_INTERVAL_MS: '400',
   LATENESS_MS: String(LATENESS_MS),
-  HISTORY_EVENTS: '2000',
+  HISTORY_EVENTS: values.history,
   REPLAY_LIMIT: '1000000', // A gap excuses too much.
   SUBSCRIBER_BACKLOG_BYTES: '16384',
   HEARTBEAT_MS: '1000',
@@ -70,7 +84,7 @@ for (const transport of ['ws', 'sse'] as const) {
   returnEvery(RECONNECT_MS, join('returning', transport, 'all', 0))
   stallEvery(STALL_MS, join('stalling', transport, 'all', 0))
 }
-await Promise.all([publishOn(), restartOn(), joinOn(), tellOn(), probeOn()])
+await Promise.all([publishOn(), restartOn(), joinOn(), tellOn(), probeOn(), abuseOn(), forgeOn(), leapOn()])
 await rest()
 console.log(`${truth.count()} published, ${runs} runs of the service, ${errors.length} errors logged`)
 for (const line of errors) console.log(line)
@@ -164,6 +178,24 @@ async function probeOn (): Promise<void> {
     if (answer?.ok === true) slowestMs = Math.max(slowestMs, Math.round(performance.now() - askedMs))
   }
   loop.disable()
+}
+
+/** Strangers pipeline, upgrade, leave answers unread and hang up. */
+async function abuseOn (): Promise<void> {
+  for (; !isOver(); await pause(ABUSE_MS)) {
+    if (service !== undefined) await abuseConnections(chance, { url: service.url, authorization: '', paths: PATHS })
+  }
+}
+
+/** A service that lies to the client module must not make it throw outside its iteration. */
+async function forgeOn (): Promise<void> {
+  for (; !isOver(); await pause(FORGERY_MS)) errors.push(...(await forgeFrames(chance)).faults.map((fault) => `forged frames: ${String(fault)}`))
+}
+
+/** The upstream's clock is wrong now and then, for one answer or for some seconds. */
+async function leapOn (): Promise<void> {
+  for (; !isOver(); await pause(CLOCK_MS)) sandbox.quirks.clockSkewMs = chance.is(0.5) ? 0 : chance.pick(CLOCK_LEAPS_MS)
+  sandbox.quirks.clockSkewMs = 0
 }
 
 /** Nothing fails and nobody stalls any more: until nobody misses anything, or nothing has come for too long. */

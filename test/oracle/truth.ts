@@ -96,12 +96,18 @@ function itemOf (n: number, instant: Instant, bytes: number): Item {
     category_type: n % 2 === 0 ? 'agents' : 'ai',
     category_name: 'helper',
     resource_type: 'Message',
-    resource_text: `${n % 4 === 0 ? 'שלום' : 'hello'} ${n} ${'x'.repeat(bytes)}`,
+    resource_text: `${n % 4 === 0 ? 'שלום' : 'hello'} ${n} ${n % 2 === 0 ? 'x'.repeat(bytes) : marks(bytes)}`,
     action_type: 'sent',
     action_successful: n % 3 !== 0,
     timestamp: spelled(instant, n),
     extra: { session_id: `s-${n % 5}` }
   }
+}
+
+/** Combining marks out of canonical order, which cost more than their bytes where they are normalized as a whole. */
+function marks (bytes: number): string {
+  const count = Math.floor(bytes / 4)
+  return `a${'\u0301'.repeat(count)}${'\u0323'.repeat(count)}`
 }
 
 /** The same instant in one of the spellings of RFC 3339, or without a zone. */
