@@ -27,7 +27,8 @@ export interface WebSocketOptions {
 
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
-const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
+const MOST_CONTROLS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
+const MOST_BYTES_BETWEEN_LOOKS = 65_536
 const FAREWELL_MS = 2000
 const WORTH_A_CONTEXT = 8
 const NO_BYTES = Buffer.alloc(0)
@@ -45,7 +46,7 @@ export function createWebSocketOutlet (options: WebSocketOptions): Outlet {
   const { socket } = options
   const outlet = new WebSocketOutlet(options)
   outlets.set(socket, outlet)
-  socket.on('message', refuse).on('ping', countPing).on('pong', notePong).on('error', terminate)
+  socket.on('message', refuse).on('ping', countControl).on('pong', notePong).on('error', terminate)
   return outlet
 }
 
@@ -66,7 +67,8 @@ class WebSocketOutlet implements Outlet {
   private readonly deflate: Deflate
   private looks = 0
   unanswered = 0
-  pings = 0
+  private controls = 0
+  private readBytes = 0 // When it was last looked at.
 
   constructor ({ backlogBytes, connection, deflate, onGone, socket }: WebSocketOptions) {
     this.socket = socket
@@ -109,12 +111,26 @@ class WebSocketOutlet implements Outlet {
   }
 
   keepAlive (): boolean {
-    this.pings = 0
+    this.controls = 0
+    if (this.connection.bytesRead - this.readBytes > MOST_BYTES_BETWEEN_LOOKS) this.expel(FLOOD)
+    this.readBytes = this.connection.bytesRead
     if (this.looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
     if (this.unanswered === MOST_UNANSWERED) return false
     this.unanswered++
     this.socket.ping()
     return true
+  }
+
+  countControl (): void {
+    if (++this.controls > MOST_CONTROLS_BETWEEN_LOOKS) this.expel(FLOOD)
+  }
+
+  /** Closes on a client that breaks the rules. Nothing more is read of it, and it is gone soon whether or not it answers. */
+  expel ({ closeCode, reason }: Pick<Ending, 'closeCode'> & { readonly reason: string }): void {
+    if (this.socket.readyState !== this.socket.OPEN) return
+    this.socket.close(closeCode, reason)
+    this.connection.pause()
+    setTimeout(() => this.socket.terminate(), FAREWELL_MS).unref()
   }
 
   end ({ closeCode, reason }: Ending): void {
@@ -125,17 +141,19 @@ class WebSocketOutlet implements Outlet {
 }
 
 function refuse (this: WebSocket): void {
-  this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
+  outlets.get(this)?.expel(CLIENT_MESSAGE)
 }
 
-function countPing (this: WebSocket): void {
-  const outlet = outlets.get(this)
-  if (outlet !== undefined && ++outlet.pings > MOST_PINGS_BETWEEN_LOOKS) this.close(FLOOD.closeCode, FLOOD.reason)
+function countControl (this: WebSocket): void {
+  outlets.get(this)?.countControl()
 }
 
+/** Nobody is asked for more pongs than pings were sent: those that come unasked count as well. */
 function notePong (this: WebSocket): void {
   const outlet = outlets.get(this)
-  if (outlet !== undefined) outlet.unanswered = 0
+  if (outlet === undefined) return
+  outlet.unanswered = 0
+  outlet.countControl()
 }
 
 /** A protocol error: ws has sent the close code for it. */
