@@ -1,18 +1,24 @@
 import { pino, type Logger } from 'pino'
+import { createLogSink } from './log-sink.ts'
 
-const ENOUGH_BYTES = 8192
-const LONGEST_WAIT_MS = 100
-const MOST_WAITING_BYTES = 16 * 1024 * 1024 // Beyond, lines are dropped: a reader that stands still must not fill the memory.
+export interface Log {
+  readonly logger: Logger
+  /** Resolves when all lines are written, or cannot be. */
+  flush (): Promise<void>
+}
 
 /**
- * Readable lines on a terminal; JSON otherwise, written some at a time, as a write for each costs more than many a request,
- * and all of them when the process ends. `mixin` gives what each of them bears. Credentials are in no object that is logged; the list is a second lock.
+ * Readable lines on a terminal; JSON otherwise. `mixin` gives what each line bears. Credentials are in no object that is
+ * logged; the list of names is a second lock.
  */
-export async function createLogger (level: string, mixin: () => object = () => ({})): Promise<Logger> {
+export async function createLogger (level: string, mixin?: () => object): Promise<Log> {
+  const options = { level, ...mixin !== undefined && { mixin } } // A mixin that gives nothing costs each line as well.
   const redact = ['authorization', 'cookie', 'token', 'key'].flatMap((name) => [name, `*.${name}`, `*.*.${name}`])
   if (!process.stdout.isTTY) {
-    return pino({ level, redact, mixin }, pino.destination({ sync: false, minLength: ENOUGH_BYTES, periodicFlush: LONGEST_WAIT_MS, maxLength: MOST_WAITING_BYTES }))
+    const sink = createLogSink(process.stdout)
+    return { logger: pino({ ...options, redact }, sink), flush: sink.flush }
   }
   const { default: pretty } = await import('pino-pretty')
-  return pino({ level, redact, mixin }, pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true }))
+  const terminal = pretty({ ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', singleLine: true })
+  return { logger: pino({ ...options, redact }, terminal), flush: async () => {} }
 }

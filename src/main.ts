@@ -15,7 +15,7 @@ if (outcome.ok) {
 
 async function serve (settings: Settings): Promise<void> {
   const tracing = await startTracing(settings, (err) => logger.warn({ err }, 'spans cannot be told to the collector'))
-  const logger = await createLogger(settings.LOG_LEVEL, tracing?.ids)
+  const { flush, logger } = await createLogger(settings.LOG_LEVEL, tracing?.ids)
   const app = await buildApp(settings, logger, { tracing })
   const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
     if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
@@ -23,6 +23,7 @@ async function serve (settings: Settings): Promise<void> {
     await app.server.close()
     await tracing?.end()
     logger.info('ended')
+    await flush()
   })
   app.server.addHook('onClose', async () => grace.uninstall())
   process.on('SIGUSR2', () => toggleLevel(logger, settings))

@@ -78,6 +78,39 @@ t.test('a start on a port that is taken ends with 1 and says why', async (t) => 
   t.match(service.lines.join('\n'), /EADDRINUSE/)
 })
 
+/** A service of which only the first line of output is read, and then nothing any more. */
+async function muted (t: { teardown (action: () => unknown): void }, environment: Record<string, string>) {
+  const service = run(t, { PORT: '0', ...environment })
+  const url = await listening(service)
+  return { service, url, output: service.child.stdout }
+}
+
+t.test('a service whose output is closed before its last lines ends with 0', async (t) => {
+  const { output, service } = await muted(t, {})
+  output.destroy() // Only the last lines meet the closed pipe.
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('a service whose output breaks while it is logging goes on, and ends likewise', async (t) => {
+  const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
+  output.destroy()
+  for (let count = 0; count < 20; count++) t.equal((await fetch(`${url}/api/v1/audit/events?page_size=${count + 1}`)).status, 200)
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('a service whose output nobody reads is not held up by it, at work or at its end', async (t) => {
+  const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
+  output.removeAllListeners('data').pause()
+  const path = `${url}/api/v1/audit/${'x'.repeat(400)}`
+  for (let count = 0; count < 40; count++) await Promise.all(Array.from({ length: 20 }, () => fetch(path).then((answer) => answer.text())))
+  t.equal((await fetch(`${url}/livez`)).status, 200)
+  const ended = once(service.child, 'exit')
+  service.child.kill('SIGTERM')
+  t.same(await ended, [0, null])
+})
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   t.test(`${signal} ends streams with a word, finishes what is under way, and exits 0`, async (t) => {
     const sandbox = await startUpstream(t)
