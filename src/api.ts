@@ -1,6 +1,7 @@
 import cors from '@fastify/cors'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { AnswerMemory } from './archive/answer-memory.ts'
 import type { Bearing } from './bearing.ts'
 import type { Entrance } from './entrance.ts'
 import { sendProblem } from './problems.ts'
@@ -14,6 +15,7 @@ export interface ApiOptions {
   readonly settings: Settings
   readonly entrance: Entrance
   readonly bearing: Bearing
+  readonly memory: AnswerMemory
   /** Told of each stream that begins, with its status. */
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
@@ -23,7 +25,7 @@ const PREFLIGHT_SECONDS = 600
 const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
 
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
-export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, onStreamBegan, settings }) => {
+export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, memory, onStreamBegan, settings }) => {
   const { gate, limits, origins, scopes, seats, tickets } = entrance
   if (settings.MAX_LOOP_DELAY_MS > 0) {
     await app.register(underPressure, {
@@ -55,6 +57,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       archiveOf: (request) => scopeOf(request).archive,
       clockOf: (request) => scopeOf(request).clock(),
       borne: bearing.head,
+      memory,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
       onSent (request, bytes, scanned) {
         limits.spend(callerOf(request).key, 'bytes', bytes)

@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { NO_ROUTE, countAnswers } from './answer-count.ts'
 import { api } from './api.ts'
+import { createAnswerMemory, type AnswerMemoryOptions } from './archive/answer-memory.ts'
 import { refuseSocket } from './bare-socket.ts'
 import { createBearing } from './bearing.ts'
 import { createEntrance } from './entrance.ts'
@@ -34,12 +35,16 @@ const BODY_LIMIT_BYTES = 1024
 const MOST_HEADERS = 100
 const LOOK_AT_CONNECTIONS_MS = 1000
 const LAST_ANSWERS_MS = 5000
+const MB = 1024 * 1024
+const ANSWERS: AnswerMemoryOptions = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
 
 export interface AppOptions {
   /** Sees the routes that are registered after it. */
   readonly docs?: FastifyPluginAsync
   /** Where requests, calls and polls are told of as spans; it is not ended here. */
   readonly tracing?: Tracing | undefined
+  /** Bounds of the memory of answers, where they are not the usual ones. */
+  readonly answers?: Partial<AnswerMemoryOptions>
 }
 
 export interface App {
@@ -53,7 +58,7 @@ export interface App {
 /**
  * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order.
  */
-export async function buildApp (settings: Settings, pino: Logger, { docs = docsRoutes, tracing }: AppOptions = {}): Promise<App> {
+export async function buildApp (settings: Settings, pino: Logger, { answers, docs = docsRoutes, tracing }: AppOptions = {}): Promise<App> {
   const logger: FastifyBaseLogger = pino
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
@@ -62,7 +67,8 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
   const metrics = createMetrics({ version, sandbox: sandbox !== undefined, read })
   const { meters } = metrics
   const tracer = tracing ?? silentTracer
-  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, meters, tracer, version }))
+  const memory = createAnswerMemory({ ...ANSWERS, ...answers })
+  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, memory, meters, tracer, version }))
   const { gate, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
@@ -118,7 +124,7 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
 
   await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
   await server.register(docs)
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, onStreamBegan: (request, status) => tracing?.began(request, status) })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, memory, onStreamBegan: (request, status) => tracing?.began(request, status) })
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,

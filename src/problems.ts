@@ -75,7 +75,8 @@ const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   timeout: { code: 'upstream-timeout', detail: 'Kubiya gave no whole answer within the deadline.' },
   unavailable: { code: 'upstream-unavailable', detail: 'Kubiya failed or refused the connection.' },
   invalid: { code: 'upstream-invalid', detail: 'Kubiya answered with something that is not its audit protocol.' },
-  'too-large': { code: 'upstream-invalid', detail: 'Kubiya\'s answer was larger than this service accepts; ask for fewer rows.' }
+  'too-large': { code: 'upstream-invalid', detail: 'Kubiya\'s answer was larger than this service accepts; ask for fewer rows.' },
+  overloaded: { code: 'overloaded', detail: 'Too many answers are being made or wait to be read.' }
 }
 const DEFAULT_RETRY_AFTER_MS = 5000
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import type { AnswerMemory } from './archive/answer-memory.ts'
 import { createArchive, type Archive } from './archive/archive.ts'
 import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
@@ -58,13 +59,15 @@ export interface ScopeOptions {
   readonly settings: Settings
   readonly upstream: Upstream
   readonly logger: FastifyBaseLogger
+  /** Of the answers of all scopes. */
+  readonly memory: AnswerMemory
   readonly meters: Meters
   readonly tracer: Tracer
   readonly version: string
 }
 
 /** Wires one scope: the past, archive → shelf → client, and beside it the present. */
-export function createScope ({ logger, meters, settings, tracer, upstream, version }: ScopeOptions): Scope {
+export function createScope ({ logger, memory, meters, settings, tracer, upstream, version }: ScopeOptions): Scope {
   const clock = Date.now
   const nowMs = () => performance.now()
   const budget = createBudget({
@@ -104,6 +107,7 @@ export function createScope ({ logger, meters, settings, tracer, upstream, versi
   const archive = createArchive({
     source: client,
     shelf,
+    memory,
     log: { position: log.head, hasNew: log.hasNew },
     scope: scopeOf(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,

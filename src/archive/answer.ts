@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import { PublishedEventRef } from '../audit/event.ts'
 import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import { formatInstant, type Instant } from '../audit/instant.ts'
+import { createTimeSlice } from '../audit/time-slice.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import type { Page } from './page.ts'
 import type { Question } from './question.ts'
@@ -59,8 +60,16 @@ export function nextUrl (question: Question, window: TimeWindow, page: Page): st
   return `${PATHS[operation]}?cursor=${cursor}`
 }
 
+export interface WrittenAnswer {
+  readonly body: Buffer
+  /** A weak validator (RFC 9110 §8.8.1) over the events: equal when every one of them is. */
+  readonly etag: string
+}
+
 /** The answer's bytes. The events are put in as they were prepared: no serializer touches what Kubiya said. */
-export function writeAnswer (question: Question, window: TimeWindow, page: Page, next: string | undefined, liveCursor: LogCursor | undefined): Buffer {
+export async function writeAnswer (
+  question: Question, window: TimeWindow, page: Page, next: string | undefined, liveCursor: LogCursor | undefined
+): Promise<WrittenAnswer> {
   const { filter, operation } = question
   const [start, end] = [text(window.start), text(window.end)]
   const rest = {
@@ -84,14 +93,31 @@ export function writeAnswer (question: Question, window: TimeWindow, page: Page,
     },
     ...liveCursor !== undefined && { live_cursor: encodeCursor(liveCursor) }
   }
-  return Buffer.from(`{"items":[${page.events.map(({ json }) => json).join(',')}],${JSON.stringify(rest).slice(1)}`)
+  return writeItems(page.events.map(({ json }) => json), '{"items":[', `],${JSON.stringify(rest).slice(1)}`)
 }
 
-/** A weak validator (RFC 9110 §8.8.1) over the events: equal when every one of them is. */
-export function etagOf (jsons: string[]): string {
+/** An answer of one event. */
+export async function writeEvent (json: string): Promise<WrittenAnswer> {
+  return writeItems([json], '', '')
+}
+
+/** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. */
+async function writeItems (jsons: readonly string[], head: string, tail: string): Promise<WrittenAnswer> {
+  const pause = createTimeSlice()
   const hash = createHash('sha256')
-  for (const json of jsons) hash.update(json).update('\n')
-  return `W/"${hash.digest('base64url').slice(0, 22)}"`
+  const commas = Math.max(0, jsons.length - 1)
+  const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)
+  const body = Buffer.allocUnsafeSlow(length) // Kept for long: a piece of a shared block would keep the block.
+  let at = body.write(head)
+  for (const [index, json] of jsons.entries()) {
+    if (index > 0) at += body.write(',', at)
+    const end = at + body.write(json, at)
+    hash.update(body.subarray(at, end)).update('\n')
+    at = end
+    await pause()
+  }
+  body.write(tail, at)
+  return { body, etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }
 }
 
 function text (instant: Instant | undefined): string | null {

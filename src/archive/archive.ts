@@ -1,11 +1,12 @@
 import { encodeCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { compileFilter } from '../audit/filter.ts'
+import { compileFilter, isJudgedHere } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
 import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
-import { etagOf, nextUrl, writeAnswer } from './answer.ts'
+import type { AnswerMemory, AnswerRoom } from './answer-memory.ts'
+import { nextUrl, writeAnswer, writeEvent } from './answer.ts'
 import type { Coding } from './coding.ts'
 import { findComputed, findScanning, type Finding } from './describe.ts'
 import { createNews, type LogView } from './news.ts'
@@ -16,6 +17,7 @@ import type { Entry, Served, Shelf, ShelfRequest } from './shelf.ts'
 export interface ArchiveOptions {
   readonly source: AuditSource
   readonly shelf: Shelf
+  readonly memory: AnswerMemory
   readonly log: LogView
   /** Whose view this is: part of every key. */
   readonly scope: string
@@ -41,10 +43,14 @@ export interface Archive {
 
 const MISSING_FRESH_MS = 30_000
 const CHANGING = 'private, no-cache'
+const OVERLOADED_RETRY_MS = 5000
+const SCANNED_AT_ONCE = 1000 // Events of the largest page that Kubiya is asked for.
+
+type Produced = Awaited<ReturnType<ShelfRequest['produce']>>
 
 /** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
-  const { source, shelf, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
+  const { source, shelf, memory, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
   const requests = new WeakMap<Question, ShelfRequest>()
   const hasNews = createNews(log)
   return { page, describe, encoded: shelf.encoded }
@@ -66,26 +72,33 @@ export function createArchive (options: ArchiveOptions): Archive {
         return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
       }
     }
-    return { key: shelfKey(scope, question), produce: () => producePage(question), isOutdated: (entry) => hasNews(entry, interest) }
+    return { key: shelfKey(scope, question), produce: () => withRoom(roomOf(question), (room) => producePage(question, room)), isOutdated: (entry) => hasNews(entry, interest) }
   }
 
-  async function producePage (question: Question): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
+  /** Makes an answer once there is memory for it. */
+  async function withRoom (events: number, produce: (room: AnswerRoom) => Promise<Produced>): Promise<Produced> {
+    const room = await memory.reserve(events)
+    return room === undefined ? { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS } : produce(room).finally(room.release)
+  }
+
+  async function producePage (question: Question, room: AnswerRoom): Promise<Produced> {
     const asked = now()
     const window = windowOf(question, asked)
     const position = log.position() // Before Kubiya is asked, so that what comes meanwhile is on neither side missed.
-    const page = await readPage(source, { ...question, window }, scanLimit)
+    const page = await readPage(source, { ...question, window }, scanLimit, { maxBytes: memory.maxAnswerBytes, onHeld: room.resize })
     if (!page.ok) return page
 
     const next = nextUrl(question, window, page)
     const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
     const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), asked, latenessMs)
-    const etag = etagOf(page.events.map(({ json }) => json))
+    const readMs = nowMs()
+    const { body, etag } = await writeAnswer(question, window, page, next, liveCursor)
     const entry = {
-      body: writeAnswer(question, window, page, next, liveCursor),
+      body,
       scanned: page.scanned,
       etag,
-      readMs: nowMs(),
+      readMs,
       freshMs: isClosed ? closedTtlMs : openTtlMs,
       ...!isClosed && { logPosition: position },
       headers: {
@@ -101,12 +114,12 @@ export function createArchive (options: ArchiveOptions): Archive {
   function describe (id: string, noCache: boolean): Served | Promise<Served | Failure> {
     return shelf.serve({
       key: eventKey(scope, id),
-      produce: () => produceEvent(id),
+      produce: () => withRoom(SCANNED_AT_ONCE, () => produceEvent(id)),
       isOutdated: (entry) => hasNews(entry, { isSteady: true, matches: () => (event) => event.id === id })
     }, noCache)
   }
 
-  async function produceEvent (id: string): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
+  async function produceEvent (id: string): Promise<Produced> {
     const position = log.position()
     const finding = await findEvent(id)
     if (!finding.ok) return finding
@@ -116,9 +129,9 @@ export function createArchive (options: ArchiveOptions): Archive {
       const entry = { body: Buffer.alloc(0), missing, scanned, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
       return { ok: true, entry, keep: true }
     }
-    const etag = etagOf([event.json])
+    const { body, etag } = await writeEvent(event.json)
     const headers = { etag, 'cache-control': storable(closedTtlMs) }
-    return { ok: true, entry: { body: Buffer.from(event.json), scanned, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
+    return { ok: true, entry: { body, scanned, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
   }
 
   async function findEvent (id: string): Promise<Finding | Failure> {
@@ -135,6 +148,11 @@ export function createArchive (options: ArchiveOptions): Archive {
   function now (): Instant {
     return instantFromMs(clock())
   }
+}
+
+/** How many events are held at once to answer a question. */
+function roomOf ({ filter, page, pageSize }: Question): number {
+  return Math.max(pageSize * Math.min(page, 2), isJudgedHere(filter) ? SCANNED_AT_ONCE : 0)
 }
 
 /** The latest instant that this page, or any later one, can show. */

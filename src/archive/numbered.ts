@@ -6,7 +6,7 @@ import { compareRows, placeRows, type Row } from '../audit/place.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { tileAt, type Tile } from '../audit/tile.ts'
 import { isWithin } from '../audit/window.ts'
-import type { Page, PageRequest } from './page.ts'
+import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page.ts'
 
 // One instant may go on over this many answers on either side of the page before counting from the first row is cheaper.
 const MOST_ANSWERS = 12
@@ -16,14 +16,14 @@ const MOST_ANSWERS = 12
  * are read whole, so that numbered pages and `next` give one order. `unsuitable` where numbers cannot be trusted: the
  * upstream sends rows that had to be refused, not in order, or too many at once.
  */
-export async function readNumbered (source: AuditSource, request: PageRequest, size: number): Promise<Page | Failure | 'unsuitable'> {
+export async function readNumbered (source: AuditSource, request: PageRequest, size: number, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable'> {
   if (source.habits.has('sorts-by-second')) return 'unsuitable'
-  const outcome = await readWith(source, request, size)
-  return typeof outcome === 'number' ? readNumbered(source, request, outcome) : outcome
+  const outcome = await readWith(source, request, size, answerSize)
+  return typeof outcome === 'number' ? readNumbered(source, request, outcome, answerSize) : outcome
 }
 
 /** Reads with pages of up to `size` rows; a number tells that only so many are honoured, and then pages mean other rows. */
-async function readWith (source: AuditSource, request: PageRequest, size: number): Promise<Page | Failure | 'unsuitable' | number> {
+async function readWith (source: AuditSource, request: PageRequest, size: number, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable' | number> {
   const { direction, filter, pageSize, window } = request
   const accepts = compileFilter(filter)
   const first = (request.page - 1) * pageSize
@@ -33,6 +33,7 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
   let found = await read(tileAt(first - 1, size))
   for (let answers = 1; answers < MOST_ANSWERS; answers++) {
     if (!isRun(found)) return found
+    answerSize.onHeld(found.rows.reduce((sum, { event }) => sum + event.json.length, 0))
     const { start, rows, isLast }: Run = found
     const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
     const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))
@@ -66,9 +67,10 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
   }
 
   function page ({ start, rows, isLast }: Run): Page {
-    const given = rows.sort(compareRows(direction)).slice(first - start, end - start)
+    const asked = rows.sort(compareRows(direction)).slice(first - start, end - start)
+    const given = withinBytes(asked, answerSize.maxBytes)
     const events = [...new Map(given.map(({ event }) => [event.id, event])).values()]
-    const hasMore = given.length > 0 && (!isLast || rows.length > end - start)
+    const hasMore = given.length > 0 && (!isLast || rows.length > end - start || given.length < asked.length)
     return { ok: true, events, next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned: rows.length, complete: true, judged: false, passing: false }
   }
 }

@@ -39,56 +39,73 @@ export interface Page {
 const UPSTREAM_SIZES = [100, 250, 500, 1000]
 const LARGEST = 1000
 
+/** How large an answer may become. */
+export interface AnswerSize {
+  /** Bytes of events at which an answer ends early; the first event is given however large it is. */
+  readonly maxBytes: number
+  /** Told how many bytes of events are held while the answer is made. */
+  readonly onHeld: (eventBytes: number) => void
+}
+
+const ANY_SIZE: AnswerSize = { maxBytes: Infinity, onHeld: () => {} }
+
 /** Reads one page. One deeper than the first is asked for by number where Kubiya alone judges its rows. */
-export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number): Promise<Page | Failure> {
+export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number, size: AnswerSize = ANY_SIZE): Promise<Page | Failure> {
   if (request.page > 1 && request.after === undefined && !isJudgedHere(request.filter)) {
-    const page = await readNumbered(source, request, upstreamSize(request.pageSize))
+    const page = await readNumbered(source, request, upstreamSize(request.pageSize), size)
     if (page !== 'unsuitable') return page
   }
-  return scanPage(source, request, scanLimit)
+  return scanPage(source, request, scanLimit, size)
 }
 
 /** Reads from the window's start, or from `after`, until the page is full and the order of its rows is certain. */
-async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number): Promise<Page | Failure> {
+async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number, size: AnswerSize): Promise<Page | Failure> {
   const { filter, direction } = request
-  const gathering = startGathering(request)
+  const gathering = startGathering(request, size.maxBytes)
   const pageSize = isJudgedHere(filter) ? LARGEST : upstreamSize(gathering.wanted)
   for await (const step of walk(source, { filter, window: remaining(request), direction, pageSize, purpose: 'caller' })) {
     // What was scanned before the budget ended is worth an answer that goes on from there.
     if (!step.ok) return step.kind === 'budget' ? gathering.cutOff('passing') ?? step : step
     gathering.add(step)
+    size.onHeld(gathering.bytes())
     const page = gathering.full() ?? (gathering.scanned() >= scanLimit ? gathering.cutOff('final') : undefined)
     if (page !== undefined) return page
   }
   throw new Error('a walk ended without saying so')
 }
 
-function startGathering (request: PageRequest) {
+function startGathering (request: PageRequest, maxBytes: number) {
   const { after, direction, pageSize, skip = 0 } = request
   const skipped = after === undefined ? (request.page - 1) * pageSize : skip
   const wanted = skipped + pageSize
   const rows: Row[] = []
+  let bytes = 0
   let scanned = 0
   let judged = isJudgedHere(request.filter)
   let end = false
   let frontier: Instant | undefined // All rows before it are in hand.
 
-  return { wanted, add, full, cutOff, scanned: () => judged ? scanned : 0 }
+  return { wanted, add, full, cutOff, bytes: () => bytes, scanned: () => judged ? scanned : 0 }
 
   function add (step: Step): void {
     scanned += step.scanned
     judged ||= step.refused > 0
     end = step.end
     frontier = step.reached
-    rows.push(...step.rows.filter(({ place }) => after === undefined || isBeyond(place, after, direction)))
+    for (const row of step.rows) {
+      if (after !== undefined && !isBeyond(row.place, after, direction)) continue
+      rows.push(row)
+      bytes += row.event.json.length
+    }
     rows.sort(compareRows(direction))
   }
 
   function full (): Page | undefined {
     const certain = end ? rows : certainRows()
-    if (!end && certain.length < wanted) return undefined
-    const given = rows.slice(skipped, wanted)
-    const hasMore = !end || rows.length > wanted
+    const given = withinBytes(certain.slice(skipped, wanted), maxBytes)
+    const isCut = given.length < Math.min(certain.length, wanted) - skipped
+    if (!end && certain.length < wanted && !isCut) return undefined
+    const hasMore = isCut || !end || rows.length > wanted
     return { ok: true, events: events(given), next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned, complete: true, judged, passing: false }
   }
 
@@ -98,13 +115,21 @@ function startGathering (request: PageRequest) {
     if (after !== undefined && !isBefore(after.instant, frontier, direction)) return undefined
     const certain = certainRows()
     const given = certain.slice(skipped, wanted)
-    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, skip: Math.max(0, skipped - certain.length), scanned, complete: false, judged, passing: reason === 'passing' }
+    const skip = Math.max(0, skipped - certain.length)
+    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, skip, scanned, complete: false, judged, passing: reason === 'passing' }
   }
 
   function certainRows (): Row[] {
     const reached = frontier
     return reached === undefined ? [] : rows.filter(({ place }) => isBefore(place.instant, reached, direction))
   }
+}
+
+/** The first rows, as many as one answer holds; at least one, however large. */
+export function withinBytes (rows: Row[], maxBytes: number): Row[] {
+  let bytes = 0
+  const end = rows.findIndex(({ event }, index) => (bytes += event.json.length) > maxBytes && index > 0)
+  return end < 0 ? rows : rows.slice(0, end)
 }
 
 /** The part of the window that is not given yet. */

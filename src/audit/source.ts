@@ -45,6 +45,7 @@ export type FailureKind =
   | 'unavailable' // refused, reset, unresolvable, 5xx
   | 'invalid' // an answer that is not the protocol
   | 'too-large' // an answer over the byte cap
+  | 'overloaded' // this service has no memory left for another answer: the upstream was not asked
 
 export interface Failure {
   readonly ok: false

@@ -29,7 +29,8 @@ const STATES: Record<FailureKind, UpstreamState> = {
   timeout: 'degraded',
   unavailable: 'degraded',
   invalid: 'degraded',
-  'too-large': 'degraded'
+  'too-large': 'degraded',
+  overloaded: 'degraded'
 }
 
 /** How a poll ended. */

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
+import type { AnswerMemory } from '../archive/answer-memory.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { Question } from '../archive/question.ts'
 import type { Missing, Served } from '../archive/shelf.ts'
@@ -20,6 +21,7 @@ export interface ArchiveRoutesOptions {
   /** What every answer bears, whoever makes it: names and values in turn. */
   readonly borne: SenderOptions['borne']
   readonly onSent: SenderOptions['onSent']
+  readonly memory: Pick<AnswerMemory, 'hold'>
   /** Milliseconds since 1970, for relative times. */
   readonly clockOf: (request: FastifyRequest) => number
   /** Whether Kubiya is asked with the callers' own credentials: what it refuses is refused to them. */
@@ -30,7 +32,7 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, borne, clockOf, isPassthrough, onSent }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, borne, clockOf, isPassthrough, memory, onSent }) => {
   const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
   const send = createSender({ archiveOf, borne, onSent })
 
@@ -96,8 +98,18 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
     return outcome instanceof Promise ? outcome.then((each) => conclude(request, reply, each)) : conclude(request, reply, outcome)
   }
 
+  /** An answer that is not with the system at once stays in memory as long as its caller likes: it is counted until then. */
+  function sendHeld (request: FastifyRequest, reply: FastifyReply, served: Served): Promise<void> | undefined {
+    const sending = send(request, reply, served)
+    const { destroyed, writableLength } = request.raw.socket
+    if (destroyed || (sending === undefined && writableLength === 0)) return sending
+    const release = memory.hold(served.entry, served.entry.body.length)
+    reply.raw.on('close', release)
+    return sending
+  }
+
   function conclude (request: FastifyRequest, reply: FastifyReply, outcome: Served | Failure): Promise<void> | undefined {
-    if (outcome.ok && outcome.entry.missing === undefined) return send(request, reply, outcome)
+    if (outcome.ok && outcome.entry.missing === undefined) return sendHeld(request, reply, outcome)
     if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
     else if (outcome.entry.missing !== undefined) {
       onSent(request, 0, outcome.handling.kind === 'hit' ? 0 : outcome.entry.scanned)
