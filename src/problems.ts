@@ -79,6 +79,8 @@ const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   overloaded: { code: 'overloaded', detail: 'Too many answers are being made or wait to be read.' }
 }
 const DEFAULT_RETRY_AFTER_MS = 5000
+const MOST_FAULTS = 50
+const LONGEST_NAME = 100
 
 const OWN_FAILURES: Partial<typeof FAILURES> = {
   unauthorized: { code: 'unauthorized', detail: 'Kubiya does not accept the credential.' },
@@ -117,9 +119,20 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
 }
 
-/** Answers with all that is wrong with the parameters. */
-export function sendFaults (reply: FastifyReply, code: ProblemCode, errors: Array<{ parameter: string, message: string }>): FastifyReply {
-  return sendProblem(reply, code, errors.map((each) => `${each.parameter}: ${each.message}`).join('; '), { errors })
+/**
+ * Answers with all that is wrong with the parameters: at most fifty faults are named, and how many more there are. A request
+ * of some kilobytes must not get an answer of hundreds.
+ */
+export function sendFaults (reply: FastifyReply, code: ProblemCode, faults: Array<{ parameter: string, message: string }>): FastifyReply {
+  const errors = faults.slice(0, MOST_FAULTS).map(({ message, parameter }) => ({ parameter: shortened(parameter), message }))
+  const texts = errors.map(({ message, parameter }) => `${parameter}: ${message}`)
+  if (faults.length > MOST_FAULTS) texts.push(`and ${faults.length - MOST_FAULTS} more`)
+  return sendProblem(reply, code, texts.join('; '), { errors })
+}
+
+/** A name that a caller made up, cut where it is long. */
+function shortened (name: string): string {
+  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME)}…`
 }
 
 function describeRule (keyword: string, message: string, params: Record<string, unknown>): string {

@@ -8,19 +8,25 @@ declare module 'fastify' {
   }
 }
 
-const NO_IDS = {}
+const LONGEST_PATH = 512
 
 /**
  * Makes the hook that writes one line a request, with the ids of its trace where there are any; never its query, which may hold what somebody searched for. What is in the
  * line is known, so that no time goes into looking for names to redact.
  */
-export function createRequestLog (logger: FastifyBaseLogger & Pick<Logger, 'isLevelEnabled'>, idsOf: (request: FastifyRequest) => object = () => NO_IDS) {
+export function createRequestLog (
+  logger: FastifyBaseLogger & Pick<Logger, 'isLevelEnabled'>, idsOf?: (request: FastifyRequest) => object
+) {
   const lines = logger.child({}, { redact: [], level: 'trace' }) // Whether they are wanted is asked of the logger, whose level can change.
 
   return function logRequest (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const { id, log, method, url } = request
     // A route with a level of its own has another logger, and wants fewer lines.
-    if (log === logger && logger.isLevelEnabled('info')) lines.info({ request_id: id, method, path: pathOf(url), status: reply.statusCode, ms: Math.round(reply.elapsedTime), cache: reply.cacheStatus, ...idsOf(request) }, 'request')
+    if (log === logger && logger.isLevelEnabled('info')) {
+      const { cacheStatus: cache, elapsedTime, statusCode: status } = reply
+      const line = { request_id: id, method, path: pathOf(url), status, ms: Math.round(elapsedTime), cache }
+      lines.info(idsOf === undefined ? line : { ...line, ...idsOf(request) }, 'request')
+    }
     done()
   }
 }
@@ -40,7 +46,9 @@ export function createRequestLoggers (logger: FastifyBaseLogger): (parent: Fasti
   }
 }
 
-function pathOf (url: string): string {
+/** The path, cut where it is long: a stranger chooses it. */
+export function pathOf (url: string): string {
   const end = url.indexOf('?')
-  return end < 0 ? url : url.slice(0, end)
+  const path = end < 0 ? url : url.slice(0, end)
+  return path.length <= LONGEST_PATH ? path : `${path.slice(0, LONGEST_PATH)}…`
 }

@@ -5,6 +5,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@opentelemetry/sdk-trace-base'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { pathOf } from './request-log.ts'
 import type { Span, SpanStart, Tracer } from './tracer.ts'
 
 export interface TracingOptions {
@@ -96,7 +97,7 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
     const route = routeOptions.url
     const attributes = {
       'http.request.method': method,
-      'url.path': url.split('?', 1)[0] ?? '',
+      'url.path': pathOf(url),
       ...route !== undefined && { 'http.route': route },
       'kubiya_audit_bff.request_id': request.id
     }

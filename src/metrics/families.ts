@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** Makes the metrics of one registry, all under the service's name. Durations are in seconds, as Prometheus wants them. */
+/** Makes the metrics of one registry, all with one prefix. Durations are in seconds, as Prometheus wants them. */
 export interface Families {
   /** Gives what takes a value, for label values in their order. */
   histogram (name: string, help: string, buckets: readonly number[], labels?: readonly string[]): (value: number, ...values: string[]) => void
@@ -13,10 +13,11 @@ export interface Families {
 /** A value, or one for each set of labels. */
 export type Readable = number | ReadonlyArray<{ readonly labels: Record<string, string>, readonly value: number }>
 
-const PREFIX = 'kubiya_audit_bff_'
+/** The service's own metrics begin with this. */
+export const OWN_PREFIX = 'kubiya_audit_bff_'
 
-export function createFamilies (registry: Registry): Families {
-  const common = (name: string, help: string) => ({ name: `${PREFIX}${name}`, help, registers: [registry] })
+export function createFamilies (registry: Registry, prefix: string): Families {
+  const common = (name: string, help: string) => ({ name: `${prefix}${name}`, help, registers: [registry] })
 
   return {
     histogram (name, help, buckets, labelNames = []) {

@@ -1,8 +1,9 @@
-import { Registry, collectDefaultMetrics } from 'prom-client'
+import { Registry } from 'prom-client'
 import type { Health, UpstreamState } from '../live/health.ts'
 import type { Meters } from '../meters.ts'
 import { createCounts } from './counts.ts'
-import { createFamilies, type Readable } from './families.ts'
+import { OWN_PREFIX, createFamilies, type Readable } from './families.ts'
+import { createProcessMetrics } from './process-metrics.ts'
 
 /** What is looked at, and not counted. */
 export interface Readings {
@@ -36,10 +37,10 @@ export interface Metrics {
 
 const STATES: readonly UpstreamState[] = ['ok', 'degraded', 'throttled', 'unauthorized']
 
-/** What happens is counted, what there is is looked at; the process's own figures come with the library. */
+/** What happens is counted, what there is is looked at; the process's own metrics are beside them. */
 export function createMetrics ({ read, sandbox, version }: MetricsOptions): Metrics {
   const registry = new Registry()
-  const families = createFamilies(registry)
+  const families = createFamilies(registry, OWN_PREFIX)
   const { gauge } = families
   const meters = createCounts(families)
   gauge('info', 'What runs: always 1.', () => [{ labels: { version, sandbox: String(sandbox) }, value: 1 }], ['version', 'sandbox'])
@@ -53,7 +54,7 @@ export function createMetrics ({ read, sandbox, version }: MetricsOptions): Metr
   gauge('upstream_budget_requests_left', 'Requests that may go to Kubiya at once. Absent where there is no limit.', () => budget('left'), ['span'])
   gauge('upstream_budget_requests_capacity', 'The most that this can be: a quarter of the limit; the rest flows in evenly.', () => budget('capacity'), ['span'])
   gauge('subscribers_capacity', 'Live streams that there may be.', () => read().subscribersCapacity)
-  collectDefaultMetrics({ register: registry })
+  createProcessMetrics(createFamilies(registry, ''))
   return { meters, text: () => registry.metrics(), contentType: registry.contentType }
 
   function states (): Readable {

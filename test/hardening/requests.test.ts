@@ -154,3 +154,20 @@ t.test('an error of Kubiya\'s own words reaches nobody', async (t) => {
   }
   t.notOk(JSON.stringify(service.logs).includes(service.sandbox.apiKey))
 })
+
+t.test('answers and log lines stay small however much of a request is wrong', async (t) => {
+  const service = await startService(t)
+  const unknown = Array.from({ length: 1200 }, (_, n) => `x${n}=1`).join('&')
+  for (const [query, more] of [[unknown, 1150], [`${'y'.repeat(6000)}=1&${'z'.repeat(6000)}=1`, 0], [`cursor=x&${unknown}`, 1151]] as const) {
+    const response = await service.get(`/api/v1/audit/events?${query}`)
+    t.equal(response.status, 400)
+    const text = await response.text()
+    t.ok(text.length < 10_000, `${text.length} bytes`)
+    const problem = JSON.parse(text) as { detail: string, errors: unknown[] }
+    t.ok(problem.errors.length <= 50)
+    if (more > 0) t.match(problem.detail, new RegExp(`; and (${more}|${more - 1}|${more + 1}) more$`))
+  }
+  for (const path of [`/${'a'.repeat(14_000)}`, `/api/v1/audit/events/${'b'.repeat(500)}/${'c'.repeat(5000)}`]) t.equal((await service.get(path)).status, 404)
+  await eventually('all are logged', () => service.logs.filter(({ status }) => status === 404).length === 2)
+  for (const { path } of service.logs.filter(({ msg }) => msg === 'request')) t.ok(String(path).length <= 513)
+})
