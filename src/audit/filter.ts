@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { isJsonObject, scalarText, ExactNumber, type Json, type JsonObject } from './json.ts'
+import { fold, holdsText } from './folded-text.ts'
+import { isJsonObject, scalarText, type JsonObject } from './json.ts'
 
 const LONGEST_VALUE = 256 // All of them together, in any script, still fit a page's cursor.
 const field = (description: string, example: string) =>
@@ -63,21 +64,4 @@ export function compileFilter (filter: AuditFilter): (item: JsonObject) => boole
 
 function sessionsOf (item: JsonObject): Array<string | undefined> {
   return [scalarText(item.session_id), isJsonObject(item.extra) ? scalarText(item.extra.session_id) : undefined]
-}
-
-function holdsText (value: Json, wanted: string): boolean {
-  if (Array.isArray(value)) return value.some((child) => holdsText(child, wanted))
-  if (typeof value === 'object' && value !== null && !(value instanceof ExactNumber)) {
-    return Object.values(value).some((child) => holdsText(child, wanted))
-  }
-  const text = scalarText(value)
-  return text !== undefined && fold(text).includes(wanted)
-}
-
-/**
- * One spelling for what differs in case or composition only. Upper case, because unlike lower case it does not depend on
- * the neighbours (σ and ς) and unfolds ß; lower case before it, for what has no other way there (ẞ, ϴ).
- */
-function fold (text: string): string {
-  return text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
 }

@@ -1,5 +1,6 @@
 import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
+import { foldAhead } from './folded-text.ts'
 import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
 import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, later, type Instant } from './instant.ts'
 import { createObstacle } from './obstacle.ts'
@@ -122,6 +123,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     }
 
     const fresh = meet(stretch, rows)
+    if (filter.text !== undefined) for (const { event } of fresh) await foldAhead(event.item)
     obstacle.succeeded(fresh.length)
     stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, obstacle.size()))
     const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))

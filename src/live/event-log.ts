@@ -23,6 +23,7 @@ export interface EventLogOptions {
 }
 
 const BYTES_OF_A_GAP = 100
+const LONGEST_LOOK_MS = 20
 
 /** The numbered events of the recent past, oldest first, bounded in number and bytes. */
 export interface EventLog {
@@ -48,7 +49,7 @@ export interface EventLog {
   reachesBack (): Instant
   /** Whether every event from this instant on is kept. */
   reachesBackTo (instant: Instant): boolean
-  /** Whether an entry since a position matches; true where that cannot be told any more. */
+  /** Whether an entry since a position matches; true where that cannot be told any more, or not soon. */
   hasNew (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
 }
 
@@ -85,7 +86,10 @@ export function createEventLog (options: EventLogOptions): EventLog {
     reachesBackTo: (instant) => instant >= reachesBack,
     hasNew (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
-      return entries.slice(since.offset - first).some((entry) => 'event' in entry && matches(entry.event))
+      const endMs = performance.now() + LONGEST_LOOK_MS
+      return entries.slice(since.offset - first).some((entry) => {
+        return 'event' in entry && (performance.now() > endMs || matches(entry.event))
+      })
     }
   }
 

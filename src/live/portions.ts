@@ -31,6 +31,7 @@ export interface PortionsOptions {
 export type PortionAt = (offset: number) => Portion | undefined | 'evicted'
 
 const MOST_LOOKS = 256
+const SLICE_MS = 10
 const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
@@ -58,7 +59,9 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
     const frames: PreparedFrame[] = []
     let bytes = 0
     let offset = first
+    const endMs = performance.now() + SLICE_MS // Large events cost more to judge than most.
     for (let entry = log.at(offset); entry !== undefined && offset - first < MOST_LOOKS; entry = log.at(++offset)) {
+      if (offset > first && performance.now() > endMs) break
       if (!isFor(entry, matches)) continue
       const frame = encoder.entry(entry)
       if (frames.length > 0 && bytes + frame.payload.length > mostBytes) break

@@ -1,3 +1,4 @@
+import { foldAhead } from '../audit/folded-text.ts'
 import type { Instant } from '../audit/instant.ts'
 import { compareRows, type Row } from '../audit/place.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
@@ -55,6 +56,7 @@ export function createReading ({ firstSize, pageSize, passages, source, start }:
     else further += step.scanned
     const { passed, upstreamMs, reached } = step
     isReduced ||= step.isReduced
+    for (const { event } of step.rows) await foldAhead(event.item) // Streams judge them in one turn of the event loop.
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareRows('asc'))
     const isDue = ({ place }: Row) => step.end || (reached !== undefined && place.instant <= reached)
     held = all.filter((row) => !isDue(row))
