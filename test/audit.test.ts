@@ -8,7 +8,7 @@ import {
   EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, earlier, floorToSecond, formatInstant, instantFromMs, isWritable, later, msFromInstant, parseInstant,
   type Instant
 } from '../src/audit/instant.ts'
-import { ExactNumber, isJsonObject, isNestedAtMost, parseJson, scalarText, writeJson, type Json, type JsonObject } from '../src/audit/json.ts'
+import { ExactNumber, extentOf, isJsonObject, parseJson, scalarText, writeJson, type Json, type JsonObject } from '../src/audit/json.ts'
 import { comparePlaces, compareRows, isBeyond, placeRows, type Place } from '../src/audit/place.ts'
 import type { AuditSource, Direction, Failure, Purpose, SourceQuery } from '../src/audit/source.ts'
 import { tileAt } from '../src/audit/tile.ts'
@@ -246,8 +246,14 @@ t.test('JSON', async (t) => {
     t.same(['x', 1.5, true, false, new ExactNumber('1e400'), null, undefined, [], {}].map(scalarText),
       ['x', '1.5', 'true', 'false', '1e400', undefined, undefined, undefined, undefined])
     t.same([{}, [], null, 'x', new ExactNumber('1')].map(isJsonObject), [true, false, false, false, false])
-    t.same([0, 1, 2, 3].map((most) => isNestedAtMost({ a: [{}] }, most)), [false, false, false, true])
-    t.equal(isNestedAtMost(parseJson('['.repeat(50_000) + ']'.repeat(50_000)), 256), false)
+    t.same(extentOf('{"a[":["{",{}]}'), { depth: 3, values: 5 })
+    t.equal(extentOf('['.repeat(50_000) + ']'.repeat(50_000)).depth, 50_000)
+  })
+
+  t.test('is written in one spelling however deep it is nested', async (t) => {
+    const nested = (depth: number) => `${'{"b":2,"a":[1,'.repeat(depth)}null${']}'.repeat(depth)}`
+    const sorted = (depth: number) => `${'{"a":[1,'.repeat(depth)}null${'],"b":2}'.repeat(depth)}`
+    for (const depth of [1, 99, 100, 101, 5000, 50_000]) t.ok(writeJson(parseJson(nested(depth))) === sorted(depth), String(depth))
   })
 })
 

@@ -12,12 +12,12 @@ import { createBudget, type Budget } from '../src/kubiya/budget.ts'
 import { silentTracer } from '../src/tracer.ts'
 import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../src/kubiya/client.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../src/kubiya/failure.ts'
-import { createListingReader, readListing } from '../src/kubiya/listing.ts'
+import { createListingReader, readWhole, type Listing } from '../src/kubiya/listing.ts'
 import { listParameters, listUrl } from '../src/kubiya/query.ts'
 import { readEvent } from '../src/kubiya/wire.ts'
 import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
-import { holds } from './contracts/property.ts'
+import { holds, holdsAsync } from './contracts/property.ts'
 import { eventually } from './support.ts'
 
 interface Owner { teardown (action: () => unknown): void }
@@ -113,47 +113,81 @@ t.test('the list parameters', async (t) => {
   })
 })
 
+const MANY_ROWS = 10_000
+const readListing = (body: string) => createListingReader({ remembers: false })(body, MANY_ROWS)
+
+function createPolledReader () {
+  const read = createListingReader({ remembers: true })
+  return (body: string) => read(body, MANY_ROWS)
+}
+
 t.test('an answer of the list call', async (t) => {
-  const names = (body: string) => readListing(body)?.events.map(({ item }) => item.n)
+  const names = async (body: string) => (await readListing(body))?.events.map(({ item }) => item.n)
 
   t.test('is a bare array, or items, or data', async (t) => {
     for (const body of ['[{"n":1},{"n":2}]', ' {"items":[{"n":1},{"n":2}],"success":true}', '{"data":[{"n":1},{"n":2}]}', '{"items":[{"n":1},{"n":2}],"data":null}']) {
-      t.same(names(body), [1, 2], body)
+      t.same(await names(body), [1, 2], body)
     }
   })
 
   t.test('may be empty in several ways', async (t) => {
-    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(readListing(body), { events: [], rows: 0 }, body)
+    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(await readListing(body), { events: [], rows: 0, unreadable: [] }, body)
   })
 
   t.test('is not the protocol when it is anything else', async (t) => {
     for (const body of [
       '', ' ', '{}', '<!doctype html><html></html>', '[{"n":1}', '{"items":[{"n":1}', '"text"', '5', 'true', '{"items":{}}', '{"items":"x"}', '{"data":5}', '{"error":"x"}',
       '{"items":[]}{}', '[{"n":1},]', '{"__proto__":{"items":[]}}'
-    ]) t.equal(readListing(body), undefined, body)
+    ]) t.equal(await readListing(body), undefined, body)
   })
 
   t.test('is served with its odd elements counted, and its odd items passed through', async (t) => {
-    const deep = `${'['.repeat(300)}${']'.repeat(300)}`
-    const listing = readListing(`[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`)
+    const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`
+    const listing = await readListing(`[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`)
     t.equal(listing?.rows, 9)
-    t.same(listing?.events.map(({ item }) => item.n), [1, 3, 4, 5])
+    t.same(listing?.events.map(({ item }) => item.n), [1, 2, 3, 4, 5])
+    t.ok(listing?.events[1]?.json.includes(deep), 'what is nested deep is an event like any other')
     t.equal(({} as Record<string, unknown>).polluted, undefined)
-    t.match(listing?.events[3]?.json, /"big":12345678901234567890.*"t":"\\ud800"/)
-    t.ok(Object.hasOwn(listing?.events[2]?.item ?? {}, '__proto__'))
+    t.match(listing?.events[4]?.json, /"big":12345678901234567890.*"t":"\\ud800"/)
+    t.ok(Object.hasOwn(listing?.events[3]?.item ?? {}, '__proto__'))
   })
 
   t.test('is readable beside an element that is nested beyond all reason, where numbers are kept exact too', async (t) => {
-    const deep = `${'{"a":['.repeat(1500)}${']}'.repeat(1500)}`
-    const listing = readListing(`[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`)
+    const deep = `${'{"a":['.repeat(3000)}${']}'.repeat(3000)}`
+    const listing = await readListing(`[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`)
     t.same(listing?.events.map(({ item }) => item.n), [1, 3])
     t.equal(listing?.rows, 3)
+    t.same(listing?.unreadable, [1], 'one event stands before it')
     t.match(listing?.events[0]?.json, '"big":9007199254740993')
   })
 
   t.test('counts twins within itself', async (t) => {
-    const [first, second] = readListing('[{"n":1},{"n":1}]')?.events ?? []
+    const [first, second] = (await readListing('[{"n":1},{"n":1}]'))?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
+  })
+
+  t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
+    for (const row of ['{}', '1', '{"n":1}', '[]']) {
+      const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
+      t.equal((await createListingReader({ remembers: false })(rows(20), 20))?.rows, 20, row)
+      t.equal(await createListingReader({ remembers: false })(rows(21), 20), undefined, row)
+      t.equal(await readListing(rows(300_000)), undefined, row)
+    }
+  })
+
+  t.test('may hold one event of too many values, whose place is told', async (t) => {
+    const keys = Array.from({ length: 60_000 }, (_, n) => `"k${n}":1`).join(',')
+    const listing = await readListing(`{"items":[{"n":1},{${keys}},{"n":2}],"pagination":{"page":1}}`)
+    t.same(listing?.events.map(({ item }) => item.n), [1, 2])
+    t.same(listing?.unreadable, [1])
+  })
+
+  t.test('costs time that grows with its bytes alone', async (t) => {
+    const most = 4_000_000
+    for (const body of [
+      `[{"a":1}]${' '.repeat(most)}x`, `[{"a":1}${' '.repeat(most)}`, '['.repeat(most), '[{"a":'.repeat(most / 6), `[${'{},'.repeat(most / 3)}{}]`,
+      `[{"a":"${'\\'.repeat(most / 2)}"}]x`, `{"items":[]${','.repeat(most)}`, `{${'"a":1,'.repeat(most / 6)}"items":[]}`
+    ]) t.equal(await readListing(body), undefined, body.slice(0, 20))
   })
 })
 
@@ -167,35 +201,37 @@ t.test('answers that repeat the one before', async (t) => {
       elements: fc.array(element, { maxLength: 8 })
     })
     const step = fc.record({ drop: fc.nat(3), add: fc.array(element, { maxLength: 3 }), fresh: fc.option(whole) })
-    holds(t, fc.property(whole, fc.array(step, { maxLength: 6 }), (first, steps) => {
-      const read = createListingReader()
+    await holdsAsync(t, fc.asyncProperty(whole, fc.array(step, { maxLength: 6 }), async (first, steps) => {
+      const read = createPolledReader()
       let { elements, separator, wrapper } = first
-      return [undefined, ...steps].every((step) => {
+      for (const step of [undefined, ...steps]) {
         if (step !== undefined) ({ elements, separator, wrapper } = step.fresh ?? { elements: [...elements.slice(step.drop), ...step.add], separator, wrapper })
         const body = `${wrapper[0]}${elements.join(separator)}${wrapper[1]}`
-        return JSON.stringify(comparable(read(body))) === JSON.stringify(comparable(readListing(body)))
-      })
+        const [read1, read2, whole] = await Promise.all([read(body), readListing(body), readWhole(body, MANY_ROWS)])
+        if (new Set([read1, read2, whole].map((each) => JSON.stringify(comparable(each)))).size > 1) return false
+      }
+      return true
     }), { numRuns: 1000 })
   })
 
   t.test('give the same event again where it is written just as it was, and another where anything differs', async (t) => {
-    const read = createListingReader()
+    const read = createPolledReader()
     const [a, b, c] = [1, 2, 3].map((n) => `{"n":${n},"timestamp":"2025-06-03T10:00:0${n}Z"}`)
-    const before = read(`[${a},${b},${b}]`)?.events ?? []
-    const after = read(`[${b},${b},${c}]`)?.events ?? []
+    const before = (await read(`[${a},${b},${b}]`))?.events ?? []
+    const after = (await read(`[${b},${b},${c}]`))?.events ?? []
     t.equal(after[0], before[1], 'neither parsed nor identified again')
     t.equal(after[1]?.id, before[2]?.id, 'a twin is still one')
     t.same(after.map(({ item }) => item.n), [2, 2, 3])
-    const other = read(`[{"n":2.0,"timestamp":"2025-06-03T10:00:02Z"},${b}]`)?.events ?? []
+    const other = (await read(`[{"n":2.0,"timestamp":"2025-06-03T10:00:02Z"},${b}]`))?.events ?? []
     t.not(other[0], before[1])
     t.equal(other[0]?.id, before[1]?.id, 'the same event, written otherwise')
   })
 
   t.test('know long elements again, too, and tell those apart that are equally long', async (t) => {
-    const read = createListingReader()
+    const read = createPolledReader()
     const long = (n: number) => `{"n":${n},"text":"${'x'.repeat(20_000)}${n}"}`
-    const before = read(`[${long(1)},${long(2)}]`)?.events ?? []
-    const after = read(`[${long(3)},${long(2)},${long(1)}]`)?.events ?? []
+    const before = (await read(`[${long(1)},${long(2)}]`))?.events ?? []
+    const after = (await read(`[${long(3)},${long(2)},${long(1)}]`))?.events ?? []
     t.same(after.map(({ item }) => item.n), [3, 2, 1])
     t.equal(after[1], before[1])
     t.equal(after[2], before[0])
@@ -203,14 +239,14 @@ t.test('answers that repeat the one before', async (t) => {
 
   t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
     for (const body of ['[{"n":1},{"n":2}', '[{"n":1}{"n":2}]', '[{"n":1},]', '[{"n":1},{"n":2},{"n":3]', '[{"n":1},{"n":2}]]', '[{"n":1},{"n":2}],']) {
-      const read = createListingReader()
-      read('[{"n":1},{"n":2}]')
-      t.equal(read(body), undefined, body)
-      t.same(read('[{"n":1},{"n":2}]')?.events.map(({ item }) => item.n), [1, 2], 'and do no harm to what follows')
+      const read = createPolledReader()
+      await read('[{"n":1},{"n":2}]')
+      t.equal(await read(body), undefined, body)
+      t.same((await read('[{"n":1},{"n":2}]'))?.events.map(({ item }) => item.n), [1, 2], 'and do no harm to what follows')
     }
   })
 
-  function comparable (listing: ReturnType<typeof readListing>) {
+  function comparable (listing: Listing | undefined) {
     return listing && { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
   }
 })

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import { PublishedEventRef } from '../audit/event.ts'
 import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
-import { formatInstant, type Instant } from '../audit/instant.ts'
+import { earlier, formatInstant, later, type Instant } from '../audit/instant.ts'
 import { createTimeSlice } from '../audit/time-slice.ts'
 import type { TimeWindow } from '../audit/window.ts'
+import type { Passage } from '../audit/walk.ts'
 import type { Page } from './page.ts'
 import type { Question } from './question.ts'
 
@@ -16,7 +17,12 @@ export const Pagination = Type.Object({
   has_more: Type.Boolean({ description: 'Whether there may be a further page; it may turn out to be empty.', examples: [true] }),
   next: Type.Union([Type.String(), Type.Null()], { description: 'Where the next page is; also in the header `Link`. Following it gives every event that was visible when the first page was read exactly once.', examples: ['/api/v1/audit/events?cursor=1.WyJw…'] }),
   scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'How many events were looked at for this page; set where rows were judged here, so that pages count matches.' })),
-  complete: Type.Optional(Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' }))
+  complete: Type.Optional(Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' })),
+  skipped: Type.Optional(Type.Array(Type.Object({
+    from: Type.String({ description: 'Start of the interval, usable as `start_time`.' }),
+    to: Type.String({ description: 'End of the interval, usable as `end_time`.' }),
+    reason: Type.Union([Type.Literal('too-large'), Type.Literal('upstream-outage')], { description: 'As in a stream\'s `gap`.' })
+  }), { description: 'Where events stand that could not be read. Missing where there are none.' }))
 }, { description: 'Where this page stands.' })
 
 export const Window = Type.Object({
@@ -78,7 +84,8 @@ export async function writeAnswer (
       page_size: question.pageSize,
       has_more: next !== undefined,
       next: next ?? null,
-      ...page.judged && { scanned: page.scanned, complete: page.complete }
+      ...page.judged && { scanned: page.scanned, complete: page.complete },
+      ...page.skipped.length > 0 && { skipped: page.skipped.map((each) => skippedInterval(each, window)) }
     },
     window: { start_time: start, end_time: end },
     ...operation === 'search' && {
@@ -118,6 +125,11 @@ async function writeItems (jsons: readonly string[], head: string, tail: string)
   }
   body.write(tail, at)
   return { body, etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }
+}
+
+function skippedInterval ({ from, reason, to = from }: Passage, { end, start }: TimeWindow) {
+  const [first, last] = [later(from, start ?? from), end === undefined ? to : earlier(to, end)]
+  return { from: formatInstant(first), to: formatInstant(later(first, last)), reason }
 }
 
 function text (instant: Instant | undefined): string | null {

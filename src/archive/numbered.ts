@@ -71,7 +71,7 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
     const given = withinBytes(asked, answerSize.maxBytes)
     const events = [...new Map(given.map(({ event }) => [event.id, event])).values()]
     const hasMore = given.length > 0 && (!isLast || rows.length > end - start || given.length < asked.length)
-    return { ok: true, events, next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned: rows.length, complete: true, judged: false, passing: false }
+    return { ok: true, events, next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned: rows.length, complete: true, judged: false, passing: false, skipped: [] }
   }
 }
 

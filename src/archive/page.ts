@@ -3,7 +3,7 @@ import { isJudgedHere, type AuditFilter } from '../audit/filter.ts'
 import type { Instant } from '../audit/instant.ts'
 import { compareRows, isBefore, isBeyond, type Place, type Row } from '../audit/place.ts'
 import type { AuditSource, Direction, Failure } from '../audit/source.ts'
-import { walk, type Step } from '../audit/walk.ts'
+import { walk, type Passage, type Step } from '../audit/walk.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import { readNumbered } from './numbered.ts'
 
@@ -33,6 +33,8 @@ export interface Page {
   readonly judged: boolean
   /** Cut off by a shortage that will pass, so that the answer is not worth keeping. */
   readonly passing: boolean
+  /** Where rows could not be read. */
+  readonly skipped: readonly Passage[]
 }
 
 // Asking for somewhat more than is wanted lets one answer hold the end of the last instant too, mostly.
@@ -83,6 +85,7 @@ function startGathering (request: PageRequest, maxBytes: number) {
   let scanned = 0
   let judged = isJudgedHere(request.filter)
   let end = false
+  const unread = new Map<string, Passage>()
   let frontier: Instant | undefined // All rows before it are in hand.
 
   return { wanted, add, full, cutOff, bytes: () => bytes, scanned: () => judged ? scanned : 0 }
@@ -92,6 +95,7 @@ function startGathering (request: PageRequest, maxBytes: number) {
     judged ||= step.refused > 0
     end = step.end
     frontier = step.reached
+    if (step.passed !== undefined) unread.set(`${step.passed.from}/${step.passed.to}`, step.passed) // Pages overlap: it is met again.
     for (const row of step.rows) {
       if (after !== undefined && !isBeyond(row.place, after, direction)) continue
       rows.push(row)
@@ -106,7 +110,8 @@ function startGathering (request: PageRequest, maxBytes: number) {
     const isCut = given.length < Math.min(certain.length, wanted) - skipped
     if (!end && certain.length < wanted && !isCut) return undefined
     const hasMore = isCut || !end || rows.length > wanted
-    return { ok: true, events: events(given), next: hasMore ? given.at(-1)?.place : undefined, skip: 0, scanned, complete: true, judged, passing: false }
+    const next = hasMore ? given.at(-1)?.place : undefined
+    return { ok: true, events: events(given), next, skip: 0, scanned, complete: true, judged, passing: false, skipped: [...unread.values()] }
   }
 
   /** The page as far as it came, if it came any further than where it began. */
@@ -116,7 +121,8 @@ function startGathering (request: PageRequest, maxBytes: number) {
     const certain = certainRows()
     const given = certain.slice(skipped, wanted)
     const skip = Math.max(0, skipped - certain.length)
-    return { ok: true, events: events(given), next: { instant: frontier, id: '' }, skip, scanned, complete: false, judged, passing: reason === 'passing' }
+    const next = { instant: frontier, id: '' }
+    return { ok: true, events: events(given), next, skip, scanned, complete: false, judged, passing: reason === 'passing', skipped: [...unread.values()] }
   }
 
   function certainRows (): Row[] {

@@ -14,6 +14,7 @@ const [QUOTE, COMMA, BLANK] = [0x22, 0x2c, 0x20]
 const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [0x7b, 0x7d, 0x5b, 0x5d]
 const MOST_EXACT_DIGITS = 15
 const MOST_EXACT_EXPONENT = 290
+const DEEPEST_RECURSION = 200
 
 /**
  * `JSON.parse` that keeps every number's value: those beyond what a double holds become an `ExactNumber`.
@@ -56,32 +57,60 @@ function endOfString (text: string, start: number): number {
   return text.length
 }
 
-/** A stretch of text, from its first character to the one behind its last. */
+/** A stretch of text, from its first character to the one behind its last, and how much it holds. */
 export interface Span {
   readonly start: number
   readonly end: number
+  /** How deep arrays and objects are nested in it, itself included. */
+  readonly depth: number
+  /** Values in it, nested ones too: no fewer than there are. */
+  readonly values: number
 }
 
 /**
- * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on; `undefined` when the
- * array holds anything else, or never ends. Brackets are counted, whatever kind they are of: what is found is an object only
- * if it is JSON.
+ * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on. `undefined` when the
+ * array holds anything else, never ends, or has more than `most` elements. Brackets are counted, whatever kind they are of:
+ * what is found is an object only if it is JSON.
  */
-export function objectsIn (text: string, from: number): Span[] | undefined {
+export function objectsIn (text: string, from: number, most = Infinity): Span[] | undefined {
   const spans: Span[] = []
   let depth = 0
+  let deepest = 0
+  let values = 0
   let start = from
   for (let at = from; at < text.length; at++) {
     const character = text.charCodeAt(at)
     if (character === QUOTE && depth > 0) at = endOfString(text, at) - 1
     else if (character === OPEN_OBJECT || (character === OPEN_ARRAY && depth > 0)) {
-      if (depth++ === 0) start = at
+      if (depth++ === 0) [start, deepest, values] = [at, 1, 1]
+      if (depth > deepest) deepest = depth
+      values++
     } else if (character === CLOSE_OBJECT || (character === CLOSE_ARRAY && depth > 0)) {
-      if (--depth === 0) spans.push({ start, end: at + 1 })
-    } else if (character === CLOSE_ARRAY) return spans
-    else if (depth === 0 && character > BLANK && character !== COMMA) return undefined
+      if (--depth > 0) continue
+      spans.push({ start, end: at + 1, depth: deepest, values })
+      if (spans.length > most) return undefined
+    } else if (character === COMMA) values++
+    else if (character === CLOSE_ARRAY) return spans
+    else if (depth === 0 && character > BLANK) return undefined
   }
   return undefined
+}
+
+/** How deep a JSON text is nested, and how many values it holds: what reading it will cost, seen without reading it. */
+export function extentOf (text: string): Pick<Span, 'depth' | 'values'> {
+  let depth = 0
+  let deepest = 0
+  let values = 1
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === QUOTE) at = endOfString(text, at) - 1
+    else if (character === COMMA) values++
+    else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
+      values++
+      deepest = Math.max(deepest, ++depth)
+    } else if (character === CLOSE_OBJECT || character === CLOSE_ARRAY) depth--
+  }
+  return { depth: deepest, values }
 }
 
 /** Puts exact numbers in the place of marked strings, everywhere inside. */
@@ -104,17 +133,46 @@ function fitsDouble (token: string): boolean {
 }
 
 /** JSON in one spelling for one value: keys sorted by code unit, no blanks. Equal values give equal text. */
-export function writeJson (value: Json): string {
+export function writeJson (value: Json, depth = 0): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (value instanceof ExactNumber) return value.source
   if (value === null || typeof value !== 'object') return String(value)
-  if (Array.isArray(value)) return `[${value.map(writeJson).join(',')}]`
-  return `{${writeMembers(value, Object.keys(value))}}`
+  if (depth === DEEPEST_RECURSION) return writeDeep(value)
+  if (Array.isArray(value)) return `[${value.map((each) => writeJson(each, depth + 1)).join(',')}]`
+  return `{${writeMembers(value, Object.keys(value), depth)}}`
+}
+
+/** Text that is to be written as it is. */
+class Literal {
+  constructor (readonly text: string) {}
+}
+
+/** The same without recursion, for what is nested deeper than the stack may reach. */
+function writeDeep (value: Json): string {
+  const parts: string[] = []
+  const stack: Array<Json | Literal> = [value]
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (next instanceof Literal) parts.push(next.text)
+    else if (Array.isArray(next)) {
+      parts.push('[')
+      stack.push(new Literal(']'))
+      for (let at = next.length - 1; at >= 0; at--) stack.push(next[at] ?? null, ...at > 0 ? [new Literal(',')] : [])
+    } else if (isJsonObject(next)) {
+      parts.push('{')
+      stack.push(new Literal('}'))
+      const keys = Object.keys(next).sort()
+      for (let at = keys.length - 1; at >= 0; at--) {
+        const key = keys[at] ?? ''
+        stack.push(next[key] ?? null, new Literal(`${at > 0 ? ',' : ''}${JSON.stringify(key)}:`))
+      }
+    } else parts.push(writeJson(next))
+  }
+  return parts.join('')
 }
 
 /** The members of an object that are named in `keys`, sorted, without the braces. */
-export function writeMembers (object: JsonObject, keys: string[]): string {
-  return keys.sort().map((key) => `${JSON.stringify(key)}:${writeJson(object[key] ?? null)}`).join(',')
+export function writeMembers (object: JsonObject, keys: string[], depth = 0): string {
+  return keys.sort().map((key) => `${JSON.stringify(key)}:${writeJson(object[key] ?? null, depth + 1)}`).join(',')
 }
 
 export function isJsonObject (value: unknown): value is JsonObject {
@@ -126,12 +184,4 @@ export function scalarText (value: Json | undefined): string | undefined {
   if (typeof value === 'string') return value
   if (value instanceof ExactNumber) return value.source
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
-}
-
-/** Whether arrays and objects are nested no deeper than `most`: deeper ones could exhaust the stack of whoever walks them. */
-export function isNestedAtMost (value: Json, most: number): boolean {
-  if (typeof value !== 'object' || value === null || value instanceof ExactNumber) return true
-  if (most === 0) return false
-  const held = Array.isArray(value) ? value : Object.values(value)
-  return held.every((child) => isNestedAtMost(child, most - 1))
 }

@@ -24,6 +24,8 @@ export interface Answer {
   readonly events: AuditEvent[]
   /** Rows in the answer, those that are no events included: what page numbers count. */
   readonly rows: number
+  /** For each event that holds too much to be read: how many of `events` stand before it. */
+  readonly unreadable?: readonly number[]
   /** Whether the log ends here: a short answer is the end only if a longer one was seen (`undefined`: not known). */
   readonly end: boolean | undefined
   /** The upstream's clock when it answered, milliseconds since 1970, where it told. */
@@ -55,7 +57,7 @@ export interface Failure {
 }
 
 /** What an upstream was caught at. */
-export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second'
+export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second' | 'sends-what-is-no-event' | 'sends-unreadable-events'
 
 /**
  * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not at

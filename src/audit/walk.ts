@@ -2,7 +2,7 @@ import type { AuditEvent } from './event.ts'
 import { compileFilter, type AuditFilter } from './filter.ts'
 import { foldAhead } from './folded-text.ts'
 import { coarser, grainOf, reachedBy, type Grain } from './grain.ts'
-import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, floorToSecond, later, type Instant } from './instant.ts'
+import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, earlier, floorToSecond, later, type Instant } from './instant.ts'
 import { createObstacle } from './obstacle.ts'
 import { compareRows, placeRows, type Row } from './place.ts'
 import type { Answer, AuditSource, Direction, Failure, Purpose, SourceQuery } from './source.ts'
@@ -155,6 +155,17 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     return { ...passage, from: floorToSecond(passage.from), to: to === undefined ? undefined : floorToSecond(to) + NANOS_PER_SECOND - 1n }
   }
 
+  /** Where events stand that hold too much to be read: between their neighbours. */
+  function unreadableAt ({ unreadable = [] }: Answer, rows: Row[]): Passage | undefined {
+    const [first] = unreadable
+    const last = unreadable.at(-1)
+    if (first === undefined || last === undefined) return undefined
+    source.notice('sends-unreadable-events')
+    const [before, behind] = [rows[first - 1]?.place.instant, rows[last]?.place.instant]
+    const [from, to] = direction === 'asc' ? [before ?? bound.start, behind ?? bound.end] : [behind ?? bound.start, before ?? bound.end]
+    return { from: from ?? EARLIEST, to, rows: unreadable.length, reason: 'too-large' }
+  }
+
   /** Whether what was passed by before lies in what is still to be read. */
   function isAhead ({ to }: Passage): boolean {
     return to === undefined || bound.start === undefined || to >= floorToSecond(bound.start)
@@ -207,12 +218,19 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
       refused: fresh.length - wanted.length,
       reached: last === undefined ? undefined : reachedBy(last, grain, request.direction),
       end,
-      passed: passed && told(passed, rows),
+      passed: joined(passed && told(passed, rows), unreadableAt(answer, rows)),
       upstreamMs: answer.upstreamMs,
       size: obstacle.size(),
       isReduced: obstacle.isReduced()
     }
   }
+}
+
+/** What was passed by on the way to an answer and in it, as one. */
+function joined (a: Passage | undefined, b: Passage | undefined): Passage | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  const to = a.to === undefined || b.to === undefined ? undefined : later(a.to, b.to)
+  return { from: earlier(a.from, b.from), to, rows: a.rows + b.rows, reason: a.reason }
 }
 
 function isInside ({ instant }: AuditEvent, window: TimeWindow): boolean {

@@ -7,7 +7,7 @@ import { createHttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
-import { createListingReader, readListing } from './listing.ts'
+import { createListingReader, type Listing } from './listing.ts'
 import { listParameters, listUrl, type SessionSpelling } from './query.ts'
 import { readEvent } from './wire.ts'
 
@@ -50,6 +50,8 @@ const MOST_CONNECTIONS = 16
 const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
 const LONGEST_RESET_MS = 24 * 3_600_000
+const MOST_ROWS = 10_000 // Or twice as many as were asked for: an answer of more is not the protocol.
+const NO_ROWS: Listing = { events: [], rows: 0, unreadable: [] }
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
@@ -72,7 +74,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   // Which spelling found a session's events; facts 1.3: two clients contradict each other.
   const spellings = new LRUCache<string, SessionSpelling>({ max: SESSIONS_REMEMBERED })
   const habits = new Set<Habit>()
-  const readPolled = createListingReader() // One poll is in flight at a time, and it repeats most of the one before.
+  const readAsked = createListingReader({ remembers: false })
+  const readPolled = createListingReader({ remembers: true }) // One poll is in flight at a time, and it repeats most of the one before.
   let longestAnswer = 0
 
   return { read, find, notice, habits, close: () => dispatcher.destroy() }
@@ -102,7 +105,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     target.search = listParameters(query, spelling).toString()
     const reply = await ask(target, purpose)
     if (!reply.ok) return reply
-    const listing = reply.status === 204 ? { events: [], rows: 0 } : (purpose === 'poller' ? readPolled : readListing)(reply.text)
+    const mostRows = Math.max(MOST_ROWS, 2 * query.pageSize)
+    const listing = reply.status === 204 ? NO_ROWS : await (purpose === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     longestAnswer = Math.max(longestAnswer, listing.rows)
     options.onListing?.()

@@ -3,26 +3,25 @@ import { LRUCache } from 'lru-cache'
 import type { AuditEvent } from '../audit/event.ts'
 import { tellApart, type Nature } from '../audit/identity.ts'
 import { objectsIn, type Span } from '../audit/json.ts'
-import { natureOfElement, readElement, readElements, type ReadElement } from './wire.ts'
+import { createTimeSlice } from '../audit/time-slice.ts'
+import { isReadable, isReadableWhole, natureOfElement, readElement, readElements } from './wire.ts'
 
 export interface Listing {
   readonly events: AuditEvent[]
   /** Elements of the answer, those that are no events included. */
   readonly rows: number
+  /** For each event that is nested too deep or holds too much: how many of `events` stand before it. */
+  readonly unreadable: readonly number[]
 }
 
-/**
- * Kubiya's list answer as events: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are empty
- * (facts 2.1). An element that is no object, or is nested beyond all reason, is passed by and counted. `undefined` for
- * everything that is not the protocol: no text at all, truncated JSON, HTML, objects of another kind.
- */
-export function readListing (body: string): Listing | undefined {
-  const elements = readElements(body)
-  return elements === undefined ? undefined : listingOf(elements.map(natureOfElement))
-}
+/** Reads Kubiya's list answers; `undefined` for everything that is not the protocol, and for more rows than `mostRows`. */
+export type ListingReader = (body: string, mostRows: number) => Promise<Listing | undefined>
 
-interface Element extends Span {
-  readonly nature: Nature | undefined
+interface Element extends Span, Row {}
+
+/** An element that was read: an event, none (`no-event`), or one that holds too much. */
+interface Row {
+  readonly nature: Nature | 'no-event' | 'unreadable'
 }
 
 /** An answer whose elements were found in its text. */
@@ -33,63 +32,103 @@ interface Remembered {
 
 // Blanks as JSON has them (RFC 8259 §2), so that what is taken apart here is what a parser would take.
 const OPENING = /^[ \t\n\r]*(?:\{[ \t\n\r]*"(?:items|data)"[ \t\n\r]*:[ \t\n\r]*)?\[[ \t\n\r]*/
-const CLOSING = /[ \t\n\r]*\][ \t\n\r]*(\}?)[ \t\n\r]*$/y
 const SEPARATOR = /[ \t\n\r]*,[ \t\n\r]*/y
-const LONGEST_TAKEN_APART = 4 * 1024 * 1024 // Characters.
+const CLOSING_BRACKET = /[ \t\n\r]*\]/y
+const BLANKS = /^[ \t\n\r]*$/
+const LONGEST_TAIL = 65_536 // Characters behind the list: pagination and the like.
 const MOST_REMEMBERED = 8 * 1024 * 1024
 const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
 
 /**
- * Reads like `readListing`, for answers that mostly repeat earlier ones, as a poller's do: an element that is written just as
- * it was is neither parsed nor identified again. Text by text, or by SHA-256 where it is long, so it is the same event without doubt.
+ * Makes a reader of Kubiya's list answers: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are empty
+ * (facts 2.1). It finds the elements in the text and reads one after the other, in slices of time, so that no answer holds up
+ * the event loop. With `remembers` it is for answers that mostly repeat earlier ones, as a poller's do: an element that is
+ * written just as it was is neither parsed nor identified again.
  */
-export function createListingReader (): (body: string) => Listing | undefined {
-  const met = new LRUCache<string, ReadElement>({ maxSize: MOST_REMEMBERED })
+export function createListingReader ({ remembers }: { readonly remembers: boolean }): ListingReader {
+  const met = new LRUCache<string, Row>({ maxSize: MOST_REMEMBERED })
   let last: Remembered | undefined
 
-  return (body) => {
-    const elements = body.length > LONGEST_TAKEN_APART ? undefined : takeApart(body)
-    last = elements && { body, elements }
-    return elements === undefined ? readListing(body) : listingOf(elements.map(({ nature }) => nature))
+  return async (body, mostRows) => {
+    const elements = await takeApart(body, mostRows)
+    last = remembers && elements !== undefined ? { body, elements } : undefined
+    return elements === undefined ? readWhole(body, mostRows) : listingOf(elements)
   }
 
   /** `undefined` where the text is more or other than objects in one array. */
-  function takeApart (body: string): Element[] | undefined {
+  async function takeApart (body: string, mostRows: number): Promise<Element[] | undefined> {
+    const pause = createTimeSlice()
     const opening = OPENING.exec(body)?.[0]
     if (opening === undefined) return undefined
     const elements = last === undefined ? [] : repeated(body, opening.length, last)
     let end = elements.at(-1)?.end
-    for (const span of objectsIn(body, end ?? opening.length) ?? []) {
-      const read = end === undefined || endOf(SEPARATOR, body, end) === span.start ? readAgain(body.slice(span.start, span.end)) : undefined
+    for (const span of objectsIn(body, end ?? opening.length, mostRows) ?? []) {
+      const isNext = end === undefined || endOf(SEPARATOR, body, end) === span.start
+      const read = isNext ? readAgain(body, span) : undefined
       if (read === undefined) return undefined
       elements.push({ ...span, ...read })
       ;({ end } = span)
+      await pause()
     }
-    CLOSING.lastIndex = end ?? opening.length
-    const brace = CLOSING.exec(body)?.[1]
-    return brace === (opening.trimStart().startsWith('{') ? '}' : '') ? elements : undefined
+    const closed = endOf(CLOSING_BRACKET, body, end ?? opening.length)
+    if (closed === undefined || elements.length > mostRows) return undefined
+    return isTail(body.slice(closed), opening.trimStart().startsWith('{')) ? elements : undefined
   }
 
-  function readAgain (text: string): ReadElement | undefined {
+  function readAgain (body: string, span: Span): Row | undefined {
+    if (!isReadable(span)) return { nature: 'unreadable' }
+    const text = body.slice(span.start, span.end)
+    if (!remembers) return readRow(text)
     const key = text.length > LONGEST_KEY ? createHash('sha256').update(text).digest('hex') : text
     const known = met.get(key)
     if (known !== undefined) return known
-    const read = readElement(text)
+    const read = readRow(text)
     if (read !== undefined) met.set(Buffer.from(key).toString(), read, { size: text.length }) // A slice would keep the whole answer in memory.
     return read
   }
 }
 
+/** Reads an answer of another form than objects in one array, where it holds no more than can be read at once. */
+export async function readWhole (body: string, mostRows: number): Promise<Listing | undefined> {
+  if (!isReadableWhole(body)) return undefined
+  const elements = readElements(body)
+  if (elements === undefined || elements.length > mostRows) return undefined
+  const pause = createTimeSlice()
+  const rows: Row[] = []
+  for (const element of elements) {
+    rows.push({ nature: natureOfElement(element) ?? 'no-event' })
+    await pause()
+  }
+  return listingOf(rows)
+}
+
+function readRow (text: string): Row | undefined {
+  const read = readElement(text)
+  return read && { nature: read.nature ?? 'no-event' }
+}
+
+/** Whether this is what may stand behind a list: nothing, or the rest of the object that holds it. */
+function isTail (tail: string, isHeld: boolean): boolean {
+  if (!isHeld) return BLANKS.test(tail)
+  if (tail.length > LONGEST_TAIL) return false
+  try {
+    const { data, items } = JSON.parse(`{"items":[]${tail}`) as { data?: unknown, items?: unknown }
+    return data === undefined && Array.isArray(items) && items.length === 0
+  } catch {
+    return false
+  }
+}
+
 /** The elements with which the answer before went on, and this one begins. Slices are compared faster than looked up. */
 function repeated (body: string, from: number, { body: before, elements }: Remembered): Element[] {
-  const isAt = (at: number, { end, start }: Span) => body.slice(at, at + end - start) === before.slice(start, end)
+  const isAt = (at: number, { end, start }: Pick<Span, 'start' | 'end'>) => body.slice(at, at + end - start) === before.slice(start, end)
   const known: Element[] = []
   let at: number | undefined = from
   for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0 && at !== undefined; index++) {
     const element = elements[index]
     if (element === undefined || !isAt(at, element)) break
     const end: number = at + element.end - element.start
-    known.push({ start: at, end, nature: element.nature })
+    known.push({ ...element, start: at, end })
     at = endOf(SEPARATOR, body, end)
   }
   return known
@@ -101,6 +140,12 @@ function endOf (expected: RegExp, text: string, at: number): number | undefined 
   return expected.test(text) ? expected.lastIndex : undefined
 }
 
-function listingOf (natures: ReadonlyArray<Nature | undefined>): Listing {
-  return { events: tellApart(natures.filter((nature) => nature !== undefined)), rows: natures.length }
+function listingOf (rows: readonly Row[]): Listing {
+  const natures: Nature[] = []
+  const unreadable: number[] = []
+  for (const { nature } of rows) {
+    if (nature === 'unreadable') unreadable.push(natures.length)
+    else if (nature !== 'no-event') natures.push(nature)
+  }
+  return { events: tellApart(natures), rows: rows.length, unreadable }
 }

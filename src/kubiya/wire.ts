@@ -1,8 +1,12 @@
 import { identifyAs, natureOf, upstreamId, type Nature } from '../audit/identity.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { isJsonObject, isNestedAtMost, parseJson, type Json, type JsonObject } from '../audit/json.ts'
+import { extentOf, isJsonObject, parseJson, type Json, type JsonObject, type Span } from '../audit/json.ts'
 
-const DEEPEST = 256
+/** What an event may hold. More would hold up everything else while it is read; such an event is passed by, and its place told. */
+const DEEPEST = 5000
+const MOST_VALUES_OF_EVENT = 50_000
+/** What an answer that is read in one piece may hold. */
+const MOST_VALUES_OF_ANSWER = 250_000
 const KNOWN_FIELDS = ['timestamp', 'category_type', 'category_name', 'resource_type', 'action_type', 'resource_text', 'extra']
 
 /** Elements of Kubiya's list answer, whatever they are; `undefined` for everything that is not the protocol. */
@@ -20,9 +24,20 @@ export function readElement (text: string): ReadElement | undefined {
   return element === undefined ? undefined : { nature: natureOfElement(element) }
 }
 
-/** What an element is; `undefined` for one that is no object or is nested beyond all reason. */
+/** What an element is; `undefined` for one that is no object. */
 export function natureOfElement (element: Json): Nature | undefined {
-  return isJsonObject(element) && isNestedAtMost(element, DEEPEST) ? natureOf(element) : undefined
+  return isJsonObject(element) ? natureOf(element) : undefined
+}
+
+/** Whether an event of this extent can be read. */
+export function isReadable ({ depth, values }: Pick<Span, 'depth' | 'values'>): boolean {
+  return depth <= DEEPEST && values <= MOST_VALUES_OF_EVENT
+}
+
+/** Whether an answer can be read in one piece. */
+export function isReadableWhole (body: string): boolean {
+  const { depth, values } = extentOf(body)
+  return depth <= DEEPEST && values <= MOST_VALUES_OF_ANSWER
 }
 
 /**
@@ -31,11 +46,12 @@ export function natureOfElement (element: Json): Nature | undefined {
  */
 export function readEvent (body: string, id: string): AuditEvent | 'none' | undefined {
   if (/^\s*</.test(body)) return 'none'
+  if (!isReadable(extentOf(body))) return undefined
   const answer = parsed(body)
   if (answer === null) return 'none'
   const candidates = isJsonObject(answer) ? [answer, ...rowsOf(answer) ?? [answer.item ?? null, answer.data ?? null]] : rowsOf(answer)
   if (candidates === undefined) return undefined
-  const item = candidates.find((each): each is JsonObject => isJsonObject(each) && isEventLike(each) && isNestedAtMost(each, DEEPEST))
+  const item = candidates.find((each): each is JsonObject => isJsonObject(each) && isEventLike(each))
   if (item !== undefined) return asAsked(item, id)
   const saysNothing = isJsonObject(answer) ? Object.keys(answer).length === 0 || rowsOf(answer) !== undefined : true
   return saysNothing ? 'none' : undefined

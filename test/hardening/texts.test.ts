@@ -61,3 +61,45 @@ t.test('an event that is nested deeper than the stack reaches can be searched', 
   for (let depth = 0; depth < 50_000; depth++) nested = { n: nested }
   t.ok(holdsText(nested as Parameters<typeof holdsText>[0], fold('Needle')))
 })
+
+const EVENTS = '/api/v1/audit/events'
+
+t.test('an event nested three thousand deep is an event like any other', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  const stream = service.stream('?start_time=-1m')
+  const deep = `${'{"a":['.repeat(1500)}"needle"${']}'.repeat(1500)}`
+  service.sandbox.publishRaw(`{"timestamp":"${ago(1000)}","extra":${deep}}`)
+  const frame = await stream.until(({ type }) => type === 'event') as unknown as { event: { id: string } }
+  for (const path of [`${EVENTS}?page_size=1`, `${EVENTS}/search?text=NEEDLE`]) {
+    t.equal((await service.json(path)).items[0].id, frame.event.id, path)
+  }
+  const described = await (await service.get(`${EVENTS}/${frame.event.id}`)).text()
+  t.ok(described.includes(deep))
+})
+
+for (const [name, extra] of [
+  ['nested too deep', `${'['.repeat(6000)}${']'.repeat(6000)}`],
+  ['of too many values', `[${'1,'.repeat(60_000)}1]`]
+] as const) {
+  t.test(`an event ${name} is passed by, and its place is told on streams, on lists and in the log`, async (t) => {
+    const service = await startService(t, { METRICS_PORT: '0' })
+    await service.settled()
+    const stream = service.stream('?start_time=-1m&category_type=nothing')
+    await stream.until(({ type }) => type === 'hello')
+    const times = [3000, 2000, 1000].map(ago)
+    const [before = '', , behind = ''] = times
+    for (const [n, timestamp] of times.entries()) service.sandbox.publishRaw(`{"n":${n},"timestamp":"${timestamp}","extra":${n === 1 ? extra : '{}'}}`)
+    t.match(await stream.until(({ type }) => type === 'gap'), { reason: 'too-large', from: before.replace(/\.?0+Z$/, 'Z') })
+    for (const direction of ['asc', 'desc']) {
+      const { items, pagination } = await service.json(`${EVENTS}?sort_direction=${direction}`)
+      t.same(items.map(({ n }: { n: number }) => n).sort(), [0, 2])
+      t.equal(pagination.skipped.length, 1)
+      const [{ from, reason, to }] = pagination.skipped
+      t.equal(reason, 'too-large')
+      t.same([Date.parse(from), Date.parse(to)], [Date.parse(before), Date.parse(behind)])
+    }
+    t.equal((await service.json(`${EVENTS}?page_size=1`)).pagination.skipped?.length ?? 0, 1, 'a page that ends before it tells it too')
+    t.equal(service.logs.filter(({ habit }) => habit === 'sends-unreadable-events').length, 1)
+  })
+}
