@@ -56,7 +56,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
     await past.register(archiveRoutes, {
       archiveOf: (request) => scopeOf(request).archive,
       clockOf: (request) => scopeOf(request).clock(),
-      borne: bearing.head,
+      bearing,
       memory,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
       onSent (request, bytes, scanned) {

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { TLS_HEADERS } from './security-headers.ts'
 
 export interface BearingOptions {
   /** The same on every answer. */
@@ -15,23 +16,29 @@ export interface BearingOptions {
 export interface Bearing {
   /** Sets them on an answer that Fastify sends. */
   introduce (request: FastifyRequest, reply: FastifyReply): void
-  /** The same with `Vary`, names and values in turn, for who sends a head of his own. */
-  head (request: FastifyRequest, reply: FastifyReply): string[]
+  /** For handlers that write their own head: what is the same on every answer, `Vary` included, names and values in turn. */
+  readonly fixed: readonly string[]
+  /** … and what differs from answer to answer. */
+  varying (request: FastifyRequest, reply: FastifyReply): string[]
 }
 
+const TLS = Object.entries(TLS_HEADERS).flat()
+
 export function createBearing ({ everywhere, isCrossOrigin, limits, vary }: BearingOptions): Bearing {
-  const fixed = Object.entries(everywhere)
-  const constant = [...Object.entries(everywhere).flat(), 'vary', vary]
+  const entries = Object.entries(everywhere)
 
   return {
     introduce (request, reply) {
-      for (const [name, value] of fixed) if (!reply.hasHeader(name)) reply.header(name, value) // The page has a policy of its own.
+      for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value) // The page has a policy of its own.
+      if (request.protocol === 'https') reply.headers(TLS_HEADERS)
       reply.header('x-request-id', request.id)
       const left = limits(request)
       for (let at = 0; at < left.length; at += 2) reply.header(left[at] ?? '', left[at + 1])
     },
-    head (request, reply) {
-      const head = [...constant, 'x-request-id', request.id, ...limits(request)]
+    fixed: [...entries.flat(), 'vary', vary],
+    varying (request, reply) {
+      const head = ['x-request-id', request.id, ...limits(request)]
+      if (request.protocol === 'https') head.push(...TLS)
       if (isCrossOrigin) for (const [name, value] of Object.entries(reply.getHeaders())) if (name !== 'vary') head.push(name, String(value))
       return head
     }

@@ -18,8 +18,7 @@ import { createSender, wantsNoCache, type SenderOptions } from './served.ts'
 export interface ArchiveRoutesOptions {
   /** The past as the caller may see it. */
   readonly archiveOf: (request: FastifyRequest) => Archive
-  /** What every answer bears, whoever makes it: names and values in turn. */
-  readonly borne: SenderOptions['borne']
+  readonly bearing: SenderOptions['bearing']
   readonly onSent: SenderOptions['onSent']
   readonly memory: Pick<AnswerMemory, 'hold'>
   /** Milliseconds since 1970, for relative times. */
@@ -32,9 +31,9 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, borne, clockOf, isPassthrough, memory, onSent }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, bearing, clockOf, isPassthrough, memory, onSent }) => {
   const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
-  const send = createSender({ archiveOf, borne, onSent })
+  const send = createSender({ archiveOf, bearing, onSent })
 
   app.get('/events', {
     schema: {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
-import { PAGE_POLICY } from '../security-headers.ts'
+import { PAGE_HEADERS } from '../security-headers.ts'
 import openapi from '../../openapi/openapi.json' with { type: 'json' }
 
 const SCRIPT = 'text/javascript; charset=utf-8'
@@ -30,7 +30,7 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
 }
 
 function sendPage (reply: FastifyReply, root: string): FastifyReply {
-  return reply.type(HTML).header('content-security-policy', PAGE_POLICY).send(page(root))
+  return reply.type(HTML).headers(PAGE_HEADERS).send(page(root))
 }
 
 function page (root: string): string {

@@ -9,10 +9,16 @@ export interface SenderOptions {
   /** What the request is answered from. */
   readonly archiveOf: (request: FastifyRequest) => Pick<Archive, 'encoded'>
   /** What every answer bears, whoever makes it: names and values in turn. */
-  readonly borne: (request: FastifyRequest, reply: FastifyReply) => string[]
+  readonly bearing: {
+    readonly fixed: readonly string[]
+    varying (request: FastifyRequest, reply: FastifyReply): string[]
+  }
   /** Told of each answer: its bytes, and the events that Kubiya gave for this caller's sake. */
   readonly onSent: (request: FastifyRequest, bytes: number, scanned: number) => void
 }
+
+/** In which of its forms an answer is sent. */
+type Form = Coding | 'identity' | 'not-modified'
 
 /** Gives no promise where all is at hand. */
 export type Send = (request: FastifyRequest, reply: FastifyReply, served: Served) => Promise<void> | undefined
@@ -29,11 +35,12 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
 
 /**
  * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list: set one
- * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is `borne`.
+ * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is in `bearing`. The part
+ * that stays the same is made once for each coding of an answer, and kept with it.
  */
-export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send {
+export function createSender ({ archiveOf, bearing, onSent }: SenderOptions): Send {
   const choose = createCodingChoice()
-  const heads = new WeakMap<Entry, string[]>()
+  const heads = new WeakMap<Entry, Map<Form, readonly string[]>>()
   return send
 
   function send (request: FastifyRequest, reply: FastifyReply, served: Served): Promise<void> | undefined {
@@ -51,19 +58,22 @@ export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
     const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
-    const head = [...headOf(entry), ...borne(request, reply), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
-    if (coding !== undefined) head.push('content-encoding', coding)
-    if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    const head = headOf(entry, body, coding).concat(bearing.varying(request, reply))
+    head.push('age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status)
     onSent(request, body?.length ?? 0, handling.kind === 'forwarded' && !handling.collapsed ? entry.scanned : 0)
     reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
   }
 
   /** What stays the same as long as the entry is kept: names and values in turn. */
-  function headOf (entry: Entry): string[] {
-    const known = heads.get(entry)
+  function headOf (entry: Entry, body: Buffer | undefined, coding: Coding | undefined): readonly string[] {
+    const form = body === undefined ? 'not-modified' : coding ?? 'identity'
+    const forms = heads.get(entry) ?? new Map<Form, readonly string[]>()
+    const known = forms.get(form)
     if (known !== undefined) return known
-    const head = Object.entries(entry.headers).flat()
-    heads.set(entry, head)
+    const head = [...Object.entries(entry.headers).flat(), ...bearing.fixed]
+    if (coding !== undefined) head.push('content-encoding', coding)
+    if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    heads.set(entry, forms.set(form, head))
     return head
   }
 }

@@ -114,25 +114,40 @@ t.test('pages of allowed origins may read answers, warm ones too, and preflights
   t.equal(unauthorized.headers.get('access-control-allow-origin'), APP, 'a page may read why')
 })
 
-t.test('every answer bears what helmet would set, with a stricter policy; the page has one without inline allowances', async (t) => {
+t.test('JSON and event streams bear the headers that mean something there, and no others; pages bear what helmet sets', async (t) => {
   const service = await startService(t, SETTINGS)
-  const expected = await helmetHeaders()
+  const meaningful = ['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy', 'x-content-type-options']
+  const { 'strict-transport-security': transport = '', ...ofPages } = await helmetHeaders()
   const answers: Array<[string, Record<string, string>]> = [
-    [EVENTS, AUTHORIZATION], [EVENTS, AUTHORIZATION], [EVENTS, {}], [`${EVENTS}?page=0`, AUTHORIZATION], ['/nothing', {}], ['/livez', {}], ['/docs', {}], ['/openapi.json', {}], [STREAM, AUTHORIZATION], [`${EVENTS}/%`, AUTHORIZATION]
+    [EVENTS, AUTHORIZATION], [EVENTS, AUTHORIZATION], [EVENTS, {}], [`${EVENTS}?page=0`, AUTHORIZATION], ['/nothing', {}], ['/livez', {}],
+    ['/openapi.json', {}], [STREAM, AUTHORIZATION], [`${EVENTS}/%`, AUTHORIZATION], ['/metrics', {}]
   ]
   for (const [path, headers] of answers) {
     const response = await service.get(path, headers)
-    for (const [name, value] of Object.entries(expected)) {
-      if (name !== 'content-security-policy') t.equal(response.headers.get(name), value, `${path}: ${name}`)
-    }
-    const policy = response.headers.get('content-security-policy') ?? ''
-    t.match(policy, /^default-src 'none'/, path)
-    t.notMatch(policy, /unsafe|\*|https:/, path)
+    const borne = Object.keys({ ...ofPages, 'strict-transport-security': transport }).filter((name) => response.headers.has(name))
+    t.same(borne.sort(), meaningful, path)
+    t.equal(response.headers.get('content-security-policy'), "default-src 'none'; frame-ancestors 'none'", path)
+    t.equal(response.headers.get('x-content-type-options'), 'nosniff')
     await response.body?.cancel()
   }
-  t.match((await service.get('/docs')).headers.get('content-security-policy'), /script-src 'self';/)
-  t.notMatch(await (await service.get('/docs')).text(), /<script>|<style| on\w+=|style=/)
+  const page = await service.get('/docs')
+  for (const [name, value] of Object.entries(ofPages)) if (name !== 'content-security-policy') t.equal(page.headers.get(name), value, name)
+  t.notMatch(page.headers.get('content-security-policy'), /unsafe|\*|https:/)
+  t.match(page.headers.get('content-security-policy'), /script-src 'self';/)
+  t.notMatch(await page.text(), /<script>|<style| on\w+=|style=/)
   t.match(await exchange(service.url, 'NONSENSE\r\n\r\n'), /content-security-policy: default-src 'none'/)
+})
+
+t.test('`Strict-Transport-Security` is said where the request came over TLS, as a trusted proxy tells', async (t) => {
+  const transport = async (settings: Record<string, string>, proto: string) => {
+    const service = await startService(t, settings)
+    const paths = [EVENTS, EVENTS, '/docs', '/livez', '/nothing']
+    const answers = await Promise.all(paths.map((path) => service.get(path, { 'x-forwarded-proto': proto })))
+    return [...new Set(answers.map(({ headers }) => headers.get('strict-transport-security')))]
+  }
+  t.same(await transport({ TRUST_PROXY: '1' }, 'https'), [(await helmetHeaders())['strict-transport-security']])
+  t.same(await transport({ TRUST_PROXY: '1' }, 'http'), [null])
+  t.same(await transport({}, 'https'), [null], 'anyone can say so')
 })
 
 t.test('a script that is stored in an event comes back as JSON that no browser takes for anything else', async (t) => {
