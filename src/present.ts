@@ -1,4 +1,4 @@
-import { NANOS_PER_MS, LATEST, instantFromMs, type Instant } from './audit/instant.ts'
+import { EARLIEST, LATEST, NANOS_PER_MS, earlier, instantFromMs, later, type Instant } from './audit/instant.ts'
 import type { Batch } from './audit/batch.ts'
 import type { AuditSource } from './audit/source.ts'
 import type { Budget } from './kubiya/budget.ts'
@@ -25,6 +25,8 @@ export interface PresentOptions {
   /** Told after every poll, before anyone else is. */
   readonly onPoll: (health: Health, changed: boolean) => void
   readonly onError: (error: unknown) => void
+  /** Told of the upstream's clock and ours when they differ by more than events may be late. */
+  readonly onSkew: (upstreamMs: number, ownMs: number) => void
   /** Wall clock, milliseconds since 1970. */
   readonly clock: () => number
   /** Monotonic clock, milliseconds. */
@@ -44,11 +46,12 @@ const MOST_KNOWN_EVENTS = 500_000
 const REMEMBERED_MS = 15 * 60_000
 const SLACK_MS = 60_000
 const CHECK_MS = 4000
+const LEAST_SKEW_MS = 60_000
 const STALL_MS = 30_000
 const MOST_PORTION_BYTES = 65_536
 
 /** Wires source → tail → relay → log → hub; each stage is handed the next as one function. */
-export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, settings, source, tracer }: PresentOptions): Present {
+export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, onSkew, settings, source, tracer }: PresentOptions): Present {
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
   const relay = createSoloRelay()
   const log = createEventLog({
@@ -74,6 +77,8 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
     intervalMs: settings.POLL_INTERVAL_MS,
     maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
     patienceMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
+    mostSkewMs: Math.max(LEAST_SKEW_MS, settings.LATENESS_MS),
+    onSkew,
     clock,
     nowMs,
     setTimer
@@ -117,8 +122,9 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
   })
   return { log, tail, hub }
 
-  function openBookmark (now: Instant): Bookmark {
-    const from = now - history
+  /** No row of the newest page lies before where the log begins, whatever the clocks say. */
+  function openBookmark (now: Instant, oldest: Instant = now): Bookmark {
+    const from = later(EARLIEST, earlier(now - history, oldest))
     log.fillFrom(from)
     return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
   }

@@ -93,7 +93,7 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
-  const { hub, log, tail } = createPresent({ settings, source: client, budget, meters, tracer, onPoll, onError, clock, nowMs })
+  const { hub, log, tail } = createPresent({ settings, source: client, budget, meters, tracer, onPoll, onError, onSkew, clock, nowMs })
   const shelf = createShelf({
     maxBytes: settings.CACHE_MAX_BYTES,
     staleMs: settings.CACHE_STALE_MS,
@@ -115,6 +115,7 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
     closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
     clock: tail.upstreamClock,
+    earliestClock: tail.earliestClock,
     nowMs
   })
 
@@ -134,6 +135,11 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
 
   function onError (error: unknown): void {
     logger.error({ err: error }, 'unforeseen error')
+  }
+
+  function onSkew (upstreamMs: number, ownMs: number): void {
+    const [upstream, own] = [upstreamMs, ownMs].map((ms) => new Date(ms).toISOString())
+    logger.warn({ upstream, own }, 'the clocks of Kubiya and of this machine differ by more than events may be late')
   }
 
   function onPoll (health: Health, changed: boolean): void {

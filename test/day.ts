@@ -73,6 +73,8 @@ export async function liveThrough (options: DayOptions) {
   const tail = createTail({
     source: upstream,
     openBookmark,
+    mostSkewMs: Infinity,
+    onSkew: () => {},
     announce,
     leads: () => true,
     audience: () => options.audience,

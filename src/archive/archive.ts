@@ -27,6 +27,8 @@ export interface ArchiveOptions {
   readonly closedTtlMs: number
   /** Wall clock, milliseconds since 1970. */
   readonly clock: () => number
+  /** The same by the clock that is behind, where ours and the upstream's differ. */
+  readonly earliestClock: () => number
   /** Monotonic clock, milliseconds: the shelf's. */
   readonly nowMs: () => number
 }
@@ -50,7 +52,7 @@ type Produced = Awaited<ReturnType<ShelfRequest['produce']>>
 
 /** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
-  const { source, shelf, memory, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
+  const { source, shelf, memory, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, earliestClock, nowMs } = options
   const requests = new WeakMap<Question, ShelfRequest>()
   const hasNews = createNews(log)
   return { page, describe, encoded: shelf.encoded }
@@ -68,7 +70,7 @@ export function createArchive (options: ArchiveOptions): Archive {
     const interest = {
       isSteady: !endMoves(question),
       matches () {
-        const window = windowOf(question, now())
+        const window = windowOf(question, now(), earliest())
         return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
       }
     }
@@ -83,7 +85,7 @@ export function createArchive (options: ArchiveOptions): Archive {
 
   async function producePage (question: Question, room: AnswerRoom): Promise<Produced> {
     const asked = now()
-    const window = windowOf(question, asked)
+    const window = windowOf(question, asked, earliest())
     const position = log.position() // Before Kubiya is asked, so that what comes meanwhile is on neither side missed.
     const page = await readPage(source, { ...question, window }, scanLimit, { maxBytes: memory.maxAnswerBytes, onHeld: room.resize })
     if (!page.ok) return page
@@ -91,7 +93,7 @@ export function createArchive (options: ArchiveOptions): Archive {
     const next = nextUrl(question, window, page)
     const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
-    const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), asked, latenessMs)
+    const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), earliest(), latenessMs)
     const readMs = nowMs()
     const { body, etag } = await writeAnswer(question, window, page, next, liveCursor)
     const entry = {
@@ -147,6 +149,10 @@ export function createArchive (options: ArchiveOptions): Archive {
 
   function now (): Instant {
     return instantFromMs(clock())
+  }
+
+  function earliest (): Instant {
+    return instantFromMs(Math.min(clock(), earliestClock()))
   }
 }
 

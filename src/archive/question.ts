@@ -19,9 +19,9 @@ export interface Question {
   readonly skip?: number
 }
 
-/** The window that was meant, now. */
-export function windowOf (question: Question, now: Instant): TimeWindow {
-  return isAsked(question.window) ? resolveWindow(question.window, now) : question.window
+/** The window that was meant, now; `earliest` is now by the clock that is behind. */
+export function windowOf (question: Question, now: Instant, earliest: Instant): TimeWindow {
+  return isAsked(question.window) ? resolveWindow(question.window, now, earliest) : question.window
 }
 
 /** Whether the answer is about a stretch of time that stays where it is. */

@@ -46,13 +46,14 @@ export function parseMoment (text: string): Moment | undefined {
 
 /**
  * The window that was meant, now. Relative bounds fall on whole seconds, as Kubiya's do, so that none of its rows has to
- * be refused at their edge.
+ * be refused at their edge. The usual start is counted from `earliest`, now by the clock that is behind: whichever clock is
+ * wrong, the window holds the last 24 hours.
  */
-export function resolveWindow (asked: AskedWindow, now: Instant): TimeWindow {
+export function resolveWindow (asked: AskedWindow, now: Instant, earliest: Instant = now): TimeWindow {
   const end = asked.end === undefined ? undefined : resolveMoment(asked.end, now)
   if (asked.start !== undefined) return withEnd({ start: resolveMoment(asked.start, now) }, end)
   if (asked.unbounded) return withEnd({}, end)
-  return withEnd({ start: later(EARLIEST, floorToSecond(end ?? now) - DEFAULT_SPAN) }, end)
+  return withEnd({ start: later(EARLIEST, floorToSecond(end ?? earliest) - DEFAULT_SPAN) }, end)
 }
 
 function withEnd (window: TimeWindow, end: Instant | undefined): TimeWindow {

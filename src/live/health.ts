@@ -40,6 +40,8 @@ export interface PollOutcome {
   readonly isHeldBack: boolean
   /** As in `Health`. */
   readonly latenessMs: number | undefined
+  /** Whether our clock and the upstream's differ by more than they may. */
+  readonly isSkewed?: boolean
 }
 
 /** Keeps count of how polls end. */
@@ -69,8 +71,8 @@ export function createHealth (clock: () => number, isTrying: () => boolean) {
   }
 }
 
-function stateOf ({ failure, isHeldBack, latenessMs }: PollOutcome): UpstreamState {
+function stateOf ({ failure, isHeldBack, isSkewed = false, latenessMs }: PollOutcome): UpstreamState {
   if (failure !== undefined) return STATES[failure.kind]
-  if (latenessMs !== undefined) return 'degraded'
+  if (latenessMs !== undefined || isSkewed) return 'degraded'
   return isHeldBack ? 'throttled' : 'ok'
 }

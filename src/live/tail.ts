@@ -1,5 +1,6 @@
 import type { Announcement } from '../audit/batch.ts'
-import { EARLIEST, NANOS_PER_MS, instantFromMs, later, type Instant } from '../audit/instant.ts'
+import type { Row } from '../audit/place.ts'
+import { EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, instantFromMs, later, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { Meters } from '../meters.ts'
@@ -8,11 +9,16 @@ import type { Bookmark } from './bookmark.ts'
 import { nextWaitMs, sweepEveryMs } from './cadence.ts'
 import { createHealth, type Health } from './health.ts'
 import { createReading, type Reading } from './reading.ts'
+import { createUpstreamClock, type UpstreamClockOptions } from './upstream-clock.ts'
 
 export interface TailOptions {
   readonly source: AuditSource
-  /** Makes the bookmark once the upstream's clock is known. */
-  readonly openBookmark: (now: Instant) => Bookmark
+  /** Makes the bookmark once the first answer has come. `now` is the earlier of both clocks; `oldest` the oldest row of that answer. */
+  readonly openBookmark: (now: Instant, oldest: Instant | undefined) => Bookmark
+  /** How far both clocks may differ, milliseconds. */
+  readonly mostSkewMs: number
+  /** Told of both clocks when they begin to differ by more. */
+  readonly onSkew: UpstreamClockOptions['onSkew']
   readonly announce: (announcement: Announcement) => Promise<void>
   /** Whether this replica is the one to poll. */
   readonly leads: () => boolean
@@ -49,9 +55,13 @@ export interface Tail {
   health (): Health
   /** Our clock as the upstream's `Date` corrects it, milliseconds since 1970. */
   upstreamClock (): number
+  /** The earlier of both clocks, milliseconds since 1970. */
+  earliestClock (): number
   /** Nothing from before this instant will be announced any more. */
   floor (): Instant | undefined
 }
+
+const LONG_BEFORE = 86_400n * NANOS_PER_SECOND
 
 /** A reading, and what is to be known of it once it has caught up. */
 interface Current {
@@ -61,8 +71,6 @@ interface Current {
   readonly startedMs: number
   readonly frontier: Instant
 }
-
-const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
 
 /**
  * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
@@ -75,6 +83,7 @@ export function createTail (options: TailOptions): Tail {
   const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest) }
   const health = createHealth(clock, isTrying)
   const stopping = new AbortController()
+  const upstream = createUpstreamClock(options)
   let bookmark: Bookmark | undefined
   let newest: ReturnType<typeof walk> | undefined
   let current: Current | undefined
@@ -82,7 +91,6 @@ export function createTail (options: TailOptions): Tail {
   let cancelWake = () => {}
   let endPause = () => {}
   let { pageSize: firstSize } = options
-  let skewMs = 0
   let failures = 0 // In a row, without a good answer in between.
   let answered = false
   let requests = 0
@@ -96,7 +104,7 @@ export function createTail (options: TailOptions): Tail {
   let readTo = EARLIEST // The frontier at which the last read began.
   let marked = EARLIEST
 
-  return { start, wake, stop, health: health.now, upstreamClock, floor: () => bookmark?.wholeStart() }
+  return { start, wake, stop, health: health.now, upstreamClock: upstream.now, earliestClock: upstream.earliest, floor: () => bookmark?.wholeStart() }
 
   function start (): void {
     running ??= run()
@@ -151,7 +159,7 @@ export function createTail (options: TailOptions): Tail {
     const wishMs = nextWaitMs({ failure, failures, detourRequests, quietMs: nowMs() - newestMs, audience: options.audience(), shortage }, options, Math.random)
     waitMs = Math.max(wishMs, budgetMs)
     aliveMs = nowMs()
-    const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs() })
+    const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.shortenedMs(), isSkewed: upstream.isSkewed() })
     options.onPoll(health.now(), changed)
   }
 
@@ -176,8 +184,11 @@ export function createTail (options: TailOptions): Tail {
     const { value: step } = await newest.next()
     if (step !== undefined && !step.ok) return step
     newest = undefined
-    noteUpstreamClock(step?.upstreamMs)
-    bookmark = options.openBookmark(instantFromMs(upstreamClock()))
+    noteAnswer(step?.rows ?? [], step?.upstreamMs)
+    const oldest = step?.rows.findLast(({ event }) => event.instant !== undefined)?.event.instant
+    const told = instantFromMs(upstream.earliestTold())
+    // A `Date` of years ago must not have the whole log read.
+    bookmark = options.openBookmark(oldest === undefined ? told : later(told, oldest - LONG_BEFORE), oldest)
     return bookmark
   }
 
@@ -188,8 +199,8 @@ export function createTail (options: TailOptions): Tail {
       if (!portion.ok) return portion
       answered = true
       firstSize = portion.reducedTo ?? pageSize
-      noteUpstreamClock(portion.upstreamMs)
-      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstreamClock()) + NANOS_PER_MS)
+      noteAnswer(portion.rows, portion.upstreamMs)
+      const { announcement, settle } = mark.look(portion.rows, portion.passed, instantFromMs(upstream.now()) + NANOS_PER_MS)
       if (announcement.entries.length > 0) {
         newestMs = nowMs()
         await announce(announcement)
@@ -220,17 +231,12 @@ export function createTail (options: TailOptions): Tail {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= sweepEveryMs(options.budget().shortage)
     const start = isWhole ? mark.wholeStart() : mark.recentStart(readTo)
     const reading = createReading({ source, start, pageSize, firstSize, passages: mark.passages() })
-    return { reading, isWhole, frontier: mark.frontier(nowMs() - newestMs), startedAt: instantFromMs(upstreamClock()), startedMs: nowMs() }
+    return { reading, isWhole, frontier: mark.frontier(nowMs() - newestMs), startedAt: instantFromMs(upstream.now()), startedMs: nowMs() }
   }
 
-  function noteUpstreamClock (upstreamMs: number | undefined): void {
-    if (upstreamMs === undefined) return
-    const differenceMs = upstreamMs - clock()
-    skewMs = Math.abs(differenceMs) > LEAST_SKEW_MS ? differenceMs : 0
-  }
-
-  function upstreamClock (): number {
-    return clock() + skewMs
+  function noteAnswer (rows: readonly Row[], upstreamMs: number | undefined): void {
+    for (const { event } of rows) if (event.instant !== undefined) upstream.see(event.instant)
+    if (upstream.note(upstreamMs)) sweptMs = -Infinity // After a leap the whole window is read again.
   }
 
   async function pause (): Promise<void> {

@@ -94,6 +94,8 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   })
   const tail = createTail({
     source,
+    mostSkewMs: Math.max(60_000, latenessMs),
+    onSkew: () => {},
     openBookmark (now) {
       log.fillFrom(now - history)
       return createBookmark({ from: now - history, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
