@@ -105,6 +105,7 @@ export function createObstacle ({ first, wanted: asked }: ObstacleOptions) {
 
   function goOn (rows: number): void {
     left = Math.max(0, left - rows)
-    size = left > 0 ? Math.max(1, Math.min(left, size)) : Math.min(2 * size, wanted)
+    // Never smaller than what was just answered: pages overlap, and one of few rows would crawl through rows that are known.
+    if (left === 0) size = Math.min(2 * size, wanted)
   }
 }

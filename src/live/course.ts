@@ -1,11 +1,12 @@
 import type { Gap } from '../audit/batch.ts'
 import type { LogCursor, StreamCursor } from '../audit/cursor.ts'
-import { EARLIEST, NANOS_PER_MS, later, type Instant } from '../audit/instant.ts'
+import type { Instant } from '../audit/instant.ts'
+import { isBeyond, type Place } from '../audit/place.ts'
 import type { Audience } from './audience.ts'
 import type { Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
 import { gapFrame, type PreparedFrame } from './frames.ts'
-import { cursorOf, openingOf, type Opening, type RecallOpening, type RereadOpening, type Start } from './opening.ts'
+import { cursorOf, missedSince, openingOf, type Missing, type Opening, type RecallOpening, type RereadOpening, type Start, type Waiting } from './opening.ts'
 import { parcelOf, type Parcel } from './parcel.ts'
 import type { Replay } from './replay.ts'
 import { cursorWithin, nextOfReplay, type Replaying } from './replaying.ts'
@@ -59,20 +60,6 @@ export interface Course {
   leave (): void
 }
 
-interface Waiting {
-  readonly kind: 'waiting'
-  readonly start: Start
-}
-
-/** About to be told what it missed. */
-interface Missing {
-  readonly kind: 'missing'
-  readonly gap: Gap
-  readonly until: LogCursor
-  /** Where it stood before. */
-  readonly stood: StreamCursor
-}
-
 /** On its way along the log it is just a place in it, kept whole: once the log has let go of the place, it cannot tell its instant any more. */
 type State = Waiting | Replaying | LogCursor | Missing
 
@@ -92,6 +79,8 @@ class ListenersCourse implements Course {
   private readonly onReread: CourseOptions['onReread']
   private state: State
   private returns = 0
+  private furthest: Place | undefined // Where it came to in a replay.
+  private isFurther = false // Than when it last came back.
 
   constructor ({ audience, listener, onReread, springs, start }: CourseOptions) {
     this.springs = springs
@@ -144,13 +133,11 @@ class ListenersCourse implements Course {
   private takeOfPresent (place: LogCursor, room: number, isIdle: boolean): Parcel | 'full' | 'later' | undefined {
     const portion = this.audience.portionAt(place.offset)
     if (portion === 'evicted') return this.comeBack()
-    if (portion === undefined) {
-      this.returns = 0
-      return undefined
-    }
+    if (portion === undefined) return undefined
     const { end, parcel } = portion
     if (parcel !== undefined && parcel.bytes > room && !isIdle) return 'full'
     this.state = end
+    this.isFurther = true
     return parcel ?? (end.offset === this.springs.log.head().offset ? undefined : 'later')
   }
 
@@ -207,6 +194,7 @@ class ListenersCourse implements Course {
   private follow ({ leave, until }: Replaying): 'later' {
     leave()
     this.state = until
+    this.isFurther = true
     return 'later'
   }
 
@@ -220,10 +208,15 @@ class ListenersCourse implements Course {
     return 'later'
   }
 
-  /** Its place was let go of while it was slow: it is served as if it had come back with its cursor. In vain too often, it is told what is missing. */
+  /**
+   * Its place was let go of while it was slow: it is served as if it had come back with its cursor, as often as that brings it
+   * forward. Three times in a row in vain, it is told what is missing.
+   */
   private comeBack (): 'later' {
     const stood = this.place()
     this.leave()
+    if (this.hasMovedTo(stood)) this.returns = 0
+    this.isFurther = false
     if (++this.returns <= MOST_RETURNS) {
       this.state = { kind: 'waiting', start: { since: stood } }
       this.retry()
@@ -231,12 +224,15 @@ class ListenersCourse implements Course {
     }
     this.returns = 0
     const { latenessMs, log } = this.springs
-    const kept = log.cursorAt(log.oldest())
-    const { instant, until } = stood.kind === 'replay' ? { instant: stood.after.instant, until: stood.log } : { instant: stood.instant, until: stood }
-    const oldest = until.offset > kept.offset && until.epoch === kept.epoch ? until : kept
-    const to = oldest === kept ? log.reachesBack() - 1n : log.newest()
-    const from = later(EARLIEST, instant - BigInt(latenessMs) * NANOS_PER_MS)
-    return this.miss({ from, to: later(from, to), reason: 'history-evicted' }, oldest)
+    const { gap, until } = missedSince(stood, log, latenessMs)
+    return this.miss(gap, until)
+  }
+
+  private hasMovedTo (stood: StreamCursor): boolean {
+    if (stood.kind === 'log') return this.isFurther
+    const isBeyondAll = this.furthest === undefined || isBeyond(stood.after, this.furthest, 'asc')
+    if (isBeyondAll) this.furthest = stood.after
+    return isBeyondAll || this.isFurther
   }
 
   private miss (gap: Gap, until: LogCursor): 'later' {

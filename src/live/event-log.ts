@@ -2,6 +2,7 @@ import type { Batch, Fresh } from '../audit/batch.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { earlier, later, type Instant } from '../audit/instant.ts'
+import { createEvictions } from './evictions.ts'
 import { createRoll } from './roll.ts'
 
 export type LogEntry = Fresh & {
@@ -49,6 +50,8 @@ export interface EventLog {
   reachesBack (): Instant
   /** Whether every event from this instant on is kept. */
   reachesBackTo (instant: Instant): boolean
+  /** The first and the last instant of the events that were evicted between two offsets; `undefined` where none is known. */
+  evictedBetween (from: number, to: number): { readonly from: Instant, readonly to: Instant } | undefined
   /** Whether an entry since a position matches; true where that cannot be told any more, or not soon. */
   hasNew (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
 }
@@ -58,6 +61,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
   const entries: LogEntry[] = []
   const roll = createRoll({ span: options.remembers, most: options.mostRemembered })
+  const evictions = createEvictions()
   let first = 0
   let bytes = 0
   let reachesBack = options.start
@@ -84,6 +88,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
     newest: () => newest,
     reachesBack: () => reachesBack,
     reachesBackTo: (instant) => instant >= reachesBack,
+    evictedBetween: evictions.between,
     hasNew (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
       const endMs = performance.now() + LONGEST_LOOK_MS
@@ -120,7 +125,9 @@ export function createEventLog (options: EventLogOptions): EventLog {
       const instant = instantOf(entry)
       bytes -= bytesOf(entry)
       evictedMark = entry.highWater
-      if (instant !== undefined) reachesBack = later(reachesBack, instant + 1n)
+      if (instant === undefined) continue
+      reachesBack = later(reachesBack, instant + 1n)
+      evictions.add(entry.offset, instant)
     }
     entries.splice(0, evicted)
     first += evicted

@@ -1,3 +1,4 @@
+import type { Gap } from '../audit/batch.ts'
 import { MOST_GIVEN, type Given, type LogCursor, type ReplayCursor, type StreamCursor } from '../audit/cursor.ts'
 import { EARLIEST, LATEST, NANOS_PER_MS, earlier, later, type Instant } from '../audit/instant.ts'
 import type { Place } from '../audit/place.ts'
@@ -5,6 +6,21 @@ import type { EventLog } from './event-log.ts'
 
 /** Where a stream is to begin: behind a cursor, or at an instant. */
 export type Start = { readonly since: StreamCursor } | { readonly from: Instant }
+
+/** About to begin, once the log is filled. */
+export interface Waiting {
+  readonly kind: 'waiting'
+  readonly start: Start
+}
+
+/** About to be told what it missed. */
+export interface Missing {
+  readonly kind: 'missing'
+  readonly gap: Gap
+  readonly until: LogCursor
+  /** Where it stood before. */
+  readonly stood: StreamCursor
+}
 
 /** How a stream gets from there to the live log. */
 export type Opening =
@@ -90,4 +106,17 @@ export function isMadeUp (cursor: StreamCursor, log: EventLog): boolean {
 
 function isKept (cursor: LogCursor, log: EventLog): boolean {
   return cursor.epoch === log.head().epoch && cursor.offset >= log.oldest()
+}
+
+/** What a reader has missed that stood at a place which the log has let go of, and the place from which the log goes on. */
+export function missedSince (stood: StreamCursor, log: EventLog, latenessMs: number): { readonly gap: Gap, readonly until: LogCursor } {
+  const kept = log.cursorAt(log.oldest())
+  const { instant, place } = stood.kind === 'replay' ? { instant: stood.after.instant, place: stood.log } : { instant: stood.instant, place: stood }
+  const isOfThisLog = place.epoch === kept.epoch
+  const until = isOfThisLog && place.offset > kept.offset ? place : kept
+  // In a replay what lies behind the last row is missing as well, whichever offset it had.
+  const evicted = isOfThisLog && stood.kind === 'log' ? log.evictedBetween(place.offset, until.offset) : undefined
+  const from = evicted?.from ?? later(EARLIEST, stood.kind === 'replay' ? instant : instant - BigInt(latenessMs) * NANOS_PER_MS)
+  const to = evicted?.to ?? (until === kept ? log.reachesBack() - 1n : log.newest())
+  return { gap: { from, to: later(from, to), reason: 'history-evicted' }, until }
 }

@@ -1,0 +1,57 @@
+import t from 'tap'
+import { missedSince } from '../src/live/opening.ts'
+import { HEAVY, bulk, numbers, series } from './contracts/stream.ts'
+import { startService } from './support.ts'
+import { at, batch, openLog } from './timeline.ts'
+import { overEvents, overWebSocket } from './transports.ts'
+
+const PAGE = 200
+const BURST = 1200
+const CALLS_PER_PAGE = 5
+const SMALL_LOG = { ...HEAVY, HISTORY_EVENTS: '100' }
+
+t.test('a log smaller than a burst: one reader is given all of it, at five calls for each page of the burst', async (t) => {
+  const service = await startService(t, SMALL_LOG)
+  await service.settled()
+  const reader = overWebSocket(service)
+  await reader.until(({ type }) => type === 'hello')
+  service.sandbox.publish(bulk(series(BURST)))
+  await reader.untilEvents(BURST)
+  t.same(numbers(reader), series(BURST), 'all of it, once, in order')
+  t.notOk(reader.frames.some(({ type }) => type === 'gap'))
+  const backfills = service.sandbox.requests.filter(({ query }) => Number(query.pageSize) !== PAGE)
+  t.ok(backfills.length <= CALLS_PER_PAGE * BURST / PAGE, `${backfills.length} calls`)
+})
+
+t.test('a log smaller than a burst: readers of both transports, fast and slow, are given all of a burst', async (t) => {
+  const service = await startService(t, { ...SMALL_LOG, SUBSCRIBER_BACKLOG_BYTES: '16384' })
+  await service.settled()
+  const readers = [overWebSocket, overEvents].flatMap((open) => [open(service), open(service)])
+  for (const reader of readers) await reader.until(({ type }) => type === 'hello')
+  const timer = setInterval(() => { // Each second reader of a transport reads half of the time.
+    for (const slow of [readers[1], readers[3]]) {
+      slow?.pause()
+      setTimeout(() => slow?.resume(), 20)
+    }
+  }, 40)
+  t.teardown(() => clearInterval(timer))
+  service.sandbox.publish(bulk(series(BURST)))
+  for (const reader of readers) {
+    await reader.untilEvents(BURST)
+    t.same(numbers(reader), series(BURST), 'each once, in order')
+    t.notOk(reader.frames.some(({ type }) => type === 'gap'))
+    reader.terminate()
+  }
+})
+
+t.test('a gap of a reader whose place was evicted spans the events that it missed, and no more', async (t) => {
+  const log = openLog({ maxEvents: 3 })
+  log.append(batch(0, ['a', 'b']))
+  const stood = log.head()
+  log.append(batch(2, ['c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n']))
+  const { gap, until } = missedSince(stood, log, 120_000)
+  t.equal(until.offset, log.oldest())
+  t.ok(gap.from >= at(0) && gap.from <= at(2), 'the first event that it missed, or one close by')
+  t.equal(gap.to, at(10), 'the last one that was evicted')
+  t.equal(gap.reason, 'history-evicted')
+})
