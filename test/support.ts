@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import WebSocket from 'ws'
-import { buildApp, version } from '../src/app.ts'
+import { buildApp, version, type AppOptions } from '../src/app.ts'
 import type { Frame } from '../src/live/frames.ts'
 import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
@@ -31,7 +31,7 @@ export interface Service {
 }
 
 /** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick, and nobody is turned away because the machine is slow. */
-export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}): Promise<Service> {
+export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}, options: Pick<AppOptions, 'patience'> = {}): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
   const outcome = readSettings({
     PORT: '0',
@@ -51,7 +51,7 @@ export async function startService (t: Owner, environment: Record<string, string
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = outcome.settings
   const tracing = endpoint === undefined ? undefined : createTracing({ endpoint, version, onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector') })
   const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
-  const { listen, server } = await buildApp(outcome.settings, logger, { tracing })
+  const { listen, server } = await buildApp(outcome.settings, logger, { ...options, tracing })
   prepare(server)
   const { metricsUrl } = await listen()
   const url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`

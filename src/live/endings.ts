@@ -17,4 +17,4 @@ export const ENDINGS = {
 export const CLIENT_MESSAGE = { closeCode: 4400, reason: 'clients send no messages' } as const
 
 /** A client sends control frames without end. */
-export const FLOOD = { closeCode: 4429, reason: 'too many pings' } as const
+export const FLOOD = { closeCode: 4429, reason: 'too many control frames' } as const

@@ -27,8 +27,11 @@ export interface WebSocketOptions {
 
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
-const MOST_PINGS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
+const MOST_CONTROLS_BETWEEN_LOOKS = 50 // Beyond some hundred pings that wait for their pong, ws cuts the connection without a word.
+const MOST_RECEIVED_BYTES = 65_536 // Between two looks.
 const FAREWELL_MS = 2000
+const CUT_OFF_MS = 1000
+const LONGEST_FAREWELL_MS = 8000 // Until then it holds a place that the hub no longer counts.
 const WORTH_A_CONTEXT = 8
 const NO_BYTES = Buffer.alloc(0)
 
@@ -45,7 +48,7 @@ export function createWebSocketOutlet (options: WebSocketOptions): Outlet {
   const { socket } = options
   const outlet = new WebSocketOutlet(options)
   outlets.set(socket, outlet)
-  socket.on('message', refuse).on('ping', countPing).on('pong', notePong).on('error', terminate)
+  socket.on('message', refuse).on('ping', countControl).on('pong', notePong).on('error', terminate)
   return outlet
 }
 
@@ -64,15 +67,19 @@ class WebSocketOutlet implements Outlet {
   private readonly connection: Socket
   private readonly backlogBytes: number
   private readonly deflate: Deflate
+  readonly onGone: (code: number) => void
   private looks = 0
+  private received: number
   unanswered = 0
-  pings = 0
+  controls = 0
 
   constructor ({ backlogBytes, connection, deflate, onGone, socket }: WebSocketOptions) {
     this.socket = socket
     this.connection = connection
     this.backlogBytes = backlogBytes
     this.deflate = deflate
+    this.onGone = onGone
+    this.received = connection.bytesRead
     socket.on('close', onGone)
   }
 
@@ -109,7 +116,10 @@ class WebSocketOutlet implements Outlet {
   }
 
   keepAlive (): boolean {
-    this.pings = 0
+    this.controls = 0
+    const before = this.received
+    this.received = this.connection.bytesRead
+    if (this.received - before > MOST_RECEIVED_BYTES) endFlood(this.socket)
     if (this.looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
     if (this.unanswered === MOST_UNANSWERED) return false
     this.unanswered++
@@ -121,21 +131,42 @@ class WebSocketOutlet implements Outlet {
     this.socket.close(closeCode, reason)
     // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
     if (this.unanswered === MOST_UNANSWERED) setTimeout(() => { if (this.unsent() === 0) this.socket.terminate() }, FAREWELL_MS).unref()
+    terminateAfter(this.socket, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
   }
 }
 
 function refuse (this: WebSocket): void {
-  this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
+  if (this.readyState === this.OPEN) {
+    this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
+    terminateAfter(this, CUT_OFF_MS)
+  }
+  countControl.call(this)
 }
 
-function countPing (this: WebSocket): void {
+function countControl (this: WebSocket): void {
   const outlet = outlets.get(this)
-  if (outlet !== undefined && ++outlet.pings > MOST_PINGS_BETWEEN_LOOKS) this.close(FLOOD.closeCode, FLOOD.reason)
+  if (outlet !== undefined && ++outlet.controls > MOST_CONTROLS_BETWEEN_LOOKS) endFlood(this)
+}
+
+/** Says why and reads no more: what a client goes on sending costs as much as what it sent. */
+function endFlood (socket: WebSocket): void {
+  if (socket.readyState === socket.OPEN) {
+    socket.close(FLOOD.closeCode, FLOOD.reason)
+    outlets.get(socket)?.onGone(FLOOD.closeCode) // The client's close frame will not be read.
+    terminateAfter(socket, CUT_OFF_MS)
+  }
+  socket.pause()
+}
+
+function terminateAfter (socket: WebSocket, waitMs: number): void {
+  const timer = setTimeout(() => socket.terminate(), waitMs).unref()
+  socket.once('close', () => clearTimeout(timer))
 }
 
 function notePong (this: WebSocket): void {
   const outlet = outlets.get(this)
   if (outlet !== undefined) outlet.unanswered = 0
+  countControl.call(this)
 }
 
 /** A protocol error: ws has sent the close code for it. */
