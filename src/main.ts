@@ -1,10 +1,11 @@
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, lastLines } from './logger.ts'
 import { readSettings, type Settings } from './settings.ts'
 import type { Tracing } from './tracing.ts'
 
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {}) // A closed pipe ends no service.
 const outcome = readSettings(process.env)
 if (outcome.ok) {
   await serve(outcome.settings)
@@ -23,6 +24,7 @@ async function serve (settings: Settings): Promise<void> {
     await app.server.close()
     await tracing?.end()
     logger.info('ended')
+    await lastLines(logger)
   })
   app.server.addHook('onClose', async () => grace.uninstall())
   process.on('SIGUSR2', () => toggleLevel(logger, settings))
@@ -31,6 +33,7 @@ async function serve (settings: Settings): Promise<void> {
   } catch (err) {
     logger.fatal({ err }, 'cannot listen')
     await app.server.close()
+    await lastLines(logger)
     process.exitCode = 1
   }
 }
