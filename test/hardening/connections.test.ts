@@ -195,6 +195,7 @@ t.test('a request that offers another protocol is answered as if it did not', as
 
 t.test('a client that floods a stream is gone soon, whether or not it reads', async (t) => {
   const service = await startService(t)
+  await service.settled()
   const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0])
   const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0])
   for (const [what, bytes] of [['pongs', many(60, pong.toString('latin1'))], ['both', many(30, ping.toString('latin1') + pong.toString('latin1'))]] as const) {
