@@ -7,10 +7,12 @@ import { api } from './api.ts'
 import { createAnswerMemory, type AnswerMemoryOptions } from './archive/answer-memory.ts'
 import { refuseSocket } from './bare-socket.ts'
 import { createBearing } from './bearing.ts'
+import { createConnections, type ConnectionsOptions } from './connections.ts'
 import { createEntrance } from './entrance.ts'
 import { createMetrics, type Readings } from './metrics/metrics.ts'
 import { createMetricsServer } from './metrics-server.ts'
 import { handleError, sendProblem } from './problems.ts'
+import { endIfFramingIsUnsure, hostFault } from './request-form.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRequestLog, createRequestLoggers } from './request-log.ts'
 import { docsRoutes } from './routes/docs.ts'
@@ -23,7 +25,7 @@ import { SECURITY_HEADERS } from './security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { silentTracer } from './tracer.ts'
 import type { Tracing } from './tracing.ts'
-import { partFrom, upgrades } from './upgrades.ts'
+import { createHandshakes, partFrom, upgrades } from './upgrades.ts'
 
 export const version: string = packageJson.version
 
@@ -45,6 +47,8 @@ export interface AppOptions {
   readonly tracing?: Tracing | undefined
   /** Bounds of the memory of answers, where they are not the usual ones. */
   readonly answers?: Partial<AnswerMemoryOptions>
+  /** How long a caller may leave an answer unread, and how often that is looked at; for tests. */
+  readonly patience?: Pick<ConnectionsOptions, 'lookMs' | 'stallMs'>
 }
 
 export interface App {
@@ -58,7 +62,7 @@ export interface App {
 /**
  * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order.
  */
-export async function buildApp (settings: Settings, pino: Logger, { answers, docs = docsRoutes, tracing }: AppOptions = {}): Promise<App> {
+export async function buildApp (settings: Settings, pino: Logger, { answers, docs = docsRoutes, patience, tracing }: AppOptions = {}): Promise<App> {
   const logger: FastifyBaseLogger = pino
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
@@ -78,6 +82,12 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     isCrossOrigin: origins.list.length > 0,
     limits: ({ caller }) => caller === undefined ? [] : limits.headers(caller.key)
   })
+  const handshakes = createHandshakes()
+  const connections = createConnections({
+    ...patience,
+    onUpgrade: handshakes.pass,
+    onConnect: (socket) => refuse(new Error('CONNECT'), socket)
+  })
   let draining = false
 
   const server = fastify({
@@ -90,7 +100,12 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: settings.KEEP_ALIVE_MS,
-    http: { headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS), connectionsCheckingInterval: LOOK_AT_CONNECTIONS_MS, requireHostHeader: false },
+    http: {
+      IncomingMessage: connections.Message,
+      headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS),
+      connectionsCheckingInterval: LOOK_AT_CONNECTIONS_MS,
+      requireHostHeader: false
+    },
     return503OnClosing: false,
     routerOptions: { maxParamLength: LONGEST_PATH_PARAMETER },
     schemaController: { compilersFactory: schemaCompilers },
@@ -102,6 +117,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     },
     clientErrorHandler: refuse
   })
+  connections.follow(server.server)
   server.server.maxHeadersCount = MOST_HEADERS + 1 // One more than may be, to see that there are more.
 
   tracing?.follow(server)
@@ -110,9 +126,11 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRequest', (request, reply, done) => {
-    const { headers, httpVersionMinor, rawHeaders } = request.raw
+    const { rawHeaders } = request.raw
+    const fault = hostFault(request.raw) // RFC 9112 §3.2; Node would say so with no word.
+    endIfFramingIsUnsure(request.raw, reply.raw)
     if (rawHeaders.length > 2 * MOST_HEADERS) sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
-    else if (headers.host === undefined && httpVersionMinor === 1) sendProblem(reply, 'invalid-request', 'There is no `Host`.') // RFC 9112 §3.2; Node would say so with no word.
+    else if (fault !== undefined) sendProblem(reply, 'invalid-request', fault)
     else done()
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
@@ -122,7 +140,13 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   server.addHook('onResponse', createRequestLog(pino, tracing?.idsOf))
   countAnswers(server, { meters, streamPath: STREAM_PATH })
 
-  await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
+  await server.register(upgrades, {
+    path: STREAM_PATH,
+    handshakes,
+    headers: { 'x-content-type-options': 'nosniff', ...marks },
+    isDeflateAgreed: settings.STREAM_COMPRESSION,
+    refuse
+  })
   await server.register(docs)
   await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, memory, onStreamBegan: (request, status) => tracing?.began(request, status) })
   await server.register(probeRoutes, {
@@ -143,7 +167,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     tickets.close()
     await scopes.drain()
     await partFrom(server.websocketServer.clients)
-    setTimeout(() => server.server.closeAllConnections(), LAST_ANSWERS_MS).unref() // A caller may have stopped reading.
+    setTimeout(connections.destroyAll, LAST_ANSWERS_MS).unref() // A caller may have stopped reading.
   })
   server.addHook('onClose', async () => {
     gate.close()
@@ -176,6 +200,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
 
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
+    if (error.code !== 'ECONNRESET' && connections.endAfterAnswer(socket)) return // An answer comes first.
     logger.info({ code: error.code }, 'not a request that can be read')
     const status = refuseSocket(socket, error, everywhere)
     if (status !== undefined) meters.answered(NO_ROUTE, status, 0)

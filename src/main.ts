@@ -5,6 +5,7 @@ import { createLogger } from './logger.ts'
 import { readSettings, type Settings } from './settings.ts'
 import type { Tracing } from './tracing.ts'
 
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {}) // A closed pipe ends no service.
 const outcome = readSettings(process.env)
 if (outcome.ok) {
   await serve(outcome.settings)
@@ -32,6 +33,7 @@ async function serve (settings: Settings): Promise<void> {
   } catch (err) {
     logger.fatal({ err }, 'cannot listen')
     await app.server.close()
+    await flush()
     process.exitCode = 1
   }
 }

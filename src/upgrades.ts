@@ -1,3 +1,4 @@
+import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
@@ -15,14 +16,39 @@ export interface UpgradesOptions {
   readonly isDeflateAgreed: boolean
   /** Answers a handshake that is none. */
   readonly refuse: (error: Error, socket: Duplex) => void
+  /** Where upgrades come from that have their connection for themselves; all upgrades of the server without it. */
+  readonly handshakes?: Handshakes
+}
+
+/** Hands upgrades on to whoever serves them. */
+export interface Handshakes {
+  /** Only ever emits `upgrade`; it listens nowhere. */
+  readonly source: ReturnType<typeof createServer>
+  pass (request: IncomingMessage, socket: Duplex, head: Buffer): void
+}
+
+export function createHandshakes (): Handshakes {
+  const source = createServer()
+  return { source, pass: (request, socket, head) => { source.emit('upgrade', request, socket, head) } }
 }
 
 const FAREWELL_MS = 1000
 
 /** Lets one route be upgraded to a WebSocket; every other upgrade is answered with a problem. */
-const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, isDeflateAgreed, path, refuse }) => {
+const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
+  const { handshakes, headers, isDeflateAgreed, path, refuse } = options
+  const { routing } = server
+  server.routing = (request, response) => { // The plugin would only log what is thrown here.
+    try {
+      routing(request, response)
+    } catch (error) {
+      request.socket.destroy()
+      throw error
+    }
+  }
   await server.register(websocket, {
     options: {
+      ...handshakes !== undefined && { server: handshakes.source },
       maxPayload: MAX_CLIENT_MESSAGE_BYTES,
       maxFragments: MAX_CLIENT_FRAGMENTS,
       perMessageDeflate: isDeflateAgreed && { clientNoContextTakeover: true }, // Clients send no messages.
@@ -49,7 +75,7 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, { headers, is
   server.websocketServer.on('wsClientError', refuse)
 
   function isWanted (request: FastifyRequest): boolean {
-    return request.headers.upgrade?.toLowerCase() === 'websocket' && request.routeOptions.url === path
+    return request.routeOptions.url === path
   }
 }
 

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { cp } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
 import t from 'tap'
 import { MAIN, listening, run } from './process.ts'
 import { ago, eventually, item, openStream, startUpstream } from './support.ts'
@@ -195,3 +197,29 @@ t.test('a start on a metrics port that is taken ends with 1 and says why', async
   t.equal((await service.exited).code, 1)
   t.match(service.lines.join('\n'), /EADDRINUSE/)
 })
+
+for (const [what, settle] of [
+  ['closed', (output: Readable) => output.destroy()],
+  ['read no more', (output: Readable) => output.pause()]
+] as const) {
+  t.test(`a service whose standard output is ${what} serves on, and ends soon`, async (t) => {
+    const service = spawn(process.execPath, [MAIN], { env: { PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'debug' }, stdio: ['ignore', 'pipe', 'ignore'] })
+    t.teardown(() => service.kill('SIGKILL'))
+    const exited = once(service, 'exit')
+    const url = await new Promise<string>((resolve) => {
+      let heard = ''
+      service.stdout.on('data', (bytes) => {
+        heard += String(bytes)
+        const found = /listens on (http:\S+?)"/.exec(heard)?.[1]
+        if (found !== undefined) resolve(found)
+      })
+    })
+    service.stdout.removeAllListeners('data')
+    settle(service.stdout)
+    const path = `${url}/api/v1/audit/events/${'x'.repeat(400)}`
+    for (let n = 0; n < 500; n++) await (await fetch(path)).text() // More than a pipe holds.
+    t.equal((await fetch(`${url}/livez`)).status, 200)
+    service.kill('SIGTERM')
+    t.same(await exited, [0, null])
+  })
+}

@@ -12,7 +12,8 @@ export const SSE_HEADERS = {
 const IDLE_MS = 15_000
 const SHORTEST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 5000
-const FAREWELL_MS = 30_000
+const FAREWELL_MS = 8000 // Until then it holds a place that the hub no longer counts.
+const MOST_RECEIVED_BYTES = 65_536 // Between two looks; a listener has nothing to say.
 const COMMENT = Buffer.from(':\n\n')
 const BLANK_LINE = Buffer.from('\n\n')
 
@@ -24,6 +25,7 @@ export function createSseOutlet (response: ServerResponse, backlogBytes: number,
   let writtenMs = performance.now()
   let written = 0
   let taken = 0
+  let received = bytesRead()
   let waiting: Array<{ readonly upTo: number, readonly resume: () => void }> = []
   response.on('close', onGone)
   response.on('error', () => response.destroy())
@@ -38,6 +40,9 @@ export function createSseOutlet (response: ServerResponse, backlogBytes: number,
     taken: () => taken,
     afterwards: (resume) => { waiting.push({ upTo: written, resume }) },
     keepAlive () {
+      const before = received
+      received = bytesRead()
+      if (received - before > MOST_RECEIVED_BYTES) response.destroy()
       if (performance.now() - writtenMs >= IDLE_MS && response.writableLength === 0) write(COMMENT)
       return true // Only the kernel can tell.
     },
@@ -45,6 +50,10 @@ export function createSseOutlet (response: ServerResponse, backlogBytes: number,
       response.end()
       setTimeout(() => response.destroy(), FAREWELL_MS).unref()
     }
+  }
+
+  function bytesRead (): number {
+    return response.socket?.bytesRead ?? 0
   }
 
   function write (bytes: Buffer): void {

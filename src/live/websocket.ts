@@ -27,9 +27,11 @@ export interface WebSocketOptions {
 
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
-const MOST_CONTROLS_BETWEEN_LOOKS = 50 // Beyond some hundred that wait for their pong, ws cuts the connection without a word.
-const MOST_BYTES_BETWEEN_LOOKS = 65_536
+const MOST_CONTROLS_BETWEEN_LOOKS = 50 // Beyond some hundred pings that wait for their pong, ws cuts the connection without a word.
+const MOST_RECEIVED_BYTES = 65_536 // Between two looks.
 const FAREWELL_MS = 2000
+const CUT_OFF_MS = 1000
+const LONGEST_FAREWELL_MS = 8000 // Until then it holds a place that the hub no longer counts.
 const WORTH_A_CONTEXT = 8
 const NO_BYTES = Buffer.alloc(0)
 
@@ -65,16 +67,19 @@ class WebSocketOutlet implements Outlet {
   private readonly connection: Socket
   private readonly backlogBytes: number
   private readonly deflate: Deflate
+  readonly onGone: (code: number) => void
   private looks = 0
+  private received: number
   unanswered = 0
-  private controls = 0
-  private readBytes = 0 // When it was last looked at.
+  controls = 0
 
   constructor ({ backlogBytes, connection, deflate, onGone, socket }: WebSocketOptions) {
     this.socket = socket
     this.connection = connection
     this.backlogBytes = backlogBytes
     this.deflate = deflate
+    this.onGone = onGone
+    this.received = connection.bytesRead
     socket.on('close', onGone)
   }
 
@@ -112,8 +117,9 @@ class WebSocketOutlet implements Outlet {
 
   keepAlive (): boolean {
     this.controls = 0
-    if (this.connection.bytesRead - this.readBytes > MOST_BYTES_BETWEEN_LOOKS) this.expel(FLOOD)
-    this.readBytes = this.connection.bytesRead
+    const before = this.received
+    this.received = this.connection.bytesRead
+    if (this.received - before > MOST_RECEIVED_BYTES) endFlood(this.socket)
     if (this.looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
     if (this.unanswered === MOST_UNANSWERED) return false
     this.unanswered++
@@ -121,39 +127,46 @@ class WebSocketOutlet implements Outlet {
     return true
   }
 
-  countControl (): void {
-    if (++this.controls > MOST_CONTROLS_BETWEEN_LOOKS) this.expel(FLOOD)
-  }
-
-  /** Closes on a client that breaks the rules. Nothing more is read of it, and it is gone soon whether or not it answers. */
-  expel ({ closeCode, reason }: Pick<Ending, 'closeCode'> & { readonly reason: string }): void {
-    if (this.socket.readyState !== this.socket.OPEN) return
-    this.socket.close(closeCode, reason)
-    this.connection.pause()
-    setTimeout(() => this.socket.terminate(), FAREWELL_MS).unref()
-  }
-
   end ({ closeCode, reason }: Ending): void {
     this.socket.close(closeCode, reason)
     // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
     if (this.unanswered === MOST_UNANSWERED) setTimeout(() => { if (this.unsent() === 0) this.socket.terminate() }, FAREWELL_MS).unref()
+    terminateAfter(this.socket, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
   }
 }
 
 function refuse (this: WebSocket): void {
-  outlets.get(this)?.expel(CLIENT_MESSAGE)
+  if (this.readyState === this.OPEN) {
+    this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
+    terminateAfter(this, CUT_OFF_MS)
+  }
+  countControl.call(this)
 }
 
 function countControl (this: WebSocket): void {
-  outlets.get(this)?.countControl()
+  const outlet = outlets.get(this)
+  if (outlet !== undefined && ++outlet.controls > MOST_CONTROLS_BETWEEN_LOOKS) endFlood(this)
 }
 
-/** Nobody is asked for more pongs than pings were sent: those that come unasked count as well. */
+/** Says why and reads no more: what a client goes on sending costs as much as what it sent. */
+function endFlood (socket: WebSocket): void {
+  if (socket.readyState === socket.OPEN) {
+    socket.close(FLOOD.closeCode, FLOOD.reason)
+    outlets.get(socket)?.onGone(FLOOD.closeCode) // The client's close frame will not be read.
+    terminateAfter(socket, CUT_OFF_MS)
+  }
+  socket.pause()
+}
+
+function terminateAfter (socket: WebSocket, waitMs: number): void {
+  const timer = setTimeout(() => socket.terminate(), waitMs).unref()
+  socket.once('close', () => clearTimeout(timer))
+}
+
 function notePong (this: WebSocket): void {
   const outlet = outlets.get(this)
-  if (outlet === undefined) return
-  outlet.unanswered = 0
-  outlet.countControl()
+  if (outlet !== undefined) outlet.unanswered = 0
+  countControl.call(this)
 }
 
 /** A protocol error: ws has sent the close code for it. */

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { PAGE_HEADERS } from '../security-headers.ts'
@@ -18,7 +18,7 @@ const START = "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('
 
 /** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
 export const docsRoutes: FastifyPluginAsync = async (app) => {
-  const document = JSON.stringify(openapi)
+  const document = Buffer.from(JSON.stringify(openapi)) // A text would be copied for each caller who reads slowly.
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
 
   app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
@@ -26,7 +26,10 @@ export const docsRoutes: FastifyPluginAsync = async (app) => {
   app.get('/docs', quiet, (_request, reply) => sendPage(reply, '.'))
   app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
   app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
-  for (const [name, type] of Object.entries(TYPES)) app.get(`/docs/${name}`, quiet, (_request, reply) => sendPart(reply, name, type))
+  for (const [name, type] of Object.entries(TYPES)) {
+    const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`))) // A file for each request would be one too many.
+    app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
+  }
 }
 
 function sendPage (reply: FastifyReply, root: string): FastifyReply {
@@ -45,9 +48,4 @@ function page (root: string): string {
 <script src="${root}/docs/page.js"></script>
 </html>
 `
-}
-
-function sendPart (reply: FastifyReply, name: string, type: string): FastifyReply {
-  const file = fileURLToPath(import.meta.resolve(`#docs/${name}`))
-  return reply.type(type).header('cache-control', CACHED).send(createReadStream(file))
 }

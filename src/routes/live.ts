@@ -99,6 +99,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
       }
+      request.raw.resume() // A body that nobody reads would hide that the listener has gone.
       begin(request, (onGone) => createSseOutlet(reply.raw, backlogBytes, onGone))
       return reply
     },
@@ -128,9 +129,12 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
   function createWatch (requestId: string, hub: Hub, seat: StreamSeat) {
     const startedMs = performance.now()
     const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
+    let isOver = false
     return watch
 
     function gone (code?: number): void {
+      if (isOver) return
+      isOver = true
       watch.subscription?.drop(code)
       seat.release()
       app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')

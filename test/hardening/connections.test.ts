@@ -1,0 +1,244 @@
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import WebSocket from 'ws'
+import { listening, run, type Run } from '../process.ts'
+import { ago, eventually, item, startService, startUpstream } from '../support.ts'
+import { dial, exchange, handshake, head, statusOf } from './raw.ts'
+
+const EVENTS = '/api/v1/audit/events'
+const STREAM = '/api/v1/audit/stream'
+const OPEN = { connection: 'keep-alive' }
+const many = (count: number, text: string) => text.repeat(count)
+const answers = (heard: string) => heard.split('HTTP/1.1 ').length - 1
+
+/** A connection that sends this, hears everything and is hung up at the end of the test. */
+function call (t: Test, url: string, text: string): { socket: Socket, heard: () => string, connected: Promise<unknown>, closed: Promise<unknown> } {
+  const socket = dial(url)
+  let heard = ''
+  socket.on('data', (bytes) => { heard += bytes.toString('latin1') })
+  const connected = once(socket, 'connect')
+  const closed = new Promise((resolve) => { socket.once('close', resolve) }) // `once` would reject at a reset.
+  t.teardown(() => socket.destroy())
+  socket.write(text)
+  return { socket, heard: () => heard, connected, closed }
+}
+
+async function descriptors ({ child }: Run): Promise<number> {
+  return (await readdir(`/proc/${child.pid ?? 0}/fd`)).length
+}
+
+t.test('of pipelined requests one is answered, no further one is begun, and the connection ends', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  for (const path of ['/livez', '/docs/swagger-ui-bundle.js', `${EVENTS}?page_size=3`]) {
+    const asked = service.sandbox.asked
+    const heard = await exchange(service.url, many(50, head(path, OPEN)))
+    t.equal(statusOf(heard), 200, path)
+    t.equal(answers(heard), 1, path)
+    if (path.startsWith(EVENTS)) t.ok(/connection: close/i.test(heard), 'the head says so where it was not written yet')
+    const length = Number(/content-length: (\d+)/i.exec(heard)?.[1])
+    t.equal(heard.length - heard.indexOf('\r\n\r\n') - 4, length, 'the answer is whole')
+    t.ok(service.sandbox.asked - asked <= 1)
+  }
+})
+
+t.test('a second request is not begun while the first waits for Kubiya', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  service.sandbox.faults.next({ kind: 'delay', delayMs: 300 })
+  const asked = service.sandbox.asked
+  const second = head(`${EVENTS}?page_size=9`, OPEN)
+  const { closed, heard, socket } = call(t, service.url, head(`${EVENTS}?page_size=8`, OPEN))
+  await eventually('Kubiya is asked', () => service.sandbox.asked > asked)
+  socket.write(second)
+  await closed
+  t.equal(answers(heard()), 1)
+  t.match(heard(), /"page_size":8/)
+  t.notOk(service.sandbox.requests.some(({ path }) => path.includes('page_size=9')))
+})
+
+t.test('garbage behind a request does not come before its answer', async (t) => {
+  const service = await startService(t)
+  const heard = await exchange(service.url, `${head('/livez', OPEN)}\x16\x03\x01 no request\r\n\r\n`)
+  t.equal(statusOf(heard), 200)
+  t.equal(answers(heard), 1)
+})
+
+t.test('whoever asks again after an answer keeps the connection, however quickly', async (t) => {
+  const service = await startService(t)
+  service.sandbox.publish(Array.from({ length: 300 }, () => item({ resource_text: 'x'.repeat(3000) })))
+  await service.settled()
+  const { heard, socket } = call(t, service.url, '')
+  let end = 0
+  for (let n = 0; n < 40; n++) {
+    socket.write(head(n % 20 === 0 ? `${EVENTS}?limit=300` : '/livez', OPEN))
+    await eventually(`answer ${n} is whole`, () => {
+      const headEnd = heard().indexOf('\r\n\r\n', end)
+      const length = Number(/content-length: (\d+)/i.exec(heard().slice(end, headEnd))?.[1])
+      if (headEnd < 0 || heard().length < headEnd + 4 + length) return false
+      end = headEnd + 4 + length
+      return true
+    })
+  }
+  t.equal(answers(heard()), 40)
+  t.notOk(socket.destroyed)
+})
+
+t.test('a stream ends at once when its connection brings a second request, and places come back', async (t) => {
+  const service = await startService(t, { MAX_SUBSCRIBERS: '5' })
+  for (let n = 0; n < 10; n++) {
+    const { closed, heard } = call(t, service.url, many(30, head(STREAM, OPEN)))
+    await closed
+    t.ok(answers(heard()) <= 1)
+  }
+  const { closed, heard, socket } = call(t, service.url, head(STREAM, OPEN))
+  await eventually('it streams', () => heard().includes('event: hello'))
+  socket.write(head('/livez', OPEN))
+  await closed
+  t.equal(answers(heard()), 1)
+  await eventually('all places can be had', async () => {
+    const streams = Array.from({ length: 5 }, () => service.stream())
+    const outcomes = await Promise.all(streams.map((stream) => Promise.race([
+      stream.until(({ type }) => type === 'hello').then(() => true),
+      stream.refused.then(() => false)
+    ])))
+    for (const stream of streams) stream.socket.terminate()
+    return !outcomes.includes(false)
+  })
+})
+
+t.test('an upgrade behind another request ends the connection, not a socket that belongs to nobody', async (t) => {
+  const service = await startService(t)
+  for (const path of ['/livez', EVENTS, STREAM]) {
+    const startedMs = performance.now()
+    const heard = await exchange(service.url, head(path, OPEN) + head(STREAM, handshake()))
+    t.ok(answers(heard) <= 1, path)
+    if (path !== STREAM) t.equal(statusOf(heard), 200, path)
+    t.ok(performance.now() - startedMs < 10_000, path)
+  }
+  const heard = await exchange(service.url, head('/livez', OPEN) + head('a:1', OPEN, 'CONNECT'))
+  t.equal(statusOf(heard), 200, 'CONNECT')
+  t.equal(statusOf(await exchange(service.url, head('a:1', OPEN, 'CONNECT'))), 400, 'CONNECT alone')
+})
+
+t.test('descriptors come back, whatever was pipelined, and an end is soon', async (t) => {
+  const sandbox = await startUpstream(t)
+  const settings = { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '0' }
+  const service = run(t, settings)
+  const url = await listening(service)
+  const before = await descriptors(service)
+  const texts = [
+    many(400, head('/docs/swagger-ui-bundle.js', OPEN)), many(100, head(STREAM, OPEN)), many(100, head(`${EVENTS}?limit=7`, OPEN)),
+    head('/livez', OPEN) + head(STREAM, handshake()), head(STREAM, OPEN) + head(STREAM, handshake()),
+    head('/livez', OPEN) + head('/livez', handshake())
+  ]
+  const calls = texts.flatMap((text) => Array.from({ length: 10 }, () => call(t, url, text)))
+  for (const { connected, socket } of calls) {
+    await connected
+    socket.pause()
+  }
+  for (const { socket } of calls) socket.end() // Half-closed, and not read.
+  await eventually('the service let go of all', async () => await descriptors(service) <= before + 2)
+  const last = Array.from({ length: 100 }, () => call(t, url, head('/livez', OPEN) + head(STREAM, handshake())))
+  await Promise.all(last.map(({ connected }) => connected))
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, { code: 0, signal: null })
+})
+
+t.test('an answer that nobody reads is cut off, one that is read slowly is not', async (t) => {
+  const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, lookMs: 100 } })
+  service.sandbox.publish(Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) })))
+  await service.settled()
+  const path = `${EVENTS}?limit=3000`
+  const whole = await (await service.get(path, { 'accept-encoding': 'identity' })).text()
+  const still = dial(service.url)
+  const slow = dial(service.url)
+  t.teardown(() => [still, slow].forEach((socket) => socket.destroy()))
+  for (const socket of [still, slow]) socket.write(head(path, { 'accept-encoding': 'identity' }))
+  let heard = 0
+  slow.on('data', (bytes: Buffer) => {
+    heard += bytes.length
+    slow.pause()
+    setTimeout(() => slow.resume(), 25)
+  })
+  still.pause()
+  await once(slow, 'end')
+  t.ok(heard > whole.length, 'whole, after more than a second and a half')
+  let taken = 0
+  still.on('data', (bytes: Buffer) => { taken += bytes.length }).resume()
+  await once(still, 'close')
+  t.ok(taken < whole.length, `${taken} of ${whole.length}`)
+})
+
+t.test('a request that offers another protocol is answered as if it did not', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' }
+  for (const [path, method, status] of [['/livez', 'GET', 200], [EVENTS, 'GET', 200], [EVENTS, 'HEAD', 200], ['/docs', 'GET', 200], ['/nowhere', 'GET', 404], [STREAM, 'GET', 200]] as const) {
+    for (const upgrade of ['h2c', 'TLS/1.0', 'websocket, h2c']) {
+      const { heard, socket } = call(t, service.url, head(path, { ...offer, upgrade }, method))
+      await eventually('it is answered', () => heard().includes('\r\n\r\n'))
+      t.equal(statusOf(heard()), status, `${method} ${path} ${upgrade}`)
+      socket.destroy()
+    }
+  }
+  const { heard, socket } = call(t, service.url, head('/livez', offer))
+  await eventually('it is answered', () => heard().includes('}'))
+  socket.write(head('/livez', OPEN))
+  await eventually('the connection goes on', () => answers(heard()) === 2)
+  const post = `${head(`${STREAM}/tickets`, { ...offer, 'content-type': 'application/json', 'content-length': '2' }, 'POST')}{}`
+  t.match([200, 201, 204, 404].includes(statusOf(await exchange(service.url, post, (all) => all.includes('\r\n\r\n')))), true, 'with a body')
+  for (const path of ['/livez', EVENTS]) t.equal(statusOf(await exchange(service.url, head(path, handshake()))), 400, path)
+})
+
+t.test('a client that floods a stream is gone soon, whether or not it reads', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0])
+  const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0])
+  for (const [what, bytes] of [['pongs', many(60, pong.toString('latin1'))], ['both', many(30, ping.toString('latin1') + pong.toString('latin1'))]] as const) {
+    const { closed, heard, socket } = call(t, service.url, head(STREAM, handshake()))
+    await eventually('it streams', () => heard().includes('"hello"'))
+    socket.pause()
+    socket.write(bytes, 'latin1')
+    await eventually('its place is free', async () => (await service.json('/readyz')).subscribers === 0)
+    socket.resume()
+    await closed
+    t.ok(heard().includes('\x11\x4d'), `${what}: 4429`)
+  }
+  const polite = service.stream()
+  await polite.until(({ type }) => type === 'hello')
+  for (let n = 0; n < 40; n++) polite.socket.pong()
+  service.sandbox.publish(item())
+  await polite.untilEvents(1)
+  t.equal(polite.socket.readyState, WebSocket.OPEN)
+})
+
+t.test('a request that names two hosts is refused, however it does', async (t) => {
+  const service = await startService(t)
+  const ask = (line: string, headers: string) => exchange(service.url, `${line}\r\nconnection: close\r\n${headers}\r\n`)
+  for (const [what, line, headers, status] of [
+    ['two', 'GET /livez HTTP/1.1', 'Host: a\r\nhost: b\r\n', 400],
+    ['the same twice', `GET ${EVENTS} HTTP/1.1`, 'host: a\r\nHOST: a\r\n', 400],
+    ['two in HTTP/1.0', 'GET /livez HTTP/1.0', 'host: a\r\nhost: b\r\n', 400],
+    ['an upgrade', `GET ${STREAM} HTTP/1.1`, 'host: a\r\nhost: b\r\n', 400],
+    ['another authority', 'GET http://b/livez HTTP/1.1', 'host: a\r\n', 400],
+    ['another port', 'GET http://a:81/livez HTTP/1.1', 'host: a:80\r\n', 400],
+    ['another user', 'GET http://b@a/livez HTTP/1.1', 'host: a\r\n', 400],
+    ['the same authority', 'GET http://A:80/livez HTTP/1.1', 'host: a:80\r\n', 200],
+    ['none in HTTP/1.0', 'GET /livez HTTP/1.0', '', 200]
+  ] as const) t.equal(statusOf(await ask(line, headers)), status, what)
+})
+
+t.test('HTTP/1.0 with chunks is answered, and nothing behind it is', async (t) => {
+  const service = await startService(t)
+  for (const [path, method] of [[`${STREAM}/tickets`, 'POST'], ['/livez', 'GET']] as const) {
+    const { closed, heard, socket } = call(t, service.url, '')
+    socket.write(`${method} ${path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`)
+    await closed
+    t.equal(answers(heard()), 1, path)
+    t.ok(/connection: close/i.test(heard()), path)
+  }
+})
