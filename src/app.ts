@@ -5,6 +5,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { NO_ROUTE, countAnswers } from './answer-count.ts'
 import { api } from './api.ts'
 import { refuseSocket } from './bare-socket.ts'
+import { createProxyTrust } from './access/proxies.ts'
 import { createBearing } from './bearing.ts'
 import { createEntrance } from './entrance.ts'
 import { createMetrics, type Readings } from './metrics/metrics.ts'
@@ -12,8 +13,11 @@ import { createMetricsServer } from './metrics-server.ts'
 import { handleError, sendProblem } from './problems.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRequestLog, createRequestLoggers } from './request-log.ts'
-import { docsRoutes } from './routes/docs.ts'
+import { docsRoutes, type DocsOptions } from './routes/docs.ts'
+import { emptyBody } from './routes/empty-body.ts'
+import { createHostCheck } from './routes/host-check.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { createPathPrefix } from './routes/path-prefix.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
@@ -37,7 +41,7 @@ const LAST_ANSWERS_MS = 5000
 
 export interface AppOptions {
   /** Sees the routes that are registered after it. */
-  readonly docs?: FastifyPluginAsync
+  readonly docs?: FastifyPluginAsync<DocsOptions>
   /** Where requests, calls and polls are told of as spans; it is not ended here. */
   readonly tracing?: Tracing | undefined
 }
@@ -63,7 +67,7 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
   const { meters } = metrics
   const tracer = tracing ?? silentTracer
   const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, meters, tracer, version }))
-  const { gate, limits, origins, scopes, tickets } = entrance
+  const { gate, hosts, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
   const bearing = createBearing({
@@ -72,6 +76,9 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
     isCrossOrigin: origins.list.length > 0,
     limits: ({ caller }) => caller === undefined ? [] : limits.headers(caller.key)
   })
+  // Other modes want a credential, which a page under another name has not.
+  const isRefused = settings.AUTH_MODE === 'none' ? createHostCheck(hosts) : () => false
+  const prefixOf = createPathPrefix(settings.BASE_PATH, createProxyTrust(settings.TRUST_PROXY))
   let draining = false
 
   const server = fastify({
@@ -91,7 +98,7 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
     frameworkErrors: (error, request, reply) => {
       bearing.introduce(request, reply) // No hook runs for what the router itself refuses.
-      handleError(error, request, reply)
+      if (!isRefused(request, reply)) handleError(error, request, reply)
       meters.answered(NO_ROUTE, reply.statusCode, reply.elapsedTime)
     },
     clientErrorHandler: refuse
@@ -117,15 +124,15 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
   countAnswers(server, { meters, streamPath: STREAM_PATH })
 
   await server.register(upgrades, { path: STREAM_PATH, headers: { 'x-content-type-options': 'nosniff', ...marks }, isDeflateAgreed: settings.STREAM_COMPRESSION, refuse })
-  await server.register(docs)
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, onStreamBegan: (request, status) => tracing?.began(request, status) })
+  // Behind the upgrades, which part from the socket of one that is refused.
+  if (settings.AUTH_MODE === 'none') server.addHook('onRequest', (request, reply, done) => { if (!isRefused(request, reply)) done() })
+  await server.register(emptyBody)
+  await server.register(docs, { mode: settings.AUTH_MODE, limits })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, prefixOf, onStreamBegan: (request, status) => tracing?.began(request, status) })
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,
-    subscribers: scopes.subscribers,
-    budget: () => read().budget,
-    sandbox: sandbox !== undefined,
-    version
+    sandbox: sandbox !== undefined
   })
 
   const metricsServer = settings.METRICS_PORT === undefined ? undefined : await createMetricsServer(metrics, settings, logger)

@@ -5,7 +5,7 @@ import { parseComputedId } from '../audit/identity.ts'
 import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
-import { etagOf, nextUrl, writeAnswer } from './answer.ts'
+import { etagOf, linkTo, nextCursor, writeAnswer } from './answer.ts'
 import type { Coding } from './coding.ts'
 import { findComputed, findScanning, type Finding } from './describe.ts'
 import { createNews, type LogView } from './news.ts'
@@ -76,11 +76,11 @@ export function createArchive (options: ArchiveOptions): Archive {
     const page = await readPage(source, { ...question, window }, scanLimit)
     if (!page.ok) return page
 
-    const next = nextUrl(question, window, page)
+    const next = nextCursor(question, window, page)
     const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
     const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), asked, latenessMs)
-    const etag = etagOf(page.events.map(({ json }) => json))
+    const etag = etagOf(page.events.map(({ json }) => json), question.prefix)
     const entry = {
       body: writeAnswer(question, window, page, next, liveCursor),
       scanned: page.scanned,
@@ -91,7 +91,7 @@ export function createArchive (options: ArchiveOptions): Archive {
       headers: {
         etag,
         'cache-control': isClosed ? storable(closedTtlMs) : CHANGING,
-        ...next !== undefined && { link: `<${next}>; rel="next"` },
+        ...linkTo(next),
         ...liveCursor !== undefined && { 'x-live-cursor': encodeCursor(liveCursor) }
       }
     }
