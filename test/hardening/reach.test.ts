@@ -305,9 +305,10 @@ t.test('links are relative, or have the path that a proxy offers the service und
   }
   const last = await plain.json(`${EVENTS}?page_size=50`)
   t.match(last.pagination, { next: null, next_cursor: null })
-  const text = 'é'.repeat(400)
-  upstream.publish(Array.from({ length: 5 }, () => item({ resource_text: text, category_name: text })))
-  const long = await plain.get(`${SEARCH}?${String(new URLSearchParams({ page_size: '2', text, category_name: text }))}`)
+  const name = 'é'.repeat(250)
+  const named = { category_name: name, resource_type: name, action_type: name }
+  upstream.publish(Array.from({ length: 5 }, () => item({ ...named, resource_text: name })))
+  const long = await plain.get(`${SEARCH}?${String(new URLSearchParams({ page_size: '2', text: name, ...named }))}`)
   t.equal(long.headers.get('link'), null, 'no link where it would be long')
   const { pagination } = await long.json() as { pagination: { next: string } }
   t.ok(pagination.next.length > 2000)
