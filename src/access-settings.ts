@@ -1,17 +1,23 @@
 import { readFileSync } from 'node:fs'
+import { hostsIn, isHostName } from './access/hosts.ts'
 import { isOrigin, originsIn } from './access/origins.ts'
 import { SHORTEST_TOKEN, isSoundToken, tokensIn } from './access/tokens.ts'
 import type { Settings } from './settings.ts'
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|::1)$/
 const NEEDED_BY_JWT = ['AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'] as const
 const ABOUT_TOKENS = ['AUTH_TOKENS', 'AUTH_TOKENS_FILE'] as const
+
+/** Whether only this machine reaches what listens there. */
+export function isLoopback (host: string): boolean {
+  return LOOPBACK_HOST.test(host)
+}
 
 /** What is wrong with the settings of who is let in, each in a line that shows no token. */
 export function accessFaults (settings: Settings, isSandbox: boolean): string[] {
   const { ALLOWED_ORIGINS: origins = '', ALLOW_ANONYMOUS: isAnonymous, AUTH_MODE: mode, HOST: host, TRUST_PROXY: proxy } = settings
   const faults: string[] = []
-  if (mode === 'none' && !LOOPBACK.test(host) && !isAnonymous && !isSandbox) {
+  if (mode === 'none' && !isLoopback(host) && !isAnonymous && !isSandbox) {
     faults.push('HOST: serves whoever reaches it; set an AUTH_MODE, or ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
   }
   if (mode === 'token') faults.push(...tokenFaults(settings))
@@ -20,6 +26,7 @@ export function accessFaults (settings: Settings, isSandbox: boolean): string[] 
   if (mode !== 'token') faults.push(...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=token alone`))
   if (mode !== 'jwt') faults.push(...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=jwt alone`))
   faults.push(...originsIn(origins).filter((origin) => !isOrigin(origin)).map((origin) => `ALLOWED_ORIGINS: ${JSON.stringify(origin)} is no origin as browsers send it (scheme, host, port; no path)`))
+  faults.push(...hostsIn(settings.ALLOWED_HOSTS ?? '').filter((name) => !isHostName(name)).map((name) => `ALLOWED_HOSTS: ${JSON.stringify(name)} is no host name (no scheme, port or path; \`*\` alone stands for any)`))
   if (proxy.includes('/') && proxy.split(',').some((each) => !/^[^/]+(\/\d{1,3})?$/.test(each.trim()))) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
   return faults
 }

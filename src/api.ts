@@ -16,17 +16,25 @@ export interface ApiOptions {
   readonly entrance: Entrance
   readonly bearing: Bearing
   readonly memory: AnswerMemory
+  /** Under which path a proxy offers the service to a request. */
+  readonly prefixOf: (request: FastifyRequest) => string
   /** Told of each stream that begins, with its status. */
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
 
 const SHED_RETRY_SECONDS = 5
 const PREFLIGHT_SECONDS = 600
+// Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it grants anything.
+const ACCEPTED = [
+  'authorization', 'cache-control', 'content-type', 'if-none-match', 'last-event-id', 'pragma', 'x-request-id', 'x-requested-with',
+  'baggage', 'traceparent', 'tracestate', 'sentry-trace',
+  'x-datadog-origin', 'x-datadog-parent-id', 'x-datadog-sampling-priority', 'x-datadog-trace-id'
+]
 const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
 
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
-export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, memory, onStreamBegan, settings }) => {
-  const { gate, limits, origins, scopes, seats, tickets } = entrance
+export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entrance, memory, onStreamBegan, prefixOf, settings }) => {
+  const { gate, hosts, limits, origins, scopes, seats, tickets } = entrance
   if (settings.MAX_LOOP_DELAY_MS > 0) {
     await app.register(underPressure, {
       maxEventLoopDelay: settings.MAX_LOOP_DELAY_MS,
@@ -42,14 +50,14 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
     await app.register(cors, {
       origin: [...origins.list],
       methods: ['GET', 'HEAD', 'POST'],
-      allowedHeaders: ['authorization', 'cache-control', 'if-none-match', 'last-event-id', 'x-request-id'],
+      allowedHeaders: ACCEPTED,
       exposedHeaders: READABLE,
       maxAge: PREFLIGHT_SECONDS,
       strictPreflight: false
     })
   }
   decorate(app)
-  const door = { gate, limits, origins, tickets, scopeOf: scopes.enter, challenge: entrance.challenge }
+  const door = { gate, hosts, limits, origins, tickets, scopeOf: scopes.enter, challenge: entrance.challenge }
 
   await app.register(async (past) => {
     await past.register(admission, { ...door, isLive: false })
@@ -58,6 +66,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       clockOf: (request) => scopeOf(request).clock(),
       bearing,
       memory,
+      prefixOf,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
       onSent (request, bytes, scanned) {
         limits.spend(callerOf(request).key, 'bytes', bytes)

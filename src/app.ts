@@ -6,6 +6,7 @@ import { NO_ROUTE, countAnswers } from './answer-count.ts'
 import { api } from './api.ts'
 import { createAnswerMemory, type AnswerMemoryOptions } from './archive/answer-memory.ts'
 import { refuseSocket } from './bare-socket.ts'
+import { createProxyTrust } from './access/proxies.ts'
 import { createBearing } from './bearing.ts'
 import { createConnections, type ConnectionsOptions } from './connections.ts'
 import { createEntrance } from './entrance.ts'
@@ -15,8 +16,11 @@ import { handleError, sendProblem } from './problems.ts'
 import { endIfFramingIsUnsure, hostFault } from './request-form.ts'
 import { createRequestIds } from './request-ids.ts'
 import { createRequestLog, createRequestLoggers } from './request-log.ts'
-import { docsRoutes } from './routes/docs.ts'
+import { docsRoutes, type DocsOptions } from './routes/docs.ts'
+import { emptyBody } from './routes/empty-body.ts'
+import { createHostCheck } from './routes/host-check.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { createPathPrefix } from './routes/path-prefix.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
@@ -42,7 +46,7 @@ const ANSWERS: AnswerMemoryOptions = { maxBytes: 128 * MB, maxAnswerBytes: 16 * 
 
 export interface AppOptions {
   /** Sees the routes that are registered after it. */
-  readonly docs?: FastifyPluginAsync
+  readonly docs?: FastifyPluginAsync<DocsOptions>
   /** Where requests, calls and polls are told of as spans; it is not ended here. */
   readonly tracing?: Tracing | undefined
   /** Bounds of the memory of answers, where they are not the usual ones. */
@@ -73,7 +77,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   const tracer = tracing ?? silentTracer
   const memory = createAnswerMemory({ ...ANSWERS, ...answers })
   const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, memory, meters, tracer, version }))
-  const { gate, limits, origins, scopes, tickets } = entrance
+  const { gate, hosts, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
   const bearing = createBearing({
@@ -88,6 +92,9 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     onUpgrade: handshakes.pass,
     onConnect: (socket) => refuse(new Error('CONNECT'), socket)
   })
+  // Other modes want a credential, which a page under another name has not.
+  const isRefused = settings.AUTH_MODE === 'none' ? createHostCheck(hosts) : () => false
+  const prefixOf = createPathPrefix(settings.BASE_PATH, createProxyTrust(settings.TRUST_PROXY))
   let draining = false
 
   const server = fastify({
@@ -112,7 +119,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
     frameworkErrors: (error, request, reply) => {
       bearing.introduce(request, reply) // No hook runs for what the router itself refuses.
-      handleError(error, request, reply)
+      if (!isRefused(request, reply)) handleError(error, request, reply)
       meters.answered(NO_ROUTE, reply.statusCode, reply.elapsedTime)
     },
     clientErrorHandler: refuse
@@ -147,15 +154,15 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     isDeflateAgreed: settings.STREAM_COMPRESSION,
     refuse
   })
-  await server.register(docs)
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, memory, onStreamBegan: (request, status) => tracing?.began(request, status) })
+  // Behind the upgrades, which part from the socket of one that is refused.
+  if (settings.AUTH_MODE === 'none') server.addHook('onRequest', (request, reply, done) => { if (!isRefused(request, reply)) done() })
+  await server.register(emptyBody)
+  await server.register(docs, { mode: settings.AUTH_MODE, limits })
+  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, memory, prefixOf, onStreamBegan: (request, status) => tracing?.began(request, status) })
   await server.register(probeRoutes, {
     health: scopes.health,
     isDraining: () => draining,
-    subscribers: scopes.subscribers,
-    budget: () => read().budget,
-    sandbox: sandbox !== undefined,
-    version
+    sandbox: sandbox !== undefined
   })
 
   const metricsServer = settings.METRICS_PORT === undefined ? undefined : await createMetricsServer(metrics, settings, logger)

@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { readTokens } from './access-settings.ts'
+import { isLoopback, readTokens } from './access-settings.ts'
 import { NO_SCOPE, type Caller, type Refusal } from './access/caller.ts'
 import { createOpenGate, type Gate } from './access/gate.ts'
+import { createHosts, hostsIn, type Hosts } from './access/hosts.ts'
 import { createLimits, type Limits } from './access/limits.ts'
 import { createOrigins, originsIn, type Origins } from './access/origins.ts'
 import { createPassthroughGate } from './access/passthrough.ts'
@@ -26,6 +27,7 @@ export interface Entrance {
   readonly tickets: Tickets
   readonly limits: Limits
   readonly origins: Origins
+  readonly hosts: Hosts
   /** The value of `WWW-Authenticate` (RFC 9110 §11.6.1). */
   readonly challenge: string
 }
@@ -48,7 +50,9 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
     bytes: { each: settings.BYTES_LIMIT_PER_MINUTE, all: settings.BYTES_LIMIT_TOTAL_PER_MINUTE },
     nowMs
   })
-  const rest = { seats, limits, tickets: createTickets(setTimer), origins: createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? '')) }
+  const origins = createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? ''))
+  const hosts = createHosts({ allowed: hostsIn(settings.ALLOWED_HOSTS ?? ''), origins: origins.list, isLoopback: isLoopback(settings.HOST) })
+  const rest = { seats, limits, tickets: createTickets(setTimer), origins, hosts }
   if (settings.AUTH_MODE === 'passthrough') return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
   return { ...rest, gate: await createGate(), scopes: createSharedScope(open(upstream)), challenge: `Bearer ${REALM}` }
 

@@ -8,6 +8,10 @@ import { PublishedEvent } from './audit/event.ts'
 import { Problem } from './problems.ts'
 import { readSettings } from './settings.ts'
 
+const SERVERS = [{ url: '/', description: 'This service.' }]
+// Relative to the document, so that it is right behind a proxy that offers the service under a path.
+const RELATIVE_SERVERS = SERVERS.map((each) => ({ ...each, url: '.' }))
+
 /** The OpenAPI document of all routes, as it is served. It is written beforehand: no start of the service should wait for it. */
 export async function writeOpenapi (): Promise<string> {
   const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
@@ -16,7 +20,7 @@ export async function writeOpenapi (): Promise<string> {
   await server.ready()
   const document = server.swagger()
   await server.close()
-  return `${JSON.stringify(document, null, 2)}\n`
+  return `${JSON.stringify({ ...document, servers: RELATIVE_SERVERS }, null, 2)}\n` // The collector takes whole URLs only.
 }
 
 /** Collects the document from the routes that are registered after it. */
@@ -31,7 +35,7 @@ const collector: FastifyPluginAsync = async (app) => {
         description: 'Kubiya audit events for front ends: typed, cached list, search and describe, and live streams over one shared poller.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
-      servers: [{ url: '/', description: 'This service.' }],
+      servers: SERVERS,
       security: [],
       tags: [
         { name: 'events', description: 'Audit events: the past and the present.' },

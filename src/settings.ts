@@ -58,6 +58,8 @@ export const Settings = Type.Object({
   AUTH_CLOCK_TOLERANCE_MS: count(5000, 0, 300_000, 'How far the issuer\'s clock may differ: tokens are good for so much longer.'),
   AUTH_RECHECK_MS: count(60_000, 100, DAY_MS, 'How long it is taken for granted that a credential is still good.'),
   ALLOWED_ORIGINS: Type.Optional(Type.String({ description: 'Origins, such as `https://app.example.com`, separated by commas, whose pages may stream and read answers. Without it no page of another site may, and none may stream.' })),
+  ALLOWED_HOSTS: Type.Optional(Type.String({ description: 'Host names by which the service may be reached, such as `audit.example.com`, separated by commas; `*`: any. With `AUTH_MODE=none` another name is refused, unless it is an address, `localhost`, a host of `ALLOWED_ORIGINS`, or a private name where `HOST` is not loopback. Pages served under a name that is listed may stream.' })),
+  BASE_PATH: Type.Optional(Type.String({ pattern: '^(/[A-Za-z0-9._~-]+)+$', description: 'Path under which a proxy offers the service, such as `/audit`. It goes in front of `next`; the proxy strips it. Without it, `X-Forwarded-Prefix` of a proxy that `TRUST_PROXY` names counts.' })),
   TRUST_PROXY: Type.String({ default: 'false', pattern: '^(true|false|\\d{1,2}|[0-9A-Fa-f.:/, ]+)$', description: 'Whether `X-Forwarded-For` tells where a request comes from: `true`, a number of proxies, or their addresses or networks separated by commas.' }),
   MAX_SCOPES: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`; the bounds on bytes and on requests to Kubiya hold for each.'),
   SCOPE_IDLE_MS: count(300_000, 1000, DAY_MS, 'How long those of a caller are kept whom nobody hears of.'),

@@ -23,12 +23,8 @@ function burst (count: number, from = 0): object[] {
   return series(count).map((index) => item({ n: from + index, timestamp: `${now}${String(index).padStart(3, '0')}Z` }))
 }
 
-async function subscribers (service: Service): Promise<number> {
-  return (await (await service.get('/readyz')).json() as { subscribers: number }).subscribers
-}
-
 function audience (service: Service, count: number): Promise<void> {
-  return eventually(`there are ${count} subscribers`, async () => await subscribers(service) === count)
+  return eventually(`there are ${count} subscribers`, async () => await service.subscribers() === count)
 }
 
 function failureOf (error: unknown): AuditStreamError {
@@ -253,7 +249,7 @@ t.test('a slow consumer', async (t) => {
     const taken = [await first]
     await audience(service, 0)
     while (taken.length < 10) taken.push(await stream.next())
-    t.equal(await subscribers(service), 0, 'not before the last of them is taken')
+    t.equal(await service.subscribers(), 0, 'not before the last of them is taken')
     taken.push(await stream.next())
     await audience(service, 0)
     while (taken.length < 100) taken.push(await stream.next())
@@ -269,7 +265,7 @@ t.test('a slow consumer', async (t) => {
     await first
     const fence = consume(t, { url: service.url })
     await fence.untilEvents(100)
-    t.equal(await subscribers(service), 2)
+    t.equal(await service.subscribers(), 2)
     await stream.return()
   })
 })

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { BlockList } from 'node:net'
 import { access, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -64,7 +65,7 @@ t.test('the health check passes where the service lives, and only there', async 
 
 t.test('compose confines the service, keeps its metrics in, and gives it time to end its streams', async (t) => {
   const { bff } = compose.services
-  t.match(bff, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], user: '1000:1000' })
+  t.match(bff, { read_only: true, pids_limit: 200, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], user: '1000:1000' })
   t.match(bff.env_file, [{ path: '.env', required: false }], 'without a key it is the sandbox')
   t.match(bff.ports, [/^\$\{PUBLISH:-127\.0\.0\.1:3000\}:3000$/])
   t.equal(bff.ports.length, 1)
@@ -84,6 +85,9 @@ t.test('whoever copies the example of .env starts, on the sandbox, and git does 
   t.same(pairs(/^#?([A-Z_]+)=(.*)$/gm).filter(([name]) => name !== 'PUBLISH' && !Object.hasOwn(Settings.properties, name)), [])
   const outcome = readSettings({ ...Object.fromEntries(pairs(/^([A-Z_]+)=(.*)$/gm)), ...compose.services.bff.environment })
   t.same(outcome.ok ? [] : outcome.faults, [])
+  const { ALLOWED_HOSTS, ALLOWED_ORIGINS } = Object.fromEntries(pairs(/^#?([A-Z_]+)=(.*)$/gm))
+  t.match(ALLOWED_HOSTS, /./)
+  t.ok(readSettings({ ALLOWED_HOSTS, ALLOWED_ORIGINS }).ok)
   t.ok((await text('.gitignore')).split('\n').includes('.env'))
 })
 
@@ -94,6 +98,7 @@ t.test('the settings of the manifest are accepted as they stand, and two replica
   const outcome = readSettings({ HOST: '0.0.0.0', ...env, AUTH_TOKENS_FILE: file })
   t.same(outcome.ok ? [] : outcome.faults, [])
   const { KUBIYA_REQUESTS_PER_DAY: day, KUBIYA_REQUESTS_PER_MINUTE: minute } = Settings.properties
+  t.match(env.ALLOWED_HOSTS, /^[a-z.]+$/)
   t.equal(Number(env.KUBIYA_REQUESTS_PER_DAY) * Deployment.spec.replicas, day.default)
   t.equal(Number(env.KUBIYA_REQUESTS_PER_MINUTE) * Deployment.spec.replicas, minute.default)
 })
@@ -137,6 +142,17 @@ t.test('what belongs to one Deployment finds its pods, and the ports are the one
   t.equal(Service.spec.ports[0].targetPort, 'http')
   t.same(NetworkPolicy.spec.policyTypes, ['Ingress', 'Egress'])
   t.same(NetworkPolicy.spec.egress.map(({ ports }: any) => ports.map(({ port }: any) => port)), [[53, 53], [443]])
+  const [dns, beyond] = NetworkPolicy.spec.egress
+  t.match(dns.to, [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }])
+  for (const { ipBlock } of beyond.to) {
+    const inside = new BlockList()
+    for (const each of ipBlock.except) {
+      const [address, bits] = each.split('/')
+      inside.addSubnet(address, Number(bits), address.includes(':') ? 'ipv6' : 'ipv4')
+    }
+    const [shut, open] = ipBlock.cidr === '::/0' ? [['fd00::1', 'fe80::1'], ['2606:4700::1']] : [['10.96.0.1', '172.20.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1'], ['1.1.1.1', '172.32.0.1']]
+    for (const address of [...shut, ...open]) t.equal(inside.check(address, ipBlock.cidr === '::/0' ? 'ipv6' : 'ipv4'), shut.includes(address), address)
+  }
 })
 
 t.test('alerts and dashboard ask for metrics that there are', async (t) => {

@@ -167,7 +167,7 @@ t.test('a stream', async (t) => {
     t.equal((await service.get('/livez')).status, 200)
     first.socket.close()
     await first.closed
-    await eventually('a place is free', async () => (await (await service.get('/readyz')).json() as Item).subscribers === 1)
+    await eventually('a place is free', async () => await service.subscribers() === 1)
     await following(service)
   })
 })

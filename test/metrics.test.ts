@@ -140,9 +140,6 @@ t.test('requests to Kubiya are counted as they end, each try by itself, and so i
   t.equal(figures.of('upstream_budget_requests_capacity{span="minute"}'), 100)
   t.equal(figures.of('upstream_budget_requests_capacity{span="day"}'), 2000)
   t.equal(before.of('upstream_budget_requests_left{span="day"}') - figures.of('upstream_budget_requests_left{span="day"}'), 4)
-  const { budget } = await service.json('/readyz')
-  t.match(budget, [{ span: 'minute', capacity: 100 }, { span: 'day', capacity: 2000 }])
-  t.equal((budget as Array<{ left: number }>)[1]?.left, figures.of('upstream_budget_requests_left{span="day"}'))
 })
 
 t.test('what polls bring is counted: events, batches, late ones, repetitions, lag and how they end', async (t) => {

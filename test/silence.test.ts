@@ -25,7 +25,7 @@ t.test('listeners that are silent', async (t) => {
     service.sandbox.publish(bulk(series(1000), 20_000))
     await watch.untilEvents(1000)
     watch.terminate()
-    await eventually('the stalled readers are given up', async () => (await service.json('/readyz')).subscribers === 0)
+    await eventually('the stalled readers are given up', async () => await service.subscribers() === 0)
     const tookMs = performance.now() - pausedMs
     t.ok(tookMs > 20_000, `given up after ${Math.round(tookMs / 1000)} s`)
     for (const reader of readers) await comesBack(service, reader)
@@ -48,7 +48,7 @@ t.test('listeners that are silent', async (t) => {
     const [dead, alive] = [overWebSocket(service), overWebSocket(service)]
     for (const stream of [dead, alive]) await stream.until(({ type }) => type === 'hello')
     dead.pause() // Answers no ping; the kernel still takes what comes, as with a path that leads nowhere.
-    await eventually('the half-open one is gone', async () => (await service.json('/readyz')).subscribers === 2)
+    await eventually('the half-open one is gone', async () => await service.subscribers() === 2)
     service.sandbox.publish(item({ n: 1 }))
     await alive.untilEvents(1)
     t.pass('one that answers pings stays')
@@ -60,7 +60,7 @@ t.test('listeners that are silent', async (t) => {
     const stream = openEventStream(`${service.url}${PATH}`)
     await eventually('a comment keeps proxies from giving up', () => stream.comments() > 0)
     t.pass()
-    await eventually('the other two are gone', async () => (await service.json('/readyz')).subscribers === 1)
+    await eventually('the other two are gone', async () => await service.subscribers() === 1)
     stream.terminate()
   }
 })

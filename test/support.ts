@@ -9,6 +9,7 @@ import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
 import { createTracing } from '../src/tracing.ts'
+import { readFigures } from './figures.ts'
 import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
@@ -25,6 +26,8 @@ export interface Service {
   /** The JSON of a list, search or event that must be there. */
   json (path: string): Promise<any>
   stream (query?: string, protocols?: string[]): Stream
+  /** How many live streams there are, by the figures. */
+  subscribers (): Promise<number>
   /** Resolves once the poller has caught up; forgets what was asked until then. Without an audience it asks no more for a minute. */
   settled (): Promise<void>
   close (): Promise<void>
@@ -77,6 +80,10 @@ export async function startService (t: Owner, environment: Record<string, string
       const stream = openStream(`${url.replace('http', 'ws')}/api/v1/audit/stream${query}`, protocols)
       t.teardown(() => stream.socket.terminate())
       return stream
+    },
+    async subscribers () {
+      const figures = readFigures(await (await fetch(metricsUrl)).text())
+      return figures.all('subscribers').reduce((sum, series) => sum + figures.of(series), 0)
     },
     async settled () {
       await eventually('the service is ready', async () => (await get('/readyz')).status === 200)

@@ -28,5 +28,4 @@ export type Verdict = Admitted | Refusal
 export const UNAUTHORIZED: Refusal = { ok: false, code: 'unauthorized', detail: 'A credential is wanted, in the header `Authorization`; there was none, or it is not accepted.' }
 export const FORBIDDEN: Refusal = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
 export const TOO_MANY_CREDENTIALS = (retryAfterMs: number): Refusal => ({ ok: false, code: 'rate-limited', detail: 'Too many credentials from this address were not accepted.', retryAfterMs })
-export const FORBIDDEN_ORIGIN: Refusal = { ok: false, code: 'forbidden', detail: 'Pages of this origin may not stream from here.' }
 export const NO_SCOPE: Refusal = { ok: false, code: 'overloaded', detail: 'As many callers are served at a time as this service takes.', retryAfterMs: 30_000 }

@@ -1,3 +1,6 @@
+import type { OwnOrigin } from './hosts.ts'
+import type { Refusal } from './caller.ts'
+
 /** Which pages may stream. */
 export interface Origins {
   readonly list: readonly string[]
@@ -9,6 +12,15 @@ export interface Origins {
 export function createOrigins (list: readonly string[]): Origins {
   const allowed = new Set(list)
   return { list, allows: (origin) => origin === undefined || allowed.has(origin) }
+}
+
+/** Why a page may not stream, and which setting would let it. `own`: the origin that the request itself would have. */
+export function originRefusal (origin: string, own: OwnOrigin | undefined): Refusal {
+  const isOwn = own?.origin === origin
+  const remedy = isOwn
+    ? `The setting ALLOWED_HOSTS=${new URL(origin).hostname} admits pages of this service's own address.`
+    : isOrigin(origin) ? `The setting ALLOWED_ORIGINS=${origin} admits them.` : 'No setting admits an origin of this form.'
+  return { ok: false, code: 'forbidden', detail: `Pages of this origin may not stream from here. ${remedy}` }
 }
 
 /** The origins in a setting's text, separated by commas. */

@@ -17,8 +17,11 @@ interface Ticket {
 export interface Tickets {
   /** `undefined`: there are as many as may be, of this caller or in all. */
   issue (holder: string, credential: Credential | 'none', origin: string | undefined): string | undefined
-  /** The credential that a ticket stands for; `undefined` where it is used, over, made up, or not this page's. */
-  redeem (ticket: string, origin: string | undefined): Credential | 'none' | undefined
+  /**
+   * The credential that a ticket stands for; `undefined` where it is used, over, made up, or not this page's. `own`: the
+   * service's own origin, where a page of it may have sent the request without an `Origin`.
+   */
+  redeem (ticket: string, origin: string | undefined, own?: string): Credential | 'none' | undefined
   /** Forgets all of them. */
   close (): void
 }
@@ -38,9 +41,11 @@ export function createTickets (setTimer: (callback: () => void, waitMs: number) 
     return id
   }
 
-  function redeem (id: string, origin: string | undefined): Credential | 'none' | undefined {
+  function redeem (id: string, origin: string | undefined, own?: string): Credential | 'none' | undefined {
     const ticket = take(id)
-    return ticket === undefined || ticket.origin !== origin ? undefined : ticket.credential
+    if (ticket === undefined) return undefined
+    const isHolder = ticket.origin === origin || (origin === undefined && ticket.origin === own)
+    return isHolder ? ticket.credential : undefined
   }
 
   function take (id: string): Ticket | undefined {

@@ -15,7 +15,8 @@ export const Pagination = Type.Object({
   page: Type.Integer({ minimum: 1, description: 'Number of this page, from 1.', examples: [1] }),
   page_size: Type.Integer({ minimum: 1, description: 'Most items of a page.', examples: [50] }),
   has_more: Type.Boolean({ description: 'Whether there may be a further page; it may turn out to be empty.', examples: [true] }),
-  next: Type.Union([Type.String(), Type.Null()], { description: 'Where the next page is; also in the header `Link`. Following it gives every event that was visible when the first page was read exactly once.', examples: ['/api/v1/audit/events?cursor=1.WyJw…'] }),
+  next: Type.Union([Type.String(), Type.Null()], { description: 'Where the next page is. Following it gives every event that was visible when the first page was read exactly once.', examples: ['/api/v1/audit/events?cursor=1.WyJw…'] }),
+  next_cursor: Type.Union([Type.String(), Type.Null()], { description: 'The parameter `cursor` of the next page alone, for whoever builds the address.', examples: ['1.WyJw…'] }),
   scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'How many events were looked at for this page; set where rows were judged here, so that pages count matches.' })),
   complete: Type.Optional(Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' })),
   skipped: Type.Optional(Type.Array(Type.Object({
@@ -53,17 +54,23 @@ export const SearchPage = Type.Object({
   }, { description: 'What was searched, and how much of it.' })
 }, { $id: 'SearchPage', description: 'A page of matches.' })
 
+const LONGEST_LINK_BYTES = 2000 // Proxies refuse answers whose head does not fit their buffer, of 4 KiB mostly.
 const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/search' }
 
-/** The next page's URL, with everything that the question was inside its cursor. */
-export function nextUrl (question: Question, window: TimeWindow, page: Page): string | undefined {
+/** Where the next page begins, with everything that the question was. */
+export function nextCursor (question: Question, window: TimeWindow, page: Page): string | undefined {
   if (page.next === undefined) return undefined
   const { direction, filter, operation, pageSize } = question
   const { next: after, skip } = page
   // A page that the scan did not get to is still the one that is asked for.
   const number = question.page + (skip > 0 ? 0 : 1)
-  const cursor = encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: number, skip, after })
-  return `${PATHS[operation]}?cursor=${cursor}`
+  return encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: number, skip, after })
+}
+
+/** The header `Link` of an answer: relative to the question, so that it is right below any path. */
+export function linkTo (cursor: string | undefined): { link?: string } {
+  const link = `<?cursor=${cursor ?? ''}>; rel="next"`
+  return cursor === undefined || link.length > LONGEST_LINK_BYTES ? {} : { link }
 }
 
 export interface WrittenAnswer {
@@ -74,16 +81,17 @@ export interface WrittenAnswer {
 
 /** The answer's bytes. The events are put in as they were prepared: no serializer touches what Kubiya said. */
 export async function writeAnswer (
-  question: Question, window: TimeWindow, page: Page, next: string | undefined, liveCursor: LogCursor | undefined
+  question: Question, window: TimeWindow, page: Page, cursor: string | undefined, liveCursor: LogCursor | undefined
 ): Promise<WrittenAnswer> {
-  const { filter, operation } = question
+  const { filter, operation, prefix = '' } = question
   const [start, end] = [text(window.start), text(window.end)]
   const rest = {
     pagination: {
       page: question.page,
       page_size: question.pageSize,
-      has_more: next !== undefined,
-      next: next ?? null,
+      has_more: cursor !== undefined,
+      next: cursor === undefined ? null : `${prefix}${PATHS[operation]}?cursor=${cursor}`,
+      next_cursor: cursor ?? null,
       ...page.judged && { scanned: page.scanned, complete: page.complete },
       ...page.skipped.length > 0 && { skipped: page.skipped.map((each) => skippedInterval(each, window)) }
     },
@@ -100,18 +108,18 @@ export async function writeAnswer (
     },
     ...liveCursor !== undefined && { live_cursor: encodeCursor(liveCursor) }
   }
-  return writeItems(page.events.map(({ json }) => json), '{"items":[', `],${JSON.stringify(rest).slice(1)}`)
+  return writeItems(page.events.map(({ json }) => json), '{"items":[', `],${JSON.stringify(rest).slice(1)}`, prefix)
 }
 
 /** An answer of one event. */
 export async function writeEvent (json: string): Promise<WrittenAnswer> {
-  return writeItems([json], '', '')
+  return writeItems([json], '', '', '')
 }
 
-/** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. */
-async function writeItems (jsons: readonly string[], head: string, tail: string): Promise<WrittenAnswer> {
+/** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator is over the links' prefix, too. */
+async function writeItems (jsons: readonly string[], head: string, tail: string, prefix: string): Promise<WrittenAnswer> {
   const pause = createTimeSlice()
-  const hash = createHash('sha256')
+  const hash = createHash('sha256').update(prefix)
   const commas = Math.max(0, jsons.length - 1)
   const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)
   const body = Buffer.allocUnsafeSlow(length) // Kept for long: a piece of a shared block would keep the block.

@@ -6,7 +6,7 @@ import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import type { AnswerMemory, AnswerRoom } from './answer-memory.ts'
-import { nextUrl, writeAnswer, writeEvent } from './answer.ts'
+import { linkTo, nextCursor, writeAnswer, writeEvent } from './answer.ts'
 import type { Coding } from './coding.ts'
 import { findComputed, findScanning, type Finding } from './describe.ts'
 import { createNews, type LogView } from './news.ts'
@@ -90,7 +90,7 @@ export function createArchive (options: ArchiveOptions): Archive {
     const page = await readPage(source, { ...question, window }, scanLimit, { maxBytes: memory.maxAnswerBytes, onHeld: room.resize })
     if (!page.ok) return page
 
-    const next = nextUrl(question, window, page)
+    const next = nextCursor(question, window, page)
     const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
     const isClosed = isAboutFixedTime(question) && isSettled(newestInstant(question, window), earliest(), latenessMs)
@@ -106,7 +106,7 @@ export function createArchive (options: ArchiveOptions): Archive {
       headers: {
         etag,
         'cache-control': isClosed ? storable(closedTtlMs) : CHANGING,
-        ...next !== undefined && { link: `<${next}>; rel="next"` },
+        ...linkTo(next),
         ...liveCursor !== undefined && { 'x-live-cursor': encodeCursor(liveCursor) }
       }
     }

@@ -17,6 +17,8 @@ export interface Question {
   readonly after?: Place
   /** … and how many matches behind that belong to pages before it. */
   readonly skip?: number
+  /** What goes in front of paths in the answer, for a proxy that offers the service under a path. */
+  readonly prefix?: string
 }
 
 /** The window that was meant, now; `earliest` is now by the clock that is behind. */
@@ -39,12 +41,12 @@ export function endMoves ({ window }: Question): boolean {
  * window counts as it was asked, so that "the last 24 hours" is one question a second later too.
  */
 export function shelfKey (scope: string, question: Question): string {
-  const { after, direction, filter, operation, page, pageSize, skip = 0, window } = question
+  const { after, direction, filter, operation, page, pageSize, prefix = '', skip = 0, window } = question
   const windowText = isAsked(window)
     ? windowKey(window)
     : [window.start, window.end].map((bound) => bound === undefined ? '' : formatInstant(bound)).join('/')
   return JSON.stringify([scope, operation, filterKey(filter), windowText, direction, page, pageSize,
-    after === undefined ? null : [String(after.instant), after.id, skip]])
+    after === undefined ? null : [String(after.instant), after.id, skip], prefix])
 }
 
 /** The shelf's key of a single event. */

@@ -1,14 +1,17 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { addressKey } from '../access/address.ts'
-import { FORBIDDEN_ORIGIN, NO_SCOPE, UNAUTHORIZED, type Caller, type Refusal, type Verdict } from '../access/caller.ts'
+import { NO_SCOPE, UNAUTHORIZED, type Caller, type Refusal, type Verdict } from '../access/caller.ts'
 import { credentialOf, type Credential } from '../access/credential.ts'
 import type { Gate } from '../access/gate.ts'
+import { withoutDefaultPort, type Hosts, type OwnOrigin } from '../access/hosts.ts'
 import type { Limits } from '../access/limits.ts'
-import type { Origins } from '../access/origins.ts'
+import { originRefusal, type Origins } from '../access/origins.ts'
 import type { Tickets } from '../access/tickets.ts'
-import { sendFaults, sendProblem } from '../problems.ts'
+import { sendFaults } from '../problems.ts'
 import type { Scope } from '../scope.ts'
+import { hostOf } from './host-check.ts'
+import { sendRefusal } from './refusals.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -24,6 +27,7 @@ declare module 'fastify' {
 export interface AdmissionOptions {
   readonly gate: Gate
   readonly origins: Origins
+  readonly hosts: Hosts
   readonly tickets: Tickets
   readonly limits: Limits
   /** What a caller may see; `undefined`: there are as many scopes as may be. */
@@ -44,7 +48,7 @@ export function decorate (app: FastifyInstance): void {
 }
 
 /** Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
-const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, gate, isLive, limits, origins, scopeOf, tickets }) => {
+const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, gate, hosts, isLive, limits, origins, scopeOf, tickets }) => {
   app.addHook('onRequest', (request, reply, done) => {
     const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
     if (name !== undefined) {
@@ -57,7 +61,11 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
   })
 
   function judge (request: FastifyRequest): Verdict | Promise<Verdict> {
-    if (isLive && !origins.allows(request.headers.origin)) return FORBIDDEN_ORIGIN
+    if (isLive) {
+      const { origin } = request.headers
+      const own = hosts.ownOrigin(request.protocol, hostOf(request))
+      if (origin !== undefined && !origins.allows(origin) && !isOwn(origin, own)) return originRefusal(origin, own)
+    }
     const credential = (isLive ? redeemed(request) : undefined) ?? credentialOf(request.headers)
     if (credential === 'unreadable') return UNAUTHORIZED
     request.credential = credential
@@ -68,7 +76,14 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
   function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
     const { ticket } = request.query as { ticket?: unknown }
     if (ticket === undefined) return undefined
-    return typeof ticket === 'string' ? tickets.redeem(ticket, request.headers.origin) ?? 'unreadable' : 'unreadable'
+    return typeof ticket === 'string' ? tickets.redeem(ticket, pageOf(request), ownPageOf(request)) ?? 'unreadable' : 'unreadable'
+  }
+
+  /** Where a page of the service's own would have come from. An `EventSource` on it says no origin, but some browsers say that. */
+  function ownPageOf (request: FastifyRequest): string | undefined {
+    const { 'sec-fetch-site': site = 'same-origin' } = request.headers
+    const own = hosts.ownOrigin(request.protocol, hostOf(request))
+    return site === 'same-origin' && own?.isTrusted === true ? own.origin : undefined
   }
 
   function conclude (request: FastifyRequest, reply: FastifyReply, verdict: Verdict, done: () => void): void {
@@ -86,13 +101,22 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
     done()
   }
 
-  function refuse (reply: FastifyReply, { code, detail, retryAfterMs }: Refusal): void {
-    if (code === 'unauthorized') reply.header('www-authenticate', challenge)
-    sendProblem(reply, code, detail, retryAfterMs === undefined ? {} : { retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)) })
+  function refuse (reply: FastifyReply, refusal: Refusal): void {
+    if (refusal.code === 'unauthorized') reply.header('www-authenticate', challenge)
+    sendRefusal(reply, refusal)
   }
 }
 
 export const admission = fastifyPlugin(plugin, { name: 'admission' })
+
+/** The origin of the page that sent a request; `undefined`: no page, or one that does not say. */
+export function pageOf ({ headers: { origin } }: FastifyRequest): string | undefined {
+  return origin === undefined ? undefined : withoutDefaultPort(origin)
+}
+
+function isOwn (origin: string, own: OwnOrigin | undefined): boolean {
+  return own?.isTrusted === true && own.origin === withoutDefaultPort(origin)
+}
 
 /** The caller of an admitted request. */
 export function callerOf ({ caller }: FastifyRequest): Caller {

@@ -26,6 +26,7 @@ export function cachedAnswer (schemaId: string, description: string) {
       'cache-control': header('`private, no-cache` while the answer can change, `private, max-age=…` once it cannot.'),
       age: header('Seconds since Kubiya was asked.', { type: 'integer' }),
       'cache-status': header('RFC 9211: how this service came to the answer. A negative `ttl` marks a stale one.'),
+      link: header('`rel="next"` with the next page of a list or search, relative to the question; left out where it would be long.'),
       vary: header('`accept-encoding`: answers of some size come in the coding that is liked best of `br` and `gzip`.'),
       'content-encoding': header('`br` or `gzip`, where the body is compressed.'),
       'x-request-id': header('The request\'s id, as in the logs.')

@@ -23,6 +23,8 @@ export interface ArchiveRoutesOptions {
   readonly memory: Pick<AnswerMemory, 'hold'>
   /** Milliseconds since 1970, for relative times. */
   readonly clockOf: (request: FastifyRequest) => number
+  /** Under which path a proxy offers the service to this request. */
+  readonly prefixOf: (request: FastifyRequest) => string
   /** Whether Kubiya is asked with the callers' own credentials: what it refuses is refused to them. */
   readonly isPassthrough: boolean
 }
@@ -31,8 +33,8 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, bearing, clockOf, isPassthrough, memory, onSent }) => {
-  const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, bearing, clockOf, isPassthrough, memory, onSent, prefixOf }) => {
+  const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written, behind the prefix.
   const send = createSender({ archiveOf, bearing, onSent })
 
   app.get('/events', {
@@ -77,7 +79,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
 
   /** What was asked in these very words before need not be read and judged again. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
-    const question = known.get(request.url)
+    const question = known.get(prefixOf(request) + request.url)
     if (question === undefined) return checkNumbers(request, reply, done)
     answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))?.catch(done)
   }
@@ -88,8 +90,10 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
       sendFaults(reply, reading.code, reading.errors)
       return
     }
-    if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(request.url, reading.question)
-    return answer(request, reply, archiveOf(request).page(reading.question, wantsNoCache(request.headers)))
+    const prefix = prefixOf(request)
+    const question = prefix === '' ? reading.question : { ...reading.question, prefix }
+    if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(prefix + request.url, question)
+    return answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))
   }
 
   /** Without a promise in between where all is at hand. */

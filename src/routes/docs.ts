@@ -1,7 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import { addressKey } from '../access/address.ts'
+import type { Limits } from '../access/limits.ts'
 import { PAGE_HEADERS } from '../security-headers.ts'
+import { sendRefusal } from './refusals.ts'
+import { secured } from './security-schemes.ts'
 import openapi from '../../openapi/openapi.json' with { type: 'json' }
 
 const SCRIPT = 'text/javascript; charset=utf-8'
@@ -16,10 +20,23 @@ const CACHED = 'private, max-age=3600'
 // A file of its own, so that nothing inline has to be allowed.
 const START = "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', deepLinking: true, validatorUrl: null })\n"
 
+export interface DocsOptions {
+  /** How callers are let in: a value of `AUTH_MODE`. */
+  readonly mode: string
+  readonly limits: Pick<Limits, 'request'>
+}
+
 /** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
-export const docsRoutes: FastifyPluginAsync = async (app) => {
-  const document = Buffer.from(JSON.stringify(openapi)) // A text would be copied for each caller who reads slowly.
+export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits, mode }) => {
+  const document = Buffer.from(JSON.stringify(secured(openapi, mode))) // A text would be copied for each caller who reads slowly.
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
+
+  // Nobody is asked for a credential here: what counts is where a request comes from.
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = limits.request(addressKey(request.ip))
+    if (refusal === undefined) done()
+    else sendRefusal(reply, refusal)
+  })
 
   app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
   // What is linked is relative, so that the page works below a gateway's prefix too.

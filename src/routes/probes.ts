@@ -6,33 +6,23 @@ import type { Health } from '../live/health.ts'
 export interface ProbeRoutesOptions {
   readonly health: () => Health
   readonly isDraining: () => boolean
-  readonly subscribers: () => number
-  /** How the limits on requests to Kubiya stand. */
-  readonly budget: () => ReadonlyArray<{ readonly span: 'minute' | 'day', readonly left: number, readonly capacity: number }>
   readonly sandbox: boolean
-  readonly version: string
 }
 
 const Readiness = Type.Object({
   status: Type.Union(['ready', 'starting', 'draining', 'stalled'].map((status) => Type.Literal(status)), { description: '`starting` until the first attempt to reach Kubiya has ended; `stalled`: the poller has stopped trying.' }),
   upstream: Type.Object({
     state: Type.Union(['ok', 'degraded', 'throttled', 'unauthorized'].map((state) => Type.Literal(state)), { description: 'How the poller fares with Kubiya.' }),
-    since: Type.String({ description: 'Since when, RFC 3339.' }),
     last_good_poll: Type.Union([Type.String(), Type.Null()], { description: 'When a poll last succeeded, RFC 3339.' }),
     lag_ms: Type.Integer({ minimum: 0, description: 'Age of the last good poll.' }),
-    lateness_ms: Type.Optional(Type.Integer({ minimum: 0, description: 'How late an event may be now and still be delivered live, while that is less than `LATENESS_MS`.' })),
-    sandbox: Type.Boolean({ description: 'Whether Kubiya is the embedded stand-in.' })
-  }),
-  budget: Type.Array(Type.Object({
-    span: Type.Union([Type.Literal('minute'), Type.Literal('day')], { description: 'What the limit is on: `KUBIYA_REQUESTS_PER_MINUTE` or `…_PER_DAY`.' }),
-    left: Type.Integer({ minimum: 0, description: 'Requests that may go to Kubiya at once.' }),
-    capacity: Type.Integer({ minimum: 1, description: 'The most that this can be.' })
-  }), { description: 'How the limits on requests to Kubiya stand; none on the sandbox.' }),
-  subscribers: Type.Integer({ minimum: 0, description: 'Live streams.' }),
-  version: Type.String()
+    sandbox: Type.Optional(Type.Literal(true, { description: 'Kubiya is the embedded stand-in.' }))
+  })
 }, { description: 'Whether this process can serve, and how Kubiya is.' })
 
-/** Probes. An outage of Kubiya makes nothing unready: it must not pull every replica at once. */
+/**
+ * Probes. An outage of Kubiya makes nothing unready: it must not pull every replica at once. Anyone may ask them, so that
+ * they tell nothing else: figures are at `/metrics`.
+ */
 export const probeRoutes: FastifyPluginAsyncTypebox<ProbeRoutesOptions> = async (app, options) => {
   app.get('/livez', {
     logLevel: 'warn',
@@ -60,15 +50,10 @@ export const probeRoutes: FastifyPluginAsyncTypebox<ProbeRoutesOptions> = async 
       status,
       upstream: {
         state: health.upstream,
-        since: rfc3339(health.sinceMs),
         last_good_poll: health.lastGoodMs === undefined ? null : rfc3339(health.lastGoodMs),
         lag_ms: Math.round(health.lagMs),
-        ...health.latenessMs !== undefined && { lateness_ms: Math.round(health.latenessMs) },
-        sandbox: options.sandbox
-      },
-      budget: [...options.budget()],
-      subscribers: options.subscribers(),
-      version: options.version
+        ...options.sandbox && { sandbox: true as const }
+      }
     })
   })
 }

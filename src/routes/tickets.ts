@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { TICKET_MS, type Tickets } from '../access/tickets.ts'
 import { sendProblem } from '../problems.ts'
-import { callerOf } from './admission.ts'
+import { callerOf, pageOf } from './admission.ts'
 import { problemAnswers } from './answers.ts'
 
 export interface TicketRoutesOptions {
@@ -26,7 +26,7 @@ export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = asyn
       response: { 201: Ticket, ...problemAnswers }
     }
   }, async (request, reply) => {
-    const ticket = tickets.issue(callerOf(request).key, request.credential, request.headers.origin)
+    const ticket = tickets.issue(callerOf(request).key, request.credential, pageOf(request))
     if (ticket === undefined) return sendProblem(reply, 'rate-limited', 'Too many tickets are out.', { retry_after: TICKET_MS / 1000 })
     return reply.code(201).header('cache-control', 'no-store').send({ ticket, expires_in: TICKET_MS / 1000 })
   })

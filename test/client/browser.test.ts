@@ -58,7 +58,7 @@ t.test('in a page each event comes once, over lost connections and a restart of 
   await hasCome('fourth')
   publish('last')
   await site.until(({ ended }) => ended === true)
-  await eventually('the page has hung up', async () => (await after.json('/readyz')).subscribers === 0)
+  await eventually('the page has hung up', async () => await after.subscribers() === 0)
 
   await site.until(({ code }) => code !== undefined)
   t.same(site.said.filter(({ id }) => id !== undefined), published.map((id) => ({ id })))

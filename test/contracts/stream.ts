@@ -153,7 +153,7 @@ export function streamContract (t: Test, name: string, open: Open): void {
       for (const stream of streams) await stream.until(({ type }) => type === 'hello')
       for (const stream of streams) stream.terminate()
     }
-    await eventually('nobody is left', async () => (await service.json('/readyz')).subscribers === 0)
+    await eventually('nobody is left', async () => await service.subscribers() === 0)
     t.pass()
   })
 }

@@ -162,9 +162,10 @@ async function conclude (): Promise<void> {
   for (const [name, service] of Object.entries({ calm, rough })) {
     const alive = await ask(service.url, { method: 'GET', path: '/livez', headers: {} })
     findings.expect(alive.status === 200, `the ${name} one is not alive`, alive)
-    for (let tries = 0; tries < 20 && !(await ask(service.url, { method: 'GET', path: '/readyz', headers: {} })).body.includes('"subscribers":0'); tries++) await pause()
-    const ready = await ask(service.url, { method: 'GET', path: '/readyz', headers: {} })
-    findings.expect(ready.body.includes('"subscribers":0'), 'streams are left over', ready.body)
+    const figures = async () => (await ask(service.url, { method: 'GET', path: '/metrics', headers: {} })).body
+    const isIdle = (text: string) => text.includes('_subscribers{') && !/_subscribers\{.*\} [1-9]/.test(text)
+    for (let tries = 0; tries < 20 && !isIdle(await figures()); tries++) await pause()
+    findings.expect(isIdle(await figures()), 'streams are left over', /.*_subscribers\{.*/.exec(await figures())?.[0])
     const left = await settledDescriptors(service, descriptorsBefore[name as 'calm' | 'rough'] + SPARE_DESCRIPTORS)
     findings.expect(left === undefined, `the ${name} one holds descriptors of callers that have gone`, { left, before: descriptorsBefore })
     findings.expect(service.errors.length === 0, `the ${name} one has logged errors`, service.errors.slice(0, 3))

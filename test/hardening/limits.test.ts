@@ -58,7 +58,7 @@ t.test('streams of one caller, and of all, are limited before the upgrade, exact
   t.equal(others.filter((status) => status === 101).length, 2)
   t.ok(others.every((status) => [101, 429, 503].includes(status)))
   tries.find((_, n) => outcomes[n] === 101)?.socket.terminate()
-  await eventually('there is a place', async () => (await service.json('/readyz')).subscribers === 4)
+  await eventually('there is a place', async () => await service.subscribers() === 4)
   await open(t, service, FIRST).until(({ type }) => type === 'hello')
   t.equal((await service.get('/livez')).status, 200)
 })
@@ -68,7 +68,7 @@ t.test('streams that are given up before they begin give their places back', asy
   for (let n = 0; n < 20; n++) t.equal((await service.get(STREAM, { accept: 'text/html' })).status, 406)
   for (let n = 0; n < 2; n++) dial(service.url).write(head(STREAM, handshake({ 'sec-websocket-version': '99' }))) // They never hang up.
   for (let n = 0; n < 20; n++) openStream(`${service.url.replace('http', 'ws')}${STREAM}`).socket.terminate()
-  await eventually('both places are free', async () => (await service.json('/readyz')).subscribers === 0)
+  await eventually('both places are free', async () => await service.subscribers() === 0)
   await eventually('they can be had', async () => {
     const streams = [service.stream(), service.stream()]
     const outcomes = await Promise.all(streams.map((stream) => Promise.race([stream.until(({ type }) => type === 'hello').then(() => true), stream.refused.then(() => false)])))

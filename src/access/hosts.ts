@@ -1,0 +1,119 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import type { Refusal } from './caller.ts'
+
+/** The host that a request names, as in its field `Host`. */
+export interface Host {
+  /** Lower case, an IPv6 address in brackets: as browsers write it in an origin. */
+  readonly written: string
+  /** The same without brackets and without one trailing dot. */
+  readonly name: string
+  /** As written; empty: none. */
+  readonly port: string
+  readonly isAddress: boolean
+}
+
+export interface HostsOptions {
+  /** The names of `ALLOWED_HOSTS`; `*` admits any. */
+  readonly allowed: readonly string[]
+  /** The origins of `ALLOWED_ORIGINS`, whose hosts are admitted too. */
+  readonly origins: readonly string[]
+  /** Whether only this machine reaches the port. */
+  readonly isLoopback: boolean
+}
+
+/** An origin that a request itself would have. */
+export interface OwnOrigin {
+  readonly origin: string
+  /** Whether pages of it may stream and read. */
+  readonly isTrusted: boolean
+}
+
+/** By which names the service may be reached: a name that somebody else resolves to it is not one (DNS rebinding). */
+export interface Hosts {
+  admits (host: Host | undefined): boolean
+  /** The origin of a page that came from the same place as the request; `scheme` without a colon. */
+  ownOrigin (scheme: string, host: Host | undefined): OwnOrigin | undefined
+}
+
+const LONGEST_NAME = 253
+const AUTHORITY = /^(?:\[([0-9a-f:.]+(?:%[0-9a-z.-]+)?)\]|([a-z0-9_.-]+))(?::(\d{0,5}))?$/
+const LABELS = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/
+// Browsers read such a name as an IPv4 address in another spelling.
+const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
+// No public server answers for these: nobody outside can point such a name at this service.
+const NEAR = ['.svc', '.local', '.internal', '.home.arpa', '.lan']
+const ANY = '*'
+const DEFAULT_PORTS: Record<string, string> = { http: '80', https: '443' }
+
+export function createHosts ({ allowed, isLoopback, origins }: HostsOptions): Hosts {
+  const named = new Set(allowed.filter((each) => each !== ANY).map(nameOf))
+  const isAnyAdmitted = allowed.includes(ANY)
+  const known = new Set([...named, ...origins.map((each) => nameOf(new URL(each).hostname))])
+  const listed = new Set(origins)
+
+  return {
+    admits (host) {
+      if (host === undefined) return false
+      return isAnyAdmitted || isHere(host) || known.has(host.name) || (!isLoopback && isNear(host))
+    },
+    ownOrigin (scheme, host) {
+      if (host === undefined || !isWeb(scheme)) return undefined
+      const { name, port, written } = host
+      const origin = withoutDefaultPort(`${scheme}://${written}${port === '' ? '' : `:${port}`}`)
+      return { origin, isTrusted: isHere(host) || named.has(name) || listed.has(origin) }
+    }
+  }
+}
+
+/** Reads a field `Host`, or the authority of a request's target; `undefined`: there is none, or it is no host with a port. */
+export function readHost (field: string | undefined): Host | undefined {
+  const [, inBrackets, plain = '', port = ''] = AUTHORITY.exec(field?.toLowerCase() ?? '') ?? []
+  if (Number(port) > 65_535) return undefined
+  if (inBrackets !== undefined) {
+    return isIPv6(inBrackets) ? { written: `[${inBrackets}]`, name: inBrackets, port, isAddress: true } : undefined
+  }
+  const name = plain.endsWith('.') ? plain.slice(0, -1) : plain
+  const isAddress = isIPv4(name)
+  if (!isAddress && (name.length > LONGEST_NAME || !LABELS.test(name) || NUMBER_AT_END.test(name))) return undefined
+  return { written: plain, name, port, isAddress }
+}
+
+/** The names in a setting's text, separated by commas. */
+export function hostsIn (text: string): string[] {
+  return text.split(',').map((each) => each.trim()).filter((each) => each !== '')
+}
+
+/** Whether a text of `ALLOWED_HOSTS` names a host: without a port, since a port says nothing about who resolves the name. */
+export function isHostName (text: string): boolean {
+  return text === ANY || isIPv6(text) || (readHost(text)?.port === '' && !text.endsWith(':'))
+}
+
+/** An origin as browsers write it: they leave out the port that the scheme implies. */
+export function withoutDefaultPort (origin: string): string {
+  const [, scheme = '', port] = /^(https?):\/\/.*:(\d+)$/.exec(origin) ?? []
+  return port !== undefined && DEFAULT_PORTS[scheme] === port ? origin.slice(0, -port.length - 1) : origin
+}
+
+/** Why a request for this host is not answered. */
+export function hostRefusal (host: Host | undefined): Refusal {
+  const detail = host === undefined
+    ? '`Host` names no host that can be read. Use the address of this service, or a name of `ALLOWED_HOSTS`.'
+    : `This service is not known under the name ${host.name}. The setting ALLOWED_HOSTS=${host.name} admits it.`
+  return { ok: false, code: 'forbidden', detail }
+}
+
+function isWeb (scheme: string): boolean {
+  return scheme === 'http' || scheme === 'https'
+}
+
+function isHere ({ isAddress, name }: Host): boolean {
+  return isAddress || name === 'localhost' || name.endsWith('.localhost')
+}
+
+function isNear ({ name }: Host): boolean {
+  return !name.includes('.') || NEAR.some((end) => name.endsWith(end))
+}
+
+function nameOf (text: string): string {
+  return isIPv6(text) ? text.toLowerCase() : readHost(text)?.name ?? text
+}
