@@ -1,6 +1,7 @@
 import cors from '@fastify/cors'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { createAsker } from './asker.ts'
 import type { Bearing } from './bearing.ts'
 import type { Entrance } from './entrance.ts'
 import { sendProblem } from './problems.ts'
@@ -56,10 +57,8 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       clockOf: (request) => scopeOf(request).clock(),
       borne: bearing.head,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
-      onSent (request, bytes, scanned) {
-        limits.spend(callerOf(request).key, 'bytes', bytes)
-        limits.spend(callerOf(request).key, 'events', scanned)
-      }
+      takeBytes: (request, bytes) => limits.takeBytes(callerOf(request).key, bytes),
+      askerOf: (request) => createAsker(callerOf(request).key, limits, request.raw.socket)
     })
   })
 
@@ -70,7 +69,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       takeSeat: (request) => seats.take(callerOf(request).key),
       termsOf (request) {
         const { expiresAtMs, key } = callerOf(request)
-        return { expiresAtMs, onReread: (events) => limits.spend(key, 'events', events) }
+        return { expiresAtMs, asker: createAsker(key, limits) }
       },
       introduce: bearing.introduce,
       onBegan: onStreamBegan,

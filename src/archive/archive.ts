@@ -1,9 +1,10 @@
+import { metered, type Asker, type Reservation } from '../audit/asker.ts'
 import { encodeCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { compileFilter } from '../audit/filter.ts'
+import { compileFilter, isJudgedHere } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
 import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import type { AuditSource, CallerPurpose, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import { etagOf, nextUrl, writeAnswer } from './answer.ts'
 import type { Coding } from './coding.ts'
@@ -20,6 +21,8 @@ export interface ArchiveOptions {
   /** Whose view this is: part of every key. */
   readonly scope: string
   readonly scanLimit: number
+  /** Whether so much of the request budget is left that a caller may go on looking for what may not be there. */
+  readonly hasPlenty: (key: Asker['key']) => boolean
   readonly latenessMs: number
   readonly openTtlMs: number
   readonly closedTtlMs: number
@@ -32,29 +35,30 @@ export interface ArchiveOptions {
 /** The past: what was, read from Kubiya through the shelf. */
 export interface Archive {
   /** A page of a list or search, at once where it is on the shelf. Asking with the same object again costs least. */
-  page (question: Question, noCache: boolean): Served | Promise<Served | Failure>
+  page (question: Question, noCache: boolean, asker: Asker): Served | Promise<Served | Failure>
   /** One event; an entry with `missing` when there is none. */
-  describe (id: string, noCache: boolean): Served | Promise<Served | Failure>
+  describe (id: string, noCache: boolean, asker: Asker): Served | Promise<Served | Failure>
   /** The body of what was served in a coding, at once if it was made before; `undefined` where it cannot be made. */
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
 }
 
+const SCANNED_AT_ONCE = 1000
 const MISSING_FRESH_MS = 30_000
 const CHANGING = 'private, no-cache'
 
 /** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
-  const { source, shelf, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
+  const { source, shelf, log, scope, scanLimit, hasPlenty, latenessMs, openTtlMs, closedTtlMs, clock, nowMs } = options
   const requests = new WeakMap<Question, ShelfRequest>()
   const hasNews = createNews(log)
   return { page, describe, encoded: shelf.encoded }
 
-  function page (question: Question, noCache: boolean): Served | Promise<Served | Failure> {
+  function page (question: Question, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
     const known = requests.get(question)
-    if (known !== undefined) return shelf.serve(known, noCache)
+    if (known !== undefined) return shelf.serve(known, noCache, asker)
     const request = requestOf(question)
     requests.set(question, request)
-    return shelf.serve(request, noCache)
+    return shelf.serve(request, noCache, asker)
   }
 
   function requestOf (question: Question): ShelfRequest {
@@ -66,14 +70,16 @@ export function createArchive (options: ArchiveOptions): Archive {
         return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
       }
     }
-    return { key: shelfKey(scope, question), produce: () => producePage(question), isOutdated: (entry) => hasNews(entry, interest) }
+    return { key: shelfKey(scope, question), produce: (asker, signal) => producePage(question, asker, signal), isOutdated: (entry) => hasNews(entry, interest) }
   }
 
-  async function producePage (question: Question): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
+  async function producePage (question: Question, asker: Asker, signal: AbortSignal): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
     const asked = now()
     const window = windowOf(question, asked)
     const position = log.position() // Before Kubiya is asked, so that what comes meanwhile is on neither side missed.
-    const page = await readPage(source, { ...question, window }, scanLimit)
+    const ahead = question.operation === 'search' || isJudgedHere(question.filter) ? SCANNED_AT_ONCE : 0
+    const page = await reserved(asker, Math.max(ahead, question.pageSize), (reservation) =>
+      readPage(metered(source, reservation), { ...question, window }, scanLimit, purposeOf(asker, signal)))
     if (!page.ok) return page
 
     const next = nextUrl(question, window, page)
@@ -83,7 +89,6 @@ export function createArchive (options: ArchiveOptions): Archive {
     const etag = etagOf(page.events.map(({ json }) => json))
     const entry = {
       body: writeAnswer(question, window, page, next, liveCursor),
-      scanned: page.scanned,
       etag,
       readMs: nowMs(),
       freshMs: isClosed ? closedTtlMs : openTtlMs,
@@ -98,43 +103,61 @@ export function createArchive (options: ArchiveOptions): Archive {
     return { ok: true, entry, keep: !page.passing }
   }
 
-  function describe (id: string, noCache: boolean): Served | Promise<Served | Failure> {
+  function describe (id: string, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
     return shelf.serve({
       key: eventKey(scope, id),
-      produce: () => produceEvent(id),
+      produce: (first, signal) => produceEvent(id, first, signal),
       isOutdated: (entry) => hasNews(entry, { isSteady: true, matches: () => (event) => event.id === id })
-    }, noCache)
+    }, noCache, asker)
   }
 
-  async function produceEvent (id: string): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
+  async function produceEvent (id: string, asker: Asker, signal: AbortSignal): Promise<{ ok: true, entry: Entry, keep: boolean } | Failure> {
     const position = log.position()
-    const finding = await findEvent(id)
+    const finding = await findEvent(id, asker, purposeOf(asker, signal))
     if (!finding.ok) return finding
     const { event, ...missing } = finding
-    const { scanned } = missing
     if (event === undefined) {
-      const entry = { body: Buffer.alloc(0), missing, scanned, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
+      const entry = { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
       return { ok: true, entry, keep: true }
     }
     const etag = etagOf([event.json])
     const headers = { etag, 'cache-control': storable(closedTtlMs) }
-    return { ok: true, entry: { body: Buffer.from(event.json), scanned, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
+    return { ok: true, entry: { body: Buffer.from(event.json), etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
   }
 
-  async function findEvent (id: string): Promise<Finding | Failure> {
+  async function findEvent (id: string, asker: Asker, purpose: CallerPurpose): Promise<Finding | Failure> {
     const computed = parseComputedId(id)
-    if (computed?.instant !== undefined) return findComputed(source, id, computed.instant)
+    const instant = computed?.instant
+    if (instant !== undefined) {
+      return reserved(asker, 1, (reservation) => findComputed(metered(source, reservation), id, instant, purpose))
+    }
     if (computed === undefined) {
-      const found = await source.find(id)
+      const found = await reserved(asker, 1, (reservation) => metered(source, reservation).find(id, purpose))
       if (!found.ok) return found
       if (found.event !== undefined) return { ok: true, event: found.event, window: {}, scanned: 1, complete: true }
     }
-    return findScanning(source, id, now(), scanLimit)
+    const options = { now: now(), scanLimit, mayGoOn: () => hasPlenty(asker.key), purpose }
+    return reserved(asker, SCANNED_AT_ONCE, (reservation) => findScanning(metered(source, reservation), id, options))
   }
 
   function now (): Instant {
     return instantFromMs(clock())
   }
+}
+
+/** Takes events ahead for as long as something is read, whichever way that ends. */
+async function reserved<T> (asker: Asker, events: number, read: (reservation: Reservation) => Promise<T | Failure>): Promise<T | Failure> {
+  const reservation = asker.reserve(events)
+  if (!reservation.ok) return reservation
+  try {
+    return await read(reservation)
+  } finally {
+    reservation.end()
+  }
+}
+
+function purposeOf ({ key }: Asker, signal: AbortSignal): CallerPurpose {
+  return { kind: 'caller', key, signal }
 }
 
 /** The latest instant that this page, or any later one, can show. */

@@ -7,8 +7,9 @@ import type { Gate } from '../access/gate.ts'
 import type { Limits } from '../access/limits.ts'
 import type { Origins } from '../access/origins.ts'
 import type { Tickets } from '../access/tickets.ts'
-import { sendFaults, sendProblem } from '../problems.ts'
+import { sendFaults } from '../problems.ts'
 import type { Scope } from '../scope.ts'
+import { sendRefusal } from './refusal.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -86,9 +87,9 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
     done()
   }
 
-  function refuse (reply: FastifyReply, { code, detail, retryAfterMs }: Refusal): void {
-    if (code === 'unauthorized') reply.header('www-authenticate', challenge)
-    sendProblem(reply, code, detail, retryAfterMs === undefined ? {} : { retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)) })
+  function refuse (reply: FastifyReply, refusal: Refusal): void {
+    if (refusal.code === 'unauthorized') reply.header('www-authenticate', challenge)
+    sendRefusal(reply, refusal)
   }
 }
 

@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache'
 import type { Archive } from '../archive/archive.ts'
 import type { Question } from '../archive/question.ts'
 import type { Missing, Served } from '../archive/shelf.ts'
+import type { Asker } from '../audit/asker.ts'
 import { isPossibleId } from '../audit/identity.ts'
 import { formatInstant } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
@@ -19,7 +20,9 @@ export interface ArchiveRoutesOptions {
   readonly archiveOf: (request: FastifyRequest) => Archive
   /** What every answer bears, whoever makes it: names and values in turn. */
   readonly borne: SenderOptions['borne']
-  readonly onSent: SenderOptions['onSent']
+  readonly takeBytes: SenderOptions['takeBytes']
+  /** Whose share it is, where Kubiya has to be asked. */
+  readonly askerOf: (request: FastifyRequest) => Asker
   /** Milliseconds since 1970, for relative times. */
   readonly clockOf: (request: FastifyRequest) => number
   /** Whether Kubiya is asked with the callers' own credentials: what it refuses is refused to them. */
@@ -30,9 +33,9 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, borne, clockOf, isPassthrough, onSent }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, askerOf, borne, clockOf, isPassthrough, takeBytes }) => {
   const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written.
-  const send = createSender({ archiveOf, borne, onSent })
+  const send = createSender({ archiveOf, borne, takeBytes })
 
   app.get('/events', {
     schema: {
@@ -71,14 +74,14 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   }, (request, reply) => {
     const { id } = request.params
     if (!isPossibleId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
-    return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers), askerOf(request)))
   })
 
   /** What was asked in these very words before need not be read and judged again. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const question = known.get(request.url)
     if (question === undefined) return checkNumbers(request, reply, done)
-    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))?.catch(done)
+    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), askerOf(request)))?.catch(done)
   }
 
   function read (operation: Question['operation'], query: SearchQuery, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
@@ -88,7 +91,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
       return
     }
     if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(request.url, reading.question)
-    return answer(request, reply, archiveOf(request).page(reading.question, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).page(reading.question, wantsNoCache(request.headers), askerOf(request)))
   }
 
   /** Without a promise in between where all is at hand. */
@@ -99,10 +102,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   function conclude (request: FastifyRequest, reply: FastifyReply, outcome: Served | Failure): Promise<void> | undefined {
     if (outcome.ok && outcome.entry.missing === undefined) return send(request, reply, outcome)
     if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
-    else if (outcome.entry.missing !== undefined) {
-      onSent(request, 0, outcome.handling.kind === 'hit' ? 0 : outcome.entry.scanned)
-      sendMissing(reply, outcome.entry.missing)
-    }
+    else if (outcome.entry.missing !== undefined) sendMissing(reply, outcome.entry.missing)
   }
 }
 

@@ -1,17 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Refusal } from '../access/caller.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { Coding } from '../archive/coding.ts'
 import type { Entry, Handling, Served } from '../archive/shelf.ts'
 import { createCodingChoice } from './accepted-coding.ts'
+import { sendRefusal } from './refusal.ts'
 
 export interface SenderOptions {
   /** What the request is answered from. */
   readonly archiveOf: (request: FastifyRequest) => Pick<Archive, 'encoded'>
   /** What every answer bears, whoever makes it: names and values in turn. */
   readonly borne: (request: FastifyRequest, reply: FastifyReply) => string[]
-  /** Told of each answer: its bytes, and the events that Kubiya gave for this caller's sake. */
-  readonly onSent: (request: FastifyRequest, bytes: number, scanned: number) => void
+  /** Takes the bytes of an answer from what the caller may have; a refusal where that is less. */
+  readonly takeBytes: (request: FastifyRequest, bytes: number) => Refusal | undefined
 }
 
 /** Gives no promise where all is at hand. */
@@ -31,7 +33,7 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
  * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list: set one
  * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is `borne`.
  */
-export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send {
+export function createSender ({ archiveOf, borne, takeBytes }: SenderOptions): Send {
   const choose = createCodingChoice()
   const heads = new WeakMap<Entry, string[]>()
   return send
@@ -49,12 +51,16 @@ export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send
 
   /** Without a body: 304. */
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
+    const refusal = takeBytes(request, body?.length ?? 0)
+    if (refusal !== undefined) {
+      sendRefusal(reply, refusal)
+      return
+    }
     const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
     const head = [...headOf(entry), ...borne(request, reply), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
     if (coding !== undefined) head.push('content-encoding', coding)
     if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
-    onSent(request, body?.length ?? 0, handling.kind === 'forwarded' && !handling.collapsed ? entry.scanned : 0)
     reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
   }
 
