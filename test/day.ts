@@ -159,7 +159,7 @@ export async function liveThrough (options: DayOptions) {
 }
 
 /** Time that goes by only when it is told to. */
-function createTime () {
+export function createTime () {
   const timers = new Set<{ readonly atMs: number, readonly callback: () => void }>()
   let nowMs = 0
 

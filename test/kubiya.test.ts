@@ -349,11 +349,12 @@ t.test('a budget', async (t) => {
     }))
   })
 
-  t.test('lets callers go first, and keeps one call a minute for the poller', async (t) => {
+  t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
     const budget = createBudget({ perMinute: 80, perDay: 0 })
+    let callers = 0
     const take = (purpose: Purpose, nowMs: number) => {
       let taken = 0
-      while (budget.take(purpose, nowMs) === 0) taken++
+      while (budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0) taken++
       return taken
     }
     t.same(budget.stocks(0), [{ span: 'minute', left: 20, capacity: 20 }])
@@ -372,8 +373,9 @@ t.test('a budget', async (t) => {
   t.test('gives the poller its call each minute, however greedy the callers', async (t) => {
     const budget = createBudget({ perMinute: 40, perDay: 0 })
     let polls = 0
+    let callers = 0
     for (let nowMs = 0; nowMs < 30 * MINUTE_MS; nowMs += 500) {
-      while (budget.take(CALLER, nowMs) === 0);
+      while (budget.take({ kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0);
       if (budget.take(POLLER, nowMs) === 0) polls++
     }
     t.ok(polls >= 28 && polls <= 31, `${polls} polls in 30 minutes`)
@@ -385,6 +387,29 @@ t.test('a budget', async (t) => {
     t.same([budget.take(CALLER, 0), budget.take(POLLER, 1000)], [0, 0])
     t.equal(budget.take(CALLER, 2000), 8000)
     t.equal(budget.take(CALLER, 10_000), 0)
+  })
+
+  t.test('believes the upstream\'s count for five minutes at most, and finds out once a minute whether it still holds', async (t) => {
+    const budget = unlimited()
+    const untilMs = 23 * 60 * MINUTE_MS
+    budget.heed({ remaining: 0, untilMs }, 0)
+    const went: number[] = []
+    for (let nowMs = 0; nowMs < 6 * MINUTE_MS; nowMs += 1000) {
+      if (went.length < 10 && budget.take(nowMs % 2000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
+    }
+    t.same(went.slice(0, 6), [1, 2, 3, 4, 5, 5 + 1 / 60].map((minutes) => Math.round(minutes * MINUTE_MS)))
+    t.equal(budget.waitMs(CALLER, 2 * DAY_MS), 0)
+    const still = unlimited()
+    still.heed({ remaining: 0, untilMs }, 0)
+    t.equal(still.take(POLLER, MINUTE_MS), 0)
+    still.heed({ remaining: 0, untilMs }, MINUTE_MS + 100)
+    t.equal(still.take(CALLER, MINUTE_MS + 200), MINUTE_MS - 200, 'the same again: another minute')
+    t.equal(still.take(POLLER, 2 * MINUTE_MS), 0)
+    still.heed(undefined, 2 * MINUTE_MS + 100)
+    t.same(Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)), [0, 0, 0, 0, 0], 'an answer that says nothing of it ends it')
+    still.heed({ remaining: 0, untilMs }, 3 * MINUTE_MS)
+    still.heed({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
+    t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
   })
 
   t.test('lets nothing out before the moment that the upstream named, whatever it says is left', async (t) => {
@@ -555,7 +580,7 @@ t.test('the client reads', async (t) => {
     let release = () => {}
     sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: ({ query }) => query.pageSize === 7 })
     const underWay = read({ pageSize: 7 })
-    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '2' }, when: ({ query }) => query.pageSize === 8 })
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '4' }, when: ({ query }) => query.pageSize === 8 })
     t.equal(kindOf(await read({ pageSize: 8 }, POLLER)), 'throttled')
     const early = [await read(), await read({}, POLLER)]
     release()
@@ -565,18 +590,40 @@ t.test('the client reads', async (t) => {
     t.equal(sandbox.asked, 2)
     const [last] = early.slice(-1)
     const waitMs = last === undefined || last.ok ? 0 : last.retryAfterMs ?? 0
-    t.ok(waitMs > 0 && waitMs <= 2000, `${waitMs} ms`)
+    t.ok(waitMs > 0 && waitMs <= 4000, `${waitMs} ms`)
     await new Promise((resolve) => { setTimeout(resolve, waitMs) }) // As long as it was told to wait.
     t.equal(kindOf(await read()), 'ok')
   })
 
   t.test('on, where the upstream\'s rate limit makes no sense', async (t) => {
     const { sandbox, read } = await started(t)
-    for (const [remaining, reset] of [['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', '']] as const) {
+    const soon = String(Math.ceil(Date.now() / 1000) + 60)
+    const senseless = [
+      ['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', ''], ['NaN', soon], ['-0', soon], ['-1', soon], ['0.5', soon], ['0', `${soon}.5`],
+      ['1e-9', soon], ['0', `-${soon}`], ['0, 0', soon], ['0', `${soon}, ${soon}`], ['0', '9'.repeat(400)], ['0'.repeat(400), soon], ['Infinity', soon], ['0x0', soon]
+    ] as const
+    for (const [remaining, reset] of senseless) {
       sandbox.faults.next({ kind: 'status', status: 200, body: '[]', headers: { 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset } })
       t.equal(kindOf(await read()), 'ok', `${remaining} until ${reset}`)
     }
     t.equal(kindOf(await read()), 'ok')
+  })
+
+  t.test('on, where an answer that is no list tells of a rate limit, or an older one told of more', async (t) => {
+    const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + 60) }
+    const { client, sandbox, read } = await started(t)
+    const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({ kind: 'status', status, headers, body: '[]' }))
+    faults.push({ kind: 'status', status: 200, headers, body: '{}' }, { kind: 'status', status: 200, headers, body: '<html></html>' })
+    for (const fault of faults) {
+      sandbox.faults.next(fault)
+      t.not(kindOf(await read()), 'ok', JSON.stringify(fault))
+    }
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '{"id":"a","timestamp":"2025-06-03T10:00:00Z"}' })
+    t.equal(kindOf(await client.find('a', CALLER)), 'ok', 'an event is no list')
+    t.equal(kindOf(await read()), 'ok')
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '[]' })
+    t.equal(kindOf(await read()), 'ok')
+    t.equal(kindOf(await read({}, POLLER)), 'budget', 'a list is obeyed')
   })
 })
 
