@@ -32,13 +32,15 @@ export interface Limits {
   request (key: Caller['key']): Refusal | undefined
   /** Takes events, and the bytes that they likely are, before Kubiya is asked. A full limit admits any one question. */
   reserve (key: Caller['key'], events: number): Ahead | Refusal
-  /** Takes the bytes of an answer that is about to be sent; a refusal where there are not as many. */
+  /** Takes the bytes of an answer that is about to be sent. A full limit admits any one; what it weighs beyond is owed. */
   takeBytes (key: Caller['key'], bytes: number): Refusal | undefined
   /** `RateLimit-Limit`, `-Remaining`, `-Reset` of requests, names and values in turn; none where they are not limited. */
   headers (key: Caller['key']): string[]
 }
 
 type Amounts = Partial<Record<'requests' | 'events' | 'bytes', number>>
+/** What to take of a resource, of which so much was asked for as a whole limit allows. */
+type AmountOf = (resource: keyof Amounts, asked: number) => number
 
 const MOST_CALLERS = 20_000
 const ALL = ''
@@ -69,32 +71,32 @@ export function createLimits (options: LimitsOptions): Limits {
     return {
       ok: true,
       read (more) {
-        spend(key, (resource, taken) => resource === 'events' ? Math.max(taken, read + more) - Math.max(taken, read) : 0, ahead)
+        const beyond = (taken: number) => Math.max(taken, read + more) - Math.max(taken, read)
+        spend(key, ahead, (resource, taken) => resource === 'events' ? beyond(taken) : 0)
         read += more
       },
       end () {
-        if (isOpen) spend(key, (resource, taken) => resource === 'events' ? Math.min(taken, read) - taken : -taken, ahead)
+        if (isOpen) spend(key, ahead, (resource, taken) => resource === 'events' ? Math.min(taken, read) - taken : -taken)
         isOpen = false
       }
     }
   }
 
   function takeBytes (key: Caller['key'], bytes: number): Refusal | undefined {
-    return bytes === 0 ? undefined : take(key, { bytes })
+    return bytes === 0 ? undefined : take(key, { bytes }, (resource) => resource === 'bytes' ? bytes : 0)
   }
 
-  /** Takes all of it or nothing: what is more than a whole limit wants that to be full, and is owed afterwards. */
-  function take (key: Caller['key'], amounts: Amounts): Refusal | undefined {
+  /** Takes all of it or nothing. What is more than a whole limit needs a full one. */
+  function take (key: Caller['key'], amounts: Amounts, amountOf: AmountOf = (_, asked) => asked): Refusal | undefined {
     for (const { ofAll, quota, resource } of quotas) {
       const waitMs = quota.waitMs(ofAll ? ALL : key, Math.min(quota.perMinute, amounts[resource] ?? -Infinity))
       if (waitMs > 0) return refusal(ofAll, WORDS[resource], waitMs)
     }
-    // What an answer is weighs in full; what it may be does so at most as a whole limit.
-    spend(key, (resource, taken) => resource === 'bytes' && amounts.events === undefined ? amounts.bytes ?? 0 : taken, amounts)
+    spend(key, amounts, amountOf)
     return undefined
   }
 
-  function spend (key: Caller['key'], amountOf: (resource: keyof Amounts, taken: number) => number, amounts: Amounts): void {
+  function spend (key: Caller['key'], amounts: Amounts, amountOf: AmountOf): void {
     for (const { ofAll, quota, resource } of quotas) {
       const amount = amountOf(resource, Math.min(quota.perMinute, amounts[resource] ?? 0))
       if (amount !== 0) quota.spend(ofAll ? ALL : key, amount)

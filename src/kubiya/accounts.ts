@@ -48,10 +48,12 @@ export function createAccounts ({ flows, perCaller }: AccountsOptions): Accounts
 
   function asks (key: string, nowMs: number): void {
     const known = accounts.get(key)
-    const account = known ?? { leads: flows.map(() => 0), atMs: nowMs, askedMs: nowMs, tookMs: -Infinity, left: perCaller, leftMs: nowMs }
-    account.askedMs = nowMs
-    if (known !== undefined) return
-    accounts.set(key, account)
+    if (known !== undefined) {
+      known.askedMs = nowMs
+      return
+    }
+    const leads = flows.map(() => 0)
+    accounts.set(key, { leads, atMs: nowMs, askedMs: nowMs, tookMs: -Infinity, left: perCaller, leftMs: nowMs })
     active++ // Until the next count.
   }
 
@@ -90,7 +92,8 @@ export function createAccounts ({ flows, perCaller }: AccountsOptions): Accounts
     let count = 0
     for (const [other, account] of accounts.entries()) {
       if (count >= most) return most
-      if (other !== key && isActive(account, nowMs) && ownWaitMs(other, nowMs) === 0 && isBefore(rankOf(account, nowMs), own)) count++
+      if (other === key || !isActive(account, nowMs) || ownWaitMs(other, nowMs) > 0) continue
+      if (isBefore(rankOf(account, nowMs), own)) count++
     }
     return count
   }

@@ -84,7 +84,9 @@ export function createBudget (limits: BudgetLimits): Budget {
   const pollMs = Math.max(limits.pollMs ?? MINUTE_MS, ...minute.map(({ perMs }) => OWN_EVERY / perMs))
   const accounts = createAccounts({
     perCaller: limits.perCaller ?? 0,
-    flows: buckets.map(({ capacity, perMs, span }) => ({ perMs, mostLead: span === 'minute' ? held(capacity) + 1 : MOST_DAY_LEAD }))
+    flows: buckets.map(({ capacity, perMs, span }) => {
+      return { perMs, mostLead: span === 'minute' ? held(capacity) + 1 : MOST_DAY_LEAD }
+    })
   })
   let allowance: Allowance | undefined
   let triedMs = -Infinity
@@ -123,7 +125,8 @@ export function createBudget (limits: BudgetLimits): Budget {
   }
 
   function waitMs (purpose: Purpose, nowMs: number): number {
-    return Math.ceil(Math.max(upstreamWaitMs(nowMs), purpose.kind === 'caller' ? callerWaitMs(purpose.key, nowMs) : pollerWaitMs(nowMs)))
+    const ownMs = purpose.kind === 'caller' ? callerWaitMs(purpose.key, nowMs) : pollerWaitMs(nowMs)
+    return Math.ceil(Math.max(upstreamWaitMs(nowMs), ownMs))
   }
 
   /** What the upstream asked for. It may be wrong, so one request a minute finds out. */

@@ -164,7 +164,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
 
   /** The poller goes or does not; callers wait for their turn. */
   async function turnOf (purpose: Purpose, deadlineMs: number): Promise<Turn | Failure> {
-    if (purpose.kind === 'caller') return turnstile.enter(purpose, Math.max(0, Math.min(timeoutMs * WAIT_SHARE, deadlineMs - performance.now())))
+    const leftMs = Math.max(0, deadlineMs - performance.now())
+    if (purpose.kind === 'caller') return turnstile.enter(purpose, Math.min(timeoutMs * WAIT_SHARE, leftMs))
     const waitMs = budget.take(purpose, Date.now())
     return waitMs > 0 ? { ok: false, kind: 'budget', retryAfterMs: waitMs } : { ok: true, leave: () => {} }
   }
@@ -193,7 +194,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
       if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
-      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), allowance: readAllowance(response.headers, Date.now()) }
+      const allowance = readAllowance(response.headers, Date.now())
+      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), allowance }
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
     }
