@@ -2,6 +2,7 @@ import cors from '@fastify/cors'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { AnswerMemory } from './archive/answer-memory.ts'
+import { createAsker } from './asker.ts'
 import type { Bearing } from './bearing.ts'
 import type { Entrance } from './entrance.ts'
 import { sendProblem } from './problems.ts'
@@ -68,10 +69,8 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       memory,
       prefixOf,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
-      onSent (request, bytes, scanned) {
-        limits.spend(callerOf(request).key, 'bytes', bytes)
-        limits.spend(callerOf(request).key, 'events', scanned)
-      }
+      takeBytes: (request, bytes) => limits.takeBytes(callerOf(request).key, bytes),
+      askerOf: (request) => createAsker(callerOf(request).key, limits, request.raw.socket)
     })
   })
 
@@ -82,7 +81,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { bearing, entran
       takeSeat: (request) => seats.take(callerOf(request).key),
       termsOf (request) {
         const { expiresAtMs, key } = callerOf(request)
-        return { expiresAtMs, onReread: (events) => limits.spend(key, 'events', events) }
+        return { expiresAtMs, asker: createAsker(key, limits) }
       },
       introduce: bearing.introduce,
       onBegan: onStreamBegan,

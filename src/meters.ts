@@ -22,7 +22,7 @@ export interface Meters {
   /** An entry had to go for want of room. */
   shelfEvicted (): void
   /** A request to Kubiya has ended. */
-  upstreamAsked (purpose: Purpose, outcome: 'ok' | FailureKind, durationMs: number): void
+  upstreamAsked (purpose: Purpose['kind'], outcome: 'ok' | FailureKind, durationMs: number): void
   /** A poll has ended, all its requests included. */
   polled (outcome: 'ok' | FailureKind, durationMs: number): void
   /** So many rows of a poll were known and went no further. */

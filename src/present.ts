@@ -1,6 +1,6 @@
 import { EARLIEST, LATEST, NANOS_PER_MS, earlier, instantFromMs, later, type Instant } from './audit/instant.ts'
 import type { Batch } from './audit/batch.ts'
-import type { AuditSource } from './audit/source.ts'
+import { POLLER, type AuditSource } from './audit/source.ts'
 import type { Budget } from './kubiya/budget.ts'
 import { createBookmark, type Bookmark } from './live/bookmark.ts'
 import { createEncoder } from './live/encoding.ts'
@@ -68,7 +68,7 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
     announce: relay.announce,
     leads: relay.leads,
     audience: () => hub.size(),
-    budget: () => ({ waitMs: budget.waitMs('poller', clock()), shortage: budget.shortage(clock()) }),
+    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), shortage: budget.shortage(clock()) }),
     onPoll: tell,
     meters,
     tracer,

@@ -72,6 +72,7 @@ const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   forbidden: { code: 'upstream-unauthorized', detail: 'Kubiya does not allow this with the credential that this service uses.' },
   throttled: { code: 'upstream-throttled', detail: 'Kubiya\'s rate limit is reached and nothing is at hand to answer with.' },
   budget: { code: 'upstream-throttled', detail: 'This service\'s request budget for Kubiya is spent and nothing is at hand to answer with.' },
+  share: { code: 'rate-limited', detail: 'Within a minute, too much of Kubiya was asked for on this caller\'s behalf.' },
   timeout: { code: 'upstream-timeout', detail: 'Kubiya gave no whole answer within the deadline.' },
   unavailable: { code: 'upstream-unavailable', detail: 'Kubiya failed or refused the connection.' },
   invalid: { code: 'upstream-invalid', detail: 'Kubiya answered with something that is not its audit protocol.' },
@@ -93,7 +94,7 @@ const OWN_FAILURES: Partial<typeof FAILURES> = {
  */
 export function sendFailure (reply: FastifyReply, failure: { kind: FailureKind, retryAfterMs?: number }, isOwn = false): FastifyReply {
   const { code, detail } = (isOwn ? OWN_FAILURES[failure.kind] : undefined) ?? meaningOf(failure.kind)
-  const waits = KINDS[code].status === 503
+  const waits = [429, 503].includes(KINDS[code].status)
   return sendProblem(reply, code, detail, waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {})
 }
 

@@ -66,13 +66,17 @@ export interface ScopeOptions {
   readonly version: string
 }
 
+const PROBE = 'probe' // Not yet anybody's call.
+
 /** Wires one scope: the past, archive → shelf → client, and beside it the present. */
 export function createScope ({ logger, memory, meters, settings, tracer, upstream, version }: ScopeOptions): Scope {
   const clock = Date.now
   const nowMs = () => performance.now()
   const budget = createBudget({
     perMinute: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_MINUTE : 0,
-    perDay: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0
+    perDay: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0,
+    perCaller: settings.UPSTREAM_LIMIT_PER_MINUTE,
+    pollMs: settings.POLL_INTERVAL_MS
   })
   const client = createKubiyaClient({
     baseUrl: upstream.baseUrl,
@@ -111,6 +115,7 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     log: { position: log.head, hasNew: log.hasNew },
     scope: scopeOf(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
+    hasPlenty: (key) => budget.hasPlenty(key, clock()),
     latenessMs: settings.LATENESS_MS,
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
     closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
@@ -149,7 +154,7 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
   }
 
   async function probe (): Promise<'ok' | Failure> {
-    const answer = await client.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 1 }, 'caller')
+    const answer = await client.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 1 }, { kind: 'caller', key: PROBE })
     return answer.ok ? 'ok' : answer
   }
 

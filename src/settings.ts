@@ -69,6 +69,7 @@ export const Settings = Type.Object({
   EVENTS_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'The same of all callers.'),
   BYTES_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'Most bytes of answers to one caller, live events aside; 0: no limit.'),
   BYTES_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'The same of all callers.'),
+  UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests to Kubiya on behalf of one caller; 0: no limit but its fair share, which is all that is left while nobody else asks.'),
   REQUEST_TIMEOUT_MS: count(30_000, 1000, 600_000, 'Time that a request may take to arrive.'),
   HEADERS_TIMEOUT_MS: count(10_000, 500, 600_000, 'Time that its head may take.'),
   KEEP_ALIVE_MS: count(72_000, 1, 3_600_000, 'How long a connection is kept open for a further request.'),

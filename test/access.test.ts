@@ -176,16 +176,47 @@ t.test('limits', async (t) => {
     t.equal(limits.request('b'), undefined)
     t.match(limits.request('c'), { code: 'overloaded', retryAfterMs: 20_000 })
     nowMs = 60_000
-    limits.spend('a', 'events', 150)
+    const ahead = limits.reserve('a', 1000)
+    if (!ahead.ok) return t.fail('a full limit admits any one question')
+    t.match(limits.reserve('a', 1), { code: 'rate-limited', retryAfterMs: 600 }, 'and is then empty')
+    ahead.read(150)
+    ahead.end()
+    ahead.end()
     t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 30_000 })
     t.equal(limits.request('b'), undefined, 'another one\'s debt is not his')
     nowMs = 90_000
     t.equal(limits.request('a'), undefined)
   })
 
+  t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
+    holds(t, fc.property(fc.integer({ min: 1, max: 3000 }), fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }), (ahead, reads) => {
+      const limits = createLimits({ requests: none, events: { each: 1000, all: 0 }, bytes: { each: 1_000_000, all: 0 }, nowMs: () => 0 })
+      const taken = limits.reserve('a', ahead)
+      if (!taken.ok) return false
+      for (const read of reads) taken.read(read)
+      taken.end()
+      const left = 1000 - reads.reduce((sum, each) => sum + each, 0)
+      const first = left > 0 ? limits.reserve('a', left) : undefined
+      const isExact = first === undefined || (first.ok && !limits.reserve('a', 1).ok)
+      return isExact && (left >= 0 || limits.request('a') !== undefined)
+    }), { numRuns: 300 })
+  })
+
+  t.test('of bytes are taken as answers are sent: together no more than there are, a large one alone', async (t) => {
+    let nowMs = 0
+    const limits = createLimits({ requests: none, events: none, bytes: { each: 1000, all: 1500 }, nowMs: () => nowMs })
+    t.same([400, 400, 400].map((bytes) => limits.takeBytes('a', bytes)?.code), [undefined, undefined, 'rate-limited'])
+    t.match(limits.takeBytes('b', 800), { code: 'overloaded' })
+    nowMs = 60_000
+    t.equal(limits.takeBytes('a', 5000), undefined)
+    t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 240_000 }, 'it is owed afterwards')
+    t.equal(limits.takeBytes('a', 0), undefined)
+  })
+
   t.test('that are off say and count nothing', async (t) => {
     const limits = createLimits({ requests: none, events: none, bytes: none, nowMs: () => 0 })
-    limits.spend('a', 'bytes', 1e12)
+    t.equal(limits.takeBytes('a', 1e12), undefined)
+    t.ok(limits.reserve('a', 1e12).ok)
     t.same([limits.headers('a'), limits.request('a')], [[], undefined])
   })
 })

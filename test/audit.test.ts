@@ -17,6 +17,7 @@ import { isFixed, isSettled, isWithin, parseMoment, resolveWindow, windowKey, ty
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type Kept } from './contracts/memory-source.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds, holdsAsync } from './contracts/property.ts'
+import { CALLER, POLLER } from './purposes.ts'
 
 const TEN = at('2025-06-03T10:00:00Z')
 const anyInstant = fc.bigInt({ min: EARLIEST, max: LATEST })
@@ -718,7 +719,7 @@ async function faultOf (given: Case): Promise<string | undefined> {
   let ended = false
   let failed = 0
 
-  for await (const step of walk(source, { ...given, purpose: 'caller' })) {
+  for await (const step of walk(source, { ...given, purpose: CALLER })) {
     if (!step.ok) {
       failed++
       continue
@@ -815,7 +816,7 @@ t.test('a walk', async (t) => {
     const source = createMemorySource({ ...USUAL_HABITS, ...habits })
     source.keep(...items.map(dated))
     const steps: Step[] = []
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: 'caller', ...request })) if (step.ok) steps.push(step)
+    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER, ...request })) if (step.ok) steps.push(step)
     return { steps, questions: source.questions, numbers: steps.flatMap(({ rows }) => rows.map(({ event }) => event.item.n)) }
   }
   const perSecond = Array.from({ length: 30 }, (_, n) => ({ n, timestamp: formatInstant(TEN + BigInt(n) * NANOS_PER_SECOND) }))
@@ -856,7 +857,7 @@ t.test('a walk', async (t) => {
         return { at: instant, item: { n, timestamp: isDated ? formatInstant(instant) : 'unreadable' } }
       }).slice(direction === 'asc' ? 10 : 0, direction === 'asc' ? 30 : 20))
       const steps: Step[] = []
-      for await (const step of walk(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: 'caller' })) if (step.ok) steps.push(step)
+      for await (const step of walk(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: CALLER })) if (step.ok) steps.push(step)
       t.ok(steps[0]?.rows.every(({ event }) => event.instant === undefined) && steps[0].rows.length === 10)
       t.equal(steps[0]?.reached, undefined, direction)
       const given = steps.flatMap(({ rows }) => rows.map(({ event }) => Number(event.item.n))).sort((a, b) => a - b)
@@ -892,7 +893,7 @@ t.test('a walk', async (t) => {
     })
     source.keep(...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00.5Z' })))
     const given = new Set<unknown>()
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: 'caller' })) {
+    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER })) {
       if (step.ok) for (const { event } of step.rows) given.add(event.item.n)
     }
     t.same(Array.from({ length: 32 }, (_, n) => n + 8).filter((n) => !given.has(n)), [])
@@ -910,7 +911,7 @@ t.test('a walk', async (t) => {
     source.keep(...Array.from({ length: 10 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00Z' })))
     const stubborn = { ...source, read: (query: SourceQuery, purpose: Purpose) => source.read({ ...query, page: 1, pageSize: 4 }, purpose) }
     const given: unknown[] = []
-    for await (const step of walk(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: 'caller' })) {
+    for await (const step of walk(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: CALLER })) {
       if (step.ok) given.push(...step.rows.map(({ event }) => event.item.n))
     }
     t.same(given.map(Number).sort(), [0, 1, 2, 3])
@@ -925,7 +926,7 @@ t.test('a walk', async (t) => {
       read: async (query, purpose) => query.pageSize > 6 ? { ok: false, kind: 'too-large' } : source.read(query, purpose)
     }
     const steps: Array<Step | Failure> = []
-    for await (const step of walk(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: 'poller' })) steps.push(step)
+    for await (const step of walk(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: POLLER })) steps.push(step)
     t.ok(steps.every(({ ok }) => ok), 'giving way is no failure')
     t.same(steps.flatMap((step) => step.ok ? step.rows.map(({ event }) => event.item.n) : []), Array.from({ length: 40 }, (_, n) => n))
     t.ok(steps.every((step) => step.ok && step.size <= 12))
@@ -933,7 +934,7 @@ t.test('a walk', async (t) => {
 
   t.test('says that an answer is too large once a page of one row is', async (t) => {
     const source = createMemorySource(USUAL_HABITS, () => ({ ok: false, kind: 'too-large' }))
-    const steps = walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 8, purpose: 'poller' })
+    const steps = walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 8, purpose: POLLER })
     t.match((await steps.next()).value, { ok: false, kind: 'too-large' })
     t.same(source.questions.map(({ pageSize }) => pageSize), [8, 4, 2, 1])
   })
@@ -942,7 +943,7 @@ t.test('a walk', async (t) => {
     const source = createMemorySource(USUAL_HABITS, (reads) => reads === 2 || reads === 3 ? UNAVAILABLE : undefined)
     source.keep(...perSecond.map(dated))
     const outcomes: Array<Step | Failure> = []
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: 'poller' })) outcomes.push(step)
+    for await (const step of walk(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: POLLER })) outcomes.push(step)
     t.same(outcomes.map(({ ok }) => ok), [true, false, false, true])
     t.same(source.questions[2], source.questions[1])
     t.same(source.questions[3], source.questions[1])

@@ -96,11 +96,11 @@ function keepsItsPromises (t: Test, day: Day, name: string): void {
   callersGoFirst(t, day)
 }
 
-/** While a caller has to wait the poller has no more than its one call a minute. */
+/** While a caller has to wait the poller has no more than its one call a pause. */
 function callersGoFirst (t: Test, day: Day): void {
   const polls = pollsOf(day)
   const refused = refusedCallers(day)
-  const beyondItsOwn = polls.filter((atMs, i) => atMs - (polls[i - 1] ?? -Infinity) < MINUTE_MS)
+  const beyondItsOwn = polls.filter((atMs, i) => atMs - (polls[i - 1] ?? -Infinity) < 3 * SECOND_MS)
   const jumps = beyondItsOwn.filter((pollMs) => refused.some(({ atMs, waitMs }) => atMs < pollMs && pollMs < atMs + waitMs))
   t.same(jumps, [], 'the poller takes nothing that a caller waits for')
   const isBusy = (atMs: number) => (atMs >= RUSH_MS && atMs < RUSH_MS + MINUTE_MS) || (atMs >= CROWD[0] && atMs < CROWD[1] + 5 * MINUTE_MS)
@@ -144,7 +144,7 @@ t.test('a flood, 1000 a page', async (t) => {
   keepsItsPromises(t, day, 'flood, 1000 a page')
   t.same(notSo(day, once, inTime(day)), [], 'every event is announced, once')
   t.ok(median(delays(day)) <= 23 * SECOND_MS, 'as fast as the budget flows in')
-  t.ok(most(delays(day)) <= 3 * MINUTE_MS)
+  t.ok(most(delays(day)) <= 4 * MINUTE_MS)
 })
 
 t.test('a flood, 100 a page', async (t) => {

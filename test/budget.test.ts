@@ -3,8 +3,9 @@ import t from 'tap'
 import type { Purpose } from '../src/audit/source.ts'
 import { createBudget } from '../src/kubiya/budget.ts'
 import { holds } from './contracts/property.ts'
+import { CALLER, POLLER } from './purposes.ts'
 
-const purpose = fc.constantFrom<Purpose>('caller', 'poller')
+const purpose = fc.constantFrom<Purpose>(CALLER, POLLER)
 const limits = fc.record({ perMinute: fc.integer({ min: 0, max: 120 }), perDay: fc.integer({ min: 0, max: 6000 }) })
 const asked = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 90_000 }), purpose, pausesMs: fc.option(fc.integer({ min: 0, max: 30_000 }), { nil: undefined }) }), { maxLength: 60 })
 
@@ -17,7 +18,7 @@ t.test('a budget', async (t) => {
       return happenings.every(({ afterMs, pausesMs, purpose }) => {
         nowMs += afterMs
         if (pausesMs !== undefined) for (const each of [budget, untouched]) each.pauseUntil(nowMs + pausesMs)
-        const told = [budget.waitMs(purpose, nowMs), budget.waitMs(purpose, nowMs), budget.waitMs('poller', nowMs)]
+        const told = [budget.waitMs(purpose, nowMs), budget.waitMs(purpose, nowMs), budget.waitMs(POLLER, nowMs)]
         const left = least(nowMs)
         const taken = budget.take(purpose, nowMs)
         return told[0] === told[1] && told[0] === taken && taken === untouched.take(purpose, nowMs) && left >= least(nowMs)
@@ -28,7 +29,7 @@ t.test('a budget', async (t) => {
   t.test('lets a request go when the time that it told is over', async (t) => {
     holds(t, fc.property(limits, purpose, fc.integer({ min: 0, max: 2000 }), (given, purpose, count) => {
       const budget = createBudget(given)
-      for (let i = 0; i < count && budget.take('caller', 0) === 0; i++);
+      for (let i = 0; i < count && budget.take(CALLER, 0) === 0; i++);
       return budget.take(purpose, budget.waitMs(purpose, 0)) === 0
     }), { numRuns: 100 })
   })
@@ -37,18 +38,18 @@ t.test('a budget', async (t) => {
     t.equal(createBudget({ perMinute: 0, perDay: 0 }).shortage(0), 0)
     const budget = createBudget({ perMinute: 400, perDay: 0 })
     t.equal(budget.shortage(0), 0)
-    for (let i = 0; i < 45; i++) budget.take('poller', 0)
+    for (let i = 0; i < 45; i++) budget.take(POLLER, 0)
     t.equal(budget.shortage(0), 0.5, '55 of 100 are left, 10 of which are not the poller\'s')
-    while (budget.take('poller', 0) === 0);
+    while (budget.take(POLLER, 0) === 0);
     t.equal(budget.shortage(0), 1)
-    while (budget.take('caller', 0) === 0);
+    while (budget.take(CALLER, 0) === 0);
     t.equal(budget.shortage(0), 1)
     t.equal(budget.shortage(20_000), 0, 'five a second flow in')
   })
 
   t.test('is as short as the bucket that has least', async (t) => {
     const budget = createBudget({ perMinute: 4000, perDay: 400 })
-    for (let i = 0; i < 45; i++) budget.take('poller', 0)
+    for (let i = 0; i < 45; i++) budget.take(POLLER, 0)
     t.equal(budget.shortage(0), 0.5)
     t.ok(budget.shortage(60_000) > 0.49, 'a minute fills the one of the minute, and little of that of the day')
   })

@@ -7,6 +7,7 @@ import t from 'tap'
 import { compress, type Coding } from '../src/archive/coding.ts'
 import { createShelf, type Entry, type Served } from '../src/archive/shelf.ts'
 import { silentMeters } from '../src/meters.ts'
+import type { Asker } from '../src/audit/asker.ts'
 import { acceptedCoding } from '../src/routes/accepted-coding.ts'
 import { ago, eventually, item, startService, type Service } from './support.ts'
 
@@ -21,7 +22,8 @@ t.test('the coding that an Accept-Encoding likes best', async (t) => {
 })
 
 t.test('a shelf', async (t) => {
-  const ENTRY: Entry = { body: Buffer.from('the same words again and again '.repeat(200)), scanned: 1, readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
+  const ASKER: Asker = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
+  const ENTRY: Entry = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
 
   function shelfOf (maxBytes: number, isFailing = false) {
     let compressed = 0
@@ -41,7 +43,7 @@ t.test('a shelf', async (t) => {
         return gzipSync(body)
       }
     })
-    const serve = async (key: string) => await shelf.serve({ key, produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }), isOutdated: () => false }, false) as Served
+    const serve = async (key: string) => await shelf.serve({ key, produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }), isOutdated: () => false }, false, ASKER) as Served
     return { shelf, errors, compressed: () => compressed, serve }
   }
 
@@ -90,7 +92,7 @@ t.test('a shelf', async (t) => {
         return { ok: true, entry: ENTRY, keep: true }
       },
       isOutdated: () => false
-    }, false)))
+    }, false, ASKER)))
     t.equal(asked, 1)
     t.ok(served.every((each) => each.ok && each.entry === ENTRY))
   })

@@ -7,6 +7,7 @@ import { createBookmark, type Bookmark } from '../src/live/bookmark.ts'
 import { createTail } from '../src/live/tail.ts'
 import { silentMeters } from '../src/meters.ts'
 import { silentTracer } from '../src/tracer.ts'
+import { CALLER, POLLER } from './purposes.ts'
 
 export const SECOND_MS = 1000
 export const MINUTE_MS = 60 * SECOND_MS
@@ -15,6 +16,7 @@ export const DAY_MS = 24 * HOUR_MS
 
 const MIDNIGHT_MS = Date.UTC(2025, 5, 3)
 export const LATENESS_MS = 120_000
+const POLL_MS = 3000
 const HISTORY = 300n * 1_000_000_000n
 const MOST_KNOWN = 500_000
 const ANSWER_MS = 200 // One request, there and back.
@@ -41,7 +43,7 @@ export interface DayOptions {
 /** A request that went out, or was refused by the budget. */
 export interface Request {
   readonly atMs: number
-  readonly purpose: Purpose
+  readonly purpose: Purpose['kind']
   /** 0: it went out; else how long the budget asked to wait. */
   readonly waitMs: number
 }
@@ -60,7 +62,7 @@ export async function liveThrough (options: DayOptions) {
   const clock = () => MIDNIGHT_MS + Math.floor(time.nowMs())
   const endMs = options.hours * HOUR_MS
   const happenings = layOut(options.phases, endMs, seeded(options.seed))
-  const budget = createBudget(options.limits)
+  const budget = createBudget({ ...options.limits, pollMs: POLL_MS })
   const requests: Request[] = []
   const times = new Float64Array(happenings.instants.length) // When each was announced.
   const counts = new Uint8Array(happenings.instants.length)
@@ -78,11 +80,11 @@ export async function liveThrough (options: DayOptions) {
     announce,
     leads: () => true,
     audience: () => options.audience,
-    budget: () => ({ waitMs: budget.waitMs('poller', clock()), shortage: budget.shortage(clock()) }),
+    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), shortage: budget.shortage(clock()) }),
     onPoll: (health, changed) => { if (changed) states.push({ atMs: time.nowMs(), upstream: health.upstream }) },
     onError: (error) => { faults.push(String(error)) },
     pageSize: 1000,
-    intervalMs: 3000,
+    intervalMs: POLL_MS,
     maxIntervalMs: 30_000,
     patienceMs: 60_000,
     meters: silentMeters,
@@ -120,7 +122,7 @@ export async function liveThrough (options: DayOptions) {
     const { done, value: atMs } = calls.next()
     if (done === true) return
     time.setTimer(() => {
-      ask('caller')
+      ask(CALLER)
       callNext()
     }, atMs - time.nowMs())
   }
@@ -133,7 +135,7 @@ export async function liveThrough (options: DayOptions) {
   /** Takes of the budget as the client does. */
   function ask (purpose: Purpose): number {
     const waitMs = budget.take(purpose, clock())
-    requests.push({ atMs: time.nowMs(), purpose, waitMs })
+    requests.push({ atMs: time.nowMs(), purpose: purpose.kind, waitMs })
     return waitMs
   }
 
@@ -159,7 +161,7 @@ export async function liveThrough (options: DayOptions) {
 }
 
 /** Time that goes by only when it is told to. */
-function createTime () {
+export function createTime () {
   const timers = new Set<{ readonly atMs: number, readonly callback: () => void }>()
   let nowMs = 0
 

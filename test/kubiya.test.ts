@@ -19,6 +19,7 @@ import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds, holdsAsync } from './contracts/property.ts'
 import { eventually } from './support.ts'
+import { CALLER, POLLER } from './purposes.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 
@@ -54,7 +55,7 @@ async function started (t: Owner, options: SandboxOptions = {}, clientOptions: P
     ...clientOptions
   })
   t.teardown(() => client.close())
-  return { sandbox, client, outcomes, read: (query: Partial<SourceQuery> = {}, purpose: Purpose = 'caller') => client.read(question(query), purpose) }
+  return { sandbox, client, outcomes, read: (query: Partial<SourceQuery> = {}, purpose: Purpose = CALLER) => client.read(question(query), purpose) }
 }
 
 function kindOf (outcome: { ok: true } | Failure): FailureKind | 'ok' {
@@ -350,7 +351,7 @@ t.test('a budget', async (t) => {
       gapMs: fc.oneof(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 0, max: 20 * MINUTE_MS }), fc.integer({ min: 0, max: 8 * 60 * MINUTE_MS })),
       count: fc.integer({ min: 1, max: 60 }),
       everyMs: fc.integer({ min: 0, max: 3000 }),
-      purpose: fc.constantFrom<Purpose>('caller', 'poller')
+      purpose: fc.constantFrom<Purpose>(CALLER, POLLER)
     }), { minLength: 1, maxLength: 120 })
     holds(t, fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 400 }), demand, (perMinute, perDay, bursts) => {
       const budget = createBudget({ perMinute, perDay })
@@ -368,7 +369,7 @@ t.test('a budget', async (t) => {
     const budget = createBudget({ perMinute: 100, perDay: 5000 })
     const went: number[] = []
     for (let nowMs = 0; nowMs < 2 * DAY_MS; nowMs += 3000) {
-      if (budget.take(nowMs % 9000 === 0 ? 'caller' : 'poller', nowMs) === 0) went.push(nowMs)
+      if (budget.take(nowMs % 9000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
     }
     t.ok(mostWithin(went, MINUTE_MS) <= 100)
     t.ok(mostWithin(went, DAY_MS) <= 5000)
@@ -376,7 +377,7 @@ t.test('a budget', async (t) => {
   })
 
   t.test('says how long to wait, and then lets one go', async (t) => {
-    holds(t, fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 5000 }), fc.constantFrom<Purpose>('caller', 'poller'), (perMinute, perDay, purpose) => {
+    holds(t, fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 5000 }), fc.constantFrom<Purpose>(CALLER, POLLER), (perMinute, perDay, purpose) => {
       const budget = createBudget({ perMinute, perDay })
       let waitMs = 0
       for (let i = 0; i < 200 && waitMs === 0; i++) waitMs = budget.take(purpose, 1000)
@@ -384,66 +385,91 @@ t.test('a budget', async (t) => {
     }))
   })
 
-  t.test('lets callers go first, and keeps one call a minute for the poller', async (t) => {
+  t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
     const budget = createBudget({ perMinute: 80, perDay: 0 })
+    let callers = 0
     const take = (purpose: Purpose, nowMs: number) => {
       let taken = 0
-      while (budget.take(purpose, nowMs) === 0) taken++
+      while (budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0) taken++
       return taken
     }
     t.same(budget.stocks(0), [{ span: 'minute', left: 20, capacity: 20 }])
-    t.equal(take('caller', 0), 19, 'all but the one that is the poller\'s')
-    t.equal(take('poller', 0), 1)
-    t.ok(budget.take('poller', 2000) > 0, 'the little that flowed in since is for callers')
-    t.equal(take('caller', 2000), 2)
+    t.equal(take(CALLER, 0), 19, 'all but the one that is the poller\'s')
+    t.equal(take(POLLER, 0), 1)
+    t.ok(budget.take(POLLER, 2000) > 0, 'the little that flowed in since is for callers')
+    t.equal(take(CALLER, 2000), 2)
     const fresh = createBudget({ perMinute: 80, perDay: 0 })
     let polls = 0
-    while (fresh.take('poller', 0) === 0) polls++
+    while (fresh.take(POLLER, 0) === 0) polls++
     t.match(fresh.stocks(0), [{ left: 20 - polls }])
     t.ok(20 - polls >= 2, 'a share is left to callers')
-    t.equal(fresh.take('caller', 0), 0)
+    t.equal(fresh.take(CALLER, 0), 0)
   })
 
   t.test('gives the poller its call each minute, however greedy the callers', async (t) => {
     const budget = createBudget({ perMinute: 40, perDay: 0 })
     let polls = 0
+    let callers = 0
     for (let nowMs = 0; nowMs < 30 * MINUTE_MS; nowMs += 500) {
-      while (budget.take('caller', nowMs) === 0);
-      if (budget.take('poller', nowMs) === 0) polls++
+      while (budget.take({ kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0);
+      if (budget.take(POLLER, nowMs) === 0) polls++
     }
     t.ok(polls >= 28 && polls <= 31, `${polls} polls in 30 minutes`)
   })
 
   t.test('obeys the upstream\'s own count until it is renewed', async (t) => {
     const budget = unlimited()
-    budget.heed({ remaining: 2, untilMs: 10_000 })
-    t.same([budget.take('caller', 0), budget.take('poller', 1000)], [0, 0])
-    t.equal(budget.take('caller', 2000), 8000)
-    t.equal(budget.take('caller', 10_000), 0)
+    budget.heed({ remaining: 2, untilMs: 10_000 }, 0)
+    t.same([budget.take(CALLER, 0), budget.take(POLLER, 1000)], [0, 0])
+    t.equal(budget.take(CALLER, 2000), 8000)
+    t.equal(budget.take(CALLER, 10_000), 0)
+  })
+
+  t.test('believes the upstream\'s count for five minutes at most, and finds out once a minute whether it still holds', async (t) => {
+    const budget = unlimited()
+    const untilMs = 23 * 60 * MINUTE_MS
+    budget.heed({ remaining: 0, untilMs }, 0)
+    const went: number[] = []
+    for (let nowMs = 0; nowMs < 6 * MINUTE_MS; nowMs += 1000) {
+      if (went.length < 10 && budget.take(nowMs % 2000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
+    }
+    t.same(went.slice(0, 6), [1, 2, 3, 4, 5, 5 + 1 / 60].map((minutes) => Math.round(minutes * MINUTE_MS)))
+    t.equal(budget.waitMs(CALLER, 2 * DAY_MS), 0)
+    const still = unlimited()
+    still.heed({ remaining: 0, untilMs }, 0)
+    t.equal(still.take(POLLER, MINUTE_MS), 0)
+    still.heed({ remaining: 0, untilMs }, MINUTE_MS + 100)
+    t.equal(still.take(CALLER, MINUTE_MS + 200), MINUTE_MS - 200, 'the same again: another minute')
+    t.equal(still.take(POLLER, 2 * MINUTE_MS), 0)
+    still.heed(undefined, 2 * MINUTE_MS + 100)
+    t.same(Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)), [0, 0, 0, 0, 0], 'an answer that says nothing of it ends it')
+    still.heed({ remaining: 0, untilMs }, 3 * MINUTE_MS)
+    still.heed({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
+    t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
   })
 
   t.test('lets nothing out before the moment that the upstream named, whatever it says is left', async (t) => {
     const budget = unlimited()
     budget.pauseUntil(10_000)
-    t.same([budget.take('caller', 1000), budget.take('poller', 4000)], [9000, 6000])
-    budget.heed({ remaining: 50, untilMs: 60_000 })
-    t.same([budget.take('caller', 5000), budget.take('poller', 9999)], [5000, 1])
+    t.same([budget.take(CALLER, 1000), budget.take(POLLER, 4000)], [9000, 6000])
+    budget.heed({ remaining: 50, untilMs: 60_000 }, 4000)
+    t.same([budget.take(CALLER, 5000), budget.take(POLLER, 9999)], [5000, 1])
     budget.pauseUntil(2000)
-    t.equal(budget.take('caller', 9000), 1000, 'an earlier moment does not bring it forward')
-    t.same([budget.take('caller', 10_000), budget.take('poller', 10_000)], [0, 0])
+    t.equal(budget.take(CALLER, 9000), 1000, 'an earlier moment does not bring it forward')
+    t.same([budget.take(CALLER, 10_000), budget.take(POLLER, 10_000)], [0, 0])
   })
 
   t.test('is not widened by the upstream\'s count', async (t) => {
     const budget = createBudget({ perMinute: 4, perDay: 0 })
-    budget.heed({ remaining: 1000, untilMs: 10_000 })
-    t.equal(budget.take('caller', 0), 0)
-    t.ok(budget.take('caller', 0) > 0)
+    budget.heed({ remaining: 1000, untilMs: 10_000 }, 0)
+    t.equal(budget.take(CALLER, 0), 0)
+    t.ok(budget.take(CALLER, 0) > 0)
   })
 
   t.test('has no limit when it is off', async (t) => {
     const budget = unlimited()
     t.same(budget.stocks(0), [])
-    t.ok(Array.from({ length: 10_000 }, () => budget.take('poller', 0)).every((waitMs) => waitMs === 0))
+    t.ok(Array.from({ length: 10_000 }, () => budget.take(POLLER, 0)).every((waitMs) => waitMs === 0))
   })
 })
 
@@ -496,11 +522,11 @@ t.test('a request', async (t) => {
 
   t.test('for an event by id escapes what the id holds, and never asks for Kubiya\'s own stream', async (t) => {
     const { sandbox, client } = await started(t)
-    await client.find('a/../b?c=d#e')
+    await client.find('a/../b?c=d#e', CALLER)
     t.equal(sandbox.requests[0]?.path, '/api/v1/auditing/items/a%2F..%2Fb%3Fc%3Dd%23e')
     t.equal(sandbox.requests[0]?.search, '')
     sandbox.resetRequests()
-    t.same(await client.find('stream'), { ok: true, event: undefined })
+    t.same(await client.find('stream', CALLER), { ok: true, event: undefined })
     t.equal(sandbox.asked, 0)
   })
 })
@@ -590,28 +616,50 @@ t.test('the client reads', async (t) => {
     let release = () => {}
     sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: ({ query }) => query.pageSize === 7 })
     const underWay = read({ pageSize: 7 })
-    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '2' }, when: ({ query }) => query.pageSize === 8 })
-    t.equal(kindOf(await read({ pageSize: 8 }, 'poller')), 'throttled')
-    const early = [await read(), await read({}, 'poller')]
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '4' }, when: ({ query }) => query.pageSize === 8 })
+    t.equal(kindOf(await read({ pageSize: 8 }, POLLER)), 'throttled')
+    const early = [await read(), await read({}, POLLER)]
     release()
     t.equal(kindOf(await underWay), 'ok')
-    early.push(await read(), await read({}, 'poller'))
+    early.push(await read(), await read({}, POLLER))
     t.same(early.map(kindOf), ['budget', 'budget', 'budget', 'budget'])
     t.equal(sandbox.asked, 2)
     const [last] = early.slice(-1)
     const waitMs = last === undefined || last.ok ? 0 : last.retryAfterMs ?? 0
-    t.ok(waitMs > 0 && waitMs <= 2000, `${waitMs} ms`)
+    t.ok(waitMs > 0 && waitMs <= 4000, `${waitMs} ms`)
     await new Promise((resolve) => { setTimeout(resolve, waitMs) }) // As long as it was told to wait.
     t.equal(kindOf(await read()), 'ok')
   })
 
   t.test('on, where the upstream\'s rate limit makes no sense', async (t) => {
     const { sandbox, read } = await started(t)
-    for (const [remaining, reset] of [['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', '']] as const) {
+    const soon = String(Math.ceil(Date.now() / 1000) + 60)
+    const senseless = [
+      ['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', ''], ['NaN', soon], ['-0', soon], ['-1', soon], ['0.5', soon], ['0', `${soon}.5`],
+      ['1e-9', soon], ['0', `-${soon}`], ['0, 0', soon], ['0', `${soon}, ${soon}`], ['0', '9'.repeat(400)], ['0'.repeat(400), soon], ['Infinity', soon], ['0x0', soon]
+    ] as const
+    for (const [remaining, reset] of senseless) {
       sandbox.faults.next({ kind: 'status', status: 200, body: '[]', headers: { 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset } })
       t.equal(kindOf(await read()), 'ok', `${remaining} until ${reset}`)
     }
     t.equal(kindOf(await read()), 'ok')
+  })
+
+  t.test('on, where an answer that is no list tells of a rate limit, or an older one told of more', async (t) => {
+    const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + 60) }
+    const { client, sandbox, read } = await started(t)
+    const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({ kind: 'status', status, headers, body: '[]' }))
+    faults.push({ kind: 'status', status: 200, headers, body: '{}' }, { kind: 'status', status: 200, headers, body: '<html></html>' })
+    for (const fault of faults) {
+      sandbox.faults.next(fault)
+      t.not(kindOf(await read()), 'ok', JSON.stringify(fault))
+    }
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '{"id":"a","timestamp":"2025-06-03T10:00:00Z"}' })
+    t.equal(kindOf(await client.find('a', CALLER)), 'ok', 'an event is no list')
+    t.equal(kindOf(await read()), 'ok')
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '[]' })
+    t.equal(kindOf(await read()), 'ok')
+    t.equal(kindOf(await read({}, POLLER)), 'budget', 'a list is obeyed')
   })
 })
 
@@ -622,10 +670,10 @@ t.test('a deadline', async (t) => {
       const { sandbox, client, read } = await started(t, {}, { timeoutMs: 1000 })
       sandbox.faults.during(fault)
       t.same(await read(), { ok: false, kind: 'timeout' }, fault.kind)
-      t.same(await client.find('a'), { ok: false, kind: 'timeout' }, fault.kind)
+      t.same(await client.find('a', CALLER), { ok: false, kind: 'timeout' }, fault.kind)
       t.equal(sandbox.asked, 2, 'no second try of either')
       sandbox.faults.clear()
-      t.equal(kindOf(await read({}, 'poller')), 'ok', 'and the next call is answered')
+      t.equal(kindOf(await read({}, POLLER)), 'ok', 'and the next call is answered')
       await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
     }))
   })
@@ -643,7 +691,7 @@ t.test('a deadline', async (t) => {
     const { port } = server.address() as AddressInfo
     await new Promise((resolve) => server.close(resolve))
     const { read } = await started(t, {}, { baseUrl: `http://127.0.0.1:${port}` })
-    t.same(await read({}, 'poller'), { ok: false, kind: 'unavailable' })
+    t.same(await read({}, POLLER), { ok: false, kind: 'unavailable' })
   })
 })
 
@@ -677,7 +725,7 @@ t.test('a redirect', async (t) => {
     t.teardown(() => elsewhere.close())
     sandbox.faults.next({ kind: 'redirect', location: `${elsewhere.url}/api/v1/auditing/items` }, 2)
     t.same(await read(), { ok: false, kind: 'invalid' })
-    t.same(await client.find('a'), { ok: false, kind: 'invalid' })
+    t.same(await client.find('a', CALLER), { ok: false, kind: 'invalid' })
     t.equal(elsewhere.asked, 0)
     t.equal(sandbox.asked, 2)
   })
@@ -708,7 +756,7 @@ t.test('another try', async (t) => {
     for (const fault of lost) {
       const { sandbox, read } = await started(t)
       sandbox.faults.during(fault)
-      t.not(kindOf(await read({}, 'poller')), 'ok')
+      t.not(kindOf(await read({}, POLLER)), 'ok')
       t.equal(sandbox.asked, 1, JSON.stringify(fault))
     }
   })
@@ -791,7 +839,7 @@ t.test('a session', async (t) => {
     t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
     refuse()
     sandbox.faults.during({ kind: 'status', status: 503, when: ({ query }) => 'session_id' in (query.filter as object) })
-    t.equal(kindOf(await read({ filter }, 'poller')), 'unavailable', 'but a failure is one')
+    t.equal(kindOf(await read({ filter }, POLLER)), 'unavailable', 'but a failure is one')
   })
 
   t.test('is not asked for by name where it is judged here', async (t) => {
@@ -806,7 +854,7 @@ t.test('a session', async (t) => {
 t.test('an event by id', async (t) => {
   const event = { id: 'a-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }
   const found = async (client: KubiyaClient, id: string) => {
-    const outcome = await client.find(id)
+    const outcome = await client.find(id, CALLER)
     return outcome.ok ? outcome.event?.item.n : outcome.kind
   }
 
@@ -814,14 +862,14 @@ t.test('an event by id', async (t) => {
     const { sandbox, client } = await started(t)
     sandbox.publish(event)
     t.equal(await found(client, 'a-1'), 1)
-    t.same(await client.find('a-2'), { ok: true, event: undefined })
+    t.same(await client.find('a-2', CALLER), { ok: true, event: undefined })
   })
 
   t.test('is not said to be missing where the upstream has no such call', async (t) => {
     for (const byId of ['404', '405', '501', 'html', 'null', '[]', '{}'] as const) {
       const { sandbox, client } = await started(t, { byId })
       sandbox.publish(event)
-      t.same(await client.find('a-1'), { ok: true, event: undefined }, byId)
+      t.same(await client.find('a-1', CALLER), { ok: true, event: undefined }, byId)
       t.equal(sandbox.asked, 1, byId)
     }
   })
@@ -855,7 +903,7 @@ t.test('the key', async (t) => {
     for (const fault of faults) {
       sandbox.faults.clear()
       sandbox.faults.during(fault)
-      const outcomes = [await read({}, 'poller'), await client.find('a')]
+      const outcomes = [await read({}, POLLER), await client.find('a', CALLER)]
       t.ok(outcomes.every((outcome) => !outcome.ok), fault.kind)
       t.notOk(writeJson(JSON.parse(JSON.stringify(outcomes)) as JsonObject).includes(KEY), fault.kind)
     }

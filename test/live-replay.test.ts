@@ -112,7 +112,7 @@ t.test('a reread', async (t) => {
     mostEvents: Infinity,
     countFrom: at(-60),
     mostScanned: Infinity,
-    onRead: () => {},
+    asker: { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) },
     mostAnswers: Infinity,
     isUpstreamThere: () => true,
     nextPoll: async () => {},

@@ -5,6 +5,7 @@ import { formatInstant, parseInstant, type Instant } from '../src/audit/instant.
 import type { Direction } from '../src/audit/source.ts'
 import { walk } from '../src/audit/walk.ts'
 import { createMemorySource, USUAL_HABITS, type Kept, type MemorySource } from './contracts/memory-source.ts'
+import { CALLER, POLLER } from './purposes.ts'
 
 const TEN = parseInstant('2025-06-03T10:00:00Z') ?? 0n
 const NONE = { filter: {}, window: { start: TEN } }
@@ -38,7 +39,7 @@ t.test('a walk meets each of several equal items once, wherever page borders fal
   await fc.assert(fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), anyDirection, async (log, pageCap, direction) => {
     const { source, count } = keep(log, pageCap)
     const ids: string[] = []
-    for await (const step of walk(source, { ...NONE, direction, pageSize: 50, purpose: 'poller' })) {
+    for await (const step of walk(source, { ...NONE, direction, pageSize: 50, purpose: POLLER })) {
       if (step.ok) ids.push(...step.rows.map(({ event }) => event.id))
     }
     return ids.length === count && new Set(ids).size === count
@@ -50,11 +51,11 @@ t.test('pages that are followed by `next` give each of several equal items once,
   await fc.assert(fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), fc.integer({ min: 1, max: 70 }), anyDirection, async (log, pageCap, pageSize, direction) => {
     const { source, count } = keep(log, pageCap)
     const ids: string[] = []
-    let page = await readPage(source, { ...NONE, direction, page: 1, pageSize }, Infinity)
+    let page = await readPage(source, { ...NONE, direction, page: 1, pageSize }, Infinity, CALLER)
     for (let number = 2; page.ok; number++) {
       ids.push(...page.events.map(({ id }) => id))
       if (page.next === undefined) break
-      page = await readPage(source, { ...NONE, direction, page: number, pageSize, after: page.next }, Infinity)
+      page = await readPage(source, { ...NONE, direction, page: number, pageSize, after: page.next }, Infinity, CALLER)
     }
     return ids.length === count && new Set(ids).size === count
   }), { numRuns: 100 })
@@ -66,7 +67,7 @@ t.test('numbered pages are those that `next` gives, also where a border falls be
     const { source, count } = keep(log, pageCap)
     const events: Array<{ n: unknown, instant: unknown }> = []
     for (let number = 1; events.length < count && number <= count; number++) {
-      const page = await readPage(source, { ...NONE, direction, page: number, pageSize }, Infinity)
+      const page = await readPage(source, { ...NONE, direction, page: number, pageSize }, Infinity, CALLER)
       if (!page.ok) return false
       if (page.events.length !== Math.min(pageSize, count - events.length)) return false
       events.push(...page.events.map(({ item, instant }) => ({ n: item.n, instant })))

@@ -9,6 +9,7 @@ import { createPassages } from '../src/live/passages.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from './contracts/memory-source.ts'
 import { holdsAsync } from './contracts/property.ts'
 import { TEN, at } from './timeline.ts'
+import { POLLER } from './purposes.ts'
 
 const POISONS: FailureKind[] = ['invalid', 'unavailable', 'timeout']
 
@@ -41,7 +42,7 @@ async function walked (given: Case): Promise<Outcome> {
   source.keep(...tenths.map((each, n) => dated({ n, timestamp: formatInstant(instantAt(each)) })))
   const outcome = { source, steps: [] as Step[], failures: [] as Failure[], passed: [] as Passage[], numbers: [] as number[] }
   const passages = 'passages' in given ? given.passages : []
-  for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize, purpose: 'poller', ...passages && { passages } })) {
+  for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize, purpose: POLLER, ...passages && { passages } })) {
     if (!step.ok) outcome.failures.push(step)
     else {
       outcome.steps.push(step)
@@ -125,7 +126,7 @@ t.test('a walk with a way past', async (t) => {
     const source = createMemorySource({ ...USUAL_HABITS, spoils: ({ n }) => n === 25 ? 'too-large' : undefined })
     source.keep(...tenths.map((each, n) => ({ at: at(Math.floor(n / 4)), item: { n, timestamp: formatInstant(instantAt(each)) } })))
     const passed: Passage[] = []
-    for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize: 10, purpose: 'poller', passages: [] })) {
+    for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize: 10, purpose: POLLER, passages: [] })) {
       if (step.ok && step.passed !== undefined) passed.push(step.passed)
     }
     t.ok(passed.some(({ from, to }) => from <= at(6.1) && to !== undefined && to >= at(6.1)), `${passed.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds 6.1 s`)
@@ -225,7 +226,7 @@ t.test('a walk through an outage', async (t) => {
       const source = createMemorySource(USUAL_HABITS, (reads) => reads <= 12 ? { ok: false, kind } : undefined)
       source.keep(dated({ n: 1, timestamp: formatInstant(at(0)) }))
       const outcomes: Array<Step | Failure> = []
-      for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 100, purpose: 'poller', passages: [] })) outcomes.push(step)
+      for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 100, purpose: POLLER, passages: [] })) outcomes.push(step)
       t.same(outcomes.slice(0, 12).map((each) => !each.ok && each.kind), Array.from({ length: 12 }, () => kind))
       t.same(new Set(source.questions.slice(0, 13).map(({ page, pageSize }) => `${page} of ${pageSize}`)), new Set(['1 of 100']))
     }

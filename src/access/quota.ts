@@ -5,6 +5,7 @@ export interface Quota {
   readonly perMinute: number
   /** What is left, possibly less than nothing. */
   left (key: string): number
+  /** Less than nothing gives back what was spent. */
   spend (key: string, amount: number): void
   /** Milliseconds until so much is left. */
   waitMs (key: string, amount: number): number
@@ -32,7 +33,7 @@ export function createQuota (perMinute: number, mostKeys: number, nowMs: () => n
 
   function spend (key: string, amount: number): void {
     const bucket = bucketOf(key)
-    bucket.left -= amount
+    bucket.left = Math.min(perMinute, bucket.left - amount)
     buckets.set(key, bucket)
   }
 

@@ -1,9 +1,10 @@
+import { metered, type Asker, type Reservation } from '../audit/asker.ts'
 import { encodeCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter, isJudgedHere } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
 import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import type { AuditSource, CallerPurpose, Failure } from '../audit/source.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import type { AnswerMemory, AnswerRoom } from './answer-memory.ts'
 import { linkTo, nextCursor, writeAnswer, writeEvent } from './answer.ts'
@@ -22,6 +23,8 @@ export interface ArchiveOptions {
   /** Whose view this is: part of every key. */
   readonly scope: string
   readonly scanLimit: number
+  /** Whether so much of the request budget is left that a caller may go on looking for what may not be there. */
+  readonly hasPlenty: (key: Asker['key']) => boolean
   readonly latenessMs: number
   readonly openTtlMs: number
   readonly closedTtlMs: number
@@ -36,9 +39,9 @@ export interface ArchiveOptions {
 /** The past: what was, read from Kubiya through the shelf. */
 export interface Archive {
   /** A page of a list or search, at once where it is on the shelf. Asking with the same object again costs least. */
-  page (question: Question, noCache: boolean): Served | Promise<Served | Failure>
+  page (question: Question, noCache: boolean, asker: Asker): Served | Promise<Served | Failure>
   /** One event; an entry with `missing` when there is none. */
-  describe (id: string, noCache: boolean): Served | Promise<Served | Failure>
+  describe (id: string, noCache: boolean, asker: Asker): Served | Promise<Served | Failure>
   /** The body of what was served in a coding, at once if it was made before; `undefined` where it cannot be made. */
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
 }
@@ -52,17 +55,17 @@ type Produced = Awaited<ReturnType<ShelfRequest['produce']>>
 
 /** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
-  const { source, shelf, memory, log, scope, scanLimit, latenessMs, openTtlMs, closedTtlMs, clock, earliestClock, nowMs } = options
+  const { source, shelf, memory, log, scope, scanLimit, hasPlenty, latenessMs, openTtlMs, closedTtlMs, clock, earliestClock, nowMs } = options
   const requests = new WeakMap<Question, ShelfRequest>()
   const hasNews = createNews(log)
   return { page, describe, encoded: shelf.encoded }
 
-  function page (question: Question, noCache: boolean): Served | Promise<Served | Failure> {
+  function page (question: Question, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
     const known = requests.get(question)
-    if (known !== undefined) return shelf.serve(known, noCache)
+    if (known !== undefined) return shelf.serve(known, noCache, asker)
     const request = requestOf(question)
     requests.set(question, request)
-    return shelf.serve(request, noCache)
+    return shelf.serve(request, noCache, asker)
   }
 
   function requestOf (question: Question): ShelfRequest {
@@ -74,7 +77,7 @@ export function createArchive (options: ArchiveOptions): Archive {
         return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
       }
     }
-    return { key: shelfKey(scope, question), produce: () => withRoom(roomOf(question), (room) => producePage(question, room)), isOutdated: (entry) => hasNews(entry, interest) }
+    return { key: shelfKey(scope, question), produce: (asker, signal) => withRoom(roomOf(question), (room) => producePage(question, room, asker, signal)), isOutdated: (entry) => hasNews(entry, interest) }
   }
 
   /** Makes an answer once there is memory for it. */
@@ -83,11 +86,14 @@ export function createArchive (options: ArchiveOptions): Archive {
     return room === undefined ? { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS } : produce(room).finally(room.release)
   }
 
-  async function producePage (question: Question, room: AnswerRoom): Promise<Produced> {
+  async function producePage (question: Question, room: AnswerRoom, asker: Asker, signal: AbortSignal): Promise<Produced> {
     const asked = now()
     const window = windowOf(question, asked, earliest())
     const position = log.position() // Before Kubiya is asked, so that what comes meanwhile is on neither side missed.
-    const page = await readPage(source, { ...question, window }, scanLimit, { maxBytes: memory.maxAnswerBytes, onHeld: room.resize })
+    const size = { maxBytes: memory.maxAnswerBytes, onHeld: room.resize }
+    const ahead = question.operation === 'search' || isJudgedHere(question.filter) ? SCANNED_AT_ONCE : 0
+    const page = await reserved(asker, Math.max(ahead, question.pageSize), (reservation) =>
+      readPage(metered(source, reservation), { ...question, window }, scanLimit, purposeOf(asker, signal), size))
     if (!page.ok) return page
 
     const next = nextCursor(question, window, page)
@@ -98,7 +104,6 @@ export function createArchive (options: ArchiveOptions): Archive {
     const { body, etag } = await writeAnswer(question, window, page, next, liveCursor)
     const entry = {
       body,
-      scanned: page.scanned,
       etag,
       readMs,
       freshMs: isClosed ? closedTtlMs : openTtlMs,
@@ -113,38 +118,41 @@ export function createArchive (options: ArchiveOptions): Archive {
     return { ok: true, entry, keep: !page.passing }
   }
 
-  function describe (id: string, noCache: boolean): Served | Promise<Served | Failure> {
+  function describe (id: string, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
     return shelf.serve({
       key: eventKey(scope, id),
-      produce: () => withRoom(SCANNED_AT_ONCE, () => produceEvent(id)),
+      produce: (first, signal) => withRoom(SCANNED_AT_ONCE, () => produceEvent(id, first, signal)),
       isOutdated: (entry) => hasNews(entry, { isSteady: true, matches: () => (event) => event.id === id })
-    }, noCache)
+    }, noCache, asker)
   }
 
-  async function produceEvent (id: string): Promise<Produced> {
+  async function produceEvent (id: string, asker: Asker, signal: AbortSignal): Promise<Produced> {
     const position = log.position()
-    const finding = await findEvent(id)
+    const finding = await findEvent(id, asker, purposeOf(asker, signal))
     if (!finding.ok) return finding
     const { event, ...missing } = finding
-    const { scanned } = missing
     if (event === undefined) {
-      const entry = { body: Buffer.alloc(0), missing, scanned, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
+      const entry = { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
       return { ok: true, entry, keep: true }
     }
     const { body, etag } = await writeEvent(event.json)
     const headers = { etag, 'cache-control': storable(closedTtlMs) }
-    return { ok: true, entry: { body, scanned, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
+    return { ok: true, entry: { body, etag, readMs: nowMs(), freshMs: closedTtlMs, headers }, keep: true }
   }
 
-  async function findEvent (id: string): Promise<Finding | Failure> {
+  async function findEvent (id: string, asker: Asker, purpose: CallerPurpose): Promise<Finding | Failure> {
     const computed = parseComputedId(id)
-    if (computed?.instant !== undefined) return findComputed(source, id, computed.instant)
+    const instant = computed?.instant
+    if (instant !== undefined) {
+      return reserved(asker, 1, (reservation) => findComputed(metered(source, reservation), id, instant, purpose))
+    }
     if (computed === undefined) {
-      const found = await source.find(id)
+      const found = await reserved(asker, 1, (reservation) => metered(source, reservation).find(id, purpose))
       if (!found.ok) return found
       if (found.event !== undefined) return { ok: true, event: found.event, window: {}, scanned: 1, complete: true }
     }
-    return findScanning(source, id, now(), scanLimit)
+    const options = { now: now(), scanLimit, mayGoOn: () => hasPlenty(asker.key), purpose }
+    return reserved(asker, SCANNED_AT_ONCE, (reservation) => findScanning(metered(source, reservation), id, options))
   }
 
   function now (): Instant {
@@ -159,6 +167,21 @@ export function createArchive (options: ArchiveOptions): Archive {
 /** How many events are held at once to answer a question. */
 function roomOf ({ filter, page, pageSize }: Question): number {
   return Math.max(pageSize * Math.min(page, 2), isJudgedHere(filter) ? SCANNED_AT_ONCE : 0)
+}
+
+/** Takes events ahead for as long as something is read, whichever way that ends. */
+async function reserved<T> (asker: Asker, events: number, read: (reservation: Reservation) => Promise<T | Failure>): Promise<T | Failure> {
+  const reservation = asker.reserve(events)
+  if (!reservation.ok) return reservation
+  try {
+    return await read(reservation)
+  } finally {
+    reservation.end()
+  }
+}
+
+function purposeOf ({ key }: Asker, signal: AbortSignal): CallerPurpose {
+  return { kind: 'caller', key, signal }
 }
 
 /** The latest instant that this page, or any later one, can show. */

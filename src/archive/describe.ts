@@ -1,7 +1,7 @@
 import type { AuditEvent } from '../audit/event.ts'
 import { identify } from '../audit/identity.ts'
 import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { TimeWindow } from '../audit/window.ts'
 
@@ -20,17 +20,18 @@ export interface Finding {
 const LARGEST = 1000
 const SMALL = 50
 const MOST_CALLS = 2
+const FEW_PAGES = 3
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
 /** Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. */
-export async function findComputed (source: AuditSource, id: string, instant: Instant): Promise<Finding | Failure> {
+export async function findComputed (source: AuditSource, id: string, instant: Instant, purpose: Purpose): Promise<Finding | Failure> {
   const window = { start: instant, end: instant }
   let scanned = 0
   let pageSize = LARGEST
   const events: AuditEvent[] = []
   let page = 1
   for (let calls = 1; calls <= MOST_CALLS; calls++) {
-    const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, 'caller')
+    const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, purpose)
     if (!answer.ok && answer.kind === 'too-large' && calls < MOST_CALLS) {
       pageSize = SMALL
       continue
@@ -47,15 +48,26 @@ export async function findComputed (source: AuditSource, id: string, instant: In
   return { ok: true, event: undefined, window, scanned, complete: false }
 }
 
-/** Looks for an id through the last seven days, newest first, within the scan limit. */
-export async function findScanning (source: AuditSource, id: string, now: Instant, scanLimit: number): Promise<Finding | Failure> {
+export interface ScanOptions {
+  readonly now: Instant
+  /** Most events that are looked at. */
+  readonly scanLimit: number
+  /** Whether the caller may go beyond a few pages; asked again before each further one. */
+  readonly mayGoOn: () => boolean
+  readonly purpose: Purpose
+}
+
+/** Looks for an id through the last seven days, newest first, within the scan limit. An id is made up easily, so it costs little. */
+export async function findScanning (source: AuditSource, id: string, options: ScanOptions): Promise<Finding | Failure> {
+  const { mayGoOn, now, purpose, scanLimit } = options
   const window = { start: floorToSecond(now) - SCANNED_SPAN }
   let scanned = 0
-  for await (const step of walk(source, { filter: {}, window, direction: 'desc', pageSize: LARGEST, purpose: 'caller' })) {
+  let pages = 0
+  for await (const step of walk(source, { filter: {}, window, direction: 'desc', pageSize: LARGEST, purpose })) {
     if (!step.ok) return step
     scanned += step.scanned
     const event = step.rows.find((row) => row.event.id === id)?.event
-    const isOver = event !== undefined || step.end || scanned >= scanLimit
+    const isOver = event !== undefined || step.end || scanned >= scanLimit || (++pages >= FEW_PAGES && !mayGoOn())
     if (isOver) return { ok: true, event, window: { ...window, end: now }, scanned, complete: step.end }
   }
   throw new Error('a walk ended without saying so')

@@ -3,7 +3,7 @@ import { compileFilter } from '../audit/filter.ts'
 import { grainOf } from '../audit/grain.ts'
 import { overlapFrom } from '../audit/overlap.ts'
 import { compareRows, placeRows, type Row } from '../audit/place.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { tileAt, type Tile } from '../audit/tile.ts'
 import { isWithin } from '../audit/window.ts'
 import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page.ts'
@@ -16,14 +16,14 @@ const MOST_ANSWERS = 12
  * are read whole, so that numbered pages and `next` give one order. `unsuitable` where numbers cannot be trusted: the
  * upstream sends rows that had to be refused, not in order, or too many at once.
  */
-export async function readNumbered (source: AuditSource, request: PageRequest, size: number, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable'> {
+export async function readNumbered (source: AuditSource, request: PageRequest, size: number, purpose: Purpose, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable'> {
   if (source.habits.has('sorts-by-second')) return 'unsuitable'
-  const outcome = await readWith(source, request, size, answerSize)
-  return typeof outcome === 'number' ? readNumbered(source, request, outcome, answerSize) : outcome
+  const outcome = await readWith(source, request, size, purpose, answerSize)
+  return typeof outcome === 'number' ? readNumbered(source, request, outcome, purpose, answerSize) : outcome
 }
 
 /** Reads with pages of up to `size` rows; a number tells that only so many are honoured, and then pages mean other rows. */
-async function readWith (source: AuditSource, request: PageRequest, size: number, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable' | number> {
+async function readWith (source: AuditSource, request: PageRequest, size: number, purpose: Purpose, answerSize: AnswerSize): Promise<Page | Failure | 'unsuitable' | number> {
   const { direction, filter, pageSize, window } = request
   const accepts = compileFilter(filter)
   const first = (request.page - 1) * pageSize
@@ -47,12 +47,12 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
   return 'unsuitable'
 
   async function read (tile: Tile): Promise<Run | Failure | 'unsuitable' | number> {
-    const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, 'caller')
+    const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, purpose)
     if (!answer.ok) return answer.kind === 'too-large' ? 'unsuitable' : answer
     if (answer.rows < tile.size && !isProven) {
       // Short: either the end, or a page size that is not honoured. The first page of that size tells.
       const isFirst = tile.start === 0 && tile.size === size
-      const first = isFirst ? answer : await source.read({ filter, window, direction, page: 1, pageSize: size }, 'caller')
+      const first = isFirst ? answer : await source.read({ filter, window, direction, page: 1, pageSize: size }, purpose)
       if (!first.ok) return first
       if (first.rows > 0 && first.rows < size) return first.rows
       isProven = true

@@ -2,7 +2,7 @@ import type { AuditEvent } from '../audit/event.ts'
 import { isJudgedHere, type AuditFilter } from '../audit/filter.ts'
 import type { Instant } from '../audit/instant.ts'
 import { compareRows, isBefore, isBeyond, type Place, type Row } from '../audit/place.ts'
-import type { AuditSource, Direction, Failure } from '../audit/source.ts'
+import type { AuditSource, Direction, Failure, Purpose } from '../audit/source.ts'
 import { walk, type Passage, type Step } from '../audit/walk.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import { readNumbered } from './numbered.ts'
@@ -27,7 +27,7 @@ export interface Page {
   /** Matches behind `next` that still belong to pages before this one, which the scan did not get to. */
   readonly skip: number
   readonly scanned: number
-  /** Whether the page is full or the window at its end: not cut off by the scan limit or the request budget. */
+  /** Whether the page is full or the window at its end: not cut off by the scan limit, the request budget or the caller's share. */
   readonly complete: boolean
   /** Whether rows were judged here and not by Kubiya alone, so that pages count matches. */
   readonly judged: boolean
@@ -52,22 +52,22 @@ export interface AnswerSize {
 const ANY_SIZE: AnswerSize = { maxBytes: Infinity, onHeld: () => {} }
 
 /** Reads one page. One deeper than the first is asked for by number where Kubiya alone judges its rows. */
-export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number, size: AnswerSize = ANY_SIZE): Promise<Page | Failure> {
+export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number, purpose: Purpose, size: AnswerSize = ANY_SIZE): Promise<Page | Failure> {
   if (request.page > 1 && request.after === undefined && !isJudgedHere(request.filter)) {
-    const page = await readNumbered(source, request, upstreamSize(request.pageSize), size)
+    const page = await readNumbered(source, request, upstreamSize(request.pageSize), purpose, size)
     if (page !== 'unsuitable') return page
   }
-  return scanPage(source, request, scanLimit, size)
+  return scanPage(source, request, scanLimit, purpose, size)
 }
 
 /** Reads from the window's start, or from `after`, until the page is full and the order of its rows is certain. */
-async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number, size: AnswerSize): Promise<Page | Failure> {
+async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number, purpose: Purpose, size: AnswerSize): Promise<Page | Failure> {
   const { filter, direction } = request
   const gathering = startGathering(request, size.maxBytes)
   const pageSize = isJudgedHere(filter) ? LARGEST : upstreamSize(gathering.wanted)
-  for await (const step of walk(source, { filter, window: remaining(request), direction, pageSize, purpose: 'caller' })) {
-    // What was scanned before the budget ended is worth an answer that goes on from there.
-    if (!step.ok) return step.kind === 'budget' ? gathering.cutOff('passing') ?? step : step
+  for await (const step of walk(source, { filter, window: remaining(request), direction, pageSize, purpose })) {
+    // What was scanned before the budget, or the caller's share, ended is worth an answer that goes on from there.
+    if (!step.ok) return step.kind === 'budget' || step.kind === 'share' ? gathering.cutOff('passing') ?? step : step
     gathering.add(step)
     size.onHeld(gathering.bytes())
     const page = gathering.full() ?? (gathering.scanned() >= scanLimit ? gathering.cutOff('final') : undefined)

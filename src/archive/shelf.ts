@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { Asker } from '../audit/asker.ts'
 import type { Failure } from '../audit/source.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import type { Meters, ShelfResult } from '../meters.ts'
@@ -9,8 +10,6 @@ import { createEncodings } from './encodings.ts'
 export interface Entry {
   /** Ready to send; empty when nothing was found. */
   readonly body: Buffer
-  /** Events that Kubiya gave for it. */
-  readonly scanned: number
   /** Set when there is nothing to send: what was looked through in vain. */
   readonly missing?: Missing
   /** Milliseconds of monotonic time at which Kubiya had answered. */
@@ -62,21 +61,32 @@ export interface ShelfOptions {
 
 export interface ShelfRequest {
   readonly key: string
-  /** Makes the answer; called once however many wait for it. `keep: false` gives it to those and forgets it. */
-  readonly produce: () => Promise<{ readonly ok: true, readonly entry: Entry, readonly keep: boolean } | Failure>
+  /**
+   * Makes the answer at the cost of whoever asked first; called once however many wait for it. `keep: false` gives it to
+   * those and forgets it. The signal tells that all of them have gone.
+   */
+  readonly produce: (asker: Asker, signal: AbortSignal) => Promise<{ readonly ok: true, readonly entry: Entry, readonly keep: boolean } | Failure>
   /** Whether an event has come that the entry would have to show. */
   readonly isOutdated: (entry: Entry) => boolean
 }
 
 export interface Shelf {
   /** What is at hand is served at once; a promise says that Kubiya is asked. `noCache`: the caller wants that. */
-  serve (request: ShelfRequest, noCache: boolean): Served | Promise<Served | Failure>
+  serve (request: ShelfRequest, noCache: boolean, asker: Asker): Served | Promise<Served | Failure>
   /** The body of an entry in a coding, at once if it was made before; `undefined` where it cannot be made. */
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
   /** Forgets everything, as after a refused credential. */
   clear (): void
   /** How much is on it. */
   stock (): { readonly entries: number, readonly bytes: number }
+}
+
+/** An answer in the making. */
+interface Flight {
+  readonly outcome: ReturnType<ShelfRequest['produce']>
+  /** Those who wait for it, and whoever cannot tell that it has gone. */
+  waiting: number
+  readonly controller: AbortController
 }
 
 const ENTRY_OVERHEAD_BYTES = 1024
@@ -94,7 +104,7 @@ export function createShelf (options: ShelfOptions): Shelf {
   const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
   const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
   const keys = new WeakMap<Entry, string>()
-  const flights = new Map<string, ReturnType<ShelfRequest['produce']>>()
+  const flights = new Map<string, Flight>()
   const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
 
@@ -105,20 +115,20 @@ export function createShelf (options: ShelfOptions): Shelf {
     entries?.clear()
   }
 
-  function serve (request: ShelfRequest, noCache: boolean): Served | Promise<Served | Failure> {
+  function serve (request: ShelfRequest, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
     const entry = entries?.get(request.key)
-    if (entry === undefined) return forward(request, 'miss', undefined)
+    if (entry === undefined) return forward(request, asker, 'miss', undefined)
     const ageMs = nowMs() - entry.readMs
     // That there is none may be said only as long as it is fresh: a failing Kubiya is never turned into "not found".
-    if (entry.missing !== undefined && ageMs >= entry.freshMs) return forward(request, 'miss', undefined)
-    if (noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, 'request', entry)
-    if (isDue(entry, ageMs) && request.isOutdated(entry)) return forward(request, 'stale', entry, true)
+    if (entry.missing !== undefined && ageMs >= entry.freshMs) return forward(request, asker, 'miss', undefined)
+    if (noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, asker, 'request', entry)
+    if (isDue(entry, ageMs) && request.isOutdated(entry)) return forward(request, asker, 'stale', entry, true)
     if (ageMs < entry.freshMs) {
       meters.shelfAsked('hit', false)
       return { ok: true, entry, ageMs, handling: HIT }
     }
-    if (ageMs >= entry.freshMs + staleMs) return forward(request, 'stale', entry)
-    produceOnce(request).catch(options.onError) // Not waited for; a failure leaves the entry as it is.
+    if (ageMs >= entry.freshMs + staleMs) return forward(request, asker, 'stale', entry)
+    join(request, asker).outcome.catch(options.onError) // Not waited for; a failure leaves the entry as it is.
     meters.shelfAsked('stale-while-revalidate', false)
     return { ok: true, entry, ageMs, handling: STALE_HIT }
   }
@@ -127,10 +137,12 @@ export function createShelf (options: ShelfOptions): Shelf {
     return ageMs >= options.refreshIntervalMs || !refreshed.has(entry)
   }
 
-  async function forward (request: ShelfRequest, reason: 'miss' | 'stale' | 'request', stale: Entry | undefined, isRefresh = false): Promise<Served | Failure> {
+  async function forward (request: ShelfRequest, asker: Asker, reason: 'miss' | 'stale' | 'request', stale: Entry | undefined, isRefresh = false): Promise<Served | Failure> {
     const collapsed = flights.has(request.key)
     const begunIn = generation
-    const outcome = await produceOnce(request)
+    const flight = join(request, asker)
+    const stay = asker.onGone?.(() => leave(flight))
+    const outcome = await flight.outcome.finally(stay)
     if (outcome.ok) {
       if (isRefresh) refreshed.add(outcome.entry)
       return served(outcome.entry, { kind: 'forwarded', reason, collapsed }, reason)
@@ -152,19 +164,35 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (reason === 'evict') meters.shelfEvicted()
   }
 
-  function produceOnce (request: ShelfRequest): ReturnType<ShelfRequest['produce']> {
+  function join (request: ShelfRequest, asker: Asker): Flight {
     const { key } = request
     const underWay = flights.get(key)
-    if (underWay !== undefined) return underWay
+    if (underWay !== undefined && !underWay.controller.signal.aborted) {
+      underWay.waiting++
+      return underWay
+    }
     const begunIn = generation
-    const flight = request.produce().then((outcome) => {
+    const controller = new AbortController()
+    const outcome = produce(request, asker, controller.signal, underWay).then((outcome) => {
       if (outcome.ok && outcome.keep && begunIn === generation) put(key, outcome.entry)
       if (!outcome.ok && outcome.kind === 'unauthorized') clear()
       if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
       return outcome
-    }).finally(() => flights.delete(key))
+    }).finally(() => { if (flights.get(key) === flight) flights.delete(key) })
+    const flight: Flight = { outcome, waiting: 1, controller }
     flights.set(key, flight)
     return flight
+  }
+
+  /** Where all have gone who waited for one, it may be given up, or may come all the same. */
+  async function produce (request: ShelfRequest, asker: Asker, signal: AbortSignal, givenUp: Flight | undefined): ReturnType<ShelfRequest['produce']> {
+    const before = await givenUp?.outcome
+    return before?.ok === true ? before : request.produce(asker, signal)
+  }
+
+  /** One who waited has gone. */
+  function leave (flight: Flight): void {
+    if (--flight.waiting === 0) flight.controller.abort()
   }
 
   function mayServeStale (failure: Failure, entry: Entry): boolean {

@@ -4,8 +4,18 @@ import type { TimeWindow } from './window.ts'
 
 export type Direction = 'asc' | 'desc'
 
-/** On whose behalf the upstream is asked: callers go before the poller, and only their calls are tried again. */
-export type Purpose = 'caller' | 'poller'
+/** On whose behalf the upstream is asked: it is charged to that one. Only callers' calls are tried again. */
+export type Purpose = { readonly kind: 'poller' } | CallerPurpose
+
+export interface CallerPurpose {
+  readonly kind: 'caller'
+  /** Names the caller. */
+  readonly key: string
+  /** Aborted when nobody waits for the answer any more: what has not gone out need not. */
+  readonly signal?: AbortSignal
+}
+
+export const POLLER: Purpose = { kind: 'poller' }
 
 export interface SourceQuery {
   /** Narrowed as far as the source can; its rows are judged again by whoever asked. */
@@ -43,6 +53,7 @@ export type FailureKind =
   | 'forbidden' // 403: the credential may not do this
   | 'throttled' // 429: the upstream's rate limit
   | 'budget' // our own request budget is spent: the upstream was not asked
+  | 'share' // what this caller may ask for is spent: the upstream was not asked
   | 'timeout' // no whole answer within the deadline
   | 'unavailable' // refused, reset, unresolvable, 5xx
   | 'invalid' // an answer that is not the protocol
@@ -65,7 +76,7 @@ export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sort
  */
 export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
-  find (id: string): Promise<Found | Failure>
+  find (id: string, purpose: CallerPurpose): Promise<Found | Failure>
   /** Told by whoever judges the rows; worth a line in the log the first time. */
   notice (habit: Habit): void
   /** Habits noticed so far, so that later reads reckon with them from the start. */

@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
-import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
+import type { Answer, AuditSource, CallerPurpose, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
 import type { Span, Tracer } from '../tracer.ts'
-import { createHttpAgent } from './agent.ts'
+import { createHttpAgent, type HttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
-import type { Budget } from './budget.ts'
+import type { Allowance, Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
 import { createListingReader, type Listing } from './listing.ts'
 import { listParameters, listUrl, type SessionSpelling } from './query.ts'
+import { readAllowance } from './rate-limit.ts'
+import { createTurnstile, type Turn } from './turnstile.ts'
 import { readEvent } from './wire.ts'
 
 export interface KubiyaOptions {
@@ -25,7 +27,7 @@ export interface KubiyaOptions {
   readonly budget: Budget
   readonly tracer: Tracer
   /** Told of each request that went out, by what became of it. */
-  readonly onRequest?: (purpose: Purpose, outcome: 'ok' | Failure['kind'], durationMs: number) => void
+  readonly onRequest?: (purpose: Purpose['kind'], outcome: 'ok' | Failure['kind'], durationMs: number) => void
   /** Told of each answer that was a list: the credential is accepted. A status alone says less. */
   readonly onListing?: () => void
   /** Told once of each habit in which the upstream departs from what it is asked. */
@@ -41,28 +43,35 @@ interface Reply {
   readonly status: number
   readonly text: string
   readonly upstreamMs: number | undefined
+  readonly allowance?: Allowance | undefined
 }
 
 const MOST_TRIES = 3
 const FIRST_DELAY_MS = 150
 const TIMER_SLACK_MS = 20 // A timer may go off a moment before the wall clock, which the budget goes by, is there.
-const MOST_CONNECTIONS = 16
+const POLLER_CONNECTIONS = 1 // One poll is in flight at a time; it waits for nobody's call.
+const CALLER_CONNECTIONS = 16
+const WAIT_SHARE = 0.5 // Of a call's deadline: what is left serves the request itself.
 const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
-const LONGEST_RESET_MS = 24 * 3_600_000
 const MOST_ROWS = 10_000 // Or twice as many as were asked for: an answer of more is not the protocol.
 const NO_ROWS: Listing = { events: [], rows: 0, unreadable: [] }
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
- * Kubiya's audit API as an `AuditSource`. One deadline covers connecting, headers and body; redirects are not followed, so
+ * Kubiya's audit API as an `AuditSource`. One deadline covers waiting, connecting, headers and body; redirects are not followed, so
  * the key goes nowhere else. Callers' calls are tried up to three times (connection lost, 429, 5xx; full jitter,
  * `Retry-After` obeyed where the deadline allows); the poller has its own cadence and is tried once.
  */
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const { budget, maxBytes, onRequest, timeoutMs } = options
   const url = listUrl(options.baseUrl)
-  const dispatcher = createHttpAgent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
+  const connect = { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) }
+  const agents = {
+    poller: createHttpAgent({ connections: POLLER_CONNECTIONS, connect }),
+    caller: createHttpAgent({ connections: CALLER_CONNECTIONS, connect })
+  }
+  const turnstile = createTurnstile({ budget, places: CALLER_CONNECTIONS, clock: Date.now, setTimer })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',
@@ -78,7 +87,12 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const readPolled = createListingReader({ remembers: true }) // One poll is in flight at a time, and it repeats most of the one before.
   let longestAnswer = 0
 
-  return { read, find, notice, habits, close: () => dispatcher.destroy() }
+  return { read, find, notice, habits, close }
+
+  async function close (): Promise<void> {
+    turnstile.close()
+    await Promise.all([agents.poller.destroy(), agents.caller.destroy()])
+  }
 
   function notice (habit: Habit): void {
     if (habits.has(habit)) return
@@ -106,8 +120,9 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const reply = await ask(target, purpose)
     if (!reply.ok) return reply
     const mostRows = Math.max(MOST_ROWS, 2 * query.pageSize)
-    const listing = reply.status === 204 ? NO_ROWS : await (purpose === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
+    const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
+    budget.heed(reply.allowance, Date.now())
     longestAnswer = Math.max(longestAnswer, listing.rows)
     options.onListing?.()
     return { ok: true, ...listing, end: isEnd(listing.rows, query.pageSize), upstreamMs: reply.upstreamMs }
@@ -119,11 +134,11 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     return rows < longestAnswer ? true : undefined
   }
 
-  async function find (id: string): Promise<Found | Failure> {
+  async function find (id: string, purpose: CallerPurpose): Promise<Found | Failure> {
     if (id === 'stream') return { ok: true, event: undefined } // Would be Kubiya's own stream endpoint (facts 1.1).
     const target = new URL(url)
     target.pathname += `/${encodeURIComponent(id)}`
-    const reply = await ask(target, 'caller', SAYS_NOTHING)
+    const reply = await ask(target, purpose, SAYS_NOTHING)
     if (!reply.ok) return reply
     if (SAYS_NOTHING.has(reply.status) || reply.status === 204) return { ok: true, event: undefined }
     const event = readEvent(reply.text, id)
@@ -136,10 +151,10 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const deadlineMs = performance.now() + timeoutMs
     let failure: Failure | undefined
     for (let tries = 1; ; tries++) {
-      const waitMs = budget.take(purpose, Date.now())
-      if (waitMs > 0) return { ok: false, kind: 'budget', retryAfterMs: waitMs }
-      const reply = await request(target, purpose, Math.max(1, deadlineMs - performance.now()), accepted)
-      if (reply.ok || purpose === 'poller') return reply
+      const turn = await turnOf(purpose, deadlineMs)
+      if (!turn.ok) return turn
+      const reply = await request(target, purpose, Math.max(1, deadlineMs - performance.now()), accepted).finally(turn.leave)
+      if (reply.ok || purpose.kind === 'poller') return reply
       // A try cut off by what the others had left of the deadline says less than the one before it.
       if (reply.kind === 'timeout' && failure !== undefined) return failure
       failure = reply
@@ -151,23 +166,30 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     }
   }
 
+  /** The poller goes or does not; callers wait for their turn. */
+  async function turnOf (purpose: Purpose, deadlineMs: number): Promise<Turn | Failure> {
+    const leftMs = Math.max(0, deadlineMs - performance.now())
+    if (purpose.kind === 'caller') return turnstile.enter(purpose, Math.min(timeoutMs * WAIT_SHARE, leftMs))
+    const waitMs = budget.take(purpose, Date.now())
+    return waitMs > 0 ? { ok: false, kind: 'budget', retryAfterMs: waitMs } : { ok: true, leave: () => {} }
+  }
+
   /** One request, as a span of its own. */
   async function request (target: URL, purpose: Purpose, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
-    const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose }
+    const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose: purpose.kind }
     return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
       const startedMs = performance.now()
-      const reply = await exchange(target, AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
-      onRequest?.(purpose, reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
+      const reply = await exchange(target, agents[purpose.kind], AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
+      onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
       if (reply.ok) span.note({ 'http.response.status_code': reply.status })
       else span.fail(reply.kind)
       return reply
     })
   }
 
-  async function exchange (target: URL, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
+  async function exchange (target: URL, dispatcher: HttpAgent, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
     try {
       const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers: { ...headers, ...context }, signal })
-      heedRateLimit(response.headers)
       if (response.statusCode !== 200 && response.statusCode !== 204) {
         discardBody(response.body)
         if (accepted.has(response.statusCode)) return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
@@ -176,7 +198,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
       if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
-      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers) }
+      const allowance = readAllowance(response.headers, Date.now())
+      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), allowance }
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
     }
@@ -188,13 +211,11 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     if (statusCode === 429 && retryAfterMs !== undefined) budget.pauseUntil(Date.now() + retryAfterMs)
     return failureOfStatus(statusCode, retryAfterMs)
   }
+}
 
-  function heedRateLimit (received: Dispatcher.ResponseData['headers']): void {
-    const remaining = Number(oneHeader(received['x-ratelimit-remaining']) ?? NaN)
-    const untilMs = Number(oneHeader(received['x-ratelimit-reset']) ?? NaN) * 1000
-    // Seconds since 1970 (facts 1.7); what is not within a day means something else and is not obeyed.
-    if (remaining >= 0 && Math.abs(untilMs - Date.now()) <= LONGEST_RESET_MS) budget.heed({ remaining, untilMs })
-  }
+function setTimer (callback: () => void, waitMs: number): () => void {
+  const timer = setTimeout(callback, waitMs)
+  return () => clearTimeout(timer)
 }
 
 function oneHeader (value: string | string[] | undefined): string | undefined {

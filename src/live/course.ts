@@ -1,3 +1,4 @@
+import type { Asker } from '../audit/asker.ts'
 import type { Gap } from '../audit/batch.ts'
 import type { LogCursor, StreamCursor } from '../audit/cursor.ts'
 import type { Instant } from '../audit/instant.ts'
@@ -37,8 +38,8 @@ export interface CourseOptions {
   readonly start: Start
   /** To be told that there may be something due. */
   readonly listener: { pump (): void }
-  /** Told how many events Kubiya gave for this listener alone, or first. */
-  readonly onReread?: ((events: number) => void) | undefined
+  /** Who pays for what Kubiya is asked for this listener alone, or first. */
+  readonly asker?: Asker | undefined
 }
 
 /** How one listener gets from where it begins to the live log, and along it. */
@@ -76,17 +77,17 @@ class ListenersCourse implements Course {
   private readonly springs: Springs
   private readonly audience: CourseOptions['audience']
   private readonly listener: CourseOptions['listener']
-  private readonly onReread: CourseOptions['onReread']
+  private readonly asker: CourseOptions['asker']
   private state: State
   private returns = 0
   private furthest: Place | undefined // Where it came to in a replay.
   private isFurther = false // Than when it last came back.
 
-  constructor ({ audience, listener, onReread, springs, start }: CourseOptions) {
+  constructor ({ asker, audience, listener, springs, start }: CourseOptions) {
     this.springs = springs
     this.audience = audience
     this.listener = listener
-    this.onReread = onReread
+    this.asker = asker
     this.state = { kind: 'waiting', start }
   }
 
@@ -181,7 +182,7 @@ class ListenersCourse implements Course {
       case 'wait': return
       case 'log': this.state = opening.place; return
       case 'recall': this.replay(opening, recall); return
-      case 'reread': this.replay(opening, reread({ ...opening, filter: this.audience.filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own', onRead: this.onReread }))
+      case 'reread': this.replay(opening, reread({ ...opening, filter: this.audience.filter, from: opening.after.instant, until: opening.until?.offset, kind: opening.isReturn ? 'shared' : 'own', asker: this.asker }))
     }
   }
 
@@ -204,7 +205,7 @@ class ListenersCourse implements Course {
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
     const { filter } = this.audience
-    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own', onRead: this.onReread }), rounds + 1, counted)
+    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own', asker: this.asker }), rounds + 1, counted)
     return 'later'
   }
 

@@ -26,6 +26,7 @@ const STATES: Record<FailureKind, UpstreamState> = {
   forbidden: 'unauthorized',
   throttled: 'throttled',
   budget: 'throttled',
+  share: 'throttled',
   timeout: 'degraded',
   unavailable: 'degraded',
   invalid: 'degraded',

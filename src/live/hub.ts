@@ -1,3 +1,4 @@
+import type { Asker } from '../audit/asker.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import type { Meters } from '../meters.ts'
 import { createAudience, type Audience } from './audience.ts'
@@ -35,8 +36,8 @@ export interface StreamRequest {
   readonly timeoutMs: number | undefined
   /** When the listener's credential ends, milliseconds since 1970; `undefined`: not that anyone knows. */
   readonly expiresAtMs?: number | undefined
-  /** Told how many events Kubiya gave for this listener's past. */
-  readonly onReread?: ((events: number) => void) | undefined
+  /** Who pays for what Kubiya is asked for this listener's past. */
+  readonly asker?: Asker | undefined
 }
 
 /** All live subscribers of a scope. */
@@ -84,10 +85,10 @@ export function createHub (options: HubOptions): Hub {
 
   return { isClosed: () => closed, size: () => size, subscribe, publish, tell, endAll, close }
 
-  function subscribe ({ expiresAtMs, filter, onReread, start, timeoutMs, verbose: isVerbose }: StreamRequest, outlet: Outlet): Subscription {
+  function subscribe ({ asker, expiresAtMs, filter, start, timeoutMs, verbose: isVerbose }: StreamRequest, outlet: Outlet): Subscription {
     const key = filterKey(filter)
     const audience = audiences.get(key) ?? createAudience(filter, portionsOf)
-    const subscription = createSubscription({ context, audience, start, verbose: isVerbose, outlet, onReread })
+    const subscription = createSubscription({ context, audience, start, verbose: isVerbose, outlet, asker })
     audiences.set(key, audience)
     audience.members.add(subscription)
     for (const wheel of wheels) wheel.add(subscription)

@@ -1,7 +1,7 @@
 import { foldAhead } from '../audit/folded-text.ts'
 import type { Instant } from '../audit/instant.ts'
 import { compareRows, type Row } from '../audit/place.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import { POLLER, type AuditSource, type Failure } from '../audit/source.ts'
 import { walk, type Passage } from '../audit/walk.ts'
 
 export interface ReadingOptions {
@@ -40,7 +40,7 @@ const SMALL_SHARE = 0.1
 
 /** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
 export function createReading ({ firstSize, pageSize, passages, source, start }: ReadingOptions): Reading {
-  const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, firstSize, purpose: 'poller', passages })
+  const steps = walk(source, { filter: {}, window: { start }, direction: 'asc', pageSize, firstSize, purpose: POLLER, passages })
   let held: Row[] = []
   let first: number | undefined // Events in the first answer …
   let further = 0 // … and in all that followed.

@@ -1,14 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { metered, type Asker, type Reservation } from '../audit/asker.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
 import { earlier, type Instant } from '../audit/instant.ts'
 import { comparePlaces } from '../audit/place.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { walk, type Passage, type Step } from '../audit/walk.ts'
 import type { KeptRows, Replay, ReplayRow, ReplayState } from './replay.ts'
 
 export interface RereadOptions {
   readonly source: AuditSource
+  /** Whose share it is. */
+  readonly asker: Asker
   readonly filter: AuditFilter
   readonly from: Instant
   /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
@@ -29,8 +32,6 @@ export interface RereadOptions {
   readonly isUpstreamThere: () => boolean
   /** Resolves when the next poll has ended. */
   readonly nextPoll: () => Promise<void>
-  /** Told how many events an answer gave. */
-  readonly onRead: (events: number) => void
   /** Told how many bytes of rows came to be held; tells whether there is room for more. */
   readonly onGrowth: (bytes: number) => boolean
   readonly onError: (error: unknown) => void
@@ -39,6 +40,8 @@ export interface RereadOptions {
 /** A replay from Kubiya. */
 export interface Reread extends Replay {
   bytes (): number
+  /** Whether it waits for its asker's share. Others have a share of their own. */
+  isHeldBack (): boolean
   /** Drops the rows and reads no further. */
   forget (): void
 }
@@ -65,12 +68,13 @@ export function createReread (options: RereadOptions): Reread {
   let counted = 0
   let scanned = 0
   let answers = 0
+  let isHeldBack = false
 
   read().catch((error: unknown) => {
     onError(error)
     finish('failed')
   })
-  return { place, newest: () => newest, rows: () => rows, version: () => 0, state: () => state, reached: () => reached, bytes: () => bytes, follow, forget }
+  return { place, newest: () => newest, rows: () => rows, version: () => 0, state: () => state, reached: () => reached, bytes: () => bytes, isHeldBack: () => isHeldBack, follow, forget }
 
   function follow (listener: () => void): () => void {
     listeners.add(listener)
@@ -95,11 +99,33 @@ export function createReread (options: RereadOptions): Reread {
 
   async function read (): Promise<void> {
     if (kept.since <= from) return conclude()
+    const reservation = await reserve()
+    if (reservation === undefined) return
+    try {
+      await readFrom(metered(source, reservation))
+    } finally {
+      reservation.end()
+    }
+  }
+
+  async function reserve (): Promise<Reservation | undefined> {
+    while (isReading()) {
+      const reservation = options.asker.reserve(PAGE_SIZE)
+      isHeldBack = !reservation.ok
+      if (reservation.ok) return reservation
+      await recovery(reservation, 1)
+    }
+    return undefined
+  }
+
+  async function readFrom (past: AuditSource): Promise<void> {
     let failures = 0
-    for await (const step of walk(source, { filter, window: { start: from, end: kept.since - 1n }, direction: 'asc', pageSize: PAGE_SIZE, purpose: 'caller', passages: [] })) {
+    const purpose: Purpose = { kind: 'caller', key: options.asker.key }
+    for await (const step of walk(past, { filter, window: { start: from, end: kept.since - 1n }, direction: 'asc', pageSize: PAGE_SIZE, purpose, passages: [] })) {
       if (!isReading()) return
       if (!step.ok) {
-        if (++failures > MOST_FAILURES && isUpstreamThere()) return finish('failed')
+        if (step.kind !== 'share') failures++
+        if (failures > MOST_FAILURES && isUpstreamThere()) return finish('failed')
         await recovery(step, failures)
         if (!isReading()) return
         continue
@@ -125,7 +151,6 @@ export function createReread (options: RereadOptions): Reread {
     const growth = step.rows.reduce((sum, { event }) => sum + event.json.length, 0)
     answers++
     scanned += step.scanned
-    options.onRead(step.scanned)
     bytes += growth
     const all = [...pending, ...met].sort((a, b) => comparePlaces(a.place, b.place))
     const certain = step.end ? all.length : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)

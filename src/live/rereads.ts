@@ -1,3 +1,4 @@
+import type { Asker } from '../audit/asker.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
@@ -35,8 +36,8 @@ export interface RereadRequest {
    * them all while it is short. `own`: with this filter; shared among equals.
    */
   readonly kind: 'shared' | 'own'
-  /** Told how many events Kubiya gave, where this listener is the first who wants them. */
-  readonly onRead?: ((events: number) => void) | undefined
+  /** Who pays for it, where this listener is the first who wants it. */
+  readonly asker?: Asker | undefined
 }
 
 export interface Rereads {
@@ -48,6 +49,7 @@ export interface Rereads {
 interface Entry {
   readonly key: string
   readonly from: Instant
+  readonly payer: Asker['key']
   /** Whether it was begun for listeners with any filter, and is short therefore. */
   readonly isForAll: boolean
   readonly reread: Reread
@@ -55,6 +57,7 @@ interface Entry {
   timer: NodeJS.Timeout | undefined
 }
 
+const NOBODY: Asker = { key: '', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
 const ALL = filterKey({})
 const COARSE = 10n * NANOS_PER_SECOND
 const SHARED_ANSWERS = 10
@@ -79,18 +82,19 @@ export function createRereads (options: RereadsOptions): Rereads {
     return followed(joined ?? begin(request))
   }
 
-  function isJoinable ({ from, isForAll, key, reread }: Entry, wanted: RereadRequest): boolean {
+  function isJoinable ({ from, isForAll, key, payer, reread }: Entry, wanted: RereadRequest): boolean {
     const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
     const isAfter = wanted.until === undefined || reread.place.offset >= wanted.until
-    return isFitting && isAfter && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+    return isFitting && isAfter && (!reread.isHeldBack() || payer === wanted.asker?.key) && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
   }
 
-  function begin ({ countFrom, filter, from: wanted, kind, onRead }: RereadRequest): Entry {
+  function begin ({ asker = NOBODY, countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
     const from = later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE)
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
     const place = head()
     const reread = createReread({
       source,
+      asker,
       filter: isForAll ? {} : filter,
       from,
       countFrom,
@@ -102,11 +106,10 @@ export function createRereads (options: RereadsOptions): Rereads {
       mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
       isUpstreamThere,
       nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }),
-      onRead: (events) => onRead?.(events),
       onGrowth: () => makeRoom(entry),
       onError
     })
-    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, isForAll, reread, followers: 0, timer: undefined }
+    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
     entries.add(entry)
     for (const oldest of entries) if (entries.size > MOST_REREADS) drop(oldest)
     return entry

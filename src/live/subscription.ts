@@ -1,3 +1,4 @@
+import type { Asker } from '../audit/asker.ts'
 import type { Meters } from '../meters.ts'
 import type { Audience } from './audience.ts'
 import { createCourse, type Course, type Springs } from './course.ts'
@@ -29,7 +30,7 @@ export interface SubscriptionOptions {
   readonly start: Start
   readonly verbose: boolean
   readonly outlet: Outlet
-  readonly onReread?: ((events: number) => void) | undefined
+  readonly asker?: Asker | undefined
 }
 
 /** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
@@ -82,12 +83,12 @@ class ListenersSubscription implements Subscription {
   private taken = NOTHING_UNSENT // Bytes, when it was last looked at while something was unsent.
   private stalledMs = 0 // Since when there has been no more.
 
-  constructor ({ audience, context, onReread, outlet, start, verbose }: SubscriptionOptions) {
+  constructor ({ asker, audience, context, outlet, start, verbose }: SubscriptionOptions) {
     this.audience = audience
     this.context = context
     this.outlet = outlet
     this.isStatusDue = verbose
-    this.course = createCourse({ springs: context, audience, start, listener: this, onReread })
+    this.course = createCourse({ springs: context, audience, start, listener: this, asker })
   }
 
   begin (): void {

@@ -1,7 +1,7 @@
 import type { Announcement } from '../audit/batch.ts'
 import type { Row } from '../audit/place.ts'
 import { EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, instantFromMs, later, type Instant } from '../audit/instant.ts'
-import type { AuditSource, Failure } from '../audit/source.ts'
+import { POLLER, type AuditSource, type Failure } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
 import type { Meters } from '../meters.ts'
 import type { Span, Tracer } from '../tracer.ts'
@@ -180,7 +180,7 @@ export function createTail (options: TailOptions): Tail {
    * quiet poll costs one request.
    */
   async function open (): Promise<Bookmark | Failure> {
-    newest ??= walk(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: 'poller', passages: [] })
+    newest ??= walk(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: POLLER, passages: [] })
     const { value: step } = await newest.next()
     if (step !== undefined && !step.ok) return step
     newest = undefined

@@ -11,7 +11,7 @@ import type { Tickets } from '../access/tickets.ts'
 import { sendFaults } from '../problems.ts'
 import type { Scope } from '../scope.ts'
 import { hostOf } from './host-check.ts'
-import { sendRefusal } from './refusals.ts'
+import { sendRefusal } from './refusal.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -6,6 +6,7 @@ import type { AnswerMemory } from '../archive/answer-memory.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { Question } from '../archive/question.ts'
 import type { Missing, Served } from '../archive/shelf.ts'
+import type { Asker } from '../audit/asker.ts'
 import { isPossibleId } from '../audit/identity.ts'
 import { formatInstant } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
@@ -19,8 +20,10 @@ export interface ArchiveRoutesOptions {
   /** The past as the caller may see it. */
   readonly archiveOf: (request: FastifyRequest) => Archive
   readonly bearing: SenderOptions['bearing']
-  readonly onSent: SenderOptions['onSent']
   readonly memory: Pick<AnswerMemory, 'hold'>
+  readonly takeBytes: SenderOptions['takeBytes']
+  /** Whose share it is, where Kubiya has to be asked. */
+  readonly askerOf: (request: FastifyRequest) => Asker
   /** Milliseconds since 1970, for relative times. */
   readonly clockOf: (request: FastifyRequest) => number
   /** Under which path a proxy offers the service to this request. */
@@ -33,9 +36,9 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, bearing, clockOf, isPassthrough, memory, onSent, prefixOf }) => {
+export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = async (app, { archiveOf, askerOf, bearing, clockOf, isPassthrough, memory, prefixOf, takeBytes }) => {
   const known = new LRUCache<string, Question>({ max: MOST_KNOWN }) // By the URL as it was written, behind the prefix.
-  const send = createSender({ archiveOf, bearing, onSent })
+  const send = createSender({ archiveOf, bearing, takeBytes })
 
   app.get('/events', {
     schema: {
@@ -74,14 +77,14 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   }, (request, reply) => {
     const { id } = request.params
     if (!isPossibleId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
-    return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers), askerOf(request)))
   })
 
   /** What was asked in these very words before need not be read and judged again. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const question = known.get(prefixOf(request) + request.url)
     if (question === undefined) return checkNumbers(request, reply, done)
-    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))?.catch(done)
+    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), askerOf(request)))?.catch(done)
   }
 
   function read (operation: Question['operation'], query: SearchQuery, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
@@ -93,7 +96,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
     const prefix = prefixOf(request)
     const question = prefix === '' ? reading.question : { ...reading.question, prefix }
     if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(prefix + request.url, question)
-    return answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers)))
+    return answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), askerOf(request)))
   }
 
   /** Without a promise in between where all is at hand. */
@@ -114,10 +117,7 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
   function conclude (request: FastifyRequest, reply: FastifyReply, outcome: Served | Failure): Promise<void> | undefined {
     if (outcome.ok && outcome.entry.missing === undefined) return sendHeld(request, reply, outcome)
     if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
-    else if (outcome.entry.missing !== undefined) {
-      onSent(request, 0, outcome.handling.kind === 'hit' ? 0 : outcome.entry.scanned)
-      sendMissing(reply, outcome.entry.missing)
-    }
+    else if (outcome.entry.missing !== undefined) sendMissing(reply, outcome.entry.missing)
   }
 }
 

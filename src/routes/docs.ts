@@ -4,7 +4,7 @@ import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { addressKey } from '../access/address.ts'
 import type { Limits } from '../access/limits.ts'
 import { PAGE_HEADERS } from '../security-headers.ts'
-import { sendRefusal } from './refusals.ts'
+import { sendRefusal } from './refusal.ts'
 import { secured } from './security-schemes.ts'
 import openapi from '../../openapi/openapi.json' with { type: 'json' }
 

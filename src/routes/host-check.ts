@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { hostRefusal, readHost, type Host, type Hosts } from '../access/hosts.ts'
-import { sendRefusal } from './refusals.ts'
+import { sendRefusal } from './refusal.ts'
 
 const SLASH = 47
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i

@@ -20,7 +20,7 @@ export interface LiveRoutesOptions {
   /** A place for one more stream of this caller. */
   readonly takeSeat: (request: FastifyRequest) => StreamSeat | 'none' | 'none-of-its-own'
   /** What else holds for the caller's streams. */
-  readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'expiresAtMs' | 'onReread'>
+  readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'asker' | 'expiresAtMs'>
   /** Adds what every answer bears. */
   readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
   /** Told when a stream has begun. */

@@ -1,9 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Refusal } from '../access/caller.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { Coding } from '../archive/coding.ts'
 import type { Entry, Handling, Served } from '../archive/shelf.ts'
 import { createCodingChoice } from './accepted-coding.ts'
+import { sendRefusal } from './refusal.ts'
 
 export interface SenderOptions {
   /** What the request is answered from. */
@@ -13,8 +15,8 @@ export interface SenderOptions {
     readonly fixed: readonly string[]
     varying (request: FastifyRequest, reply: FastifyReply): string[]
   }
-  /** Told of each answer: its bytes, and the events that Kubiya gave for this caller's sake. */
-  readonly onSent: (request: FastifyRequest, bytes: number, scanned: number) => void
+  /** Takes the bytes of an answer from what the caller may have; a refusal where that is less. */
+  readonly takeBytes: (request: FastifyRequest, bytes: number) => Refusal | undefined
 }
 
 /** In which of its forms an answer is sent. */
@@ -38,7 +40,7 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
  * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is in `bearing`. The part
  * that stays the same is made once for each coding of an answer, and kept with it.
  */
-export function createSender ({ archiveOf, bearing, onSent }: SenderOptions): Send {
+export function createSender ({ archiveOf, bearing, takeBytes }: SenderOptions): Send {
   const choose = createCodingChoice()
   const heads = new WeakMap<Entry, Map<Form, readonly string[]>>()
   return send
@@ -56,11 +58,15 @@ export function createSender ({ archiveOf, bearing, onSent }: SenderOptions): Se
 
   /** Without a body: 304. */
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
+    const refusal = takeBytes(request, body?.length ?? 0)
+    if (refusal !== undefined) {
+      sendRefusal(reply, refusal)
+      return
+    }
     const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
     const head = headOf(entry, body, coding).concat(bearing.varying(request, reply))
     head.push('age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status)
-    onSent(request, body?.length ?? 0, handling.kind === 'forwarded' && !handling.collapsed ? entry.scanned : 0)
     reply.hijack().raw.writeHead(body === undefined ? 304 : 200, head).end(body)
   }
 

@@ -2,6 +2,7 @@ import type { Test } from 'tap'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/json.ts'
 import type { Answer, AuditSource, SourceQuery } from '../../src/audit/source.ts'
+import { CALLER } from '../purposes.ts'
 
 export interface StockedSource {
   readonly source: AuditSource
@@ -69,15 +70,15 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
   t.test('finds by id, and says of an unknown one that it has no event to give', async (t) => {
     const { source, publish } = await open(t)
     publish([{ id: 'own-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }])
-    const found = await source.find('own-1')
+    const found = await source.find('own-1', CALLER)
     t.equal(found.ok && found.event?.id, 'own-1')
     t.equal(found.ok && found.event?.instant, instant('2025-06-03T10:00:00Z'))
-    t.same(await source.find('own-2'), { ok: true, event: undefined })
+    t.same(await source.find('own-2', CALLER), { ok: true, event: undefined })
   })
 }
 
 async function answerOf (source: AuditSource, query: Partial<SourceQuery>): Promise<Answer> {
-  const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 100, ...query }, 'caller')
+  const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 100, ...query }, CALLER)
   if (!answer.ok) throw new Error(`the source failed: ${answer.kind}`)
   return answer
 }
