@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { openAuditStream } from '../../src/client/client.ts'
-import type { AuditStreamOptions, Reconnection, WebSocketConstructor, WebSocketEvent, WebSocketLike } from '../../src/client/contract.ts'
+import type { AuditStream, AuditStreamOptions, Reconnection, WebSocketConstructor, WebSocketEvent, WebSocketLike } from '../../src/client/contract.ts'
 import { readFrame } from '../../src/client/frame.ts'
 import { eventually } from '../support.ts'
 import { consume } from './consumer.ts'
@@ -152,6 +152,16 @@ interface Asked {
   readonly ended: Promise<unknown>
 }
 
+const streams: AuditStream[] = []
+
+/** The same as `withQuickTimers`, and no stream goes on behind it. */
+function quickly (work: (timers: QuickTimers) => Promise<void>): Promise<void> {
+  return withQuickTimers(async (timers) => {
+    await work(timers)
+    for (const stream of streams.splice(0)) await stream.return()
+  })
+}
+
 function ask (timers: QuickTimers, script: Script, options: Partial<AuditStreamOptions> = {}): Asked {
   const [atMs, losses] = [[] as number[], [] as Reconnection[]]
   const WebSocket = scripted((connection) => {
@@ -159,6 +169,7 @@ function ask (timers: QuickTimers, script: Script, options: Partial<AuditStreamO
     script(connection)
   })
   const stream = openAuditStream({ url: ORIGIN, WebSocket, onReconnect: (loss) => losses.push(loss), ...options })
+  streams.push(stream)
   const drained = async () => { for await (const { id } of stream) if (id === '') return }
   return { atMs, losses, ended: drained().catch((error: unknown) => error) }
 }
@@ -182,7 +193,7 @@ const RUDE: Record<string, { readonly script: Script, readonly options?: Partial
 
 for (const [what, { options, script }] of Object.entries(RUDE)) {
   t.test(`a server that ${what} is asked rarely`, async (t) => {
-    await withQuickTimers(async (timers) => {
+    await quickly(async (timers) => {
       const { atMs, ended } = ask(timers, script, options)
       await timers.pass(HOUR_MS)
       t.ok(within(atMs, 0, MINUTE_MS) <= 12, `${within(atMs, 0, MINUTE_MS)} times in the first minute`)
@@ -195,7 +206,7 @@ for (const [what, { options, script }] of Object.entries(RUDE)) {
 }
 
 t.test('a stream that has lasted comes back quickly, and one that is cut now and then', async (t) => {
-  await withQuickTimers(async (timers) => {
+  await quickly(async (timers) => {
     const beat = (say: Connection['say']): void => {
       say(heartbeat)
       setTimeout(() => beat(say), 20_000)
@@ -229,7 +240,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
   }
   for (const [what, give] of Object.entries(answers)) {
     for (const given of [{}, { credential }]) {
-      await withQuickTimers(async (timers) => {
+      await quickly(async (timers) => {
         const { ended, losses } = ask(timers, ({ fail }) => fail(), { ...given, fetch: async () => give() })
         await timers.pass(MINUTE_MS)
         t.ok(losses.length >= 3 && losses.length <= 12, `${what}: ${losses.length} losses`)
@@ -238,7 +249,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
       })
     }
   }
-  await withQuickTimers(async (timers) => {
+  await quickly(async (timers) => {
     const { losses } = ask(timers, ({ fail }) => fail(), { fetch: async () => problem({ retry_after: 1e12 }) })
     await timers.pass(MINUTE_MS)
     t.equal(losses.length, 1)
@@ -248,7 +259,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
 
 t.test('a ticket that is none opens no connection', async (t) => {
   for (const ticket of [undefined, null, 5, '', {}, ['t'], 't'.repeat(1001)]) {
-    await withQuickTimers(async (timers) => {
+    await quickly(async (timers) => {
       const { atMs, losses } = ask(timers, () => {}, { credential, fetch: async () => answer(JSON.stringify({ ticket }), 201, 'application/json') })
       await timers.pass(MINUTE_MS)
       t.same(atMs, [])
@@ -259,7 +270,7 @@ t.test('a ticket that is none opens no connection', async (t) => {
 })
 
 t.test('a WebSocket that cannot be made ends the iteration, on a later try as well', async (t) => {
-  await withQuickTimers(async (timers) => {
+  await quickly(async (timers) => {
     let made = 0
     const Once = scripted(({ fail }) => fail())
     const WebSocket = class {
@@ -279,7 +290,7 @@ t.test('what a hook throws ends the iteration, whatever the frame', async (t) =>
   const thrown = new Error('of the hook')
   const refuse = () => { throw thrown }
   for (const frames of [[hello('c'), gap], [hello('c'), status], [hello('c'), heartbeat], [hello('c'), end]]) {
-    await withQuickTimers(async (timers) => {
+    await quickly(async (timers) => {
       const { ended } = ask(timers, ({ say }) => say(...frames), { onGap: refuse, onStatus: refuse, onReconnect: refuse })
       await timers.pass(1000)
       t.equal(await ended, thrown)

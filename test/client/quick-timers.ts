@@ -26,7 +26,11 @@ export async function withQuickTimers<Result> (work: (timers: QuickTimers) => Pr
     timers.set(++serial, { dueMs: nowMs + waitMs, run })
     return serial
   }
-  Object.assign(globalThis, { setTimeout: set, clearTimeout: (id: number) => { timers.delete(id) } })
+  const clear = (timer: NodeJS.Timeout | number | undefined) => {
+    if (typeof timer === 'number') timers.delete(timer)
+    else clearTimeout(timer) // It was set before.
+  }
+  Object.assign(globalThis, { setTimeout: set, clearTimeout: clear })
   try {
     return await work({ nowMs: () => nowMs, pass, asked: () => ({ leastMs: Math.min(...asked), mostMs: Math.max(...asked) }) })
   } finally {
