@@ -12,10 +12,10 @@ interface Range {
  * than `q` and a foreign `charset` change nothing. Without the header, or with an empty one, everything is admitted.
  */
 export function admitsEventStream (accept = ''): boolean {
-  const entries = split(accept, ',').filter((entry) => entry !== '')
+  const entries = split(accept, ',')
   if (entries.length === 0) return true
   const ranges = entries.map(readRange).filter((range) => range !== undefined)
-  const precision = Math.max(...ranges.map((range) => range.precision))
+  const precision = ranges.reduce((most, range) => Math.max(most, range.precision), 0)
   return ranges.some((range) => range.precision === precision && !range.isRefused)
 }
 
@@ -41,7 +41,7 @@ function readParameter (text: string): [name: string, value: string] {
   return [name.trim(), /^".*"$/.test(whole) ? whole.slice(1, -1).replace(/\\(.)/g, '$1') : whole]
 }
 
-/** The parts between separators that stand in no quoted string, in one pass whatever the text is. */
+/** The parts between separators that stand in no quoted string, empty ones aside, in one pass whatever the text is. */
 function split (text: string, separator: string): string[] {
   const parts: string[] = []
   let [begin, isQuoted] = [0, false]
@@ -54,5 +54,6 @@ function split (text: string, separator: string): string[] {
       begin = index + 1
     }
   }
-  return [...parts, text.slice(begin).trim()]
+  parts.push(text.slice(begin).trim())
+  return parts.filter((part) => part !== '')
 }
