@@ -223,7 +223,17 @@ t.test('a stream that has lasted comes back quickly, and one that is cut now and
 })
 
 t.test('what is answered over HTTP is looked at, too', async (t) => {
-  const endless = () => new Response(new ReadableStream({ pull: (to) => { to.enqueue(new Uint8Array(65_536).fill(0x20)) } }), { status: 503, headers: { 'content-type': 'application/problem+json' } })
+  const headers = { 'content-type': 'application/problem+json' }
+  const chunk = new Uint8Array(65_536).fill(0x20)
+  let [most, taken] = [0, 0] // Chunks that were taken of one endless body.
+  const endless = () => {
+    taken = 0
+    const pull = (to: ReadableStreamDefaultController) => {
+      to.enqueue(chunk)
+      most = Math.max(most, ++taken)
+    }
+    return new Response(new ReadableStream({ pull }), { status: 503, headers })
+  }
   const problem = (fields: object) => answer(JSON.stringify({ type: 'urn:x', title: 'x', status: 503, detail: 'x', code: 'overloaded', request_id: 'x', ...fields }))
   const never = () => new Promise<Response>(() => {})
   const answers: Record<string, () => Response | Promise<Response>> = {
@@ -235,7 +245,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
     'errors that are none': () => problem({ status: 400, errors: 'all' }),
     'a body without end': endless,
     'no answer at all': never,
-    'a body that never comes': () => new Response(new ReadableStream({}), { status: 503, headers: { 'content-type': 'application/problem+json' } }),
+    'a body that never comes': () => new Response(new ReadableStream({}), { status: 503, headers }),
     ...Object.fromEntries([-5, 'soon', null, {}, [9]].map((after) => [`retry_after ${JSON.stringify(after)}`, () => problem({ retry_after: after })]))
   }
   for (const [what, give] of Object.entries(answers)) {
@@ -249,6 +259,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
       })
     }
   }
+  t.ok(most > 0 && most * chunk.length <= 2 * 1024 * 1024, `${most} chunks`)
   await quickly(async (timers) => {
     const { losses } = ask(timers, ({ fail }) => fail(), { fetch: async () => problem({ retry_after: 1e12 }) })
     await timers.pass(MINUTE_MS)
