@@ -1,14 +1,16 @@
 // Turns the TypeScript into what Node 20 runs: the service with all packages that it needs beside it, and the parts of its page;
-// the client module, with its declarations; what writes the documents; one file a test. Types are checked by `npm run types`.
-import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+// the client module, with its declarations and as a package of its own; what writes the documents; one file a test. Types are checked by `npm run types`.
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { build } from 'esbuild'
 
 const PAGE = 'node_modules/@fastify/swagger-ui/static'
 const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
+const CLIENT_PACKAGE = 'dist/client'
+// How a file of the service's names another one: esbuild puts a digest into it.
+const OUTPUT = /"\.\/((?:packages\/)?[\w-]+-[A-Z0-9]{8}\.js)"/g
 // Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that has one.
 const WHOLE = [
-  '@fastify/accepts', '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino', 'prom-client',
+  '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino', 'prom-client',
   'undici/lib/api/api-request.js', 'undici/lib/dispatcher/agent.js'
 ]
 // Packages that are no modules find theirs with it.
@@ -42,6 +44,12 @@ const outputs = {
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
 const wanted = process.argv.slice(2)
+const esbuild = await loadEsbuild()
+if (esbuild === undefined) {
+  const [word, code] = withoutEsbuild()
+  console.error(word)
+  process.exit(code)
+}
 const bundled = [PAGE]
 
 for (const [name, output] of Object.entries(outputs)) {
@@ -51,15 +59,72 @@ for (const [name, output] of Object.entries(outputs)) {
     bundled.push(...Object.keys(metafile?.inputs ?? {}))
   }
 }
-if (wanted.includes('client')) await import('./dist/declarations.js')
+if (wanted.includes('client')) {
+  await import('./dist/declarations.js')
+  writeClientPackage()
+}
 if (wanted.includes('service')) {
   for (const part of PARTS) cpSync(`${PAGE}/${part}`, `dist/docs/${part}`)
   writeFileSync('dist/LICENSES.txt', licences(bundled))
 }
 
+/** `undefined`: only what production needs was installed, or esbuild is another platform's. */
+async function loadEsbuild () {
+  try {
+    const loaded = await import('esbuild')
+    await loaded.transform('')
+    return loaded
+  } catch {
+    return undefined
+  }
+}
+
+/** What is said, and the exit code, where nothing can be built: a `dist` that is complete will do to start. */
+function withoutEsbuild () {
+  const missing = wanted.join() === 'service' ? missingParts() : []
+  if (wanted.join() !== 'service') return ['esbuild does not run here, so nothing can be built. Run `npm ci --include=dev` first.', 1]
+  if (missing.length === 0) return ['esbuild does not run here: dist/ is used as it was built.', 0]
+  return [`dist/ is not complete (${missing[0]} is missing) and esbuild does not run here. Run \`npm ci --include=dev && npm run build\`.`, 1]
+}
+
+/** The files of the service that are not there: those that have fixed names, and those that they import. */
+function missingParts () {
+  const parts = new Set(['dist/main.js', 'dist/packages/validators.cjs', ...PARTS.map((part) => `dist/docs/${part}`)])
+  for (const part of parts) {
+    if (!part.endsWith('.js') || part.startsWith('dist/docs/') || !existsSync(part)) continue
+    const folder = part.slice(0, part.lastIndexOf('/'))
+    for (const [, name] of readFileSync(part, 'utf8').matchAll(OUTPUT)) parts.add(`${folder}/${name}`) // Is looked at, too.
+  }
+  return [...parts].filter((part) => !existsSync(part))
+}
+
+/** The client as a package of its own: whoever installs it gets none of what the service needs. */
+function writeClientPackage () {
+  const { license, version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  const files = ['client.js', 'client.js.map', 'client.d.ts']
+  rmSync(CLIENT_PACKAGE, { recursive: true, force: true })
+  mkdirSync(CLIENT_PACKAGE, { recursive: true })
+  for (const file of files) cpSync(`dist/${file}`, `${CLIENT_PACKAGE}/${file}`)
+  cpSync('LICENSE', `${CLIENT_PACKAGE}/LICENSE`)
+  cpSync('src/client/README.md', `${CLIENT_PACKAGE}/README.md`)
+  const manifest = {
+    name: 'kubiya-audit-client',
+    version,
+    description: 'Follows the audit events of kubiya-audit-bff, each once, in browsers and Node.',
+    license,
+    type: 'module',
+    sideEffects: false,
+    main: './client.js',
+    types: './client.d.ts',
+    exports: { '.': { types: './client.d.ts', default: './client.js' }, './package.json': './package.json' },
+    files
+  }
+  writeFileSync(`${CLIENT_PACKAGE}/package.json`, `${JSON.stringify(manifest, undefined, 2)}\n`)
+}
+
 async function write (output) {
   if (output.outdir?.includes('/')) rmSync(output.outdir, { recursive: true, force: true })
-  return build({
+  return esbuild.build({
     bundle: true,
     packages: 'external',
     platform: 'node',

@@ -173,10 +173,10 @@ t.test('lost connections', async (t) => {
   })
 
   t.test('are found out when they say nothing, not even a heartbeat', async (t) => {
-    const service = await startService(t, { HEARTBEAT_MS: '500' })
+    const service = await startService(t, { HEARTBEAT_MS: '1000' })
     const wire = await layWire(t, service.url)
     const consumer = consume(t, { url: wire.url })
-    await eventually('heartbeats come', () => consumer.statuses.length >= 4)
+    await eventually('heartbeats come', () => consumer.statuses.length >= 3)
     t.same(consumer.losses, [], 'while they come all is well')
     wire.silence()
     service.sandbox.publish(burst(3))
@@ -220,7 +220,7 @@ t.test('lost connections', async (t) => {
     t.equal(await consumer.ended, undefined)
   })
 
-  t.test('back off from a service that says hello and falls over, and no longer once it does more', async (t) => {
+  t.test('back off from a service that says hello, or more, and falls over', async (t) => {
     const falls = (socket: { terminate (): void }) => socket.terminate()
     const fake = await startFake(t,
       ...series(8).map(() => (socket: Parameters<typeof say>[0]) => { say(socket, hello('c')); socket.close(1011) }),
@@ -231,8 +231,7 @@ t.test('lost connections', async (t) => {
     await eventually('it came back', () => consumer.losses.length >= 10)
     const waits = consumer.losses.map(({ waitMs }) => waitMs)
     t.ok(waits.slice(0, 8).every((waitMs, attempt) => waitMs <= 2 ** attempt), waits.join(' '))
-    t.ok(Math.max(...waits.slice(0, 8)) > 1, 'all below a millisecond is one chance in a hundred million')
-    t.ok((waits[8] ?? 9) <= 1 && (waits[9] ?? 9) <= 2, waits.join(' '))
+    t.ok(waits.slice(8, 10).every((waitMs) => waitMs >= 32), waits.join(' '))
     t.equal(consumer.losses[0]?.code, 1011)
     t.same(fake.asked.slice(0, 10).map((query) => query.get('since')), [null, ...Array(8).fill('c'), 'd'])
   })
@@ -448,7 +447,10 @@ t.test('the wait doubles up to its bound, and is anything below', async (t) => {
   const bounds = { leastMs: 250, mostMs: 30_000 }
   t.same(series(10).map((attempt) => backOffMs(attempt, bounds, () => 1)), [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
   t.same([0, 0.5].map((random) => backOffMs(2, bounds, () => random)), [0, 500])
+  t.same([3, 4, 9].map((attempt) => backOffMs(attempt, bounds, () => 0)), [1000, 2000, 15_000], 'at least half from the fourth on')
   t.equal(backOffMs(5000, bounds, () => 1), 30_000)
+  t.equal(backOffMs(5000, { leastMs: 0, mostMs: 50 }, () => 1), 0)
+  t.equal(backOffMs(40, { leastMs: 1e9, mostMs: 1e12 }, () => 1), 2 ** 31 - 1, 'no timer is longer')
 })
 
 t.test('the memory holds as many ids as it should, and not many more', async (t) => {

@@ -8,6 +8,7 @@ export type * from './contract.ts'
 
 const REMEMBERED = 50_000
 const MAX_PENDING = 10_000
+const MAX_PENDING_TEXT = 16 * 1024 * 1024 // UTF-16 code units.
 const BACK_OFF = { leastMs: 250, mostMs: 30_000 }
 
 /** Follows audit events, each once, over lost connections and restarts of the service. Made for `for await`. */
@@ -53,16 +54,12 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
 
   function go (): void {
     state = 'going'
-    try {
-      line.connect()
-    } catch (error) {
-      onOver(error) // A page may not open just any WebSocket.
-    }
+    line.connect()
   }
 
-  function onFrame (frame: Frame, before: string | undefined): void {
+  function onFrame (frame: Frame, before: string | undefined, size: number): void {
     switch (frame.type) {
-      case 'event': return receive(frame, before)
+      case 'event': return receive(frame, before, size)
       case 'hello': return tell(options.onHello, frame)
       case 'gap': return tell(options.onGap, frame)
       case 'status':
@@ -70,10 +67,10 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
     } // Types that this version does not know are for later ones.
   }
 
-  function receive (frame: Extract<Frame, { type: 'event' }>, before: string | undefined): void {
+  function receive (frame: Extract<Frame, { type: 'event' }>, before: string | undefined, size: number): void {
     if (!isNew(frame.event.id)) return
-    pending.give(frame, before)
-    if (pending.size() < Math.max(1, maxPending)) return
+    pending.give(frame, before, size)
+    if (pending.size() < Math.max(1, maxPending) && pending.weight() < MAX_PENDING_TEXT) return
     line.hangUp() // The service keeps what comes; the cursor tells where to go on.
     state = 'paused'
   }

@@ -1,12 +1,15 @@
 import type { Frame, Loss, WebSocketConstructor } from './contract.ts'
+import { readFrame } from './frame.ts'
 
 export interface ConnectionOptions {
   readonly address: string
   readonly WebSocket: WebSocketConstructor
-  /** Frames of all types, those that came after this was written too. */
-  readonly onFrame: (frame: Frame) => void
+  /** Frames of all types, those that came after this was written too. `size` is the length of a frame's text. */
+  readonly onFrame: (frame: Frame, size: number) => void
   /** Something came that is no frame. */
   readonly onNonsense: () => void
+  /** The connection has lasted. One that is lost soon after its greeting does not come to this. */
+  readonly onLasting: () => void
   /** Called once, and not after `close`. */
   readonly onLost: (loss: Loss) => void
 }
@@ -19,14 +22,17 @@ export interface Connection {
 const SUBPROTOCOL = 'kubiya-audit.v1'
 const HELLO_MS = 15_000
 const SILENT_HEARTBEATS = 2.5
+const LASTING_MS = 30_000
 
 /** One WebSocket, from the attempt to open it until it is lost. A network can lose a connection without a word to either side. */
-export function openConnection ({ address, onFrame, onLost, onNonsense, WebSocket }: ConnectionOptions): Connection {
+export function openConnection (options: ConnectionOptions): Connection {
+  const { address, onFrame, onLasting, onLost, onNonsense, WebSocket } = options
   const socket = new WebSocket(address, SUBPROTOCOL)
   let isOpen = false
   let isOver = false
   let silenceMs = HELLO_MS
   let silence = setTimeout(loseSilent, silenceMs)
+  let lasting: ReturnType<typeof setTimeout> | undefined
 
   socket.addEventListener('open', () => { isOpen = true })
   socket.addEventListener('message', ({ data }) => { if (!isOver) read(data) })
@@ -36,12 +42,13 @@ export function openConnection ({ address, onFrame, onLost, onNonsense, WebSocke
   return { close }
 
   function read (data: unknown): void {
-    const frame = parse(data)
+    const frame = readFrame(data)
     if (frame === undefined) return onNonsense()
+    lasting ??= setTimeout(onLasting, LASTING_MS)
     if (frame.type === 'hello') silenceMs = frame.heartbeat_seconds * 1000 * SILENT_HEARTBEATS
     clearTimeout(silence)
     silence = setTimeout(loseSilent, silenceMs)
-    onFrame(frame)
+    onFrame(frame, String(data).length)
   }
 
   function loseSilent (): void {
@@ -58,15 +65,7 @@ export function openConnection ({ address, onFrame, onLost, onNonsense, WebSocke
     if (isOver) return
     isOver = true
     clearTimeout(silence)
+    clearTimeout(lasting)
     socket.close()
-  }
-}
-
-function parse (data: unknown): Frame | undefined {
-  try {
-    const frame: unknown = JSON.parse(String(data))
-    return typeof frame === 'object' && frame !== null ? frame as Frame : undefined
-  } catch {
-    return undefined
   }
 }

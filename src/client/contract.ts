@@ -43,14 +43,20 @@ export interface AuditStreamOptions {
 
   /** Ids that were seen before, as on a listed page: their events are not given. */
   readonly known?: Iterable<string> | undefined
-  /** How many ids, at least, are remembered so that no event is given twice; default 50 000. */
+  /**
+   * How many ids, at least, are remembered so that no event is given twice; default 50 000. At most twice as many are kept,
+   * of at most 200 characters each.
+   */
   readonly remembered?: number | undefined
   /**
-   * Most events that wait for a slow consumer; default 10 000. At that many the connection is closed. When all of them
-   * have been taken the stream goes on from there.
+   * Most events that wait for a slow consumer; default 10 000. At that many, or at 16 Mi characters of JSON text, the
+   * connection is closed. When all of them have been taken the stream goes on from there.
    */
   readonly maxPending?: number | undefined
-  /** Bounds of the wait before a connection is tried again; default 250 ms, doubling up to 30 s, with full jitter. */
+  /**
+   * Bounds of the wait before a connection is tried again; default 250 ms, doubling up to 30 s. The wait is random; from the
+   * fourth try on it is at least half of the bound. It begins anew after a connection that has lasted 30 s.
+   */
   readonly backOff?: Partial<BackOffBounds> | undefined
   /** Where there is none, such as in Node 20: the class of `ws`, or another. */
   readonly WebSocket?: WebSocketConstructor | undefined
@@ -98,7 +104,10 @@ export interface Reconnection extends Loss {
 /** Why a stream cannot go on. */
 export interface AuditStreamError extends Error {
   readonly name: 'AuditStreamError'
-  /** A problem's code, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`, `invalid-frame`. */
+  /**
+   * A problem's code, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`; or `invalid-frame`: a message of
+   * the server is no frame.
+   */
   readonly code: string
   /** The HTTP status, where the service refused the connection. */
   readonly status: number | undefined

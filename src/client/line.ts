@@ -3,7 +3,8 @@ import { backOffMs } from './back-off.ts'
 import { openConnection } from './connection.ts'
 import type { AuditStreamOptions, BackOffBounds, EndFrame, Frame, Loss, Reconnection, WebSocketConstructor } from './contract.ts'
 import { createFailure } from './failure.ts'
-import { askWhy, finalProblem, type Refusal } from './refusal.ts'
+import { cursorOf } from './frame.ts'
+import { askWhy, finalProblem, retryAfterSeconds, type Refusal } from './refusal.ts'
 import { fetchTicket, isUnauthorized } from './ticket.ts'
 
 export interface LineOptions {
@@ -14,8 +15,8 @@ export interface LineOptions {
   readonly backOff: BackOffBounds
   readonly WebSocket: WebSocketConstructor
   readonly fetch: NonNullable<AuditStreamOptions['fetch']>
-  /** `before` is the place that it goes on from. */
-  readonly onFrame: (frame: Frame, before: string | undefined) => void
+  /** `before` is the place that it goes on from, `size` the length of its text. */
+  readonly onFrame: (frame: Frame, before: string | undefined, size: number) => void
   readonly onReconnect: (reconnection: Reconnection) => void
   /** It is not connected again: with a failure, or because the stream has come to its end. */
   readonly onOver: (failure?: unknown) => void
@@ -48,10 +49,19 @@ export function createLine (options: LineOptions): Line {
   return { cursor: () => cursor, connect, hangUp: () => hangUp() }
 
   function connect (): void {
-    const address = options.addressAt(cursor)
-    if (credential === undefined) return open(address, undefined)
-    const asking = beginAsking()
-    authorize(credential, address, asking).catch((error: unknown) => { if (asking.isWanted()) options.onOver(error) })
+    try {
+      const address = options.addressAt(cursor)
+      if (credential === undefined) return open(address, undefined)
+      const asking = beginAsking()
+      follow(authorize(credential, address, asking), asking)
+    } catch (error) {
+      options.onOver(error) // A page may not open just any WebSocket.
+    }
+  }
+
+  /** What goes wrong there ends the stream: nobody else hears of it. */
+  function follow (work: Promise<void>, asking: Asking): void {
+    work.catch((error: unknown) => { if (asking.isWanted()) options.onOver(error) })
   }
 
   async function authorize (given: NonNullable<typeof credential>, address: URL, asking: Asking): Promise<void> {
@@ -67,18 +77,23 @@ export function createLine (options: LineOptions): Line {
   }
 
   function open (address: URL, authorization: string | undefined): void {
-    const { close } = openConnection({ address: socketAddress(address), WebSocket: options.WebSocket, onFrame, onNonsense, onLost })
+    const handlers = { onFrame, onLasting, onLost, onNonsense }
+    const { close } = openConnection({ address: socketAddress(address), WebSocket: options.WebSocket, ...handlers })
     hangUp = close
 
-    function onFrame (frame: Frame): void {
+    function onFrame (frame: Frame, size: number): void {
       const before = cursor
-      if ('cursor' in frame) ({ cursor } = frame)
+      cursor = cursorOf(frame) ?? cursor
       if (frame.type === 'end') {
         close()
         return onEnd(frame)
       }
-      if (frame.type !== 'hello') attempt = 0 // A service that says hello and falls over is none to hurry back to.
-      options.onFrame(frame, before)
+      options.onFrame(frame, before, size)
+    }
+
+    /** Only now: a service that says something and falls over is none to hurry back to. */
+    function onLasting (): void {
+      attempt = 0
     }
 
     function onNonsense (): void {
@@ -114,7 +129,8 @@ export function createLine (options: LineOptions): Line {
     const asking = beginAsking()
     const plain = new URL(address)
     plain.searchParams.delete('ticket') // It is used up.
-    askWhy(plain, options.fetch, authorization, asking.abort).then((refusal) => { if (asking.isWanted()) onRefused(refusal) })
+    const asked = askWhy(plain, options.fetch, authorization, asking.abort)
+    follow(asked.then((refusal) => { if (asking.isWanted()) onRefused(refusal) }), asking)
   }
 
   function beginAsking (): Asking {
@@ -130,8 +146,7 @@ export function createLine (options: LineOptions): Line {
   function onRefused (refusal: Refusal): void {
     const problem = finalProblem(refusal)
     if (problem !== undefined) return options.onOver(createFailure(problem.code, problem.detail, problem))
-    const retryAfterSeconds = Math.min(refusal.problem?.retry_after ?? 0, MOST_RETRY_AFTER_SECONDS)
-    comeBack({ reason: 'failed', status: refusal.status }, retryAfterSeconds * 1000)
+    comeBack({ reason: 'failed', status: refusal.status }, retryAfterSeconds(refusal, MOST_RETRY_AFTER_SECONDS) * 1000)
   }
 
   function comeBack (loss: Loss, leastMs = 0): void {

@@ -11,10 +11,12 @@ interface Waiter {
 /** Events between the socket, which gives them when it likes, and the consumer, who takes them when it likes. */
 export interface Pending {
   size (): number
+  /** The length of all their frames' text. */
+  weight (): number
   /** The place before the first of them, which is behind all that was taken. */
   cursor (): string | undefined
-  /** `before` is the place that the frame goes on from. */
-  give (frame: EventFrame, before: string | undefined): void
+  /** `before` is the place that the frame goes on from, `weight` the length of its text. */
+  give (frame: EventFrame, before: string | undefined, weight: number): void
   take (): Promise<Taken>
   /** Nothing more is given: whoever has taken all hears so, and of the failure once. */
   end (failure?: unknown): void
@@ -23,16 +25,18 @@ export interface Pending {
 }
 
 export function createPending (): Pending {
-  const frames: EventFrame[] = []
+  const frames: Array<{ readonly frame: EventFrame, readonly weight: number }> = []
   const waiters: Waiter[] = []
   const failures: unknown[] = []
   let isEnded = false
   let cursor: string | undefined
-  return { size: () => frames.length, cursor: () => cursor, give, take, end, clear }
+  let total = 0
+  return { size: () => frames.length, weight: () => total, cursor: () => cursor, give, take, end, clear }
 
-  function give (frame: EventFrame, before: string | undefined): void {
+  function give (frame: EventFrame, before: string | undefined, weight: number): void {
     if (frames.length === 0) cursor = before
-    frames.push(frame)
+    frames.push({ frame, weight })
+    total += weight
     serve()
   }
 
@@ -51,6 +55,7 @@ export function createPending (): Pending {
 
   function clear (): void {
     frames.length = 0
+    total = 0
     failures.length = 0
   }
 
@@ -63,8 +68,10 @@ export function createPending (): Pending {
     while (hasMore()) {
       const waiter = waiters.shift()
       if (waiter === undefined) return
-      const frame = frames.shift()
-      if (frame !== undefined) {
+      const first = frames.shift()
+      if (first !== undefined) {
+        const { frame, weight } = first
+        total -= weight
         cursor = frame.cursor
         waiter.resolve({ done: false, value: frame.event })
       } else if (failures.length > 0) waiter.reject(failures.shift())

@@ -1,5 +1,7 @@
 import type { Problem } from '../problems.ts'
+import { readAnswer, type Answer } from './answer.ts'
 import type { AuditStreamOptions } from './contract.ts'
+import { isBetween, isText } from './values.ts'
 
 /** What a service says that takes no connection; nothing where it says nothing, or not to this page. */
 export interface Refusal {
@@ -8,7 +10,6 @@ export interface Refusal {
 }
 
 const PROBLEM = 'application/problem+json'
-const ANSWER_MS = 10_000
 const FINAL = [400, 401, 403, 404]
 
 /**
@@ -16,25 +17,26 @@ const FINAL = [400, 401, 403, 404]
  * first and then answers 406, because a problem is all that is asked for.
  */
 export async function askWhy (address: URL, fetch: NonNullable<AuditStreamOptions['fetch']>, authorization: string | undefined, asking: AbortController): Promise<Refusal> {
-  const timer = setTimeout(() => asking.abort(), ANSWER_MS)
-  try {
-    const headers = { accept: PROBLEM, ...authorization !== undefined && { authorization } }
-    return await readRefusal(await fetch(address, { headers, signal: asking.signal }))
-  } catch {
-    return {} // Nobody there, or the page may not read the answer.
-  } finally {
-    clearTimeout(timer)
-    asking.abort() // Whoever answers in our place may go on for ever.
-  }
+  const headers = { accept: PROBLEM, ...authorization !== undefined && { authorization } }
+  const answer = await readAnswer((signal) => fetch(address, { headers, signal }), asking)
+  return answer === undefined ? {} : readRefusal(answer)
 }
 
-export async function readRefusal (response: Response): Promise<Refusal> {
-  const { status } = response
-  if (response.headers.get('content-type')?.startsWith(PROBLEM) !== true) return { status }
-  return { status, problem: await response.json() as Problem }
+/** A problem that lacks what every problem of the service has says nothing. */
+export function readRefusal ({ body, contentType, status }: Answer): Refusal {
+  if (!contentType.startsWith(PROBLEM)) return { status }
+  const { code, detail, errors = [], status: claimed } = body ?? {}
+  const isProblem = isText(code) && typeof detail === 'string' && isBetween(claimed) && Array.isArray(errors)
+  return isProblem ? { status, problem: body as Problem } : {}
 }
 
 /** The problem that coming back would meet again. Without one it was not the service that answered. */
 export function finalProblem ({ problem }: Refusal): Problem | undefined {
   return problem !== undefined && FINAL.includes(problem.status) ? problem : undefined
+}
+
+/** How long the service asks to be left alone, at least. A word that makes no sense counts as none. */
+export function retryAfterSeconds ({ problem }: Refusal, most: number): number {
+  const seconds: unknown = problem?.retry_after
+  return isBetween(seconds) ? Math.min(seconds, most) : 0
 }

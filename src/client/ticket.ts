@@ -1,24 +1,21 @@
 import type { Problem } from '../problems.ts'
+import { readAnswer } from './answer.ts'
 import type { AuditStreamOptions } from './contract.ts'
 import { readRefusal, type Refusal } from './refusal.ts'
+import { isText } from './values.ts'
 
-const ANSWER_MS = 10_000
+const CREATED = 201
+const LONGEST_TICKET = 1000 // Characters: it goes into a URL.
 
 /** Gets a ticket for one connection, with the credential that a WebSocket cannot send. */
 export async function fetchTicket (stream: URL, fetch: NonNullable<AuditStreamOptions['fetch']>, authorization: string, asking: AbortController): Promise<{ readonly ticket: string } | Refusal> {
-  const timer = setTimeout(() => asking.abort(), ANSWER_MS)
-  try {
-    const address = new URL(stream)
-    address.pathname += '/tickets'
-    address.search = ''
-    const response = await fetch(address, { method: 'POST', headers: { authorization }, signal: asking.signal })
-    return response.status === 201 ? await response.json() as { ticket: string } : await readRefusal(response)
-  } catch {
-    return {}
-  } finally {
-    clearTimeout(timer)
-    asking.abort()
-  }
+  const address = new URL(stream)
+  address.pathname += '/tickets'
+  address.search = ''
+  const answer = await readAnswer((signal) => fetch(address, { method: 'POST', headers: { authorization }, signal }), asking)
+  if (answer === undefined) return {}
+  const ticket = answer.body?.ticket
+  return answer.status === CREATED && isText(ticket, LONGEST_TICKET) ? { ticket } : readRefusal(answer)
 }
 
 /** Whether another credential is what is wanted. */

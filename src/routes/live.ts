@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import accepts from '@fastify/accepts'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -10,6 +9,7 @@ import type { Outlet } from '../live/outlet.ts'
 import { SSE_HEADERS, createSseOutlet } from '../live/sse.ts'
 import { createWebSocketOutlet, deflateFor } from '../live/websocket.ts'
 import { sendFaults, sendProblem } from '../problems.ts'
+import { admitsEventStream } from './accept.ts'
 import { problemAnswers } from './answers.ts'
 import { checkNumbers } from './numbers.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from './parameters.ts'
@@ -57,7 +57,6 @@ const SSE_TYPE = 'text/event-stream'
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
 export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, onBegan, presentOf, takeSeat, termsOf }) => {
   const asked = new WeakMap<IncomingMessage, Asked>()
-  await app.register(accepts)
 
   app.route({
     method: 'GET',
@@ -85,7 +84,7 @@ export const liveRoutes: FastifyPluginAsyncTypebox<LiveRoutesOptions> = async (a
       const seat = hub.isClosed() ? 'none' : takeSeat(request)
       if (seat === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'There are as many live streams as one caller may have.', { retry_after: FULL_RETRY_SECONDS })
       if (seat === 'none') return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
-      if (!request.ws && request.accepts().type([SSE_TYPE]) === false) { // Last: whoever asks why a WebSocket was refused asks for no stream.
+      if (!request.ws && !admitsEventStream(request.headers.accept)) { // Last: whoever asks why a WebSocket was refused asks for no stream.
         seat.release()
         return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
       }

@@ -41,6 +41,10 @@ export const StreamQuery = Type.Object({
   ...AuditFilter.properties,
   start_time: time('Replays from here, then goes on live; default 5 minutes ago.', '-15m'),
   since: cursor('Resumes behind this cursor, from any frame or a list\'s `live_cursor`; not together with `start_time`.'),
+  lastEventId: Type.Optional(Type.String({
+    maxLength: LONGEST_CURSOR,
+    description: 'Counts as the header `Last-Event-ID` does, for clients that cannot set one. The header beats it; empty is none.'
+  })),
   ticket: Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_TICKET, description: 'Stands for the caller\'s credential, where `Authorization` cannot be sent; from `POST /stream/tickets`, for one stream.' })),
   timeout_minutes: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 10_080, description: 'Ends the stream after this many minutes.', examples: [30] })),
   verbose: Type.Optional(Type.Boolean({ description: 'Adds a `status` frame after each poll.' }))
@@ -94,16 +98,20 @@ function followCursor (operation: Question['operation'], query: SearchQuery, tex
   return { ok: true, question: cursor, isLasting: true }
 }
 
-/** The stream that the parameters ask for. A browser that comes back repeats the parameters of its first request. */
-export function readStreamRequest (query: StreamQuery, lastEventId: string | undefined, nowMs: number, isMadeUp: (cursor: StreamCursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
+/**
+ * The stream that the parameters ask for. A client that comes back repeats the parameters of its first request, and names
+ * the last event in a header, or in the query where it cannot set one.
+ */
+export function readStreamRequest (query: StreamQuery, header: string | undefined, nowMs: number, isMadeUp: (cursor: StreamCursor) => boolean): { readonly ok: true, readonly stream: StreamRequest } | Fault {
   const { since, start_time: startTime, timeout_minutes: minutes, verbose = false } = query
   const rest = { filter: pickFilter(query), verbose, timeoutMs: minutes === undefined ? undefined : minutes * 60_000 }
+  const [name, lastEventId] = header === undefined || header === '' ? ['lastEventId', query.lastEventId] : ['Last-Event-ID', header]
   const isBack = lastEventId !== undefined && lastEventId !== ''
   if (!isBack && since !== undefined && startTime !== undefined) return fault('invalid-parameter', ['since', 'cannot be combined with start_time'])
   const resumed = isBack ? lastEventId : since
   if (resumed !== undefined) {
     const cursor = decodeCursor(resumed)
-    if (cursor === undefined || cursor.kind === 'page' || isMadeUp(cursor)) return fault('invalid-cursor', [isBack ? 'Last-Event-ID' : 'since', 'is no cursor of this service\'s stream'])
+    if (cursor === undefined || cursor.kind === 'page' || isMadeUp(cursor)) return fault('invalid-cursor', [isBack ? name : 'since', 'is no cursor of this service\'s stream'])
     return { ok: true, stream: { ...rest, start: { since: cursor } } }
   }
   const times = readTimes({ start_time: startTime })

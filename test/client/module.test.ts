@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import ts from 'typescript'
@@ -90,6 +93,56 @@ t.test('the module is typed from the schemas, in strict projects of all sorts', 
   t.same(faults([`${file}/node.ts`], node), [], 'in Node')
   t.same(faults([`${file}/same.ts`], { ...node, lib: ['lib.es2023.d.ts'], allowImportingTsExtensions: true }), [], 'the same as in here')
 })
+
+t.test('the client alone is one package, typed in each way that packages are found', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'kubiya-audit-client-')) // Outside: npm would install into a folder above.
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const [{ filename, files }] = JSON.parse(await npm(folder, 'pack', `${process.cwd()}/dist/client`, '--json', '--ignore-scripts')) as [{ filename: string, files: Array<{ path: string }> }]
+  t.same(files.map(({ path }) => path).sort(), ['LICENSE', 'README.md', 'client.d.ts', 'client.js', 'client.js.map', 'package.json'])
+  await writeFile(join(folder, 'package.json'), '{ "private": true }')
+  const installed = await npm(folder, 'install', `./${filename}`, '--offline', '--no-audit', '--no-fund')
+  t.match(installed, /added 1 package/)
+  const packages = join(folder, 'node_modules')
+  t.same((await readdir(packages)).filter((name) => !name.startsWith('.')), ['kubiya-audit-client'])
+
+  const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
+  const [client, service] = [await read(join(packages, 'kubiya-audit-client/package.json')), await read('package.json')]
+  t.same([client.version, client.license, client.dependencies, client.engines], [service.version, service.license, undefined, undefined])
+  t.same(await readFile(join(packages, 'kubiya-audit-client/client.js')), await readFile(CLIENT), 'the same file as the service exports')
+  const entry = pathToFileURL(join(packages, 'kubiya-audit-client', String(client.main)))
+  t.same(Object.keys(await import(entry.href)).sort(), ['isAuditStreamError', 'openAuditStream'])
+
+  const ours = join(packages, 'kubiya-audit-bff')
+  await mkdir(join(ours, 'dist'), { recursive: true })
+  for (const file of ['package.json', CLIENT, 'dist/client.d.ts']) await cp(file, join(ours, file))
+  const names = ['kubiya-audit-client', 'kubiya-audit-bff/client']
+  const consumers = await Promise.all(names.map(async (name, index) => {
+    const file = join(folder, `consumer${index}.mts`)
+    await writeFile(file, `
+      import { openAuditStream, type PublishedEvent } from '${name}'
+      export const first = async (): Promise<PublishedEvent | undefined> => (await openAuditStream({ url: '/' }).next()).value
+      // @ts-expect-error: no such option
+      openAuditStream({ url: '/', filters: {} })
+    `)
+    return file
+  }))
+  const strict = { strict: true, noEmit: true, skipLibCheck: false, target: ts.ScriptTarget.ES2022, types: [], lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts'] }
+  const ways = {
+    node10: { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Node10 },
+    node16: { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 },
+    nodenext: { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext },
+    bundler: { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }
+  }
+  for (const [way, options] of Object.entries(ways)) t.same(faults(consumers, { ...strict, ...options }), [], way)
+})
+
+async function npm (folder: string, ...words: string[]): Promise<string> {
+  const child = spawn('npm', words, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
+  let output = ''
+  child.stdout.on('data', (chunk) => { output += String(chunk) })
+  await once(child, 'close')
+  return output
+}
 
 interface Run {
   /** Resolves with all that was printed once a text has appeared in it. */
