@@ -19,7 +19,10 @@ export function accessFaults (settings: Settings, isSandbox: boolean): string[] 
   // Whoever sets these expects that they are asked for.
   if (mode !== 'token') faults.push(...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=token alone`))
   if (mode !== 'jwt') faults.push(...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=jwt alone`))
-  faults.push(...originsIn(origins).filter((origin) => !isOrigin(origin)).map((origin) => `ALLOWED_ORIGINS: ${JSON.stringify(origin)} is no origin as browsers send it (scheme, host, port; no path)`))
+  // An entry is not shown: it may hold a password.
+  faults.push(...originsIn(origins).flatMap((origin, index) => isOrigin(origin)
+    ? []
+    : `ALLOWED_ORIGINS: entry ${index + 1} is no origin as browsers send it (scheme, host, port; no path)`))
   if (proxy.includes('/') && proxy.split(',').some((each) => !/^[^/]+(\/\d{1,3})?$/.test(each.trim()))) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
   return faults
 }
@@ -46,8 +49,5 @@ function soundness (name: string, read: () => string): string[] {
 }
 
 function jwtFaults (settings: Settings): string[] {
-  const { AUTH_JWKS_URL: url } = settings
-  const missing = NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
-  const isUrl = url === undefined || (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))
-  return isUrl ? missing : [...missing, 'AUTH_JWKS_URL: must be an http or https URL']
+  return NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
 }
