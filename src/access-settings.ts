@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { trustIn } from './access/address.ts'
 import { isOrigin, originsIn } from './access/origins.ts'
 import { SHORTEST_TOKEN, isSoundToken, tokensIn } from './access/tokens.ts'
 import type { Settings } from './settings.ts'
@@ -23,8 +24,17 @@ export function accessFaults (settings: Settings, isSandbox: boolean): string[] 
   faults.push(...originsIn(origins).flatMap((origin, index) => isOrigin(origin)
     ? []
     : `ALLOWED_ORIGINS: entry ${index + 1} is no origin as browsers send it (scheme, host, port; no path)`))
-  if (proxy.includes('/') && proxy.split(',').some((each) => !/^[^/]+(\/\d{1,3})?$/.test(each.trim()))) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
+  if (!isTrust(proxy)) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
   return faults
+}
+
+function isTrust (text: string): boolean {
+  try {
+    trustIn(text)
+    return text.split(',').every((each) => /^[^/]+(\/\d{1,3})?$/.test(each.trim()))
+  } catch {
+    return false // An address or a network is none.
+  }
 }
 
 /** The tokens that are accepted now. */

@@ -3,6 +3,7 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, t
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { NO_ROUTE, countAnswers } from './answer-count.ts'
+import { trustIn } from './access/address.ts'
 import { api } from './api.ts'
 import { refuseSocket } from './bare-socket.ts'
 import { createBearing } from './bearing.ts'
@@ -17,7 +18,7 @@ import { metricsRoutes } from './routes/metrics.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
-import { createScope, type Holdings, type Upstream } from './scope.ts'
+import { createPools, createScope, type Holdings, type Upstream } from './scope.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { silentTracer } from './tracer.ts'
@@ -62,7 +63,9 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
   const metrics = createMetrics({ version, sandbox: sandbox !== undefined, read })
   const { meters } = metrics
   const tracer = tracing ?? silentTracer
-  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, meters, tracer, version }))
+  const pools = createPools(settings)
+  const open = (each: Upstream) => createScope({ settings, pools, upstream: each, logger, meters, tracer, version })
+  const entrance = await createEntrance({ settings, upstream, logger, meters, tracer, version, open })
   const { gate, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
@@ -80,7 +83,7 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
-    trustProxy: trustOf(settings.TRUST_PROXY),
+    trustProxy: trustIn(settings.TRUST_PROXY),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: settings.KEEP_ALIVE_MS,
@@ -162,7 +165,7 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
       health,
       latenessMs: health.latenessMs ?? settings.LATENESS_MS,
       scopes: holdings.length,
-      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: holdings.length * settings.CACHE_MAX_BYTES },
+      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: settings.CACHE_MAX_BYTES },
       budget: SPANS.flatMap((span) => stocks.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
       subscribersCapacity: settings.MAX_SUBSCRIBERS
     }
@@ -174,10 +177,4 @@ export async function buildApp (settings: Settings, pino: Logger, { docs = docsR
     const status = refuseSocket(socket, error, everywhere)
     if (status !== undefined) meters.answered(NO_ROUTE, status, 0)
   }
-}
-
-/** The setting as Fastify takes it: everyone, nobody, a number of proxies, or a list of them. */
-function trustOf (text: string): boolean | string | ((address: string, hop: number) => boolean) {
-  if (text === 'true' || text === 'false') return text === 'true'
-  return /^\d+$/.test(text) ? (_, hop) => hop < Number(text) : text
 }

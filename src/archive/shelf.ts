@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { BytePool } from '../audit/byte-pool.ts'
 import type { Failure } from '../audit/source.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import type { Meters, ShelfResult } from '../meters.ts'
@@ -37,7 +38,7 @@ export interface LogPosition {
 
 /** How a request was answered, as RFC 9211 describes it. */
 export type Handling =
-  | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' }
+  | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' | 'stale-if-error' }
   | { readonly kind: 'forwarded', readonly reason: 'miss' | 'stale' | 'request', readonly collapsed: boolean, readonly detail?: 'stale-if-error' }
 
 export interface Served {
@@ -49,6 +50,8 @@ export interface Served {
 
 export interface ShelfOptions {
   readonly maxBytes: number
+  /** What all shelves hold together, where there are several. */
+  readonly pool?: BytePool
   readonly staleMs: number
   readonly staleIfErrorMs: number
   /** Least time between two refreshes of one key that new events cause. */
@@ -75,6 +78,8 @@ export interface Shelf {
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
   /** Forgets everything, as after a refused credential. */
   clear (): void
+  /** Forgets everything, and keeps nothing from now on. */
+  close (): void
   /** How much is on it. */
   stock (): { readonly entries: number, readonly bytes: number }
 }
@@ -93,16 +98,35 @@ export function createShelf (options: ShelfOptions): Shelf {
   const { maxBytes, meters, nowMs, staleIfErrorMs, staleMs } = options
   const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
   const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
+  const share = options.pool?.join({ shrink })
   const keys = new WeakMap<Entry, string>()
   const flights = new Map<string, ReturnType<ShelfRequest['produce']>>()
   const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
+  let isClosed = false
 
-  return { serve, encoded: encodings.get, clear, stock: () => ({ entries: entries?.size ?? 0, bytes: entries?.calculatedSize ?? 0 }) }
+  return { serve, encoded: encodings.get, clear, close, stock: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
 
   function clear (): void {
     generation++
     entries?.clear()
+    share?.hold(0)
+  }
+
+  function close (): void {
+    isClosed = true
+    clear()
+    share?.leave()
+  }
+
+  function shrink (bytes: number): number {
+    const targetBytes = heldBytes() - bytes
+    while (heldBytes() > targetBytes && entries?.pop() !== undefined);
+    return heldBytes()
+  }
+
+  function heldBytes (): number {
+    return entries?.calculatedSize ?? 0
   }
 
   function serve (request: ShelfRequest, noCache: boolean): Served | Promise<Served | Failure> {
@@ -160,7 +184,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     const flight = request.produce().then((outcome) => {
       if (outcome.ok && outcome.keep && begunIn === generation) put(key, outcome.entry)
       if (!outcome.ok && outcome.kind === 'unauthorized') clear()
-      if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
+      if (!outcome.ok && outcome.kind === 'forbidden') drop(key)
       return outcome
     }).finally(() => flights.delete(key))
     flights.set(key, flight)
@@ -173,8 +197,15 @@ export function createShelf (options: ShelfOptions): Shelf {
   }
 
   function put (key: string, entry: Entry): void {
+    if (isClosed) return
     keys.set(entry, key)
     entries?.set(key, entry)
+    share?.hold(heldBytes())
+  }
+
+  function drop (key: string): void {
+    entries?.delete(key)
+    share?.hold(heldBytes())
   }
 
   /** Counts an encoding that an entry has got, if there is room for it beside the body. */
@@ -184,6 +215,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (weigh(entry, key) > maxBytes) return false
     entries.delete(key) // The cache asks for the weight of what is new only.
     entries.set(key, entry)
+    share?.hold(heldBytes())
     return true
   }
 

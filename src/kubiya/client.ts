@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
 import type { Answer, AuditSource, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
 import type { Span, Tracer } from '../tracer.ts'
-import { createHttpAgent } from './agent.ts'
+import { createHttpAgent, type HttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
 import type { Budget } from './budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
@@ -23,6 +23,8 @@ export interface KubiyaOptions {
   /** Of one answer, inflated. */
   readonly maxBytes: number
   readonly budget: Budget
+  /** What requests go out with, where clients share it; whoever made it ends it. */
+  readonly agent?: HttpAgent
   readonly tracer: Tracer
   /** Told of each request that went out, by what became of it. */
   readonly onRequest?: (purpose: Purpose, outcome: 'ok' | Failure['kind'], durationMs: number) => void
@@ -60,7 +62,7 @@ const SAYS_NOTHING = new Set([404, 405, 501])
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const { budget, maxBytes, onRequest, timeoutMs } = options
   const url = listUrl(options.baseUrl)
-  const dispatcher = createHttpAgent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
+  const dispatcher = options.agent ?? createHttpAgent({ connections: MOST_CONNECTIONS, connect: { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) } })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',

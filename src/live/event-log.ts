@@ -1,4 +1,5 @@
 import type { Batch, Fresh } from '../audit/batch.ts'
+import type { BytePool } from '../audit/byte-pool.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { earlier, later, type Instant } from '../audit/instant.ts'
@@ -16,6 +17,8 @@ export interface EventLogOptions {
   readonly start: Instant
   readonly maxEvents: number
   readonly maxBytes: number
+  /** What all logs hold together, where there are several. */
+  readonly pool?: BytePool
   /** For how long, by the log's newest instant, offsets of evicted events are remembered at least. */
   readonly remembers: Instant
   /** Most offsets that are remembered. */
@@ -50,6 +53,8 @@ export interface EventLog {
   reachesBackTo (instant: Instant): boolean
   /** Whether an entry since a position matches; true where that cannot be told any more. */
   hasNew (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
+  /** Gives back its bytes of the pool; it takes nothing any more. */
+  close (): void
 }
 
 /** An empty log. Memory: the events as published count; each holds about as much again as data. */
@@ -57,6 +62,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
   const entries: LogEntry[] = []
   const roll = createRoll({ span: options.remembers, most: options.mostRemembered })
+  const share = options.pool?.join({ shrink })
   let first = 0
   let bytes = 0
   let reachesBack = options.start
@@ -86,7 +92,8 @@ export function createEventLog (options: EventLogOptions): EventLog {
     hasNew (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
       return entries.slice(since.offset - first).some((entry) => 'event' in entry && matches(entry.event))
-    }
+    },
+    close: () => share?.leave()
   }
 
   function append (batch: Batch): LogEntry[] {
@@ -104,13 +111,19 @@ export function createEventLog (options: EventLogOptions): EventLog {
     highWater = later(highWater, batch.highWater)
     entries.push(...appended)
     head = undefined
-    evict()
+    evict(maxBytes)
+    share?.hold(bytes)
     return appended
   }
 
-  function evict (): void {
+  function shrink (by: number): number {
+    evict(bytes - by)
+    return bytes
+  }
+
+  function evict (mostBytes: number): void {
     let evicted = 0
-    while (entries.length - evicted > maxEvents || bytes > maxBytes) {
+    while (entries.length - evicted > maxEvents || bytes > mostBytes) {
       const entry = entries[evicted++]
       if (entry === undefined) break
       const instant = instantOf(entry)

@@ -49,7 +49,10 @@ export function createSender ({ archiveOf, borne, onSent }: SenderOptions): Send
 
   /** Without a body: 304. */
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: Served, body?: Buffer, coding?: Coding): undefined {
-    const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
+    // Kubiya cannot be asked about the caller: it would be shown no more than what was seen before.
+    const isUnchecked = request.caller?.isUnchecked === true && handling.kind === 'hit'
+    const marked: Handling = isUnchecked ? { kind: 'hit', detail: 'stale-if-error' } : handling
+    const status = cacheStatus(marked, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
     const head = [...headOf(entry), ...borne(request, reply), 'age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status]
     if (coding !== undefined) head.push('content-encoding', coding)
