@@ -62,6 +62,18 @@ t.test('trials', async (t) => {
     t.equal(Array.from({ length: 256 }, () => trials.begin('192.0.2.1')).filter(({ ok }) => ok).length, 30, 'given back once')
   })
 
+  t.test('are never more than so many within a minute, however they are spread', async (t) => {
+    holds(t, fc.property(fc.array(fc.nat(5000), { maxLength: 150 }), (pauses) => {
+      let nowMs = 0
+      const trials = createTrials(() => nowMs)
+      const begun = pauses.flatMap((pauseMs) => {
+        nowMs += pauseMs
+        return trials.begin('192.0.2.1').ok ? nowMs : []
+      })
+      return begun.every((atMs) => begun.filter((each) => each >= atMs && each < atMs + 60_000).length <= 30)
+    }))
+  })
+
   t.test('of one network leave those of others, and a refusal says truly whose they were', async (t) => {
     const trials = createTrials(() => 0)
     const spend = (count: number, addressOf: (n: number) => string) => Array.from({ length: count }, (_, n) => trials.begin(addressOf(n))).filter(({ ok }) => ok).length
