@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { trustIn } from './access/address.ts'
 import { hostsIn, isHostName } from './access/hosts.ts'
 import { isOrigin, originsIn } from './access/origins.ts'
 import { SHORTEST_TOKEN, isSoundToken, tokensIn } from './access/tokens.ts'
@@ -25,10 +26,24 @@ export function accessFaults (settings: Settings, isSandbox: boolean): string[] 
   // Whoever sets these expects that they are asked for.
   if (mode !== 'token') faults.push(...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=token alone`))
   if (mode !== 'jwt') faults.push(...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=jwt alone`))
-  faults.push(...originsIn(origins).filter((origin) => !isOrigin(origin)).map((origin) => `ALLOWED_ORIGINS: ${JSON.stringify(origin)} is no origin as browsers send it (scheme, host, port; no path)`))
-  faults.push(...hostsIn(settings.ALLOWED_HOSTS ?? '').filter((name) => !isHostName(name)).map((name) => `ALLOWED_HOSTS: ${JSON.stringify(name)} is no host name (no scheme, port or path; \`*\` alone stands for any)`))
-  if (proxy.includes('/') && proxy.split(',').some((each) => !/^[^/]+(\/\d{1,3})?$/.test(each.trim()))) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
+  // An entry is not shown: it may hold a password.
+  faults.push(...originsIn(origins).flatMap((origin, index) => isOrigin(origin)
+    ? []
+    : `ALLOWED_ORIGINS: entry ${index + 1} is no origin as browsers send it (scheme, host, port; no path)`))
+  faults.push(...hostsIn(settings.ALLOWED_HOSTS ?? '').flatMap((name, index) => isHostName(name)
+    ? []
+    : `ALLOWED_HOSTS: entry ${index + 1} is no host name (no scheme, port or path; \`*\` alone stands for any)`))
+  if (!isTrust(proxy)) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
   return faults
+}
+
+function isTrust (text: string): boolean {
+  try {
+    trustIn(text)
+    return text.split(',').every((each) => /^[^/]+(\/\d{1,3})?$/.test(each.trim()))
+  } catch {
+    return false // An address or a network is none.
+  }
 }
 
 /** The tokens that are accepted now. */
@@ -53,8 +68,5 @@ function soundness (name: string, read: () => string): string[] {
 }
 
 function jwtFaults (settings: Settings): string[] {
-  const { AUTH_JWKS_URL: url } = settings
-  const missing = NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
-  const isUrl = url === undefined || (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))
-  return isUrl ? missing : [...missing, 'AUTH_JWKS_URL: must be an http or https URL']
+  return NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
 }

@@ -3,10 +3,10 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, t
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
 import { NO_ROUTE, countAnswers } from './answer-count.ts'
+import { trustIn, trustedPeerIn } from './access/address.ts'
 import { api } from './api.ts'
 import { createAnswerMemory, type AnswerMemoryOptions } from './archive/answer-memory.ts'
 import { refuseSocket } from './bare-socket.ts'
-import { createProxyTrust } from './access/proxies.ts'
 import { createBearing } from './bearing.ts'
 import { createConnections, type ConnectionsOptions } from './connections.ts'
 import { createEntrance } from './entrance.ts'
@@ -24,7 +24,7 @@ import { createPathPrefix } from './routes/path-prefix.ts'
 import { probeRoutes } from './routes/probes.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './schemas.ts'
-import { createScope, type Holdings, type Upstream } from './scope.ts'
+import { createPools, createScope, type Holdings, type Upstream } from './scope.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { silentTracer } from './tracer.ts'
@@ -76,7 +76,9 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   const { meters } = metrics
   const tracer = tracing ?? silentTracer
   const memory = createAnswerMemory({ ...ANSWERS, ...answers })
-  const entrance = await createEntrance(settings, upstream, logger, (each) => createScope({ settings, upstream: each, logger, memory, meters, tracer, version }))
+  const pools = createPools(settings)
+  const open = (each: Upstream) => createScope({ settings, pools, upstream: each, logger, memory, meters, tracer, version })
+  const entrance = await createEntrance({ settings, upstream, logger, meters, tracer, version, open })
   const { gate, hosts, limits, origins, scopes, tickets } = entrance
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
@@ -94,7 +96,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   })
   // Other modes want a credential, which a page under another name has not.
   const isRefused = settings.AUTH_MODE === 'none' ? createHostCheck(hosts) : () => false
-  const prefixOf = createPathPrefix(settings.BASE_PATH, createProxyTrust(settings.TRUST_PROXY))
+  const prefixOf = createPathPrefix(settings.BASE_PATH, trustedPeerIn(settings.TRUST_PROXY))
   let draining = false
 
   const server = fastify({
@@ -103,7 +105,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
-    trustProxy: trustOf(settings.TRUST_PROXY),
+    trustProxy: trustIn(settings.TRUST_PROXY),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: settings.REQUEST_TIMEOUT_MS,
     keepAliveTimeout: settings.KEEP_ALIVE_MS,
@@ -199,7 +201,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
       health,
       latenessMs: health.latenessMs ?? settings.LATENESS_MS,
       scopes: holdings.length,
-      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: holdings.length * settings.CACHE_MAX_BYTES },
+      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: settings.CACHE_MAX_BYTES },
       budget: SPANS.flatMap((span) => stocks.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
       subscribersCapacity: settings.MAX_SUBSCRIBERS
     }
@@ -212,10 +214,4 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     const status = refuseSocket(socket, error, everywhere)
     if (status !== undefined) meters.answered(NO_ROUTE, status, 0)
   }
-}
-
-/** The setting as Fastify takes it: everyone, nobody, a number of proxies, or a list of them. */
-function trustOf (text: string): boolean | string | ((address: string, hop: number) => boolean) {
-  if (text === 'true' || text === 'false') return text === 'true'
-  return /^\d+$/.test(text) ? (_, hop) => hop < Number(text) : text
 }

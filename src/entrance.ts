@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { isLoopback, readTokens } from './access-settings.ts'
-import { NO_SCOPE, type Caller, type Refusal } from './access/caller.ts'
+import type { Refusal } from './access/caller.ts'
 import { createOpenGate, type Gate } from './access/gate.ts'
 import { createHosts, hostsIn, type Hosts } from './access/hosts.ts'
 import { createLimits, type Limits } from './access/limits.ts'
@@ -14,9 +14,9 @@ import type { Failure } from './audit/source.ts'
 import { ENDINGS } from './live/endings.ts'
 import type { Hub } from './live/hub.ts'
 import { meaningOf } from './problems.ts'
+import { createProbing, type ProbingOptions } from './probing.ts'
 import type { Scope, Upstream } from './scope.ts'
 import { createOwnScopes, createSharedScope, type Scopes } from './scopes.ts'
-import type { Settings } from './settings.ts'
 import { setTimer } from './set-timer.ts'
 
 /** Who comes in, how much of it all they may have, and what they see. */
@@ -36,8 +36,15 @@ const REALM = 'realm="kubiya-audit-bff"'
 const SLACK_MS = 1000
 const RETRY_MS = 5000
 
-/** Wires it as the settings say; `open` makes a scope in front of an upstream. */
-export async function createEntrance (settings: Settings, upstream: Upstream, logger: FastifyBaseLogger, open: (upstream: Upstream) => Scope): Promise<Entrance> {
+export interface EntranceOptions extends ProbingOptions {
+  readonly logger: FastifyBaseLogger
+  /** Makes a scope in front of an upstream. */
+  readonly open: (upstream: Upstream) => Scope
+}
+
+/** Wires it as the settings say. */
+export async function createEntrance (options: EntranceOptions): Promise<Entrance> {
+  const { logger, open, settings, upstream } = options
   const nowMs = () => performance.now()
   const seats = createSeats<ReturnType<Hub['subscribe']>>({
     most: settings.MAX_SUBSCRIBERS,
@@ -77,10 +84,11 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
     }
   }
 
-  /** Callers with their own credentials for Kubiya, each in a scope of its own. */
+  /** Callers with their own credentials for Kubiya, each in a scope of its own once Kubiya has accepted it. */
   function createOwn (): Pick<Entrance, 'gate' | 'scopes'> {
+    const probing = createProbing(options)
     const scopes = createOwnScopes({
-      create: ({ authorization = '', key }) => open({ ...upstream, authorization, onWord: (word) => gate.heard(key, word) }),
+      create: ({ authorization = '', key }) => open({ ...upstream, authorization, budget: probing.budgetOf(key), onWord: (word) => gate.heard(key, word) }),
       most: settings.MAX_SCOPES,
       idleMs: settings.SCOPE_IDLE_MS,
       requestMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
@@ -88,8 +96,13 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
       clock: Date.now
     })
     const gate = createPassthroughGate({
-      probe,
+      async probe (caller) {
+        const word = await probing.probe(caller)
+        if (word === 'ok') return 'accepted'
+        return word.kind === 'unauthorized' || word.kind === 'forbidden' ? word.kind : unanswered(word)
+      },
       recheckMs: settings.AUTH_RECHECK_MS,
+      graceMs: settings.CACHE_STALE_IF_ERROR_MS,
       trials: createTrials(nowMs),
       onRevoked: (key) => {
         seats.revoke(key)
@@ -97,16 +110,7 @@ export async function createEntrance (settings: Settings, upstream: Upstream, lo
       },
       nowMs
     })
-    return { gate, scopes }
-
-    async function probe (caller: Caller) {
-      const scope = scopes.prepare(caller)
-      if (scope === undefined) return NO_SCOPE
-      const word = await scope.probe()
-      if (word === 'ok') return 'accepted'
-      scopes.abandon(caller.key)
-      return word.kind === 'unauthorized' || word.kind === 'forbidden' ? word.kind : unanswered(word)
-    }
+    return { gate: { ...gate, close: () => probing.close().catch((err: unknown) => logger.error({ err }, 'unforeseen error')) }, scopes }
   }
 }
 

@@ -8,15 +8,16 @@ import type { Tracing } from './tracing.ts'
 for (const output of [process.stdout, process.stderr]) output.on('error', () => {}) // A closed pipe ends no service.
 const outcome = readSettings(process.env)
 if (outcome.ok) {
-  await serve(outcome.settings)
+  await serve(outcome.settings, outcome.warnings)
 } else {
   process.stderr.write(`kubiya-audit-bff cannot start:\n${outcome.faults.map((fault) => `  ${fault}\n`).join('')}`)
   process.exitCode = 1
 }
 
-async function serve (settings: Settings): Promise<void> {
+async function serve (settings: Settings, warnings: readonly string[]): Promise<void> {
   const tracing = await startTracing(settings, (err) => logger.warn({ err }, 'spans cannot be told to the collector'))
   const { flush, logger } = await createLogger(settings.LOG_LEVEL, tracing?.ids)
+  for (const warning of warnings) logger.warn(warning)
   const app = await buildApp(settings, logger, { tracing })
   const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
     if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')

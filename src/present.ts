@@ -1,5 +1,6 @@
 import { EARLIEST, LATEST, NANOS_PER_MS, earlier, instantFromMs, later, type Instant } from './audit/instant.ts'
 import type { Batch } from './audit/batch.ts'
+import type { BytePool } from './audit/byte-pool.ts'
 import { POLLER, type AuditSource } from './audit/source.ts'
 import type { Budget } from './kubiya/budget.ts'
 import { createBookmark, type Bookmark } from './live/bookmark.ts'
@@ -18,6 +19,8 @@ import type { Tracer } from './tracer.ts'
 
 export interface PresentOptions {
   readonly settings: Settings
+  /** What the logs, and the replays, of all scopes hold together. */
+  readonly pools: { readonly logs: BytePool, readonly replays: BytePool }
   readonly source: AuditSource
   readonly budget: Budget
   readonly meters: Meters
@@ -38,6 +41,8 @@ export interface Present {
   readonly log: EventLog
   readonly tail: Tail
   readonly hub: Hub
+  /** Gives back what it holds of the pools. */
+  close (): void
 }
 
 const LEAST_HISTORY_MS = 5 * 60_000
@@ -51,7 +56,7 @@ const STALL_MS = 30_000
 const MOST_PORTION_BYTES = 65_536
 
 /** Wires source → tail → relay → log → hub; each stage is handed the next as one function. */
-export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, onSkew, settings, source, tracer }: PresentOptions): Present {
+export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, onSkew, pools, settings, source, tracer }: PresentOptions): Present {
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
   const relay = createSoloRelay()
   const log = createEventLog({
@@ -59,6 +64,7 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
     start: instantFromMs(clock()) - history,
     maxEvents: settings.HISTORY_EVENTS,
     maxBytes: settings.HISTORY_BYTES,
+    pool: pools.logs,
     remembers: BigInt(settings.LATENESS_MS + REMEMBERED_MS) * NANOS_PER_MS,
     mostRemembered: MOST_KNOWN_EVENTS
   })
@@ -92,6 +98,7 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
     isKept: ({ offset }) => offset >= log.oldest(),
     limit: settings.REPLAY_LIMIT,
     maxBytes: settings.HISTORY_BYTES,
+    pool: pools.replays,
     isUpstreamThere: () => ['ok', 'throttled'].includes(tail.health().upstream),
     onError
   })
@@ -120,13 +127,18 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
     count(batch)
     hub.publish(log.append(batch))
   })
-  return { log, tail, hub }
+  return { log, tail, hub, close }
 
   /** No row of the newest page lies before where the log begins, whatever the clocks say. */
   function openBookmark (now: Instant, oldest: Instant = now): Bookmark {
     const from = later(EARLIEST, earlier(now - history, oldest))
     log.fillFrom(from)
     return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
+  }
+
+  function close (): void {
+    log.close()
+    rereads.close()
   }
 
   function isFilled (): boolean {

@@ -4,11 +4,11 @@ import type { AnswerMemory } from './archive/answer-memory.ts'
 import { createArchive, type Archive } from './archive/archive.ts'
 import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
+import { createBytePool, type BytePool } from './audit/byte-pool.ts'
 import type { StreamCursor } from './audit/cursor.ts'
-import type { Failure } from './audit/source.ts'
-import { createBudget, type Stock } from './kubiya/budget.ts'
+import { createBudget, type Budget, type Stock } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
-import { ENDINGS } from './live/endings.ts'
+import type { Ending } from './live/endings.ts'
 import type { Health } from './live/health.ts'
 import type { Hub } from './live/hub.ts'
 import { isMadeUp } from './live/opening.ts'
@@ -24,6 +24,8 @@ export interface Upstream {
   readonly authorization: string
   /** Whether our own request budget holds; the sandbox has none. */
   readonly isBudgeted: boolean
+  /** The budget of a credential that had a scope before: a new scope is no new budget. */
+  readonly budget?: Budget
   /** Told what Kubiya says to the credential, whatever it was asked. */
   readonly onWord?: (word: 'accepted' | 'unauthorized') => void
 }
@@ -37,8 +39,6 @@ export interface Scope {
   clock (): number
   /** Whether the cursor is one that was never given out. */
   isMadeUp (cursor: StreamCursor): boolean
-  /** Asks Kubiya for one event, to see whether it accepts the credential. */
-  probe (): Promise<'ok' | Failure>
   /** How much it holds, and what is left of its budget. */
   holdings (): Holdings
   start (): void
@@ -46,8 +46,15 @@ export interface Scope {
   drain (): Promise<void>
   /** Ends what is left, the connections to the upstream included. */
   close (): Promise<void>
-  /** Ends all of it at once, because the credential is refused or nobody uses it: streams, and what is on the shelf. */
-  leave (): Promise<void>
+  /** Ends all of it at once, because the credential is refused or others need the place: streams, and what is on the shelf. */
+  leave (ending: Ending): Promise<void>
+}
+
+/** What all scopes hold together, in bytes. */
+export interface Pools {
+  readonly shelves: BytePool
+  readonly logs: BytePool
+  readonly replays: BytePool
 }
 
 export interface Holdings {
@@ -57,6 +64,7 @@ export interface Holdings {
 
 export interface ScopeOptions {
   readonly settings: Settings
+  readonly pools: Pools
   readonly upstream: Upstream
   readonly logger: FastifyBaseLogger
   /** Of the answers of all scopes. */
@@ -66,18 +74,26 @@ export interface ScopeOptions {
   readonly version: string
 }
 
-const PROBE = 'probe' // Not yet anybody's call.
+export function createPools ({ CACHE_MAX_BYTES: shelfBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
+  return { shelves: createBytePool(shelfBytes), logs: createBytePool(historyBytes), replays: createBytePool(historyBytes) }
+}
 
-/** Wires one scope: the past, archive → shelf → client, and beside it the present. */
-export function createScope ({ logger, memory, meters, settings, tracer, upstream, version }: ScopeOptions): Scope {
-  const clock = Date.now
-  const nowMs = () => performance.now()
-  const budget = createBudget({
-    perMinute: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_MINUTE : 0,
-    perDay: upstream.isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0,
+/** The request budget of one credential. */
+export function createOwnBudget (settings: Settings, isBudgeted: boolean): Budget {
+  return createBudget({
+    perMinute: isBudgeted ? settings.KUBIYA_REQUESTS_PER_MINUTE : 0,
+    perDay: isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0,
     perCaller: settings.UPSTREAM_LIMIT_PER_MINUTE,
     pollMs: settings.POLL_INTERVAL_MS
   })
+}
+
+/** Wires one scope: the past, archive → shelf → client, and beside it the present. */
+export function createScope ({ logger, memory, meters, pools, settings, tracer, upstream, version }: ScopeOptions): Scope {
+  const clock = Date.now
+  const nowMs = () => performance.now()
+  const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
+  let isLeft = false
   const client = createKubiyaClient({
     baseUrl: upstream.baseUrl,
     authorization: upstream.authorization,
@@ -93,13 +109,16 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
       meters.upstreamAsked(purpose, outcome, durationMs)
       if (outcome === 'unauthorized') upstream.onWord?.('unauthorized')
     },
-    onListing: () => upstream.onWord?.('accepted'),
+    onListing () {
+      if (!isLeft) upstream.onWord?.('accepted') // A late answer says nothing against the refusal that came before it.
+    },
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
-  const { hub, log, tail } = createPresent({ settings, source: client, budget, meters, tracer, onPoll, onError, onSkew, clock, nowMs })
+  const { close: closePresent, hub, log, tail } = createPresent({ settings, pools, source: client, budget, meters, tracer, onPoll, onError, onSkew, clock, nowMs })
   const shelf = createShelf({
     maxBytes: settings.CACHE_MAX_BYTES,
+    pool: pools.shelves,
     staleMs: settings.CACHE_STALE_MS,
     staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
@@ -130,7 +149,6 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     health: tail.health,
     clock: tail.upstreamClock,
     isMadeUp: (cursor) => isMadeUp(cursor, log),
-    probe,
     holdings: () => ({ shelf: shelf.stock(), budget: budget.stocks(clock()) }),
     start: tail.start,
     drain,
@@ -153,11 +171,6 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
   }
 
-  async function probe (): Promise<'ok' | Failure> {
-    const answer = await client.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 1 }, { kind: 'caller', key: PROBE })
-    return answer.ok ? 'ok' : answer
-  }
-
   async function drain (): Promise<void> {
     tail.stop().catch(onError) // The poll under way ends when the client is closed, at the latest.
     await hub.close(settings.DRAIN_MS)
@@ -168,11 +181,13 @@ export function createScope ({ logger, memory, meters, settings, tracer, upstrea
     await tail.stop()
   }
 
-  async function leave (): Promise<void> {
-    shelf.clear()
-    hub.endAll(ENDINGS.unauthorized)
+  async function leave (ending: Ending): Promise<void> {
+    isLeft = true
+    shelf.close()
+    hub.endAll(ending)
     tail.stop().catch(onError)
     await hub.close(0)
+    closePresent()
     await close()
   }
 }

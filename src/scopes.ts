@@ -1,4 +1,5 @@
 import type { Caller } from './access/caller.ts'
+import { ENDINGS, type Ending } from './live/endings.ts'
 import type { Health, UpstreamState } from './live/health.ts'
 import type { Holdings, Scope } from './scope.ts'
 
@@ -34,87 +35,92 @@ export interface OwnScopesOptions {
 }
 
 export interface OwnScopes extends Scopes {
-  /** The scope of a caller whom Kubiya is still to be asked about: not at work yet. */
-  prepare (caller: Caller): Scope | undefined
-  /** Ends a scope that was prepared for nothing. */
-  abandon (key: Caller['key']): void
-  /** Ends a caller's scope. */
+  /** Ends the scope of a caller whose credential is refused. */
   drop (key: Caller['key']): void
 }
 
 interface Entry {
   readonly scope: Scope
+  /** Where the caller came from who had it made. */
+  readonly address: string
+  /** When it was asked for last. */
+  askedMs: number
+  /** When it was asked for last, or had a stream. */
   usedMs: number
-  isAtWork: boolean
 }
 
 const SWEEPS_PER_IDLE = 10
+const SHARE = 1 / 4 // Of all scopes: what one address may have at the expense of others.
 const BEST_FIRST: readonly UpstreamState[] = ['ok', 'throttled', 'degraded', 'unauthorized']
 
-/** Each caller sees what its own credential shows. Made on first use, ended when idle; at the bound the one idle longest gives way. */
+/**
+ * Each caller sees what its own credential shows. Made on first use, ended when idle. An address may have all places while
+ * they are free. At the bound an idle scope of the address that has most gives way, then one in use of an address that has
+ * more than its share; an address with its share already can only replace its own.
+ */
 export function createOwnScopes ({ clock, create, idleMs, most, onError, requestMs }: OwnScopesOptions): OwnScopes {
   const entries = new Map<Caller['key'], Entry>() // Those used longest ago first.
   const ending = new Set<Promise<void>>()
   const startedMs = clock()
   const timer = setInterval(sweep, idleMs / SWEEPS_PER_IDLE).unref()
   let isDraining = false
-  return { enter, prepare, abandon, drop, health, subscribers, holdings, start: () => {}, drain, close }
+  const share = Math.max(1, Math.floor(most * SHARE))
+  return { enter, drop: (key) => drop(key, ENDINGS.unauthorized), health, subscribers, holdings, start: () => {}, drain, close }
 
   function enter (caller: Caller): Scope | undefined {
-    const entry = use(caller)
-    if (entry !== undefined && !entry.isAtWork) {
-      entry.isAtWork = true
-      entry.scope.start()
-    }
-    return entry?.scope
-  }
-
-  function prepare (caller: Caller): Scope | undefined {
-    return use(caller)?.scope
-  }
-
-  function use (caller: Caller): Entry | undefined {
+    const address = caller.address ?? ''
     const known = entries.get(caller.key)
-    if (known === undefined && (isDraining || (entries.size >= most && !giveWay()))) return undefined
-    const entry = known ?? { scope: create(caller), usedMs: 0, isAtWork: false }
-    entry.usedMs = clock()
+    if (known === undefined && (isDraining || (entries.size >= most && !makeRoom(address)))) return undefined
+    const entry = known ?? { scope: create(caller), address, askedMs: 0, usedMs: 0 }
+    entry.askedMs = clock()
+    entry.usedMs = entry.askedMs
     entries.delete(caller.key)
     entries.set(caller.key, entry)
-    return entry
+    if (known === undefined) entry.scope.start()
+    return entry.scope
   }
 
-  function abandon (key: Caller['key']): void {
-    if (entries.get(key)?.isAtWork === false) drop(key)
+  /** Ends one scope for a caller from this address, where one may be ended. */
+  function makeRoom (address: string): boolean {
+    const counts = countByAddress()
+    const isModest = (counts.get(address) ?? 0) < share
+    let chosen: { key: Caller['key'], isBusy: boolean, count: number } | undefined
+    for (const [key, entry] of entries) { // Of equals the one used longest ago comes first.
+      if (clock() - entry.askedMs < requestMs) continue // A request may be under way.
+      const count = counts.get(entry.address) ?? 0
+      const isBusy = entry.scope.hub.size() > 0
+      if (isModest ? isBusy && count <= share : isBusy || entry.address !== address) continue
+      if (chosen === undefined || (chosen.isBusy && !isBusy) || (chosen.isBusy === isBusy && count > chosen.count)) chosen = { key, isBusy, count }
+    }
+    if (chosen === undefined) return false
+    drop(chosen.key, ENDINGS['max-age'])
+    return true
   }
 
-  function giveWay (): boolean {
-    const [key] = [...entries].find(([, entry]) => isIdle(entry, requestMs)) ?? []
-    if (key !== undefined) drop(key)
-    return key !== undefined
-  }
-
-  function isIdle ({ scope, usedMs }: Entry, forMs: number): boolean {
-    return scope.hub.size() === 0 && clock() - usedMs >= forMs
+  function countByAddress (): Map<string, number> {
+    const counts = new Map<string, number>()
+    for (const { address } of entries.values()) counts.set(address, (counts.get(address) ?? 0) + 1)
+    return counts
   }
 
   function sweep (): void {
     for (const [key, entry] of entries) {
       if (entry.scope.hub.size() > 0) entry.usedMs = clock()
-      else if (isIdle(entry, Math.max(idleMs, requestMs))) drop(key)
+      else if (clock() - entry.usedMs >= Math.max(idleMs, requestMs)) drop(key, ENDINGS['max-age'])
     }
   }
 
-  function drop (key: Caller['key']): void {
+  function drop (key: Caller['key'], as: Ending): void {
     const entry = entries.get(key)
     if (entry === undefined) return
     entries.delete(key)
-    const ended = entry.scope.leave().catch(onError).finally(() => ending.delete(ended))
+    const ended = entry.scope.leave(as).catch(onError).finally(() => ending.delete(ended))
     ending.add(ended)
   }
 
   /** The best of them: one caller's refused credential says nothing about Kubiya. */
   function health (): Health {
-    const all = [...entries.values()].filter(({ isAtWork }) => isAtWork).map(({ scope }) => scope.health())
+    const all = [...entries.values()].map(({ scope }) => scope.health())
     const [best] = all.sort((a, b) => BEST_FIRST.indexOf(a.upstream) - BEST_FIRST.indexOf(b.upstream) || a.lagMs - b.lagMs)
     return { upstream: 'ok', sinceMs: startedMs, lastGoodMs: undefined, lagMs: 0, latenessMs: undefined, sweeps: 0, isTrying: true, ...best, attempted: true }
   }

@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { accessFaults } from './access-settings.ts'
+import { readKeyFile, serviceLinks, urlFaults } from './trust-settings.ts'
 
 const count = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description })
@@ -16,8 +17,10 @@ export const Settings = Type.Object({
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(Type.String({ pattern: '^https?://[^\\s]+$', description: 'Where an OpenTelemetry collector takes spans over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is traced. OpenTelemetry\'s other variables count as well.' })),
   NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses to start without a key.' })),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it, with `AUTH_MODE=none`.' }),
+  ALLOW_PLAIN_HTTP: Type.Boolean({ default: false, description: 'Permits `http` beyond loopback in `KUBIYA_BASE_URL` and `AUTH_JWKS_URL`. Anyone on the way can then read and change what is sent.' }),
 
   KUBIYA_API_KEY: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,8192}$', description: 'Kubiya API key, sent as `Authorization: UserKey …` and shown nowhere. Without it the embedded sandbox is used.' })),
+  KUBIYA_API_KEY_FILE: Type.Optional(Type.String({ description: 'A file that holds this key, read at start, in place of `KUBIYA_API_KEY`.' })),
   KUBIYA_BASE_URL: Type.String({ default: 'https://api.kubiya.ai', pattern: '^https?://[^\\s]+$', description: 'Where Kubiya is, with or without `/api/v1`; a gateway\'s path prefix is kept.' }),
   KUBIYA_ORGANIZATION_ID: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,256}$', description: 'Sent as `X-Organization-ID`; a key usually implies it.' })),
   KUBIYA_SESSION_FILTER: Type.Union([Type.Literal('extra.session_id'), Type.Literal('session_id'), Type.Literal('local')], { default: 'extra.session_id', description: 'The key under which Kubiya is asked for a session; where it finds nothing the other is tried. `local`: sessions are judged here alone.' }),
@@ -61,7 +64,7 @@ export const Settings = Type.Object({
   ALLOWED_HOSTS: Type.Optional(Type.String({ description: 'Host names by which the service may be reached, such as `audit.example.com`, separated by commas; `*`: any. With `AUTH_MODE=none` another name is refused, unless it is an address, `localhost`, a host of `ALLOWED_ORIGINS`, or a private name where `HOST` is not loopback. Pages served under a name that is listed may stream.' })),
   BASE_PATH: Type.Optional(Type.String({ pattern: '^(/[A-Za-z0-9._~-]+)+$', description: 'Path under which a proxy offers the service, such as `/audit`. It goes in front of `next`; the proxy strips it. Without it, `X-Forwarded-Prefix` of a proxy that `TRUST_PROXY` names counts.' })),
   TRUST_PROXY: Type.String({ default: 'false', pattern: '^(true|false|\\d{1,2}|[0-9A-Fa-f.:/, ]+)$', description: 'Whether `X-Forwarded-For` tells where a request comes from: `true`, a number of proxies, or their addresses or networks separated by commas.' }),
-  MAX_SCOPES: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`; the bounds on bytes and on requests to Kubiya hold for each.'),
+  MAX_SCOPES: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`. The bounds on requests to Kubiya hold for each, those on bytes for all together.'),
   SCOPE_IDLE_MS: count(300_000, 1000, DAY_MS, 'How long those of a caller are kept whom nobody hears of.'),
   RATE_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of one caller; 0: no limit. 600 is sensible when exposed.'),
   RATE_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of all callers; 0: no limit.'),
@@ -83,13 +86,17 @@ const NOT_BUILT: Record<string, string[]> = {
 }
 
 export type SettingsOutcome =
-  | { readonly ok: true, readonly settings: Settings }
+  | { readonly ok: true, readonly settings: Settings, /** What was passed over, each in a line. */ readonly warnings: readonly string[] }
   | { readonly ok: false, readonly faults: string[] }
 
 /** Reads the environment: frozen settings, or every fault that it has, each in a line that names the setting but shows no value. */
 export function readSettings (environment: Record<string, string | undefined>): SettingsOutcome {
+  const links = serviceLinks(environment, Object.keys(Settings.properties))
+  const { faults: keyFaults, key } = readKeyFile(environment)
+  const given: typeof environment = { ...environment, ...key !== undefined && { KUBIYA_API_KEY: key } }
+  for (const name of links) given[name] = undefined
   const entries = Object.entries<TSchema>(Settings.properties).map(([name, schema]) => {
-    const text = environment[name]?.trim() ?? ''
+    const text = given[name]?.trim() ?? ''
     const value: unknown = text === '' ? schema.default : readValue(schema, text)
     return { name, schema, value, holds: value === undefined || Value.Check(schema, value) }
   })
@@ -101,10 +108,12 @@ export function readSettings (environment: Record<string, string | undefined>): 
   }))) as Settings
   const faults = [
     ...wrong.map(({ name, schema }) => `${name}: ${expectation(schema)}`),
+    ...keyFaults,
     ...notBuiltFaults(environment),
     ...ruleFaults(settings).filter((fault) => !wrong.some(({ name }) => fault.startsWith(`${name}:`)))
   ]
-  return faults.length > 0 ? { ok: false, faults } : { ok: true, settings }
+  if (faults.length > 0) return { ok: false, faults }
+  return { ok: true, settings, warnings: links.map((name) => `${name}: passed over, for it holds the address of a Kubernetes service`) }
 }
 
 /** The text as the schema's type, or as it is where it is none: `1e3` is no number of a port. */
@@ -116,7 +125,12 @@ function readValue (schema: TSchema, text: string): unknown {
 
 /** Whether the embedded stand-in takes Kubiya's place. */
 export function usesSandbox (settings: Settings): boolean {
-  return settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV !== 'production' && settings.AUTH_MODE !== 'passthrough'
+  return !hasKey(settings) && settings.NODE_ENV !== 'production' && settings.AUTH_MODE !== 'passthrough'
+}
+
+/** A key file that cannot be read is a fault of its own. */
+function hasKey (settings: Settings): boolean {
+  return settings.KUBIYA_API_KEY !== undefined || settings.KUBIYA_API_KEY_FILE !== undefined
 }
 
 function expectation (schema: TSchema): string {
@@ -135,11 +149,8 @@ function notBuiltFaults (environment: Record<string, string | undefined>): strin
 
 function ruleFaults (settings: Settings): string[] {
   const faults: string[] = []
-  if (settings.KUBIYA_API_KEY === undefined && settings.NODE_ENV === 'production' && settings.AUTH_MODE !== 'passthrough') {
+  if (!hasKey(settings) && settings.NODE_ENV === 'production' && settings.AUTH_MODE !== 'passthrough') {
     faults.push('KUBIYA_API_KEY: must be set when NODE_ENV is production')
-  }
-  if (!URL.canParse(settings.KUBIYA_BASE_URL) || hasCredentials(new URL(settings.KUBIYA_BASE_URL))) {
-    faults.push('KUBIYA_BASE_URL: must be an http or https URL without credentials')
   }
   if (settings.POLL_MAX_INTERVAL_MS < settings.POLL_INTERVAL_MS) {
     faults.push('POLL_MAX_INTERVAL_MS: must not be less than POLL_INTERVAL_MS')
@@ -147,9 +158,5 @@ function ruleFaults (settings: Settings): string[] {
   if (settings.METRICS_PORT !== undefined && settings.METRICS_PORT !== 0 && settings.METRICS_PORT === settings.PORT) {
     faults.push('METRICS_PORT: must not be PORT')
   }
-  return [...faults, ...accessFaults(settings, usesSandbox(settings))]
-}
-
-function hasCredentials (url: URL): boolean {
-  return url.username !== '' || url.password !== ''
+  return [...faults, ...urlFaults(settings), ...accessFaults(settings, usesSandbox(settings))]
 }

@@ -257,6 +257,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
         return words.shift() ?? 'accepted'
       },
       recheckMs: 1000,
+      graceMs: 0,
       trials: createTrials(() => nowMs),
       onRevoked: (key) => revoked.push(key),
       nowMs: () => nowMs

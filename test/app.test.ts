@@ -64,6 +64,7 @@ t.test('settings', async (t) => {
       PORT: 3000,
       LOG_LEVEL: 'info',
       ALLOW_ANONYMOUS: false,
+      ALLOW_PLAIN_HTTP: false,
       KUBIYA_BASE_URL: 'https://api.kubiya.ai',
       KUBIYA_SESSION_FILTER: 'extra.session_id',
       KUBIYA_REQUESTS_PER_MINUTE: 100,

@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
 import type { Batch } from '../src/audit/batch.ts'
+import { createBytePool } from '../src/audit/byte-pool.ts'
 import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type ReplayCursor } from '../src/audit/cursor.ts'
 import { EARLIEST, LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
 import type { JsonObject } from '../src/audit/json.ts'
@@ -92,6 +93,24 @@ t.test('the event log', async (t) => {
     t.same([log.oldest(), log.head().offset, names(log, 5)], [5, 5, []])
     log.append(batch(5, ['f'], { pad: 100 }))
     t.same(names(log, 5), ['f'])
+  })
+
+  t.test('shares a bound with other logs: the one that holds most lets go first, and what left is free', async (t) => {
+    const size = lengthOf(batch(0, ['a'], { pad: 100 }))
+    const pool = createBytePool(4 * size)
+    const [big, small] = [openLog({ pool }), openLog({ pool })]
+    const append = (log: EventLog, name: string) => log.append(batch(log.head().offset, [name], { pad: 100 }))
+    for (const name of ['a', 'b', 'c', 'd']) append(big, name)
+    const head = big.head()
+    append(small, 'x')
+    append(small, 'y')
+    t.same([names(big, big.oldest()), names(small, 0)], [['c', 'd'], ['x', 'y']])
+    t.same([big.head(), big.read(0, 10)], [head, undefined], 'places are as if it had evicted for itself')
+    t.ok(pool.bytes() <= 4 * size)
+    t.notOk(big.reachesBackTo(at(1)))
+    big.close()
+    for (const name of ['z', 'v']) append(small, name)
+    t.same(names(small, 0), ['x', 'y', 'z', 'v'])
   })
 
   t.test('names each place by offset and by the newest instant among all before it, inside a batch too', async (t) => {

@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { createBytePool } from '../src/audit/byte-pool.ts'
 import type { AuditFilter } from '../src/audit/filter.ts'
 import { LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
 import type { Failure } from '../src/audit/source.ts'
@@ -409,6 +410,19 @@ t.test('rereads', async (t) => {
     await done(small)
     t.equal(small.state(), 'cut')
     t.ok(small.rows().length > 10 && small.rows().length < 60)
+  })
+
+  t.test('of several scopes share a bound: the scope that holds most drops its oldest', async (t) => {
+    const pool = createBytePool(5000)
+    const [one, other] = [prepared(stocked(evenly(100)), { pool }), prepared(stocked(evenly(100)), { pool })]
+    const first = one.open({ from: at(20) })
+    await done(first)
+    const second = other.open({ from: at(60) })
+    await done(second)
+    t.same([first.state(), second.state()], ['forgotten', 'done'])
+    t.ok(pool.bytes() > 0 && pool.bytes() <= 5000)
+    other.rereads.close()
+    t.equal(pool.bytes(), 0)
   })
 
   t.test('are kept for five seconds after the last follower has left, and then dropped', async (t) => {

@@ -1,7 +1,12 @@
-import { isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 
 const NETWORK_GROUPS = 4 // A /64: what one customer is given at least, and can choose addresses from at will.
+const GROUPS = 8
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+const BRACKETED = /^\[([^\]]*)\](?::\d{1,5})?$/
+const IPV4_WITH_PORT = /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/
+const WHOLE_KEY = /^([0-9a-f]+):([0-9a-f]+):([0-9a-f]+):([0-9a-f]+)::\/64$/
+const NARROW_BITS_MASK = 0xff00 // Of the fourth group: a /56.
 
 /** Names where a request comes from, for limits: an IPv4 address, or an IPv6 network of 64 bits. */
 export function addressKey (address: string): string {
@@ -10,11 +15,79 @@ export function addressKey (address: string): string {
   return isIPv6(address) ? networkOf(address) : address
 }
 
+/**
+ * Names where a request comes from that proxies may have passed on: `hops` are the peer, then what each trusted proxy
+ * says, the caller last. What is no address counts as the proxy that said it.
+ */
+export function callerKey (ip: string, hops: readonly string[] = [ip]): string {
+  for (let index = hops.length - 1; index >= 0; index--) {
+    const address = withoutPort(hops[index] ?? '')
+    if (isIP(address) !== 0) return addressKey(address)
+  }
+  return addressKey(ip)
+}
+
+/** Some proxies write the caller's port as well, and set an IPv6 address in brackets. */
+export function withoutPort (text: string): string {
+  const [, bracketed] = BRACKETED.exec(text) ?? []
+  if (bracketed !== undefined) return isIPv6(bracketed) ? bracketed : text
+  const [, ipv4] = IPV4_WITH_PORT.exec(text) ?? []
+  return ipv4 ?? text
+}
+
+/** The setting as Fastify takes it: everyone, nobody, a number of proxies, or a list of addresses and networks. */
+export function trustIn (text: string): boolean | ((address: string, hop: number) => boolean) {
+  if (text === 'true' || text === 'false') return text === 'true'
+  if (/^\d+$/.test(text)) return (_, hop) => hop < Number(text)
+  const list = new BlockList()
+  for (const each of text.split(',').map((part) => part.trim())) {
+    const [address = '', bits] = each.split('/', 2)
+    const family = isIPv4(address) ? 'ipv4' : 'ipv6'
+    if (bits === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(bits), family)
+  }
+  return (said) => {
+    const address = withoutPort(said)
+    return isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
+  }
+}
+
+/** Whether the address of a connection is that of a proxy whose word about a request counts. */
+export function trustedPeerIn (text: string): (address: string | undefined) => boolean {
+  const trust = trustIn(text)
+  return typeof trust === 'boolean' ? () => trust : (address) => address !== undefined && trust(address, 0)
+}
+
+/** The networks that one customer may own, by an address's key: a /56 and a /48, of IPv4 a /24 and a /16. */
+export function networksOf (key: string): { readonly narrow: string, readonly wide: string } {
+  const [, first, second, third, fourth = ''] = WHOLE_KEY.exec(key) ?? []
+  if (first !== undefined) {
+    const wide = `${first}:${second}:${third}::/48`
+    return { narrow: `${wide.slice(0, -3)}${(Number.parseInt(fourth, 16) & NARROW_BITS_MASK).toString(16)}/56`, wide }
+  }
+  const [a, b, c] = key.split('.')
+  return isIPv4(key) ? { narrow: `${a}.${b}.${c}.0/24`, wide: `${a}.${b}.0.0/16` } : { narrow: key, wide: key }
+}
+
 function networkOf (address: string): string {
+  const groups = groupsOf(address)
+  const [, , , , , sixth, seventh = 0, last = 0] = groups
+  if (groups.slice(0, 5).every((group) => group === 0) && sixth === 0xffff) { // An IPv4 address in another spelling.
+    return [seventh >> 8, seventh & 255, last >> 8, last & 255].join('.')
+  }
+  return `${groups.slice(0, NETWORK_GROUPS).map((group) => group.toString(16)).join(':')}::/64`
+}
+
+function groupsOf (address: string): number[] {
   const [front = '', back] = address.split('%', 1)[0]?.split('::') ?? []
-  const groups = front === '' ? [] : front.split(':')
-  const behind = back === undefined || back === '' ? [] : back.split(':')
-  const width = behind.some((group) => group.includes('.')) ? 7 : 8 // An IPv4 address at the end takes the place of two.
-  const filled = back === undefined ? groups : [...groups, ...Array<string>(Math.max(0, width - groups.length - behind.length)).fill('0'), ...behind]
-  return `${filled.slice(0, NETWORK_GROUPS).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`
+  const [before, behind] = [front, back ?? ''].map((part) => part === '' ? [] : part.split(':').flatMap(numbersOf))
+  const known = [...before ?? [], ...behind ?? []].length
+  return [...before ?? [], ...Array<number>(Math.max(0, GROUPS - known)).fill(0), ...behind ?? []]
+}
+
+/** A group is one number; an IPv4 address at the end takes the place of two. */
+function numbersOf (group: string): number[] {
+  if (!group.includes('.')) return [Number.parseInt(group, 16)]
+  const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number)
+  return [a << 8 | b, c << 8 | d]
 }

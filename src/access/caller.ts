@@ -6,6 +6,10 @@ export interface Caller {
   readonly key: string
   /** The value of `Authorization` that Kubiya is asked with, where it is the caller's own. */
   readonly authorization?: string
+  /** Where the request came from, when scopes are counted by that. */
+  readonly address?: string
+  /** Kubiya accepted the credential before and cannot be asked now: what was seen then may be shown. */
+  readonly isUnchecked?: boolean
   /** When the credential ends, milliseconds since 1970. */
   readonly expiresAtMs?: number
 }
@@ -27,5 +31,7 @@ export type Verdict = Admitted | Refusal
 
 export const UNAUTHORIZED: Refusal = { ok: false, code: 'unauthorized', detail: 'A credential is wanted, in the header `Authorization`; there was none, or it is not accepted.' }
 export const FORBIDDEN: Refusal = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
-export const TOO_MANY_CREDENTIALS = (retryAfterMs: number): Refusal => ({ ok: false, code: 'rate-limited', detail: 'Too many credentials from this address were not accepted.', retryAfterMs })
+export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Refusal => whose === 'all'
+  ? { ok: false, code: 'overloaded', detail: 'Of all callers together, too many credentials were not accepted.', retryAfterMs }
+  : { ok: false, code: 'rate-limited', detail: `Too many credentials from this ${whose} were not accepted.`, retryAfterMs }
 export const NO_SCOPE: Refusal = { ok: false, code: 'overloaded', detail: 'As many callers are served at a time as this service takes.', retryAfterMs: 30_000 }

@@ -14,13 +14,25 @@ const SCHEMES: Record<string, Credential['scheme']> = { bearer: 'Bearer', userke
 /**
  * The credential of a request: from `Authorization` (RFC 9110 §11.6.2), or, as a page cannot set that header for a
  * WebSocket, from an offered subprotocol `kubiya-audit.bearer.<token in base64url>` or `kubiya-audit.userkey.<…>`.
- * `none`: neither; `unreadable`: another scheme, or more than one credential.
+ * `none`: neither; `unreadable`: another scheme, or more than one credential. `rawHeaders` tells of a repeated
+ * `Authorization`: Node keeps the first alone, while a proxy in front may have judged another.
  */
-export function credentialOf (headers: IncomingHttpHeaders): Credential | 'none' | 'unreadable' {
+export function credentialOf (headers: IncomingHttpHeaders, rawHeaders: readonly string[] = []): Credential | 'none' | 'unreadable' {
   const { authorization, 'sec-websocket-protocol': offered } = headers
+  if (authorization !== undefined && countOf(rawHeaders, 'authorization') > 1) return 'unreadable'
   const fromOffer = offered?.includes('kubiya-audit.') === true ? credentialsOffered(offered) : []
   if (authorization === undefined) return fromOffer.length > 1 ? 'unreadable' : fromOffer[0] ?? 'none'
   return fromOffer.length > 0 ? 'unreadable' : fromHeader(authorization)
+}
+
+/** How often a header came; names and values stand in turn. */
+function countOf (rawHeaders: readonly string[], name: string): number {
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const each = rawHeaders[index]
+    if (each?.length === name.length && each.toLowerCase() === name) count++
+  }
+  return count
 }
 
 function fromHeader (authorization: string): Credential | 'unreadable' {

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import { decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { UNAUTHORIZED, type Caller, type Refusal, type Verdict } from './caller.ts'
 import { digestOf, type Credential } from './credential.ts'
 import type { Gate } from './gate.ts'
+import { createKeys } from './keys.ts'
+import { createLine, type LineOptions } from './line.ts'
 import type { Trials } from './trials.ts'
 
 export interface JwtGateOptions {
@@ -23,13 +25,14 @@ export interface JwtGateOptions {
 
 // Signatures by a private key only: with a shared secret whoever can check a token can make one.
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
-const FETCH_MS = 5000
-const COOLDOWN_MS = 2000 // A key that is new is known that soon; how often it can be asked for, `trials` bounds as well.
 const MOST_VERIFIED = 10_000
-const MOST_AT_ONCE = 256
 const RETRY_MS = 5000
 const UNCHECKED: Refusal = { ok: false, code: 'credential-unchecked', detail: 'The keys that tokens are checked with cannot be had.', retryAfterMs: RETRY_MS }
 const BUSY: Refusal = { ok: false, code: 'overloaded', detail: 'Too many tokens are being checked.', retryAfterMs: 1000 }
+// A signature takes some 100 µs of a thread: what waits here is checked within a moment.
+const SIGNATURES: LineOptions = { mostUnderWay: 64, mostUnproven: 48, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 2000 }
+// These wait for the issuer, all for one answer.
+const UNKNOWN_KEYS: LineOptions = { mostUnderWay: 1024, mostUnproven: 768, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 6000 }
 
 interface Verified {
   readonly caller: Caller
@@ -37,16 +40,17 @@ interface Verified {
 }
 
 /**
- * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. Keys are fetched when
- * they are needed, again for one that is unknown (every two seconds at most) and every ten minutes; while they cannot be had the
- * last ones count.
+ * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. A token whose key is
+ * at hand asks nobody and is no trial. Tokens that name an unknown key wait in a line of their own: whatever they do, they
+ * take no place from the others. While keys cannot be had the last ones count.
  */
 export function createJwtGate (options: JwtGateOptions): Gate {
-  const { audience, clock, issuer, recheckMs, toleranceMs, trials } = options
-  const getKey = createKeys(new URL(options.jwksUrl), options.onError)
+  const { audience, clock, issuer, onError, recheckMs, toleranceMs, trials } = options
+  const keys = createKeys({ url: new URL(options.jwksUrl), onError, clock })
   const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
   const checks = new Map<string, Promise<Verdict>>()
-  return { admit, close: () => {} }
+  const [signatures, unknownKeys] = [createLine(SIGNATURES), createLine(UNKNOWN_KEYS)]
+  return { admit, close: keys.close }
 
   function admit (credential: Credential | 'none', address: string): Verdict | Promise<Verdict> {
     if (credential === 'none' || credential.scheme !== 'Bearer') return UNAUTHORIZED
@@ -55,27 +59,59 @@ export function createJwtGate (options: JwtGateOptions): Gate {
     if (known !== undefined && clock() < known.untilMs) return { ok: true, caller: known.caller }
     const underWay = checks.get(digest)
     if (underWay !== undefined) return underWay
-    if (checks.size >= MOST_AT_ONCE) return BUSY
-    const stop = known === undefined ? trials.stop(address) : undefined // One that was good before is no trial.
-    if (stop !== undefined) return stop
-    const check = verify(credential.token, digest, address).finally(() => checks.delete(digest))
+    const header = readHeader(credential.token)
+    if (header === undefined) return UNAUTHORIZED
+    const check = judge(credential.token, header.kid, digest, address).finally(() => checks.delete(digest))
     checks.set(digest, check)
     return check
   }
 
-  async function verify (token: string, digest: string, address: string): Promise<Verdict> {
+  async function judge (token: string, kid: string | undefined, digest: string, address: string): Promise<Verdict> {
+    if (!keys.holds(kid)) {
+      const word = await fetched(kid, address)
+      if (word !== 'at-hand') return word
+    }
+    const find = keys.finder()
+    if (find === undefined) return UNCHECKED
+    const verdict = await signatures.run(address, trials.isProven(address), () => verify(token, find, digest))
+    if (verdict === 'busy') return BUSY
+    if (verdict.ok) trials.prove(address)
+    return verdict
+  }
+
+  /** Asks the issuer for a key that is not at hand, which is a trial of the address. */
+  async function fetched (kid: string | undefined, address: string): Promise<'at-hand' | Refusal> {
+    const word = await unknownKeys.run(address, trials.isProven(address), async () => {
+      const recent = keys.holds(kid) ? 'had' : keys.recent() // The key may have come while this waited for its turn.
+      if (recent !== undefined) return outcomeOf(recent, kid)
+      const trial = trials.begin(address)
+      if (!trial.ok) return trial
+      const outcome = outcomeOf(await keys.ask(), kid)
+      trial.end(outcome === UNAUTHORIZED ? 'failed' : 'given-back')
+      return outcome
+    })
+    return word === 'busy' ? BUSY : word
+  }
+
+  /** A key that nobody could ask for may be a good one. */
+  function outcomeOf (answer: 'had' | 'failed', kid: string | undefined): 'at-hand' | Refusal {
+    if (keys.holds(kid)) return 'at-hand'
+    return answer === 'failed' ? UNCHECKED : UNAUTHORIZED
+  }
+
+  async function verify (token: string, find: JWTVerifyGetKey, digest: string): Promise<Verdict> {
     try {
-      const { payload } = await jwtVerify(token, getKey, {
+      const { payload } = await jwtVerify(token, find, {
         issuer, audience, algorithms: ALGORITHMS, requiredClaims: ['exp'], clockTolerance: toleranceMs / 1000, currentDate: new Date(clock())
       })
       const caller = callerOf(payload, digest)
       verified.set(digest, { caller, untilMs: Math.min(caller.expiresAtMs, clock() + recheckMs) })
       return { ok: true, caller }
     } catch (error) {
-      if (!isAboutToken(error)) return UNCHECKED
       verified.delete(digest)
-      trials.failed(address)
-      return UNAUTHORIZED
+      if (isAboutToken(error)) return UNAUTHORIZED
+      onError(error)
+      return UNCHECKED
     }
   }
 
@@ -86,25 +122,18 @@ export function createJwtGate (options: JwtGateOptions): Gate {
   }
 }
 
-function createKeys (url: URL, onError: (error: unknown) => void): JWTVerifyGetKey {
-  const remote = createRemoteJWKSet(url, { timeoutDuration: FETCH_MS, cooldownDuration: COOLDOWN_MS })
-
-  return async (header, token) => {
-    try {
-      return await remote(header, token)
-    } catch (error) {
-      if (isAboutToken(error)) throw error
-      onError(error)
-      const last = remote.jwks()
-      if (last === undefined) throw error
-      return createLocalJWKSet(last)(header, token)
-    }
+/** `undefined`: no token that could ever be accepted. */
+function readHeader (token: string): { readonly kid: string | undefined } | undefined {
+  try {
+    const { alg, kid } = decodeProtectedHeader(token) as { alg?: unknown, kid?: unknown }
+    if (typeof alg !== 'string' || !ALGORITHMS.includes(alg)) return undefined
+    return kid === undefined || typeof kid === 'string' ? { kid } : undefined
+  } catch {
+    return undefined
   }
 }
 
-const NO_KEYS = new Set(['ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID', 'ERR_JOSE_GENERIC'])
-
-/** Or about the keys: not there, or none. */
+/** Or about the keys: one of the set may be none. */
 function isAboutToken (error: unknown): boolean {
-  return error instanceof errors.JOSEError && !NO_KEYS.has(error.code)
+  return error instanceof errors.JOSEError && error.code !== 'ERR_JWKS_INVALID'
 }

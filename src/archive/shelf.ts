@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Asker } from '../audit/asker.ts'
+import type { BytePool } from '../audit/byte-pool.ts'
 import type { Failure } from '../audit/source.ts'
 import type { TimeWindow } from '../audit/window.ts'
 import type { Meters, ShelfResult } from '../meters.ts'
@@ -36,7 +37,7 @@ export interface LogPosition {
 
 /** How a request was answered, as RFC 9211 describes it. */
 export type Handling =
-  | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' }
+  | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' | 'stale-if-error' }
   | { readonly kind: 'forwarded', readonly reason: 'miss' | 'stale' | 'request', readonly collapsed: boolean, readonly detail?: 'stale-if-error' }
 
 export interface Served {
@@ -48,6 +49,8 @@ export interface Served {
 
 export interface ShelfOptions {
   readonly maxBytes: number
+  /** What all shelves hold together, where there are several. */
+  readonly pool?: BytePool
   readonly staleMs: number
   readonly staleIfErrorMs: number
   /** Least time between two refreshes of one key that new events cause. */
@@ -61,10 +64,7 @@ export interface ShelfOptions {
 
 export interface ShelfRequest {
   readonly key: string
-  /**
-   * Makes the answer at the cost of whoever asked first; called once however many wait for it. `keep: false` gives it to
-   * those and forgets it. The signal tells that all of them have gone.
-   */
+  /** Makes the answer at the cost of the first who asked, for all who wait. The signal: all have gone. `keep: false`: it is forgotten. */
   readonly produce: (asker: Asker, signal: AbortSignal) => Promise<{ readonly ok: true, readonly entry: Entry, readonly keep: boolean } | Failure>
   /** Whether an event has come that the entry would have to show. */
   readonly isOutdated: (entry: Entry) => boolean
@@ -77,6 +77,8 @@ export interface Shelf {
   encoded (entry: Entry, coding: Coding): Buffer | Promise<Buffer | undefined>
   /** Forgets everything, as after a refused credential. */
   clear (): void
+  /** Forgets everything, and keeps nothing from now on. */
+  close (): void
   /** How much is on it. */
   stock (): { readonly entries: number, readonly bytes: number }
 }
@@ -103,16 +105,35 @@ export function createShelf (options: ShelfOptions): Shelf {
   const { maxBytes, meters, nowMs, staleIfErrorMs, staleMs } = options
   const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
   const entries = maxBytes === 0 ? undefined : new LRUCache<string, Entry>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
+  const share = options.pool?.join({ shrink })
   const keys = new WeakMap<Entry, string>()
   const flights = new Map<string, Flight>()
   const refreshed = new WeakSet<Entry>() // Entries made because events had come: not to be outdone at once.
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
+  let isClosed = false
 
-  return { serve, encoded: encodings.get, clear, stock: () => ({ entries: entries?.size ?? 0, bytes: entries?.calculatedSize ?? 0 }) }
+  return { serve, encoded: encodings.get, clear, close, stock: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
 
   function clear (): void {
     generation++
     entries?.clear()
+    share?.hold(0)
+  }
+
+  function close (): void {
+    isClosed = true
+    clear()
+    share?.leave()
+  }
+
+  function shrink (bytes: number): number {
+    const targetBytes = heldBytes() - bytes
+    while (heldBytes() > targetBytes && entries?.pop() !== undefined);
+    return heldBytes()
+  }
+
+  function heldBytes (): number {
+    return entries?.calculatedSize ?? 0
   }
 
   function serve (request: ShelfRequest, noCache: boolean, asker: Asker): Served | Promise<Served | Failure> {
@@ -176,7 +197,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     const outcome = produce(request, asker, controller.signal, underWay).then((outcome) => {
       if (outcome.ok && outcome.keep && begunIn === generation) put(key, outcome.entry)
       if (!outcome.ok && outcome.kind === 'unauthorized') clear()
-      if (!outcome.ok && outcome.kind === 'forbidden') entries?.delete(key)
+      if (!outcome.ok && outcome.kind === 'forbidden') drop(key)
       return outcome
     }).finally(() => { if (flights.get(key) === flight) flights.delete(key) })
     const flight: Flight = { outcome, waiting: 1, controller }
@@ -201,8 +222,15 @@ export function createShelf (options: ShelfOptions): Shelf {
   }
 
   function put (key: string, entry: Entry): void {
+    if (isClosed) return
     keys.set(entry, key)
     entries?.set(key, entry)
+    share?.hold(heldBytes())
+  }
+
+  function drop (key: string): void {
+    entries?.delete(key)
+    share?.hold(heldBytes())
   }
 
   /** Counts an encoding that an entry has got, if there is room for it beside the body. */
@@ -212,6 +240,7 @@ export function createShelf (options: ShelfOptions): Shelf {
     if (weigh(entry, key) > maxBytes) return false
     entries.delete(key) // The cache asks for the weight of what is new only.
     entries.set(key, entry)
+    share?.hold(heldBytes())
     return true
   }
 

@@ -25,6 +25,8 @@ export interface KubiyaOptions {
   /** Of one answer, inflated. */
   readonly maxBytes: number
   readonly budget: Budget
+  /** What requests go out with, where clients share it; whoever made it ends it. */
+  readonly agent?: HttpAgent
   readonly tracer: Tracer
   /** Told of each request that went out, by what became of it. */
   readonly onRequest?: (purpose: Purpose['kind'], outcome: 'ok' | Failure['kind'], durationMs: number) => void
@@ -68,8 +70,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const url = listUrl(options.baseUrl)
   const connect = { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) }
   const agents = {
-    poller: createHttpAgent({ connections: POLLER_CONNECTIONS, connect }),
-    caller: createHttpAgent({ connections: CALLER_CONNECTIONS, connect })
+    poller: options.agent ?? createHttpAgent({ connections: POLLER_CONNECTIONS, connect }),
+    caller: options.agent ?? createHttpAgent({ connections: CALLER_CONNECTIONS, connect })
   }
   const turnstile = createTurnstile({ budget, places: CALLER_CONNECTIONS, clock: Date.now, setTimer })
   const headers = {
@@ -91,7 +93,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
 
   async function close (): Promise<void> {
     turnstile.close()
-    await Promise.all([agents.poller.destroy(), agents.caller.destroy()])
+    if (options.agent === undefined) await Promise.all([agents.poller.destroy(), agents.caller.destroy()])
   }
 
   function notice (habit: Habit): void {

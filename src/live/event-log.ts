@@ -1,4 +1,5 @@
 import type { Batch, Fresh } from '../audit/batch.ts'
+import type { BytePool } from '../audit/byte-pool.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { earlier, later, type Instant } from '../audit/instant.ts'
@@ -17,6 +18,8 @@ export interface EventLogOptions {
   readonly start: Instant
   readonly maxEvents: number
   readonly maxBytes: number
+  /** What all logs hold together, where there are several. */
+  readonly pool?: BytePool
   /** For how long, by the log's newest instant, offsets of evicted events are remembered at least. */
   readonly remembers: Instant
   /** Most offsets that are remembered. */
@@ -54,6 +57,8 @@ export interface EventLog {
   evictedBetween (from: number, to: number): { readonly from: Instant, readonly to: Instant } | undefined
   /** Whether an entry since a position matches; true where that cannot be told any more, or not soon. */
   hasNew (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
+  /** Gives back its bytes of the pool; it takes nothing any more. */
+  close (): void
 }
 
 /** An empty log. Memory: the events as published count; each holds about as much again as data. */
@@ -62,6 +67,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
   const entries: LogEntry[] = []
   const roll = createRoll({ span: options.remembers, most: options.mostRemembered })
   const evictions = createEvictions()
+  const share = options.pool?.join({ shrink })
   let first = 0
   let bytes = 0
   let reachesBack = options.start
@@ -95,7 +101,8 @@ export function createEventLog (options: EventLogOptions): EventLog {
       return entries.slice(since.offset - first).some((entry) => {
         return 'event' in entry && (performance.now() > endMs || matches(entry.event))
       })
-    }
+    },
+    close: () => share?.leave()
   }
 
   function append (batch: Batch): LogEntry[] {
@@ -113,13 +120,19 @@ export function createEventLog (options: EventLogOptions): EventLog {
     highWater = later(highWater, batch.highWater)
     entries.push(...appended)
     head = undefined
-    evict()
+    evict(maxBytes)
+    share?.hold(bytes)
     return appended
   }
 
-  function evict (): void {
+  function shrink (by: number): number {
+    evict(bytes - by)
+    return bytes
+  }
+
+  function evict (mostBytes: number): void {
     let evicted = 0
-    while (entries.length - evicted > maxEvents || bytes > maxBytes) {
+    while (entries.length - evicted > maxEvents || bytes > mostBytes) {
       const entry = entries[evicted++]
       if (entry === undefined) break
       const instant = instantOf(entry)

@@ -1,4 +1,5 @@
 import type { Asker } from '../audit/asker.ts'
+import type { BytePool } from '../audit/byte-pool.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
@@ -19,6 +20,8 @@ export interface RereadsOptions {
   readonly limit: number
   /** Most bytes of rows that all replays hold. */
   readonly maxBytes: number
+  /** What the replays of all scopes hold together, where there are several. */
+  readonly pool?: BytePool
   readonly isUpstreamThere: () => boolean
   /** Told of what should not happen; the replay counts as failed. */
   readonly onError: (error: unknown) => void
@@ -44,6 +47,8 @@ export interface Rereads {
   open (request: RereadRequest): Replay
   /** A poll has ended. */
   tell (): void
+  /** Drops all replays and gives back their bytes of the pool. */
+  close (): void
 }
 
 interface Entry {
@@ -73,9 +78,10 @@ const MOST_REREADS = 64
 export function createRereads (options: RereadsOptions): Rereads {
   const { head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
   const entries = new Set<Entry>()
+  const share = options.pool?.join({ shrink })
   let waiting: Array<() => void> = []
 
-  return { open, tell }
+  return { open, tell, close }
 
   function open (request: RereadRequest): Replay {
     const joined = [...entries].find((entry) => isJoinable(entry, request))
@@ -117,18 +123,36 @@ export function createRereads (options: RereadsOptions): Rereads {
 
   /** Drops the oldest until what all hold is within bounds; tells whether it is. */
   function makeRoom (growing: Entry): boolean {
-    const held = () => [...entries].reduce((sum, { reread }) => sum + reread.bytes(), 0)
     for (const entry of entries) {
-      if (held() <= maxBytes) return true
+      if (held() <= maxBytes) break
       if (entry !== growing) drop(entry)
     }
-    return held() <= maxBytes
+    if (held() > maxBytes) return false
+    share?.hold(held())
+    return entries.has(growing)
+  }
+
+  /** Drops the oldest for the sake of all scopes. */
+  function shrink (bytes: number): number {
+    const targetBytes = held() - bytes
+    for (const entry of entries) if (held() > targetBytes) drop(entry)
+    return held()
+  }
+
+  function held (): number {
+    return [...entries].reduce((sum, { reread }) => sum + reread.bytes(), 0)
   }
 
   function drop (entry: Entry): void {
     clearTimeout(entry.timer)
     entries.delete(entry)
     entry.reread.forget()
+    share?.hold(held())
+  }
+
+  function close (): void {
+    for (const entry of entries) drop(entry)
+    share?.leave()
   }
 
   /** The replay as one listener sees it: its leaving is noted. */

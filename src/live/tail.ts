@@ -11,14 +11,10 @@ import { createHealth, type Health } from './health.ts'
 import { createReading, type Reading } from './reading.ts'
 import { createUpstreamClock, type UpstreamClockOptions } from './upstream-clock.ts'
 
-export interface TailOptions {
+export interface TailOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' | 'onSkew'> {
   readonly source: AuditSource
   /** Makes the bookmark once the first answer has come. `now` is the earlier of both clocks; `oldest` the oldest row of that answer. */
   readonly openBookmark: (now: Instant, oldest: Instant | undefined) => Bookmark
-  /** How far both clocks may differ, milliseconds. */
-  readonly mostSkewMs: number
-  /** Told of both clocks when they begin to differ by more. */
-  readonly onSkew: UpstreamClockOptions['onSkew']
   readonly announce: (announcement: Announcement) => Promise<void>
   /** Whether this replica is the one to poll. */
   readonly leads: () => boolean

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { addressKey } from '../access/address.ts'
+import { callerKey } from '../access/address.ts'
 import { NO_SCOPE, UNAUTHORIZED, type Caller, type Refusal, type Verdict } from '../access/caller.ts'
 import { credentialOf, type Credential } from '../access/credential.ts'
 import type { Gate } from '../access/gate.ts'
@@ -66,10 +66,13 @@ const plugin: FastifyPluginAsync<AdmissionOptions> = async (app, { challenge, ga
       const own = hosts.ownOrigin(request.protocol, hostOf(request))
       if (origin !== undefined && !origins.allows(origin) && !isOwn(origin, own)) return originRefusal(origin, own)
     }
-    const credential = (isLive ? redeemed(request) : undefined) ?? credentialOf(request.headers)
+    const presented = credentialOf(request.headers, request.raw.rawHeaders)
+    const ticketed = isLive ? redeemed(request) : undefined
+    if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED // Exactly one credential: which of two counts, nobody can say.
+    const credential = ticketed ?? presented
     if (credential === 'unreadable') return UNAUTHORIZED
     request.credential = credential
-    return gate.admit(credential, addressKey(request.ip))
+    return gate.admit(credential, callerKey(request.ip, request.ips))
   }
 
   /** What the request's ticket stands for; one that stands for nothing is no credential. */

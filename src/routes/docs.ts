@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
-import { addressKey } from '../access/address.ts'
+import { callerKey } from '../access/address.ts'
 import type { Limits } from '../access/limits.ts'
 import { PAGE_HEADERS } from '../security-headers.ts'
 import { sendRefusal } from './refusal.ts'
@@ -33,7 +33,7 @@ export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits,
 
   // Nobody is asked for a credential here: what counts is where a request comes from.
   app.addHook('onRequest', (request, reply, done) => {
-    const refusal = limits.request(addressKey(request.ip))
+    const refusal = limits.request(callerKey(request.ip, request.ips))
     if (refusal === undefined) done()
     else sendRefusal(reply, refusal)
   })

@@ -63,7 +63,10 @@ export function createSender ({ archiveOf, bearing, takeBytes }: SenderOptions):
       sendRefusal(reply, refusal)
       return
     }
-    const status = cacheStatus(handling, Math.floor((entry.freshMs - ageMs) / 1000))
+    // Kubiya cannot be asked about the caller: it would be shown no more than what was seen before.
+    const isUnchecked = request.caller?.isUnchecked === true && handling.kind === 'hit'
+    const marked: Handling = isUnchecked ? { kind: 'hit', detail: 'stale-if-error' } : handling
+    const status = cacheStatus(marked, Math.floor((entry.freshMs - ageMs) / 1000))
     reply.cacheStatus = status
     const head = headOf(entry, body, coding).concat(bearing.varying(request, reply))
     head.push('age', String(Math.max(0, Math.floor(ageMs / 1000))), 'cache-status', status)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { createHosts, hostsIn, isHostName, readHost } from '../../src/access/hosts.ts'
-import { createProxyTrust } from '../../src/access/proxies.ts'
+import { trustedPeerIn } from '../../src/access/address.ts'
 import { readSettings } from '../../src/settings.ts'
 import { openEventStream } from '../event-stream.ts'
 import { item, openStream, startKeyless, startService, startUpstream, type Service } from '../support.ts'
@@ -318,12 +318,12 @@ t.test('links are relative, or have the path that a proxy offers the service und
 })
 
 t.test('whose word counts is judged by who connects', async (t) => {
-  const trusted = (setting: string, address: string) => createProxyTrust(setting)(address)
+  const trusted = (setting: string, address: string) => trustedPeerIn(setting)(address)
   t.same(['true', '1', '2'].map((each) => trusted(each, '9.9.9.9')), [true, true, true])
   t.same(['false', '0', '10.0.0.1'].map((each) => trusted(each, '9.9.9.9')), [false, false, false])
   t.ok(trusted('10.0.0.0/8, 192.0.2.1', '10.9.8.7') && trusted('10.0.0.0/8, 192.0.2.1', '192.0.2.1') && trusted('fd00::/8', 'fd12::1'))
   t.ok(trusted('10.0.0.0/8', '::ffff:10.1.1.1'), 'IPv4 on a socket of IPv6')
-  t.notOk(createProxyTrust('10.0.0.0/8')(undefined))
+  t.notOk(trustedPeerIn('10.0.0.0/8')(undefined))
 })
 
 t.test('what anybody may ask tells no figures, and counts where it is limited', async (t) => {

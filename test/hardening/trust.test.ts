@@ -1,0 +1,132 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { readSettings } from '../../src/settings.ts'
+import { listening, run } from '../process.ts'
+import { startUpstream } from '../support.ts'
+
+const JWT = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'https://id.example', AUTH_AUDIENCE: 'audit' }
+const WORD = 'pa55w0rd-canary'
+
+function faultsOf (environment: Record<string, string>): string[] {
+  const outcome = readSettings({ KUBIYA_API_KEY: 'k', ...environment })
+  return outcome.ok ? [] : outcome.faults
+}
+
+t.test('http beyond loopback is refused in any environment, unless a setting permits it', async (t) => {
+  const plain = ['http://kubiya.example', 'http://10.0.0.1:8080/api/v1', 'http://127.0.0.1.evil.example', 'http://localhost.evil.example', 'http://[::2]']
+  const local = ['http://localhost:1', 'http://127.0.0.1:1', 'http://127.8.9.1', 'http://[::1]:1', 'http://0x7f.1', 'https://kubiya.example']
+  for (const environment of [{}, { NODE_ENV: 'production' }, { NODE_ENV: 'test' }]) {
+    for (const url of plain) {
+      t.match(faultsOf({ ...environment, KUBIYA_BASE_URL: url }), [/^KUBIYA_BASE_URL: .*ALLOW_PLAIN_HTTP=true/], url)
+      t.match(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url }), [/^AUTH_JWKS_URL: .*ALLOW_PLAIN_HTTP=true/], url)
+      t.same(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url, ALLOW_PLAIN_HTTP: 'true' }), [], url)
+      t.same(faultsOf({ ...environment, OTEL_EXPORTER_OTLP_ENDPOINT: url }), [], 'spans hold no secret')
+    }
+    for (const url of local) t.same(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url }), [], url)
+  }
+  t.match(faultsOf({ ALLOW_PLAIN_HTTP: 'yes' }), [/^ALLOW_PLAIN_HTTP: must be true or false/])
+})
+
+t.test('a URL with a user, a password, a query or a fragment is refused by name, and no fault shows a part of it', async (t) => {
+  const bad = [`https://user:${WORD}@a.example/x`, `https://${WORD}@a.example`, `https://:${WORD}@a.example`, `https://a.example/?key=${WORD}`, 'https://a.example/?', `https://a.example/#${WORD}`]
+  for (const url of bad) {
+    for (const [name, rest] of [['KUBIYA_BASE_URL', {}], ['AUTH_JWKS_URL', JWT], ['OTEL_EXPORTER_OTLP_ENDPOINT', {}]] as const) {
+      const faults = faultsOf({ ...rest, [name]: url, ALLOW_PLAIN_HTTP: 'true' })
+      t.match(faults, [new RegExp(`^${name}: must not contain `)], `${name} ${url}`)
+      t.notMatch(faults.join(), WORD)
+    }
+  }
+  t.notMatch(faultsOf({ ALLOWED_ORIGINS: `https://a.example,https://user:${WORD}@b.example` }).join(), WORD)
+  t.match(faultsOf({ ALLOWED_ORIGINS: 'https://a.example,https://b.example/' }), [/^ALLOWED_ORIGINS: entry 2 /])
+  const names = ['KUBIYA_BASE_URL', 'AUTH_JWKS_URL', 'AUTH_ISSUER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'ALLOWED_ORIGINS', 'TRUST_PROXY', 'HOST', 'METRICS_PORT', 'REDIS_URL']
+  fc.assert(fc.property(fc.constantFrom(...names), fc.webUrl({ withQueryParameters: true }), fc.boolean(), (name, url, isFirst) => {
+    const value = isFirst ? url.replace('://', `://u:${WORD}@`) : `${url}${WORD}`
+    return !faultsOf({ ...JWT, [name]: value }).join().includes(WORD)
+  }), { numRuns: 30 })
+})
+
+t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
+  const folder = t.testdir({ good: 'key-of-a-file\n', windows: 'key-of-a-file\r\n', bare: 'key-of-a-file', empty: '', blank: '\n\n', two: 'a\nb\n', folder: {} })
+  const read = (name: string, more: Record<string, string> = {}) => readSettings({ KUBIYA_API_KEY_FILE: join(folder, name), ...more })
+
+  t.test('counts as the key, without the newline at its end, and takes the sandbox\'s place', async (t) => {
+    for (const name of ['good', 'windows', 'bare']) {
+      const outcome = read(name, { NODE_ENV: 'production' })
+      t.equal(outcome.ok && outcome.settings.KUBIYA_API_KEY, 'key-of-a-file', name)
+    }
+  })
+
+  t.test('is a fault that names the setting only, where it cannot be read, is empty or is no key', async (t) => {
+    for (const name of ['none', 'empty', 'blank', 'two', 'folder']) {
+      const outcome = read(name, { NODE_ENV: 'production' })
+      const faults = outcome.ok ? [] : outcome.faults
+      t.match(faults, [/^KUBIYA_API_KEY_FILE: the file /], name)
+      t.notOk(faults.join().includes(folder), 'the path is not shown')
+    }
+    const both = read('good', { KUBIYA_API_KEY: 'other' })
+    t.match(both.ok ? [] : both.faults, [/^KUBIYA_API_KEY_FILE: must not be set together/])
+    const anonymous = read('none', { HOST: '0.0.0.0' })
+    t.match(anonymous.ok ? [] : anonymous.faults.sort(), [/^HOST: /, /^KUBIYA_API_KEY_FILE: /], 'a missing file does not make it the sandbox')
+  })
+
+  t.test('is what Kubiya is asked with, and stands in no line', async (t) => {
+    const upstream = await startUpstream(t)
+    const file = join(t.testdir(), 'key')
+    writeFileSync(file, `${upstream.apiKey}\n`)
+    const service = run(t, { PORT: '0', KUBIYA_API_KEY_FILE: file, KUBIYA_BASE_URL: upstream.url, LOG_LEVEL: 'debug' })
+    const url = await listening(service)
+    t.equal((await fetch(`${url}/api/v1/audit/events`)).status, 200)
+    service.child.kill('SIGTERM')
+    t.equal((await service.exited).code, 0)
+    t.notOk((service.lines.join('\n') + service.errors()).includes(upstream.apiKey))
+  })
+})
+
+t.test('a value of a Kubernetes service link is passed over with a warning, and only such a value', async (t) => {
+  for (const value of ['tcp://10.0.0.1:9100', ' tcp://10.0.0.1:9100 ', 'tcp://10.96.0.7:80']) {
+    const outcome = readSettings({ METRICS_PORT: value, PORT: value })
+    if (!outcome.ok) return t.fail(outcome.faults.join())
+    t.same([outcome.settings.PORT, outcome.settings.METRICS_PORT], [3000, undefined])
+    t.match(outcome.warnings, [/^PORT: passed over/, /^METRICS_PORT: passed over/])
+  }
+  t.match(readSettings({}), { ok: true, warnings: [] })
+  for (const value of ['tcp://10.0.0.1', 'tcp://10.0.0.1:9100/x', 'udp://10.0.0.1:53', '9100 tcp://a:1']) t.match(faultsOf({ METRICS_PORT: value }), [/^METRICS_PORT: /], value)
+  t.match(faultsOf({ MAX_SCOPES: 'tcp://10.0.0.1:9100' }), [/^MAX_SCOPES: /], 'a setting that is no port')
+
+  const service = run(t, { PORT: '0', METRICS_PORT: 'tcp://10.0.0.1:9100' })
+  await listening(service)
+  t.equal(service.messages().filter(({ level, msg }) => level === 40 && String(msg).startsWith('METRICS_PORT: passed over')).length, 1)
+  service.child.kill('SIGTERM')
+  await service.exited
+})
+
+t.test('a start is refused, and a fetch of keys fails, without a part of a password in any line', async (t) => {
+  const refused = run(t, { PORT: '0', KUBIYA_API_KEY: 'k', ...JWT, AUTH_JWKS_URL: `https://user:${WORD}@127.0.0.1:9/keys`, KUBIYA_BASE_URL: `https://127.0.0.1:9/?token=${WORD}` })
+  t.equal((await refused.exited).code, 1)
+  t.match(refused.errors(), /AUTH_JWKS_URL: must not contain a user or password/)
+  t.match(refused.errors(), /KUBIYA_BASE_URL: must not contain a query/)
+  t.notMatch(refused.errors() + refused.lines.join(), WORD)
+
+  const key = `key-${WORD}`
+  const service = run(t, { PORT: '0', KUBIYA_API_KEY: key, ...JWT, AUTH_JWKS_URL: await deadUrl(t), KUBIYA_BASE_URL: await deadUrl(t), LOG_LEVEL: 'debug' })
+  const url = await listening(service)
+  const token = `${Buffer.from('{"alg":"ES256","kid":"a"}').toString('base64url')}.${Buffer.from('{}').toString('base64url')}.${WORD}`
+  t.equal((await fetch(`${url}/api/v1/audit/events`, { headers: { authorization: `Bearer ${token}` } })).status, 503)
+  service.child.kill('SIGTERM')
+  await service.exited
+  t.match(service.lines.join(), 'the keys that tokens are checked with cannot be had')
+  t.notMatch(service.lines.join() + service.errors(), WORD)
+})
+
+/** A loopback address at which every connection is cut. */
+async function deadUrl (t: Test): Promise<string> {
+  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => { server.close() })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`
+}
