@@ -493,17 +493,23 @@ t.test('a window', async (t) => {
     }
   })
 
-  t.test('is asked for in RFC 3339, where a blank may stand for the plus of an offset', async (t) => {
-    for (const text of ['2025-06-03T10:00:00Z', '2025-06-03T12:00:00+02:00', '2025-06-03T12:00:00 02:00', '2025-06-03 10:00:00z', '2025-06-03t08:00:00-02:00']) {
+  t.test('is asked for in every form that is read in an event, where a blank may stand for the plus of an offset', async (t) => {
+    for (const text of ['2025-06-03T10:00:00', '2025-06-03 10:00:00', '2025-06-03T12:00:00+0200', '2025-06-03T12:00:00 0200', '2025-06-03 12:00:00.000 02:00', '2025-06-03T10:00:00Z', '2025-06-03T12:00:00+02:00', '2025-06-03T12:00:00 02:00', '2025-06-03 10:00:00z', '2025-06-03t08:00:00-02:00']) {
       t.same(parseMoment(text), { kind: 'at', instant: TEN }, text)
     }
+    t.same(parseMoment('2025-06-03'), { kind: 'at', instant: at('2025-06-03T00:00:00Z') }, 'a date alone is its midnight')
+    holds(t, fc.property(anyInstant, fc.constantFrom('Z', '', ' ', '+00:00', '-0000'), fc.boolean(), (instant, zone, isBlank) => {
+      const text = formatInstant(instant).replace('Z', zone.trim()).replace('T', isBlank ? ' ' : 'T')
+      const [moment, inEvent] = [parseMoment(text), parseInstant(text)]
+      return moment?.kind === 'at' && moment.instant === inEvent && inEvent === instant
+    }))
     t.same(parseMoment('2025-06-03T12:00:00.25 02:00'), { kind: 'at', instant: TEN + 250_000_000n })
   })
 
   t.test('is not asked for in anything else', async (t) => {
     for (const text of [
-      '', 'NOW', 'yesterday', '6h', '+6h', '-6', '-h', '-6w', '-1.5h', '- 6h', '-6H', '-9999999999s', '-999999999d', '2025-06-03', '2025-06-03T10:00:00', '2025-06-03T10:00Z',
-      '2025-02-30T10:00:00Z', '2025-06-03T10:00:00+0200', '1748944800', '2025-06-03T10:00:00Z; DROP', '0000-01-01T00:00:00+00:01', '9999-12-31T23:59:59-00:01'
+      '', 'NOW', 'yesterday', '6h', '+6h', '-6', '-h', '-6w', '-1.5h', '- 6h', '-6H', '-9999999999s', '-999999999d', '2025-06-3', '2025-02-30', '2025-06-03T10:00Z', '2025-06-03 10:00',
+      '2025-02-30T10:00:00Z', '1748944800', '2025-06-03T10:00:00Z; DROP', '0000-01-01T00:00:00+00:01', '9999-12-31T23:59:59-00:01'
     ]) t.equal(parseMoment(text), undefined, text)
   })
 

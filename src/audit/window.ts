@@ -25,13 +25,16 @@ export const TIME_ADVICE = 'time format not understood; use RFC 3339, e.g. 2024-
 
 const DEFAULT_SPAN = 24n * 3600n * NANOS_PER_SECOND
 const RELATIVE = /^-(\d{1,9})([smhd])$/
-const RFC3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/
+const DATE = /^\d{4}-\d\d-\d\d$/
 // "+" in a query string that was not escaped arrives as a blank.
-const BLANK_FOR_PLUS = / (?=\d\d:\d\d$)/
+const BLANK_FOR_PLUS = /(?<=:\d\d(?:[.,]\d+)?) (?=\d\d:?\d\d$)/
 const LONGEST_AGO_SECONDS = 10_000_000_000 // Some 317 years.
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
 
-/** Reads RFC 3339 or a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`); `undefined` for anything else. */
+/**
+ * Reads a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), every form in which an event may write its timestamp, with the
+ * same meaning, or a date alone, which is its midnight UTC; `undefined` for anything else.
+ */
 export function parseMoment (text: string): Moment | undefined {
   if (text === 'now') return { kind: 'ago', seconds: 0 }
   const [, count, unit] = RELATIVE.exec(text) ?? []
@@ -40,7 +43,7 @@ export function parseMoment (text: string): Moment | undefined {
     return seconds <= LONGEST_AGO_SECONDS ? { kind: 'ago', seconds } : undefined
   }
   const zoned = text.replace(BLANK_FOR_PLUS, '+')
-  const instant = RFC3339.test(zoned) ? parseInstant(zoned) : undefined
+  const instant = parseInstant(DATE.test(zoned) ? `${zoned}T00:00:00Z` : zoned)
   return instant === undefined || !isWritable(instant) ? undefined : { kind: 'at', instant }
 }
 
