@@ -111,6 +111,7 @@ async function ask (service: Service, path: string, headers: Record<string, stri
 
 t.test('an answer from the shelf', async (t) => {
   const service = await startService(t)
+  await service.settled()
   service.sandbox.publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(3_600_000 + n) })))
   const LIST = '/api/v1/audit/events?start_time=-2h&end_time=-30m'
   const plain = await ask(service, LIST)
