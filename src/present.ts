@@ -1,4 +1,4 @@
-import { EARLIEST, LATEST, NANOS_PER_MS, earlier, instantFromMs, later, type Instant } from './audit/instant.ts'
+import { EARLIEST, LATEST, NANOS_PER_MS, earlier, floorToSecond, instantFromMs, later, type Instant } from './audit/instant.ts'
 import type { Batch } from './audit/batch.ts'
 import type { BytePool } from './audit/byte-pool.ts'
 import { POLLER, type AuditSource } from './audit/source.ts'
@@ -131,7 +131,8 @@ export function createPresent ({ budget, clock, meters, nowMs, onError, onPoll, 
 
   /** No row of the newest page lies before where the log begins, whatever the clocks say. */
   function openBookmark (now: Instant, oldest: Instant = now): Bookmark {
-    const from = later(EARLIEST, earlier(now - history, oldest))
+    // A whole second: replays leave to the log all that is dated in the second from which it begins.
+    const from = later(EARLIEST, floorToSecond(earlier(now - history, oldest)))
     log.fillFrom(from)
     return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
   }

@@ -392,7 +392,7 @@ t.test('a live stream', async (t) => {
     const { hostname, port } = new URL(service.url)
     const socket = connect(Number(port), hostname)
     t.teardown(() => socket.destroy())
-    const handshake = ['GET /api/v1/audit/stream HTTP/1.1', 'Host: a', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''].join('\r\n')
+    const handshake = ['GET /api/v1/audit/stream HTTP/1.1', 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''].join('\r\n')
     socket.write(Buffer.concat([Buffer.from(handshake), Buffer.from([0x89, 0x80, 0, 0, 0, 0])])) // An empty ping.
     let bytes = Buffer.alloc(0)
     socket.on('data', (chunk: Buffer) => { bytes = Buffer.concat([bytes, chunk]) })
