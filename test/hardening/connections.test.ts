@@ -203,7 +203,7 @@ t.test('a client that floods a stream is gone soon, whether or not it reads', as
     await eventually('it streams', () => heard().includes('"hello"'))
     socket.pause()
     socket.write(bytes, 'latin1')
-    await eventually('its place is free', async () => (await service.json('/readyz')).subscribers === 0)
+    await eventually('its place is free', async () => (await service.subscribers()) === 0)
     socket.resume()
     await closed
     t.ok(heard().includes('\x11\x4d'), `${what}: 4429`)
