@@ -117,15 +117,19 @@ export function createRereads (options: RereadsOptions): Rereads {
     })
     const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
     entries.add(entry)
-    for (const oldest of entries) if (entries.size > MOST_REREADS) drop(oldest)
+    for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
     return entry
   }
 
-  /** Drops the oldest until what all hold is within bounds; tells whether it is. */
+  /**
+   * Drops replays until all of them are within bounds: those that nobody follows first, then the oldest. Tells whether they are.
+   * A listener of a dropped replay may begin another one at once: only those that were there before are dropped, or it never ends.
+   */
   function makeRoom (growing: Entry): boolean {
-    for (const entry of entries) {
+    const others = [...entries].filter((entry) => entry !== growing)
+    for (const entry of [...others.filter(({ followers }) => followers === 0), ...others.filter(({ followers }) => followers > 0)]) {
       if (held() <= maxBytes) break
-      if (entry !== growing) drop(entry)
+      drop(entry)
     }
     if (held() > maxBytes) return false
     share?.hold(held())
@@ -135,7 +139,7 @@ export function createRereads (options: RereadsOptions): Rereads {
   /** Drops the oldest for the sake of all scopes. */
   function shrink (bytes: number): number {
     const targetBytes = held() - bytes
-    for (const entry of entries) if (held() > targetBytes) drop(entry)
+    for (const entry of [...entries]) if (held() > targetBytes) drop(entry)
     return held()
   }
 
@@ -151,7 +155,7 @@ export function createRereads (options: RereadsOptions): Rereads {
   }
 
   function close (): void {
-    for (const entry of entries) drop(entry)
+    for (const entry of [...entries]) drop(entry)
     share?.leave()
   }
 

@@ -100,8 +100,7 @@ t.test('the client alone is one package, typed in each way that packages are fou
   const [{ filename, files }] = JSON.parse(await npm(folder, 'pack', `${process.cwd()}/dist/client`, '--json', '--ignore-scripts')) as [{ filename: string, files: Array<{ path: string }> }]
   t.same(files.map(({ path }) => path).sort(), ['LICENSE', 'README.md', 'client.d.ts', 'client.js', 'client.js.map', 'package.json'])
   await writeFile(join(folder, 'package.json'), '{ "private": true }')
-  const installed = await npm(folder, 'install', `./${filename}`, '--offline', '--no-audit', '--no-fund')
-  t.match(installed, /added 1 package/)
+  await npm(folder, 'install', `./${filename}`, '--offline', '--no-audit', '--no-fund')
   const packages = join(folder, 'node_modules')
   t.same((await readdir(packages)).filter((name) => !name.startsWith('.')), ['kubiya-audit-client'])
 
