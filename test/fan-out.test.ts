@@ -213,6 +213,16 @@ t.test('a portion', async (t) => {
     t.equal(large !== 'evicted' && large?.parcel?.frames.length, 1)
   })
 
+  t.test('ends after half a million characters of events that were judged, whether they match or not', async (t) => {
+    const log = openLog({ maxBytes: 10_000_000 })
+    log.append(batch(0, idsOf(10), { pad: 200_000 }))
+    const portionsOf = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 10_000_000 })
+    for (const isMatch of [true, false]) {
+      const portion = portionsOf({ matches: () => isMatch, members: { size: 1 } })(0)
+      t.equal(portion !== 'evicted' && portion?.end.offset, 3)
+    }
+  })
+
   t.test('is said to be evicted once the log has let go of its place, whoever has had it', async (t) => {
     const log = openLog({ maxEvents: 2 })
     const portionAt = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 1000 })({ matches: () => true, members: { size: 1 } })

@@ -31,7 +31,7 @@ export interface PortionsOptions {
 export type PortionAt = (offset: number) => Portion | undefined | 'evicted'
 
 const MOST_LOOKS = 256
-const SLICE_MS = 10
+const MOST_JUDGED_CHARACTERS = 512 * 1024 // Some milliseconds at most: large events cost more to judge than most.
 const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
@@ -59,9 +59,10 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
     const frames: PreparedFrame[] = []
     let bytes = 0
     let offset = first
-    const endMs = performance.now() + SLICE_MS // Large events cost more to judge than most.
+    let judged = 0
     for (let entry = log.at(offset); entry !== undefined && offset - first < MOST_LOOKS; entry = log.at(++offset)) {
-      if (offset > first && performance.now() > endMs) break
+      if (judged > MOST_JUDGED_CHARACTERS) break
+      if ('event' in entry) judged += entry.event.json.length
       if (!isFor(entry, matches)) continue
       const frame = encoder.entry(entry)
       if (frames.length > 0 && bytes + frame.payload.length > mostBytes) break

@@ -57,18 +57,18 @@ export type ReplayTurn =
   | { readonly kind: 'again', readonly isForgotten: boolean }
 
 const MOST_ROUNDS = 2
-const SLICE_MS = 10
+const MOST_JUDGED_CHARACTERS = 512 * 1024 // Some milliseconds at most: large events cost more to judge than most.
 
 /** Looks at so many rows at most. */
 export function nextOfReplay (replaying: Replaying, context: ReplayingContext, most: number): ReplayTurn {
   const { replay } = replaying
   const rows = replay.rows()
   if (replay.version() !== replaying.version && !findAgain(replaying, rows, context.log)) return { kind: 'again', isForgotten: true }
-  const endMs = performance.now() + SLICE_MS // Large events cost more to judge than most.
+  let judged = 0
   for (let looked = 0; replaying.at < rows.length && looked < most; looked++) {
-    if (looked > 0 && performance.now() > endMs) break
     const row = rows[replaying.at]
-    if (row === undefined) break
+    if (row === undefined || judged > MOST_JUDGED_CHARACTERS) break
+    if ('event' in row) judged += row.event.json.length
     if (isDue(row, replaying, context)) return turnOf(row, replaying, context)
     pass(replaying, row)
   }
