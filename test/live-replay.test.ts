@@ -213,11 +213,11 @@ t.test('a reread', async (t) => {
     t.equal(reread.state(), 'cut')
   })
 
-  t.test('is cut when there is no more room', async (t) => {
+  t.test('is full when there is no more room', async (t) => {
     let bytes = 0
     const reread = begun(stocked(evenly(50), { pageCap: 7 }), { onGrowth: (growth) => (bytes += growth) < 1000 })
     const ids = await over(reread)
-    t.equal(reread.state(), 'cut')
+    t.equal(reread.state(), 'full')
     t.same([ids, reread.reached()], [idsOf(ids.length), at(ids.length)])
   })
 
@@ -397,7 +397,7 @@ t.test('rereads', async (t) => {
     t.ok(own.reached() >= at(35) && own.reached() <= at(50))
   })
 
-  t.test('are dropped for newer ones when they hold too much, and the one that grows is cut when it is too much alone', async (t) => {
+  t.test('are dropped for newer ones when they hold too much, and the one that grows is full when it is too much alone', async (t) => {
     const { open } = prepared(stocked(evenly(100)), { maxBytes: 5000 })
     const first = open({ from: at(20) })
     await done(first)
@@ -408,7 +408,7 @@ t.test('rereads', async (t) => {
     const { open: openSmall } = prepared(stocked(evenly(100), { pageCap: 10 }), { maxBytes: 1500 })
     const small = openSmall()
     await done(small)
-    t.equal(small.state(), 'cut')
+    t.equal(small.state(), 'full')
     t.ok(small.rows().length > 10 && small.rows().length < 60)
   })
 

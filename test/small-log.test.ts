@@ -1,5 +1,5 @@
 import t from 'tap'
-import { missedSince } from '../src/live/opening.ts'
+import { missedSince, withGiven } from '../src/live/opening.ts'
 import { HEAVY, bulk, numbers, series } from './contracts/stream.ts'
 import { startService } from './support.ts'
 import { at, batch, openLog } from './timeline.ts'
@@ -42,6 +42,32 @@ t.test('a log smaller than a burst: readers of both transports, fast and slow, a
     t.notOk(reader.frames.some(({ type }) => type === 'gap'))
     reader.terminate()
   }
+})
+
+t.test('bytes fewer than a burst: a reader is given all of it, whatever share of it the log may hold', async (t) => {
+  for (const HISTORY_BYTES of ['1048576', '4194304']) {
+    const service = await startService(t, { ...HEAVY, HISTORY_EVENTS: '100000', HISTORY_BYTES })
+    await service.settled()
+    const readers = [overWebSocket(service), overEvents(service)]
+    for (const reader of readers) await reader.until(({ type }) => type === 'hello')
+    service.sandbox.publish(bulk(series(BURST)))
+    for (const reader of readers) {
+      await reader.untilEvents(BURST)
+      t.same(numbers(reader), series(BURST), 'all of it, once, in order')
+      t.notOk(reader.frames.some(({ type }) => type === 'gap'))
+      reader.terminate()
+    }
+  }
+})
+
+t.test('a reader that comes back many times is remembered by the parts that no other part covers', async (t) => {
+  const part = (before: number, seconds: number) => ({ before, upTo: { instant: at(seconds), id: '' } })
+  const far = part(10, 100)
+  const parts = [1, 2, 3, 4, 5, 6].reduce((all, i) => withGiven(all, part(20 + i, i)), [far])
+  t.same(parts, [far, part(26, 6)], 'six returns, each further than the one before, and one that reached beyond them all')
+  t.same(withGiven(parts, part(30, 200)), [part(30, 200)])
+  const falling = [6, 5, 4, 3, 2, 1].reduce((all, i) => withGiven(all, part(20 - i, i)), [far])
+  t.equal(falling.length, 4, 'no more than four')
 })
 
 t.test('a gap of a reader whose place was evicted spans the events that it missed, and no more', async (t) => {

@@ -10,7 +10,7 @@ import { gapFrame, type PreparedFrame } from './frames.ts'
 import { cursorOf, missedSince, openingOf, type Missing, type Opening, type RecallOpening, type RereadOpening, type Start, type Waiting } from './opening.ts'
 import { parcelOf, type Parcel } from './parcel.ts'
 import type { Replay } from './replay.ts'
-import { cursorWithin, nextOfReplay, type Replaying } from './replaying.ts'
+import { cursorWithin, hasMoved, nextOfReplay, type Replaying } from './replaying.ts'
 import type { RereadRequest } from './rereads.ts'
 
 /** Where events come from: the same for all courses of a hub. */
@@ -200,12 +200,14 @@ class ListenersCourse implements Course {
   }
 
   /** What was shared ended too early for this listener: it goes on with a replay of its own. */
-  private readOn ({ after, counted, leave, opening, rounds, until }: Replaying): 'later' {
+  private readOn (replaying: Replaying): 'later' {
+    const { after, counted, leave, opening, replay, rounds, until } = replaying
     leave()
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
     const { filter } = this.audience
-    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, until: until.offset, kind: 'own', asker: this.asker }), rounds + 1, counted)
+    const isInVain = replay.state() !== 'full' || !hasMoved(replaying)
+    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, after, startsHere: isInVain && rounds > 0, until: until.offset, kind: 'own', asker: this.asker }), isInVain ? rounds + 1 : rounds, counted)
     return 'later'
   }
 

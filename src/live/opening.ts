@@ -1,7 +1,7 @@
 import type { Gap } from '../audit/batch.ts'
 import { MOST_GIVEN, type Given, type LogCursor, type ReplayCursor, type StreamCursor } from '../audit/cursor.ts'
 import { EARLIEST, LATEST, NANOS_PER_MS, earlier, later, type Instant } from '../audit/instant.ts'
-import type { Place } from '../audit/place.ts'
+import { isBeyond, type Place } from '../audit/place.ts'
 import type { EventLog } from './event-log.ts'
 
 /** Where a stream is to begin: behind a cursor, or at an instant. */
@@ -88,8 +88,14 @@ function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number):
   const after = { instant: from, id: '' }
   if (log.reachesBackTo(from)) return { kind: 'recall', until: log.head(), after, isExact: false }
   const before = since.kind === 'replay' ? since.given ?? [] : []
-  const given = place.epoch === log.head().epoch ? [...before, { before: place.offset, upTo }].slice(-MOST_GIVEN) : []
+  const given = place.epoch === log.head().epoch ? withGiven(before, { before: place.offset, upTo }) : []
   return { kind: 'reread', after, isExact: false, countFrom: instant, until: undefined, given, isReturn: true }
+}
+
+/** What was given, with one part more. A part that lies inside the new one goes first, so that the bound drops no other. */
+export function withGiven (parts: readonly Given[], part: Given): Given[] {
+  const others = parts.filter(({ before, upTo }) => before > part.before || isBeyond(upTo, part.upTo, 'asc'))
+  return [...others, part].slice(-MOST_GIVEN)
 }
 
 /** The cursor of a stream that has been given nothing yet. */

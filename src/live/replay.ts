@@ -11,10 +11,11 @@ export type ReplayRow = Fresh & {
 }
 
 /**
- * How far a replay is: more rows may come · that was all · there is more than its limits allow · Kubiya could not be read ·
- * its rows were dropped for want of memory, so whoever has not had them all begins another one.
+ * How far a replay is: more rows may come · that was all · there is more than its limits allow · it holds as many bytes as it
+ * may, and the next replay reads on · Kubiya could not be read · its rows were dropped for want of memory, so whoever has not
+ * had them all begins another one.
  */
-export type ReplayState = 'reading' | 'done' | 'cut' | 'failed' | 'forgotten'
+export type ReplayState = 'reading' | 'done' | 'cut' | 'full' | 'failed' | 'forgotten'
 
 /** What is at hand of the past. */
 export interface KeptRows {

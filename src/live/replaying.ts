@@ -128,13 +128,20 @@ function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, mat
 
 function endOf (replaying: Replaying): ReplayTurn {
   const { replay, rounds } = replaying
+  const isFurther = replay.state() === 'full' && hasMoved(replaying)
   switch (replay.state()) {
     case 'reading': return { kind: 'nothing' }
     case 'done': return { kind: 'over', gap: undefined }
     case 'forgotten': return { kind: 'again', isForgotten: true }
     case 'failed': return { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'upstream-outage') }
-    case 'cut': return rounds === MOST_ROUNDS || replay.reached() > replay.newest() ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
+    case 'full':
+    case 'cut': return (!isFurther && rounds === MOST_ROUNDS) || replay.reached() > replay.newest() ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
   }
+}
+
+/** Whether it has brought its listener further than where it began. */
+export function hasMoved ({ after, opening }: Replaying): boolean {
+  return isBeyond(after, opening.after, 'asc')
 }
 
 /** What is missing between here and the place from which the log goes on; what is behind that is the log's. */

@@ -3,7 +3,7 @@ import { metered, type Asker, type Reservation } from '../audit/asker.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
 import { earlier, type Instant } from '../audit/instant.ts'
-import { comparePlaces } from '../audit/place.ts'
+import { comparePlaces, isBeyond, type Place } from '../audit/place.ts'
 import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { walk, type Passage, type Step } from '../audit/walk.ts'
 import type { KeptRows, Replay, ReplayRow, ReplayState } from './replay.ts'
@@ -14,6 +14,8 @@ export interface RereadOptions {
   readonly asker: Asker
   readonly filter: AuditFilter
   readonly from: Instant
+  /** What lies in front of this place, or at it, is not held: the listener has had it. */
+  readonly after?: Place | undefined
   /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
   readonly kept: KeptRows
   /** The log's head now, before Kubiya is asked. */
@@ -47,6 +49,7 @@ export interface Reread extends Replay {
 }
 
 const PAGE_SIZE = 1000
+const LARGEST_SECOND_BYTES = 32 * 1024 * 1024 // An order within a second is certain only once the second is read.
 const MOST_FAILURES = 8
 const FIRST_BACK_OFF_MS = 400
 const LONGEST_BACK_OFF_MS = 30_000
@@ -58,7 +61,7 @@ const AFTER_ALL_IDS = '\uffff'
  * tail but not this.
  */
 export function createReread (options: RereadOptions): Reread {
-  const { filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options
+  const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options
   const listeners = new Set<() => void>()
   let rows: ReplayRow[] = []
   let pending: ReplayRow[] = [] // Met, but something may still come before it.
@@ -146,9 +149,10 @@ export function createReread (options: RereadOptions): Reread {
   }
 
   function take (step: Step): void {
-    const met = step.rows.map(({ event, place }): ReplayRow => ({ event, late: false, place }))
+    const wanted = after === undefined ? step.rows : step.rows.filter(({ place }) => isBeyond(place, after, 'asc'))
+    const met = wanted.map(({ event, place }): ReplayRow => ({ event, late: false, place }))
     if (step.passed !== undefined) met.unshift(gapRow(step.passed))
-    const growth = step.rows.reduce((sum, { event }) => sum + event.json.length, 0)
+    const growth = wanted.reduce((sum, { event }) => sum + event.json.length, 0)
     answers++
     scanned += step.scanned
     bytes += growth
@@ -159,7 +163,8 @@ export function createReread (options: RereadOptions): Reread {
     rows.push(...settled)
     counted += settled.filter((row) => row.place.instant >= options.countFrom).length
     if (step.reached !== undefined) reached = earlier(step.reached, kept.since) // Whole seconds are asked for: it may lie behind.
-    if (!options.onGrowth(growth) && !step.end && state === 'reading') finish('cut')
+    const isRoom = options.onGrowth(growth) || (rows.length === 0 && bytes <= LARGEST_SECOND_BYTES)
+    if (!isRoom && !step.end && isReading()) finish('full')
   }
 
   function conclude (): void {

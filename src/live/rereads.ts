@@ -3,6 +3,7 @@ import type { BytePool } from '../audit/byte-pool.ts'
 import type { LogCursor } from '../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, later, type Instant } from '../audit/instant.ts'
+import { comparePlaces, type Place } from '../audit/place.ts'
 import type { AuditSource } from '../audit/source.ts'
 import type { KeptRows, Replay } from './replay.ts'
 import { createReread, type Reread } from './reread.ts'
@@ -30,6 +31,10 @@ export interface RereadsOptions {
 export interface RereadRequest {
   readonly filter: AuditFilter
   readonly from: Instant
+  /** Set where a listener reads on: what it has had is not held again. */
+  readonly after?: Place | undefined
+  /** Set where a replay that began earlier was full before it came this far: another one like it would be in vain. */
+  readonly startsHere?: boolean
   /** The offset from which on the listener takes what comes from the log, where that is fixed: the read must begin after that. */
   readonly until: number | undefined
   /** The listener's limit is counted from here. */
@@ -54,6 +59,7 @@ export interface Rereads {
 interface Entry {
   readonly key: string
   readonly from: Instant
+  readonly after: Place | undefined
   readonly payer: Asker['key']
   /** Whether it was begun for listeners with any filter, and is short therefore. */
   readonly isForAll: boolean
@@ -88,14 +94,16 @@ export function createRereads (options: RereadsOptions): Rereads {
     return followed(joined ?? begin(request))
   }
 
-  function isJoinable ({ from, isForAll, key, payer, reread }: Entry, wanted: RereadRequest): boolean {
+  function isJoinable ({ after, from, isForAll, key, payer, reread }: Entry, wanted: RereadRequest): boolean {
     const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
     const isAfter = wanted.until === undefined || reread.place.offset >= wanted.until
-    return isFitting && isAfter && (!reread.isHeldBack() || payer === wanted.asker?.key) && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+    const order = after === undefined ? -1 : wanted.after === undefined ? 1 : comparePlaces(after, wanted.after)
+    const isHeld = order === 0 || (order < 0 && wanted.startsHere !== true)
+    return isFitting && isAfter && isHeld && (!reread.isHeldBack() || payer === wanted.asker?.key) && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
   }
 
-  function begin ({ asker = NOBODY, countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
-    const from = later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE)
+  function begin ({ after, asker = NOBODY, countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
+    const from = after === undefined ? later(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE) : wanted
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
     const place = head()
     const reread = createReread({
@@ -103,6 +111,7 @@ export function createRereads (options: RereadsOptions): Rereads {
       asker,
       filter: isForAll ? {} : filter,
       from,
+      after,
       countFrom,
       kept: kept(place.offset),
       place,
@@ -115,7 +124,7 @@ export function createRereads (options: RereadsOptions): Rereads {
       onGrowth: () => makeRoom(entry),
       onError
     })
-    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
+    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, after, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
     entries.add(entry)
     for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
     return entry
@@ -127,6 +136,10 @@ export function createRereads (options: RereadsOptions): Rereads {
    */
   function makeRoom (growing: Entry): boolean {
     const others = [...entries].filter((entry) => entry !== growing)
+    if (growing.reread.bytes() > maxBytes) { // Nobody else can help it.
+      for (const entry of others) if (entry.followers === 0) drop(entry)
+      return false
+    }
     for (const entry of [...others.filter(({ followers }) => followers === 0), ...others.filter(({ followers }) => followers > 0)]) {
       if (held() <= maxBytes) break
       drop(entry)
