@@ -12,7 +12,7 @@ const field = (options: object) => Type.Optional(Type.Unsafe<unknown>(options))
 export const PublishedEvent = Type.Object({
   id: Type.String({
     minLength: 1,
-    description: 'Identifies the event, wherever and whenever it is met. Kubiya\'s own id where it gives one, otherwise computed from the event\'s content and carrying its instant.',
+    description: 'Identifies the event, wherever and whenever it is met. Kubiya\'s own id where it gives one, otherwise computed from the event\'s content and carrying its instant. Percent-encode it in a path. An `id` of Kubiya that cannot be one is kept in `upstream_id`.',
     examples: ['kab1.1748942047218334000.kJ0mZ1m7w2cYH6cXGk1zZQ']
   }),
   timestamp: field({

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
+import { isSafeInPath } from '../audit/identity.ts'
 import type { Answer, AuditSource, CallerPurpose, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
 import type { Span, Tracer } from '../tracer.ts'
 import { createHttpAgent, type HttpAgent } from './agent.ts'
@@ -137,7 +138,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   async function find (id: string, purpose: CallerPurpose): Promise<Found | Failure> {
-    if (id === 'stream') return { ok: true, event: undefined } // Would be Kubiya's own stream endpoint (facts 1.1).
+    // `stream` would be Kubiya's own stream endpoint (facts 1.1); the others could come out of this path. The caller scans.
+    if (id === 'stream' || !isSafeInPath(id)) return { ok: true, event: undefined }
     const target = new URL(url)
     target.pathname += `/${encodeURIComponent(id)}`
     const reply = await ask(target, purpose, SAYS_NOTHING)
