@@ -6,6 +6,7 @@ import { compress } from './archive/coding.ts'
 import { createShelf } from './archive/shelf.ts'
 import { createBytePool, type BytePool } from './audit/byte-pool.ts'
 import type { StreamCursor } from './audit/cursor.ts'
+import type { AuditEvent } from './audit/event.ts'
 import { createBudget, type Budget, type Stock } from './kubiya/budget.ts'
 import { createKubiyaClient } from './kubiya/client.ts'
 import type { Ending } from './live/endings.ts'
@@ -131,7 +132,7 @@ export function createScope ({ logger, memory, meters, pools, settings, tracer, 
     source: client,
     shelf,
     memory,
-    log: { position: log.head, hasNew: log.hasNew },
+    log: { position: log.head, hasNew: log.hasNew, find },
     scope: scopeOf(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
     hasPlenty: (key) => budget.hasPlenty(key, clock()),
@@ -154,6 +155,13 @@ export function createScope ({ logger, memory, meters, pools, settings, tracer, 
     drain,
     close,
     leave
+  }
+
+  /** What a refused credential had seen is shown to nobody, out of the log either. */
+  function find (id: string): AuditEvent | undefined {
+    const offset = tail.health().upstream === 'unauthorized' ? undefined : log.offsetOf(id)
+    const entry = offset === undefined ? undefined : log.at(offset)
+    return entry !== undefined && 'event' in entry ? entry.event : undefined
   }
 
   function onError (error: unknown): void {

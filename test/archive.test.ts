@@ -611,7 +611,10 @@ t.test('describe', async (t) => {
   t.test('refuses an id that is none, asking nobody', async (t) => {
     const service = await startService(t)
     await service.settled()
-    for (const id of ['..%2f..%2fusers', '%2e%2e%2f', '%252e', 'a%00b', '%20ab', 'x'.repeat(201), 'x'.repeat(8192), '%']) {
+    for (const id of [
+      '..%2f..%2fusers', '%2e%2e%2f', '%252e', 'a%00b', '%20a', 'a%2f%2fb', '%5c..', '%25%32%65',
+      'x'.repeat(201), 'x'.repeat(8192), '%'
+    ]) {
       const response = await service.get(`${EVENTS}/${id}`)
       t.ok([400, 404].includes(response.status), `${id.slice(0, 20)}: ${response.status}`)
       t.match(response.headers.get('content-type'), 'application/problem+json')
@@ -840,12 +843,14 @@ t.test('what the upstream gives as ids', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(
     item({ id: 42, resource_text: 'number' }), item({ id: 'a.b:c~d-e_f', resource_text: 'sane' }), item({ id: 'kab1.fake', resource_text: 'ours' }),
-    item({ id: 'search', resource_text: 'route' }), item({ id: ' blank before', resource_text: 'odd' }), item({ id: '', audit_id: 'second', resource_text: 'second' }), item({ id: 'x'.repeat(201), resource_text: 'long' })
+    item({ id: 'search', resource_text: 'route' }), item({ id: ' blank', resource_text: 'odd' }), item({ id: 'with/blank é', resource_text: 'any' }),
+    item({ id: '', audit_id: 'second', resource_text: 'second' }), item({ id: 'x'.repeat(201), resource_text: 'long' })
   )
   const byText = new Map<string, Item>((await service.json(EVENTS)).items.map((each: Item) => [each.resource_text, each]))
   t.equal(byText.get('number')?.id, '42')
   t.equal(byText.get('sane')?.id, 'a.b:c~d-e_f')
   t.equal(byText.get('second')?.id, 'second')
+  t.equal(byText.get('any')?.id, 'with/blank é')
   for (const computed of ['ours', 'route', 'odd', 'long']) {
     const id = byText.get(computed)?.id
     t.match(id, /^kab1\.\d+\.[\w-]+$/, computed)

@@ -1,9 +1,9 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../src/audit/cursor.ts'
+import { MOST_GIVEN, decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../src/audit/cursor.ts'
 import { AuditFilter, FILTER_FIELDS, compileFilter, filterKey, isJudgedHere, pickFilter } from '../src/audit/filter.ts'
-import { identify, identifyAs, isFitId, parseComputedId, upstreamId } from '../src/audit/identity.ts'
+import { identify, identifyAs, isPossibleId, parseComputedId } from '../src/audit/identity.ts'
 import {
   EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, earlier, floorToSecond, formatInstant, instantFromMs, isWritable, later, msFromInstant, parseInstant,
   type Instant
@@ -13,6 +13,7 @@ import { comparePlaces, compareRows, isBeyond, placeRows, type Place } from '../
 import type { AuditSource, Direction, Failure, Purpose, SourceQuery } from '../src/audit/source.ts'
 import { tileAt } from '../src/audit/tile.ts'
 import { walk, type Step } from '../src/audit/walk.ts'
+import { countsAsId, isFitForPath, upstreamId } from '../src/audit/upstream-id.ts'
 import { isFixed, isSettled, isWithin, parseMoment, resolveWindow, windowKey, type AskedWindow, type Moment, type TimeWindow } from '../src/audit/window.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type Kept } from './contracts/memory-source.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
@@ -273,12 +274,36 @@ function idOf (item: JsonObject): string {
   return identify([item])[0]?.id ?? ''
 }
 
+/** The contract's rule of an upstream id in its own words. */
+function isAllowed (id: string): boolean {
+  const units = Array.from({ length: id.length }, (_, at) => id.charCodeAt(at))
+  const isControl = units.some((unit) => unit < 0x20 || (unit >= 0x7f && unit < 0xa0))
+  const parts = [id, percentDecoded(id)].flatMap((text) => text.split(/[/\\]/))
+  const isPath = parts.some((part) => ['', '.', '..'].includes(part))
+  const isReserved = id === 'search' || id.startsWith('kab1.')
+  return units.length <= 200 && !isControl && !/\p{Cs}/u.test(id) && !/^\s|\s$/.test(id) && !isPath && !isReserved
+}
+
+/** As URLs are decoded (WHATWG URL §1.3), a character for each byte. */
+function percentDecoded (text: string): string {
+  const bytes = Buffer.from(text)
+  let decoded = ''
+  for (let at = 0; at < bytes.length; at++) {
+    const escape = bytes.toString('latin1', at, at + 3)
+    const isEscape = /^%[0-9a-f]{2}$/i.test(escape)
+    decoded += isEscape ? String.fromCharCode(Number.parseInt(escape.slice(1), 16)) : escape.slice(0, 1)
+    if (isEscape) at += 2
+  }
+  return decoded
+}
+
 t.test('identity', async (t) => {
-  t.test('takes an upstream id that is an integer or a fit text, from the first field that has one', async (t) => {
+  t.test('takes an upstream id that is an integer or a text that counts, from the first field with one', async (t) => {
     for (const [item, id] of [
       [{ id: 'abc' }, 'abc'], [{ audit_id: 'abc' }, 'abc'], [{ event_id: 'abc' }, 'abc'], [{ _id: 'abc' }, 'abc'],
-      [{ _id: 'd', event_id: 'c', audit_id: 'b', id: 'a' }, 'a'], [{ id: null, audit_id: 'b' }, 'b'], [{ id: ' no good', _id: 'd' }, 'd'], [{ id: 'a b' }, 'a b'], [{ id: 'a/b' }, 'a/b'], [{ id: 'qL+8xw==' }, 'qL+8xw=='], [{ id: 'user@host/7' }, 'user@host/7'], [{ id: 'a?b' }, 'a?b'], [{ id: '100%' }, '100%'], [{ id: 'é✅' }, 'é✅'], [{ id: '..a/b..' }, '..a/b..'],
+      [{ _id: 'd', event_id: 'c', audit_id: 'b', id: 'a' }, 'a'], [{ id: null, audit_id: 'b' }, 'b'], [{ id: ' no good', _id: 'd' }, 'd'],
       [{ id: 0 }, '0'], [{ id: -5 }, '-5'], [{ id: 42 }, '42'], [{ id: new ExactNumber('12345678901234567890') }, '12345678901234567890'],
+      [{ id: 'a b' }, 'a b'], [{ id: 'é' }, 'é'], [{ id: 'a/b' }, 'a/b'],
       [{ id: 'A-z_0.9:~' }, 'A-z_0.9:~'], [{ id: 'x'.repeat(200) }, 'x'.repeat(200)], [{ id: '...' }, '...'], [{ id: 'Search' }, 'Search'], [{ id: 'kab2.x' }, 'kab2.x']
     ] as Array<[JsonObject, string]>) {
       t.equal(upstreamId(item), id)
@@ -286,15 +311,18 @@ t.test('identity', async (t) => {
     }
   })
 
-  t.test('counts no id that is empty, unprintable, relative in a path, reserved, or no integer', async (t) => {
+  t.test('counts no id that is empty, another path, reserved, not to be written, or no integer', async (t) => {
     for (const id of [
-      '', ' ', ' a', 'a\u00a0', '/a', 'a//b', 'a/', '../x', 'x/./y', 'a\\..', '.', '..', '%2e', 'a%2f..%2fb', '\ud800', 'a\udc00b', 'x'.repeat(201), 'search', 'kab1.', 'kab1.0.x', 'a\n', 1.5, 2 ** 60, true, null, {}, ['a'],
+      '', ' ', ' a', 'a\u00a0', '\ufeffa', 'x'.repeat(201), '\u{1F600}'.repeat(101), 'search', 'kab1.', 'kab1.0.x',
+      '../x', '.', '..', '/a', 'a/', 'a//b', '\\', 'a\\', 'a/./b', 'a\\..',
+      '%2e', '%2E%2e', 'a%2F', '%5ca', 'a/%2e%2e', '%2e%2e%2f%', 'a%2f%2fé%zz',
+      'a\n', 'a\0b', '\x7fa', 'a\u0085b', '\ud800', 'a\udc00b', '1'.repeat(201), new ExactNumber('1'.repeat(201)),
+      1.5, 2 ** 60, true, null, {}, ['a'],
       new ExactNumber('1e400'), new ExactNumber('1234567890123456.5')
     ] as Json[]) {
       t.equal(upstreamId({ id }), undefined, JSON.stringify(id))
       t.ok(parseComputedId(idOf({ id })))
     }
-    t.equal(upstreamId({ id: 'a\u2028b' }), undefined, 'a line separator')
     t.equal(upstreamId(Object.create({ id: 'inherited' }) as JsonObject), undefined)
   })
 
@@ -350,13 +378,58 @@ t.test('identity', async (t) => {
     t.equal(idOf(ITEM), ids[0])
   })
 
-  t.test('is fit, URL-safe where computed, and fit as a caller\'s parameter', async (t) => {
-    holds(t, fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (item) => {
+  t.test('is URL-safe, and possible as a caller\'s parameter', async (t) => {
+    holds(t, fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (fields) => {
+      const { id: _id, audit_id: _audit, event_id: _event, ...item } = fields
       const [first, second] = identify([item as JsonObject, item as JsonObject])
-      return [first, second].every((event) => event !== undefined && isFitId(event.id) && decodeURIComponent(encodeURIComponent(event.id)) === event.id)
+      return [first?.id ?? '', second?.id ?? ''].every((id) => isPossibleId(id) && encodeURIComponent(id) === id)
     }))
-    t.ok([idOf(ITEM), 'abc', 'a:b~c', '..a', 'a/b'].every(isFitId))
-    t.notOk(['', '.', '..', 'a//b', 'x'.repeat(201), 'a\0', 'a\n', '%2e'].some(isFitId))
+    t.ok([idOf(ITEM), 'abc', 'a:b~c', '..a', 'a/b', 'a b', 'é', '100%', 'a%2fb'].every(isPossibleId))
+    t.notOk(['', '.', '..', 'a//b', 'x'.repeat(201), 'a\0', 'a\n', '%2e', 'search', 'kab1.x'].some(isPossibleId))
+  })
+
+  t.test('of Kubiya\'s comes back from a path as it was published, or is kept beside a computed one', async (t) => {
+    const tricky = fc.constantFrom(...'/\\.%25eEfFcC?#;:+ é\u2028\u202e😀\ud800\0', '%2e', '%2F', '%5c', 'search', 'kab1.')
+    const anyId = fc.oneof(fc.string({ unit: 'binary', maxLength: 210 }), fc.string({ unit: tricky, maxLength: 12 }))
+    holds(t, fc.property(anyId, (id) => {
+      const [event] = identify([{ ...ITEM, id }])
+      const { id: published, upstream_id: moved, ...rest } = JSON.parse(event?.json ?? '') as JsonObject
+      if (event === undefined || published !== event.id || !isDeepStrictEqual(rest, ITEM)) return false
+      if (countsAsId(id) !== isAllowed(id)) return false
+      if (!isAllowed(id)) return moved === id && parseComputedId(event.id) !== undefined
+      const path = `/items/${encodeURIComponent(id)}`
+      return published === id && moved === undefined && isPossibleId(decodeURIComponent(path.slice(7))) &&
+        decodeURIComponent(path.slice(7)) === id && path.length <= 1807 &&
+        (!isFitForPath(id) || new URL(path, 'http://kubiya.test').pathname === path)
+    }), { numRuns: 5000 })
+  })
+
+  t.test('that does not count moves to a name that is free, and nothing else changes', async (t) => {
+    const published = (item: JsonObject) => JSON.parse(identify([item])[0]?.json ?? '') as JsonObject
+    for (const id of ['../x', '', ' a', 1.5, null, true, ['a'], { id: 'a' }] as Json[]) {
+      const other = { audit_id: 'own', n: 1 }
+      t.same(published({ ...other, id }), { ...other, id: 'own', upstream_id: id }, JSON.stringify(id))
+      const { id: computed, ...rest } = published({ id, n: 1 })
+      t.same(rest, { upstream_id: id, n: 1 }, JSON.stringify(id))
+      t.ok(parseComputedId(String(computed)))
+    }
+    t.same(published({ id: '..', _id: 'a', upstream_id: 1 }), { id: 'a', _id: 'a', upstream_id: 1, upstream_id_2: '..' })
+    const taken = { _id: 'a', upstream_id: 1, upstream_id_2: 2 }
+    t.same(published({ ...taken, id: '..' }), { ...taken, id: 'a', upstream_id_3: '..' })
+    t.same(published({ ...taken, id: 42, audit_id: '..' }), { ...taken, id: '42', audit_id: '..' }, 'one that counts stays')
+    const without = { audit_id: '..', n: 1 }
+    t.same(published(without), { ...without, id: idOf(without) }, 'no id, nothing to move')
+    const odd = parseJson('{"id":"..","__proto__":{"x":1}}') as JsonObject
+    t.ok(identify([odd])[0]?.json.includes('"__proto__":{"x":1},"upstream_id":".."'))
+    const twins = identify([{ id: '..', n: 1 }, { id: '..', n: 1 }])
+    t.same(twins.map(({ json }) => (JSON.parse(json) as JsonObject).upstream_id), ['..', '..'])
+  })
+
+  t.test('is computed from the item as Kubiya gave it, with the id that does not count', async (t) => {
+    t.not(idOf({ ...ITEM, id: '../x' }), idOf({ ...ITEM, id: '../y' }))
+    t.not(idOf({ ...ITEM, id: '../x' }), idOf({ ...ITEM, upstream_id: '../x' }))
+    const item = { id: '../x', n: 1, timestamp: '2025-06-03T10:00:00Z' }
+    t.equal(idOf(item), 'kab1.1748944800000000000.raFkOrSNFwNnb_xYlThe1i')
   })
 
   t.test('knows a computed id from anything made up', async (t) => {
@@ -369,7 +442,7 @@ t.test('identity', async (t) => {
   })
 
   t.test('publishes the item with its id first, all else as it was', async (t) => {
-    for (const item of [ITEM, {}, { id: 'own', b: 1, a: 2 }, { id: 'no good', a: 1 }, { ID: 5 }, JSON.parse('{"__proto__":{"id":"x"}}') as JsonObject]) {
+    for (const item of [ITEM, {}, { id: 'own', b: 1, a: 2 }, { id: 'a/b c', a: 1 }, { ID: 5 }, JSON.parse('{"__proto__":{"id":"x"}}') as JsonObject]) {
       const [event] = identify([item])
       t.match(event?.json, /^\{"id":/)
       const published = JSON.parse(event?.json ?? '') as JsonObject
@@ -382,6 +455,7 @@ t.test('identity', async (t) => {
     const event = identifyAs(ITEM, 'asked-1')
     t.same([event.id, event.instant], ['asked-1', at(ITEM.timestamp)])
     t.equal((JSON.parse(event.json) as JsonObject).id, 'asked-1')
+    t.match(JSON.parse(identifyAs({ ...ITEM, id: '../x' }, 'asked-1').json), { id: 'asked-1', upstream_id: '../x' })
   })
 })
 
@@ -572,6 +646,7 @@ t.test('a cursor', async (t) => {
     skip: fc.nat(),
     after: anyPlace
   }, { noNullPrototype: true })
+  const LONGEST_ID = `${'語'.repeat(200)}\u0000000001` // That of an undated event's neighbour.
   const anyCursor: fc.Arbitrary<Cursor> = fc.oneof(
     anyLog, fc.record({ kind: fc.constant('replay' as const), log: anyLog, after: anyPlace }, { noNullPrototype: true }), anyPage)
   t.test('says after a round trip what it said before', async (t) => {
@@ -584,10 +659,19 @@ t.test('a cursor', async (t) => {
     for (const letter of ['я', 'ש', '語', 'ก', '한', '😀', '\u0001']) {
       const filter: AuditFilter = { ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(longest / letter.length)])), status: 'success' }
       const page: PageCursor = {
-        kind: 'page', operation: 'search', filter, window: { start: EARLIEST, end: LATEST }, direction: 'desc', pageSize: 10_000, page: 1_000_000, skip: 10_000, after: { instant: EARLIEST, id: 'x'.repeat(200) }
+        kind: 'page', operation: 'search', filter, window: { start: EARLIEST, end: LATEST }, direction: 'desc', pageSize: 10_000, page: 1_000_000, skip: 10_000, after: { instant: EARLIEST, id: LONGEST_ID }
       }
       t.same(decodeCursor(encodeCursor(page)), page, letter)
     }
+  })
+
+  t.test('of a replay holds ids at their longest, and stays far below a request\'s head', async (t) => {
+    const place = { instant: EARLIEST, id: LONGEST_ID }
+    const given = Array.from({ length: MOST_GIVEN }, () => ({ before: Number.MAX_SAFE_INTEGER, upTo: place }))
+    const log: LogCursor = { kind: 'log', epoch: 'e'.repeat(32), offset: Number.MAX_SAFE_INTEGER, instant: EARLIEST }
+    const replay: Cursor = { kind: 'replay', log, after: place, given }
+    t.same(decodeCursor(encodeCursor(replay)), replay)
+    t.ok(encodeCursor(replay).length < 5000, String(encodeCursor(replay).length))
   })
 
   t.test('is URL-safe text', async (t) => {

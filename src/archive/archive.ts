@@ -5,6 +5,7 @@ import { compileFilter, isJudgedHere } from '../audit/filter.ts'
 import { parseComputedId } from '../audit/identity.ts'
 import { floorToSecond, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { AuditSource, CallerPurpose, Failure } from '../audit/source.ts'
+import { isFitForPath } from '../audit/upstream-id.ts'
 import { isSettled, isWithin, type TimeWindow } from '../audit/window.ts'
 import type { AnswerMemory, AnswerRoom } from './answer-memory.ts'
 import { linkTo, nextCursor, writeAnswer, writeEvent } from './answer.ts'
@@ -147,7 +148,9 @@ export function createArchive (options: ArchiveOptions): Archive {
       return reserved(asker, 1, (reservation) => findComputed(metered(source, reservation), id, instant, purpose))
     }
     if (computed === undefined) {
-      const found = await reserved(asker, 1, (reservation) => metered(source, reservation).find(id, purpose))
+      const found = isFitForPath(id)
+        ? await reserved(asker, 1, (reservation) => metered(source, reservation).find(id, purpose))
+        : { ok: true as const, event: log.find(id) }
       if (!found.ok) return found
       if (found.event !== undefined) return { ok: true, event: found.event, window: {}, scanned: 1, complete: true }
     }

@@ -8,6 +8,8 @@ export interface LogView {
   position (): LogCursor
   /** Whether an event that matches has entered since; true where that cannot be told any more. */
   hasNew (since: LogPosition, matches: (event: AuditEvent) => boolean): boolean
+  /** The event with this id, where the log holds it and may show it. */
+  find (id: string): AuditEvent | undefined
 }
 
 /** What an answer is about. */

@@ -54,7 +54,7 @@ export type StreamCursor = LogCursor | ReplayCursor
 export type Cursor = StreamCursor | PageCursor
 
 /** Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a request's head. */
-export const LONGEST_CURSOR = 13_600
+export const LONGEST_CURSOR = 13_500
 
 const VERSION = '1'
 const EPOCH = /^[a-z0-9]{4,32}$/

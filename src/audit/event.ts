@@ -5,14 +5,16 @@ import type { JsonObject } from './json.ts'
 const field = (options: object) => Type.Optional(Type.Unsafe<unknown>(options))
 
 /**
- * An audit event as it is published: the upstream item with `id` set, every other field as Kubiya gave it. No field but
- * `id` is certain, and none has a certain type, so this describes and does not validate (facts 2.3: 12 fields seen by two
- * clients, unknown ones to be passed through).
+ * An audit event as it is published: the upstream item with `id` set, every other field as Kubiya gave it. An `id` of
+ * Kubiya's that does not count stands in `upstream_id`. No field but `id` is certain, and none has a certain type. So
+ * this describes and does not validate (facts 2.3: 12 fields seen by two clients, unknown ones to be passed through).
  */
 export const PublishedEvent = Type.Object({
   id: Type.String({
     minLength: 1,
-    description: 'Identifies the event, wherever and whenever it is met. Kubiya\'s own id where it gives one, otherwise computed from the event\'s content and carrying its instant. Percent-encode it in a path. An `id` of Kubiya that cannot be one is kept in `upstream_id`.',
+    description: 'Identifies the event, wherever and whenever it is met. Kubiya\'s own id where it gives one that ' +
+      'counts, otherwise computed from the event\'s content and carrying its instant. At most 200 UTF-16 code units of ' +
+      'any script; percent-encode it in a path.',
     examples: ['kab1.1748942047218334000.kJ0mZ1m7w2cYH6cXGk1zZQ']
   }),
   timestamp: field({
@@ -32,7 +34,12 @@ export const PublishedEvent = Type.Object({
     description: 'Further data by kind, usually with `session_id`.',
     examples: [{ session_id: '5b0c1c7e-6c1d-4d0e-9a64-0f6f5d2f8a11', tool_name: 'kubectl_restart' }]
   }),
-  scope: field({ description: 'Kubiya\'s own scope of the event, where given.', examples: ['org'] })
+  scope: field({ description: 'Kubiya\'s own scope of the event, where given.', examples: ['org'] }),
+  upstream_id: field({
+    description: 'Kubiya\'s `id` where that cannot be the event\'s id. `upstream_id_2` and so on where the event has a ' +
+      'field of that name already.',
+    examples: ['../x']
+  })
 }, {
   $id: 'AuditEvent',
   additionalProperties: true,
@@ -49,6 +56,6 @@ export interface AuditEvent {
   /** `undefined` when the upstream item has no readable timestamp. */
   readonly instant: Instant | undefined
   readonly item: JsonObject
-  /** The published event as JSON text: `id` first, then the item's other fields, sorted. */
+  /** The published event as JSON text: `id` first, then the other fields, sorted, a moved `id` among them. */
   readonly json: string
 }

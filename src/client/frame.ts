@@ -1,7 +1,7 @@
 import type { Frame } from './contract.ts'
 import { isBetween, isObject, isText, parseObject, type Fields } from './values.ts'
 
-const LONGEST_CURSOR = 13_600 // Characters. The service makes none that is longer.
+const LONGEST_CURSOR = 13_500 // Characters. The service makes none that is longer.
 const LONGEST_ID = 200 // UTF-16 code units.
 const MOST_HEARTBEAT_SECONDS = 3600
 const DEFAULT_HEARTBEAT_SECONDS = 20

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
-import { isSafeInPath } from '../audit/identity.ts'
 import type { Answer, AuditSource, CallerPurpose, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
+import { isFitForPath } from '../audit/upstream-id.ts'
 import type { Span, Tracer } from '../tracer.ts'
 import { createHttpAgent, type HttpAgent } from './agent.ts'
 import { discardBody, readBody } from './body.ts'
@@ -138,8 +138,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   async function find (id: string, purpose: CallerPurpose): Promise<Found | Failure> {
-    // `stream` would be Kubiya's own stream endpoint (facts 1.1); the others could come out of this path. The caller scans.
-    if (id === 'stream' || !isSafeInPath(id)) return { ok: true, event: undefined }
+    if (!isFitForPath(id)) return { ok: true, event: undefined }
     const target = new URL(url)
     target.pathname += `/${encodeURIComponent(id)}`
     const reply = await ask(target, purpose, SAYS_NOTHING)

@@ -1,6 +1,7 @@
-import { identifyAs, natureOf, upstreamId, type Nature } from '../audit/identity.ts'
+import { identifyAs, natureOf, type Nature } from '../audit/identity.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { extentOf, isJsonObject, parseJson, type Json, type JsonObject, type Span } from '../audit/json.ts'
+import { upstreamId } from '../audit/upstream-id.ts'
 
 /** What an event may hold. More would hold up everything else while it is read; such an event is passed by, and its place told. */
 const DEEPEST = 5000

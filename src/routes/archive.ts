@@ -68,9 +68,16 @@ export const archiveRoutes: FastifyPluginAsyncTypebox<ArchiveRoutesOptions> = as
     schema: {
       operationId: 'describeEvent',
       summary: 'Describe an audit event',
-      description: 'One event by its `id`. A computed id is found at any age; another one is asked for by id, then looked for in the last seven days.',
+      description: 'One event by its `id`, percent-encoded: `a/b` is `a%2Fb`. A computed id is found at any age; another ' +
+        'one is asked for by id, then looked for in the last seven days. One that holds `/`, `\\`, `%`, `?` or `#` is ' +
+        'looked for in the live log instead of being asked for.',
       tags: ['events'],
-      params: Type.Object({ id: Type.String({ description: 'The event\'s `id`.', examples: ['kab1.1748942047218334000.kJ0mZ1m7w2cYH6cXGk1zZQ'] }) }),
+      params: Type.Object({
+        id: Type.String({
+          description: 'The event\'s `id`, of at most 200 UTF-16 code units before it is percent-encoded.',
+          examples: ['kab1.1748942047218334000.kJ0mZ1m7w2cYH6cXGk1zZQ']
+        })
+      }),
       querystring: Type.Object({}, { additionalProperties: false }),
       response: { 200: cachedAnswer('AuditEvent', 'The event.'), 304: notModifiedAnswer, ...problemAnswers }
     }

@@ -30,7 +30,7 @@ const NO_FRAMES: string[] = [
   '{"type":"gap","cursor":"c","from":null,"to":"b","reason":"c"}', '{"type":"end","cursor":"c","reason":"shutdown"}',
   '{"type":"status","upstream":"ok","since":5,"lag_ms":0}', '{"type":"heartbeat","cursor":"c","upstream":"ok","lag_ms":1e400}',
   '['.repeat(200_000), `{"type":"event","cursor":"c","event":${'{"id":'.repeat(100_000)}`,
-  JSON.stringify(event('i'.repeat(201), 'c')), JSON.stringify(event('1', 'c'.repeat(13_601))),
+  JSON.stringify(event('i'.repeat(201), 'c')), JSON.stringify(event('1', 'c'.repeat(13_501))),
   ...NO_TEXTS.flatMap((value) => [
     JSON.stringify({ ...hello('c'), cursor: value }),
     JSON.stringify({ ...event('1', 'c'), cursor: value }),
@@ -47,7 +47,7 @@ t.test('a message is looked at before it counts as a frame', async (t) => {
   t.same(sound.map((frame) => readFrame(JSON.stringify(frame))), sound)
   t.same(NO_FRAMES.filter((text) => readFrame(text) !== undefined), [])
   t.same([Buffer.from(JSON.stringify(status)), new ArrayBuffer(2), status, null, undefined, 5].map(readFrame), Array(6).fill(undefined), 'bytes are no text')
-  const longest = event('\u{1F600}'.repeat(100), 'c'.repeat(13_600))
+  const longest = event('\u{1F600}'.repeat(100), 'c'.repeat(13_500))
   t.same(readFrame(JSON.stringify(longest)), longest)
   for (const type of ['news', 'constructor', '__proto__']) t.same(readFrame(JSON.stringify({ type })), { type }, 'types to come are ignored')
   for (const seconds of [undefined, null, 0, -1, 0.5, 3601, 1e12, '20', [20]]) {
