@@ -1,5 +1,6 @@
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
+import { ownCopy } from '../audit/own-bytes.ts'
 
 /** A content coding (RFC 9110 §8.4.1) other than `identity`. */
 export type Coding = 'br' | 'gzip'
@@ -14,13 +15,16 @@ const GZIP_LEVEL = 6
 const gzipped = promisify(gzip)
 const brotlied = promisify(brotliCompress)
 
-/** Compresses in the thread pool, so that nobody else waits. */
-export const compress: Compress = (body, coding) => coding === 'gzip'
-  ? gzipped(body, { level: GZIP_LEVEL })
-  : brotlied(body, {
+/** Compresses in the thread pool, so that nobody else waits. As zlib gives them, bodies of 0.5 KB held 12 KB each. */
+export const compress: Compress = async (body, coding) => ownCopy(await compressed(body, coding))
+
+function compressed (body: Buffer, coding: Coding): Promise<Buffer> {
+  if (coding === 'gzip') return gzipped(body, { level: GZIP_LEVEL })
+  return brotlied(body, {
     params: {
       [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
       [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
       [constants.BROTLI_PARAM_SIZE_HINT]: body.length
     }
   })
+}

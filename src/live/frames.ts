@@ -3,6 +3,7 @@ import type { Fresh, FreshEvent, Gap, GapReason } from '../audit/batch.ts'
 import { encodeCursor, type Cursor } from '../audit/cursor.ts'
 import { PublishedEventRef } from '../audit/event.ts'
 import { formatInstant, instantFromMs } from '../audit/instant.ts'
+import { ownBytes } from '../audit/own-bytes.ts'
 import type { Ending } from './endings.ts'
 import type { Health } from './health.ts'
 
@@ -49,6 +50,9 @@ export const EndFrame = frame('end', 'Last.', {
 })
 export const Frame = Type.Union([HelloFrame, EventFrame, GapFrame, StatusFrame, HeartbeatFrame, ExpiringFrame, EndFrame])
 export type Frame = Static<typeof Frame>
+
+/** What a kept frame holds beside its payload, measured: its cursor, and the objects of its buffers. */
+export const FRAME_OVERHEAD_BYTES = 800
 
 /** A frame as the bytes of its JSON text, encoded once, with what a wire format needs to know of it. */
 export interface PreparedFrame {
@@ -107,5 +111,6 @@ function prepare (frame: Frame): PreparedFrame {
 }
 
 function prepared (type: Frame['type'], cursor: string | undefined, json: string): PreparedFrame {
-  return { type, cursor, payload: Buffer.from(json) }
+  // A kept frame of 0.6 KB held 8192 bytes as a piece of a shared block, and holds 620 of its own.
+  return { type, cursor, payload: ownBytes(json) }
 }

@@ -1,4 +1,5 @@
 import { constants, deflateRawSync } from 'node:zlib'
+import { ownCopy } from '../audit/own-bytes.ts'
 import type { PreparedFrame } from './frames.ts'
 import type { WireFormat } from './parcel.ts'
 
@@ -39,7 +40,7 @@ export const messagesDeflatedTogether: WireFormat = (frames) => {
 function deflatedAlone (frame: PreparedFrame): Buffer {
   const known = alone.get(frame)
   if (known !== undefined) return known
-  const made = deflated(frame.payload)
+  const made = ownCopy(deflated(frame.payload)) // As zlib gives it, it held 16 384 bytes, whatever its size.
   alone.set(frame, made)
   return made
 }
