@@ -18,7 +18,8 @@ export interface Parcel {
   encodedAs (format: WireFormat): Buffer
 }
 
-export function parcelOf (frames: readonly PreparedFrame[], reach = 0): Parcel {
+/** `onMade` is told how many bytes each format came to, where the parcel is kept. */
+export function parcelOf (frames: readonly PreparedFrame[], reach = 0, onMade?: (bytes: number) => void): Parcel {
   let encoded: Map<WireFormat, Buffer> | undefined
 
   return {
@@ -33,6 +34,7 @@ export function parcelOf (frames: readonly PreparedFrame[], reach = 0): Parcel {
       if (known !== undefined) return known
       const made = format(frames)
       encoded.set(format, made)
+      onMade?.(made.length)
       return made
     }
   }

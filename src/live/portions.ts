@@ -1,9 +1,9 @@
-import { LRUCache } from 'lru-cache'
 import type { LogCursor } from '../audit/cursor.ts'
 import type { JsonObject } from '../audit/json.ts'
 import type { Encoder } from './encoding.ts'
 import type { EventLog, LogEntry } from './event-log.ts'
-import type { PreparedFrame } from './frames.ts'
+import { FRAME_OVERHEAD_BYTES, type PreparedFrame } from './frames.ts'
+import { createLayers } from './layers.ts'
 import { parcelOf, type Parcel } from './parcel.ts'
 
 /** What listeners with one filter are given of the log from one place on. */
@@ -35,9 +35,12 @@ const MOST_JUDGED_CHARACTERS = 512 * 1024 // Some milliseconds at most: large ev
 const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
-/** Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and encoded once. */
+/**
+ * Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and
+ * encoded once. They go with their listeners: those of ten filters that nobody had any more held 24 MB.
+ */
 export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (listeners: Listeners) => PortionAt {
-  const kept = new LRUCache<string, Portion>({ maxSize: KEPT_BYTES, sizeCalculation: ({ parcel }) => PORTION_OVERHEAD_BYTES + 2 * (parcel?.bytes ?? 0) })
+  const kept = createLayers(KEPT_BYTES, () => new WeakMap<Listeners, Map<number, Portion>>())
   let last: { readonly filter: number, readonly offset: number, readonly portion: Portion } | undefined
   let filters = 0
 
@@ -47,12 +50,20 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
       if (offset < log.oldest()) return 'evicted'
       if (last?.offset === offset && last.filter === filter) return last.portion // They mostly come one after the other.
       if (offset === log.head().offset) return undefined
-      const key = `${filter}:${offset}`
-      const portion = kept.get(key) ?? cut(offset, listeners)
-      if (!kept.has(key)) kept.set(key, portion)
+      const portion = kept.find((layer) => layer.get(listeners)?.get(offset)) ?? keep(listeners, offset)
       last = { filter, offset, portion }
       return portion
     }
+  }
+
+  /** Weighs what is held now; each format is weighed when it is made. */
+  function keep (listeners: Listeners, offset: number): Portion {
+    const portion = cut(offset, listeners)
+    const { bytes = 0, frames = [] } = portion.parcel ?? {}
+    const layer = kept.grow(PORTION_OVERHEAD_BYTES + bytes + frames.length * FRAME_OVERHEAD_BYTES)
+    const portions = layer.get(listeners) ?? new Map<number, Portion>()
+    layer.set(listeners, portions.set(offset, portion))
+    return portion
   }
 
   function cut (first: number, { matches, members }: Listeners): Portion {
@@ -69,7 +80,8 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
       frames.push(frame)
       bytes += frame.payload.length
     }
-    return { parcel: frames.length === 0 ? undefined : parcelOf(frames, members.size), end: log.cursorAt(offset) }
+    const parcel = frames.length === 0 ? undefined : parcelOf(frames, members.size, kept.grow)
+    return { parcel, end: log.cursorAt(offset) }
   }
 }
 
