@@ -39,7 +39,7 @@ const outputs = {
   ],
   documents: { entryPoints: ['src/documents.ts'], outfile: 'dist/documents.js' },
   fuzz: { entryPoints: ['test/fuzz/fuzz.ts'], outdir: 'dist/fuzz' },
-  soak: { entryPoints: ['test/oracle/soak.ts'], outdir: 'dist/soak' },
+  soak: { entryPoints: ['test/oracle/soak.ts', 'test/oracle/visits.ts'], outdir: 'dist/soak' },
   bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },
   tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
 }
