@@ -60,7 +60,7 @@ t.test('a shelf', async (t) => {
   })
 
   t.test('counts encodings among its bytes', async (t) => {
-    const bytes = ENTRY.body.length + 1025
+    const bytes = ENTRY.body.length + 1537
     const { serve, shelf } = shelfOf(2 * bytes + 50)
     const [a, b] = [await serve('a'), await serve('b')]
     t.equal((await serve('a')).entry, a.entry)

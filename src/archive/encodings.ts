@@ -2,6 +2,8 @@ import type { Coding, Compress } from './coding.ts'
 
 interface Encoded { readonly body: Buffer }
 
+const ENCODING_OVERHEAD_BYTES = 600 // Its head and its objects, measured; they were not weighed.
+
 export interface EncodingsOptions<Entry> {
   readonly compress: Compress
   /** Told when one was made and counts; whether it may be kept. */
@@ -22,7 +24,7 @@ export function createEncodings<Entry extends Encoded> ({ compress, onError, onM
 
   return {
     get: (entry, coding) => made.get(entry)?.get(coding) ?? make(entry, coding),
-    bytes: (entry) => [...made.get(entry)?.values() ?? []].reduce((sum, each) => sum + (each instanceof Promise ? 0 : each.length), 0)
+    bytes: (entry) => [...made.get(entry)?.values() ?? []].reduce((sum, each) => sum + heldBytes(each), 0)
   }
 
   function make (entry: Entry, coding: Coding): Promise<Buffer | undefined> {
@@ -39,4 +41,8 @@ export function createEncodings<Entry extends Encoded> ({ compress, onError, onM
     made.set(entry, codings.set(coding, flight))
     return flight
   }
+}
+
+function heldBytes (made: Buffer | Promise<Buffer | undefined>): number {
+  return made instanceof Promise ? 0 : made.length + ENCODING_OVERHEAD_BYTES
 }
