@@ -6,6 +6,7 @@ import { readFigures, type Figures } from './figures.ts'
 /** What a process holds, bytes. */
 export interface Held {
   readonly heapUsed: number
+  readonly heapTotal: number
   readonly external: number
   readonly arrayBuffers: number
   readonly rss: number

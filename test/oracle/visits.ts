@@ -5,16 +5,22 @@ import { MIB, mib, publishedBytes, startMeasured, sum, unaccounted, type Held } 
 import { KINDS, visit, type Visitor } from '../visitor.ts'
 import { createChance } from './chance.ts'
 
-// `npm run soak:memory -- --minutes 20 --streams 300 --seed 7`: streams come, replay five minutes and go, while events come
-// and lists are asked for. Resident memory must level off, and what is held when all have left must be accounted for.
+// `npm run soak:memory -- --minutes 20 --streams 300 --seed 7`: streams come, replay five minutes and go, while events
+// come and lists are asked for. Resident memory must level off, and what is held at the end must be accounted for.
+// `--history` is the log's bound in events, `--cache` the shelf's in MiB: small ones are reached in the first minutes.
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '20' },
     streams: { type: 'string', default: '300' },
+    history: { type: 'string', default: '10000' },
+    cache: { type: 'string', default: '64' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) }
   }
 })
 const [minutes, streams, seed] = [Number(values.minutes), Number(values.streams), Number(values.seed)]
+const historyEvents = Number(values.history)
+const bounds = `--history ${historyEvents} --cache ${values.cache}`
+const asGiven = `--minutes ${minutes} --streams ${streams} ${bounds} --seed ${seed}`
 
 const MINUTE_MS = 60_000
 const EVENT_MS = 200
@@ -25,7 +31,6 @@ const SHORTEST_STAY_MS = 5000
 const LONGEST_STAY_MS = 35_000
 const MOST_LINES = 60
 const SETTLE_MS = 15_000 // Replays are kept for ten seconds after the last of them.
-const HISTORY_EVENTS = 10_000
 const MOST_UNACCOUNTED = 64 * MIB
 const MOST_GROWTH = 0.1 // Of resident memory from the third quarter to the last.
 const FILTERS = [
@@ -41,7 +46,7 @@ const FILTERS = [
   '&text=number%201&status=success'
 ] as const
 
-console.log(`soak:memory: --minutes ${minutes} --streams ${streams} --seed ${seed}`)
+console.log(`soak:memory: ${asGiven}`)
 const startedMs = performance.now()
 const chance = createChance(seed)
 const sandbox = await startSandbox()
@@ -50,7 +55,8 @@ const service = await startMeasured({
   KUBIYA_BASE_URL: sandbox.url,
   POLL_INTERVAL_MS: '1000',
   POLL_MAX_INTERVAL_MS: '1000',
-  HISTORY_EVENTS: String(HISTORY_EVENTS)
+  HISTORY_EVENTS: values.history,
+  CACHE_MAX_BYTES: String(Number(values.cache) * MIB)
 })
 const visitors = new Map<Visitor, number>() // And when they go.
 const logged: number[] = [] // Bytes of each event that the log keeps.
@@ -78,7 +84,7 @@ function publish (agoMs: number): void {
   const item = madeUp(published++, agoMs)
   sandbox.publish(item)
   logged.push(publishedBytes(item))
-  if (logged.length > HISTORY_EVENTS) logged.shift()
+  if (logged.length > historyEvents) logged.shift()
 }
 
 /** There are always as many: whoever goes makes room for another. */
@@ -126,7 +132,7 @@ async function conclude (): Promise<void> {
   console.log(`all have left: ${told(held)}; ${await holdings()}; ${await sum(service, 'subscribers')} streams`)
   console.log(`${mib(beyond)} are not accounted for; resident ${mib(before)} in the third quarter, then ${mib(last)}`)
   const holds = beyond < MOST_UNACCOUNTED && last < before * (1 + MOST_GROWTH)
-  console.log(`${holds ? 'held' : 'did not hold'}: --minutes ${minutes} --streams ${streams} --seed ${seed}`)
+  console.log(`${holds ? 'held' : 'did not hold'}: ${asGiven}`)
   process.exitCode = holds ? 0 : 1
 }
 
@@ -162,8 +168,9 @@ function logBytes (): number {
   return logged.reduce((total, bytes) => total + bytes, 0)
 }
 
-function told ({ arrayBuffers, external, heapUsed, rss }: Held): string {
-  return `heap ${mib(heapUsed)}, external ${mib(external)} (buffers ${mib(arrayBuffers)}), resident ${mib(rss)}`
+function told ({ arrayBuffers, external, heapTotal, heapUsed, rss }: Held): string {
+  const buffers = `external ${mib(external)} (buffers ${mib(arrayBuffers)})`
+  return `heap ${mib(heapUsed)} of ${mib(heapTotal)}, ${buffers}, resident ${mib(rss)}`
 }
 
 function elapsedMs (): number {
