@@ -38,6 +38,9 @@ const CLOSING_BRACKET = /[ \t\n\r]*\]/y
 const BLANKS = /^[ \t\n\r]*$/
 const LONGEST_TAIL = 65_536 // Characters behind the list: pagination and the like.
 const MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
+// Sweeps come every two minutes at most. What stayed longer came to 6 MB in twelve minutes, and on to the bound.
+const REMEMBERED_MS = 5 * 60_000
+const PURGE_MS = 30_000
 const HELD_BYTES_PER_CHARACTER = 5 // The text itself, the event as published, its values: 7.5 MB of texts held 36 MB.
 const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
 
@@ -48,13 +51,25 @@ const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: lo
  * written just as it was is neither parsed nor identified again.
  */
 export function createListingReader ({ remembers }: { readonly remembers: boolean }): ListingReader {
-  const met = new LRUCache<string, Row>({ maxSize: MOST_REMEMBERED_BYTES })
+  const met = new LRUCache<string, Row>({
+    maxSize: MOST_REMEMBERED_BYTES,
+    ttl: REMEMBERED_MS, // Since it was met last.
+    ttlResolution: 1000,
+    updateAgeOnGet: true
+  })
+  let purgedMs = performance.now()
   let last: Remembered | undefined
 
   return async (body, mostRows) => {
     const elements = await takeApart(body, mostRows)
     last = remembers && elements !== undefined ? { body, elements } : undefined
+    if (performance.now() - purgedMs > PURGE_MS) purge()
     return elements === undefined ? readWhole(body, mostRows) : listingOf(elements)
+  }
+
+  function purge (): void {
+    met.purgeStale()
+    purgedMs = performance.now()
   }
 
   /** `undefined` where the text is more or other than objects in one array. */
