@@ -73,6 +73,19 @@ t.test('a listener', async (t) => {
     t.same(cursorOf(line.frames.at(-1)), stage.log.head(), 'what was filtered out is behind it')
   })
 
+  t.test('is given a replay in turns of half a million characters, those of events that do not match included', async (t) => {
+    const stage = createStage({ log: { maxBytes: 10_000_000 }, context: { portionBytes: 65_536 } })
+    for (let i = 0; i < 20; i++) {
+      stage.publish(`a${i}`, i, { category_type: 'a' })
+      stage.publish(`b${i}`, i + 0.5, { category_type: 'b', pad: 'x'.repeat(100_000) })
+    }
+    stage.pass(20)
+    stage.poll()
+    const line = createLine()
+    await stage.listen({ from: at(-300) }, line, { filter: { category_type: 'a' } }).turns()
+    t.same(line.sends, [1, 6, 6, 6, 2])
+  })
+
   t.test('has a cursor of a later instant once more is certain, though nothing came', async (t) => {
     const stage = createStage()
     happen(stage, 3)

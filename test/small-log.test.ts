@@ -1,6 +1,6 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { missedSince, withGiven } from '../src/live/opening.ts'
-import { HEAVY, bulk, numbers, series } from './contracts/stream.ts'
+import { HEAVY, bulk, numbers, series, type Consumer } from './contracts/stream.ts'
 import { startService } from './support.ts'
 import { at, batch, openLog } from './timeline.ts'
 import { overEvents, overWebSocket } from './transports.ts'
@@ -10,15 +10,20 @@ const BURST = 1200
 const CALLS_PER_PAGE = 5
 const SMALL_LOG = { ...HEAVY, HISTORY_EVENTS: '100' }
 
+async function isGivenAll (t: Test, reader: Consumer): Promise<void> {
+  await reader.untilEvents(BURST)
+  t.same(numbers(reader), series(BURST), 'each once, in order')
+  t.notOk(reader.frames.some(({ type }) => type === 'gap'))
+  reader.terminate()
+}
+
 t.test('a log smaller than a burst: one reader is given all of it, at five calls for each page of the burst', async (t) => {
   const service = await startService(t, SMALL_LOG)
   await service.settled()
   const reader = overWebSocket(service)
   await reader.until(({ type }) => type === 'hello')
   service.sandbox.publish(bulk(series(BURST)))
-  await reader.untilEvents(BURST)
-  t.same(numbers(reader), series(BURST), 'all of it, once, in order')
-  t.notOk(reader.frames.some(({ type }) => type === 'gap'))
+  await isGivenAll(t, reader)
   const backfills = service.sandbox.requests.filter(({ query }) => Number(query.pageSize) !== PAGE)
   t.ok(backfills.length <= CALLS_PER_PAGE * BURST / PAGE, `${backfills.length} calls`)
 })
@@ -36,27 +41,17 @@ t.test('a log smaller than a burst: readers of both transports, fast and slow, a
   }, 40)
   t.teardown(() => clearInterval(timer))
   service.sandbox.publish(bulk(series(BURST)))
-  for (const reader of readers) {
-    await reader.untilEvents(BURST)
-    t.same(numbers(reader), series(BURST), 'each once, in order')
-    t.notOk(reader.frames.some(({ type }) => type === 'gap'))
-    reader.terminate()
-  }
+  for (const reader of readers) await isGivenAll(t, reader)
 })
 
-t.test('bytes fewer than a burst: a reader is given all of it, whatever share of it the log may hold', async (t) => {
+t.test('a log of fewer bytes than a burst: readers of both transports are given all of it', async (t) => {
   for (const HISTORY_BYTES of ['1048576', '4194304']) {
     const service = await startService(t, { ...HEAVY, HISTORY_EVENTS: '100000', HISTORY_BYTES })
     await service.settled()
     const readers = [overWebSocket(service), overEvents(service)]
     for (const reader of readers) await reader.until(({ type }) => type === 'hello')
     service.sandbox.publish(bulk(series(BURST)))
-    for (const reader of readers) {
-      await reader.untilEvents(BURST)
-      t.same(numbers(reader), series(BURST), 'all of it, once, in order')
-      t.notOk(reader.frames.some(({ type }) => type === 'gap'))
-      reader.terminate()
-    }
+    for (const reader of readers) await isGivenAll(t, reader)
   }
 })
 

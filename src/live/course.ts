@@ -7,10 +7,11 @@ import type { Audience } from './audience.ts'
 import type { Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
 import { gapFrame, type PreparedFrame } from './frames.ts'
+import { createJudging } from './judging.ts'
 import { cursorOf, missedSince, openingOf, type Missing, type Opening, type RecallOpening, type RereadOpening, type Start, type Waiting } from './opening.ts'
 import { parcelOf, type Parcel } from './parcel.ts'
 import type { Replay } from './replay.ts'
-import { cursorWithin, hasMoved, nextOfReplay, type Replaying } from './replaying.ts'
+import { cursorWithin, nextOfReplay, roundsAfter, type Replaying } from './replaying.ts'
 import type { RereadRequest } from './rereads.ts'
 
 /** Where events come from: the same for all courses of a hub. */
@@ -64,7 +65,6 @@ export interface Course {
 /** On its way along the log it is just a place in it, kept whole: once the log has let go of the place, it cannot tell its instant any more. */
 type State = Waiting | Replaying | LogCursor | Missing
 
-const MOST_LOOKS = 256
 const MOST_FRAMES = 256
 const MOST_RETURNS = 3
 
@@ -147,14 +147,15 @@ class ListenersCourse implements Course {
     const context = { log, encoder, matches: this.audience.matches, limit, floor }
     const frames: PreparedFrame[] = []
     let left = Math.min(room, portionBytes)
-    let turn = nextOfReplay(replaying, context, MOST_LOOKS)
+    const judging = createJudging()
+    let turn = nextOfReplay(replaying, context, judging)
     if (turn.kind === 'due' && turn.due.frame.payload.length > left && !isIdle) return 'full'
     // A frame larger than all the room goes out alone.
     while (turn.kind === 'due' && (turn.due.frame.payload.length <= left || frames.length === 0) && frames.length < MOST_FRAMES) {
       frames.push(turn.due.frame)
       turn.due.accept()
       left -= turn.due.frame.payload.length
-      turn = nextOfReplay(replaying, context, MOST_LOOKS)
+      turn = nextOfReplay(replaying, context, judging)
     }
     if (frames.length > 0) return parcelOf(frames)
     switch (turn.kind) {
@@ -201,13 +202,14 @@ class ListenersCourse implements Course {
 
   /** What was shared ended too early for this listener: it goes on with a replay of its own. */
   private readOn (replaying: Replaying): 'later' {
-    const { after, counted, leave, opening, replay, rounds, until } = replaying
+    const { after, counted, leave, opening, until } = replaying
     leave()
     const { countFrom, given } = opening.kind === 'reread' ? opening : { countFrom: after.instant, given: [] }
     const own: RereadOpening = { kind: 'reread', isExact: false, isReturn: true, after, countFrom, given, until }
-    const { filter } = this.audience
-    const isInVain = replay.state() !== 'full' || !hasMoved(replaying)
-    this.replay(own, this.springs.reread({ ...own, filter, from: after.instant, after, startsHere: isInVain && rounds > 0, until: until.offset, kind: 'own', asker: this.asker }), isInVain ? rounds + 1 : rounds, counted)
+    const rounds = roundsAfter(replaying)
+    const { asker, audience: { filter } } = this
+    const replay = this.springs.reread({ ...own, filter, from: after.instant, startsHere: rounds > 1, until: until.offset, kind: 'own', asker })
+    this.replay(own, replay, rounds, counted)
     return 'later'
   }
 

@@ -3,6 +3,7 @@ import type { JsonObject } from '../audit/json.ts'
 import type { Encoder } from './encoding.ts'
 import type { EventLog, LogEntry } from './event-log.ts'
 import { FRAME_OVERHEAD_BYTES, type PreparedFrame } from './frames.ts'
+import { createJudging } from './judging.ts'
 import { createLayers } from './layers.ts'
 import { parcelOf, type Parcel } from './parcel.ts'
 
@@ -30,8 +31,6 @@ export interface PortionsOptions {
 /** The log as listeners with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the log has let go of it. */
 export type PortionAt = (offset: number) => Portion | undefined | 'evicted'
 
-const MOST_LOOKS = 256
-const MOST_JUDGED_CHARACTERS = 512 * 1024 // Some milliseconds at most: large events cost more to judge than most.
 const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
@@ -70,10 +69,9 @@ export function createPortions ({ encoder, log, mostBytes }: PortionsOptions): (
     const frames: PreparedFrame[] = []
     let bytes = 0
     let offset = first
-    let judged = 0
-    for (let entry = log.at(offset); entry !== undefined && offset - first < MOST_LOOKS; entry = log.at(++offset)) {
-      if (judged > MOST_JUDGED_CHARACTERS) break
-      if ('event' in entry) judged += entry.event.json.length
+    const judging = createJudging()
+    for (let entry = log.at(offset); entry !== undefined && !judging.isEnough(); entry = log.at(++offset)) {
+      judging.add(entry)
       if (!isFor(entry, matches)) continue
       const frame = encoder.entry(entry)
       if (frames.length > 0 && bytes + frame.payload.length > mostBytes) break

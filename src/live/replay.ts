@@ -11,9 +11,13 @@ export type ReplayRow = Fresh & {
 }
 
 /**
- * How far a replay is: more rows may come · that was all · there is more than its limits allow · it holds as many bytes as it
- * may, and the next replay reads on · Kubiya could not be read · its rows were dropped for want of memory, so whoever has not
- * had them all begins another one.
+ * How far a replay is.
+ * - `reading`: more rows may come.
+ * - `done`: these are all.
+ * - `cut`: there is more than its limits allow.
+ * - `full`: it holds as many bytes as it may. Another replay reads on behind it.
+ * - `failed`: Kubiya could not be read.
+ * - `forgotten`: its rows were dropped to free memory. A listener that has not had them all begins another replay.
  */
 export type ReplayState = 'reading' | 'done' | 'cut' | 'full' | 'failed' | 'forgotten'
 

@@ -6,6 +6,7 @@ import { isBeyond, type Place } from '../audit/place.ts'
 import { replayCursor, type Encoder } from './encoding.ts'
 import type { EventLog } from './event-log.ts'
 import type { PreparedFrame } from './frames.ts'
+import type { Judging } from './judging.ts'
 import type { RecallOpening, RereadOpening } from './opening.ts'
 import type { Replay, ReplayRow } from './replay.ts'
 
@@ -16,7 +17,7 @@ export interface Replaying {
   readonly replay: Replay
   /** Where the log goes on afterwards. */
   readonly until: LogCursor
-  /** How often one that was shared with others ended too early for this listener. */
+  /** How many in a row, before this one, ended too early for this listener. */
   readonly rounds: number
   readonly leave: () => void
   /** Rows looked at so far … */
@@ -57,18 +58,14 @@ export type ReplayTurn =
   | { readonly kind: 'again', readonly isForgotten: boolean }
 
 const MOST_ROUNDS = 2
-const MOST_JUDGED_CHARACTERS = 512 * 1024 // Some milliseconds at most: large events cost more to judge than most.
 
-/** Looks at so many rows at most. */
-export function nextOfReplay (replaying: Replaying, context: ReplayingContext, most: number): ReplayTurn {
+/** Passes rows that are not due, as far as the turn goes. */
+export function nextOfReplay (replaying: Replaying, context: ReplayingContext, judging: Judging): ReplayTurn {
   const { replay } = replaying
   const rows = replay.rows()
   if (replay.version() !== replaying.version && !findAgain(replaying, rows, context.log)) return { kind: 'again', isForgotten: true }
-  let judged = 0
-  for (let looked = 0; replaying.at < rows.length && looked < most; looked++) {
-    const row = rows[replaying.at]
-    if (row === undefined || judged > MOST_JUDGED_CHARACTERS) break
-    if ('event' in row) judged += row.event.json.length
+  for (let row = rows[replaying.at]; row !== undefined && !judging.isEnough(); row = rows[replaying.at]) {
+    judging.add(row)
     if (isDue(row, replaying, context)) return turnOf(row, replaying, context)
     pass(replaying, row)
   }
@@ -127,21 +124,28 @@ function isDue (row: ReplayRow, { opening, until }: Replaying, { floor, log, mat
 }
 
 function endOf (replaying: Replaying): ReplayTurn {
-  const { replay, rounds } = replaying
-  const isFurther = replay.state() === 'full' && hasMoved(replaying)
+  const { replay } = replaying
   switch (replay.state()) {
     case 'reading': return { kind: 'nothing' }
     case 'done': return { kind: 'over', gap: undefined }
     case 'forgotten': return { kind: 'again', isForgotten: true }
     case 'failed': return { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'upstream-outage') }
     case 'full':
-    case 'cut': return (!isFurther && rounds === MOST_ROUNDS) || replay.reached() > replay.newest() ? { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') } : { kind: 'again', isForgotten: false }
+    case 'cut': return mayReadOn(replaying)
+      ? { kind: 'again', isForgotten: false }
+      : { kind: 'over', gap: gapFrom(replay.reached(), replaying, 'replay-limit') }
   }
 }
 
-/** Whether it has brought its listener further than where it began. */
-export function hasMoved ({ after, opening }: Replaying): boolean {
-  return isBeyond(after, opening.after, 'asc')
+/** Whether there is a rest, and another replay may bring it. */
+function mayReadOn (replaying: Replaying): boolean {
+  const { replay } = replaying
+  return replay.reached() <= replay.newest() && roundsAfter(replaying) <= MOST_ROUNDS
+}
+
+/** How many replays in a row ended too early. One that was full, and yet brought its listener forward, is none of them. */
+export function roundsAfter ({ after, opening, replay, rounds }: Replaying): number {
+  return replay.state() === 'full' && isBeyond(after, opening.after, 'asc') ? 0 : rounds + 1
 }
 
 /** What is missing between here and the place from which the log goes on; what is behind that is the log's. */

@@ -49,7 +49,7 @@ export interface Reread extends Replay {
 }
 
 const PAGE_SIZE = 1000
-const LARGEST_SECOND_BYTES = 32 * 1024 * 1024 // An order within a second is certain only once the second is read.
+const LARGEST_SECOND_BYTES = 32 * 1024 * 1024 // Rows of one second may come in any order: none is given before all are read.
 const MOST_FAILURES = 8
 const FIRST_BACK_OFF_MS = 400
 const LONGEST_BACK_OFF_MS = 30_000

@@ -97,9 +97,17 @@ export function createRereads (options: RereadsOptions): Rereads {
   function isJoinable ({ after, from, isForAll, key, payer, reread }: Entry, wanted: RereadRequest): boolean {
     const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
     const isAfter = wanted.until === undefined || reread.place.offset >= wanted.until
-    const order = after === undefined ? -1 : wanted.after === undefined ? 1 : comparePlaces(after, wanted.after)
-    const isHeld = order === 0 || (order < 0 && wanted.startsHere !== true)
-    return isFitting && isAfter && isHeld && (!reread.isHeldBack() || payer === wanted.asker?.key) && from <= wanted.from && ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+    const isPaid = !reread.isHeldBack() || payer === wanted.asker?.key
+    const isUsable = ['reading', 'done'].includes(reread.state()) && isKept(reread.place)
+    return isFitting && isAfter && isPaid && isUsable && from <= wanted.from && holdsAllFor(wanted, after)
+  }
+
+  /** Whether what a replay does not hold, since it begins behind a place, is nothing that is wanted. */
+  function holdsAllFor (wanted: RereadRequest, after: Place | undefined): boolean {
+    if (after === undefined) return wanted.startsHere !== true
+    if (wanted.after === undefined) return false
+    const order = comparePlaces(after, wanted.after)
+    return wanted.startsHere === true ? order === 0 : order <= 0
   }
 
   function begin ({ after, asker = NOBODY, countFrom, filter, from: wanted, kind }: RereadRequest): Entry {
@@ -124,23 +132,26 @@ export function createRereads (options: RereadsOptions): Rereads {
       onGrowth: () => makeRoom(entry),
       onError
     })
-    const entry: Entry = { key: isForAll ? ALL : filterKey(filter), from, after, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
+    const key = isForAll ? ALL : filterKey(filter)
+    const entry: Entry = { key, from, after, payer: asker.key, isForAll, reread, followers: 0, timer: undefined }
     entries.add(entry)
     for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
     return entry
   }
 
   /**
-   * Drops replays until all of them are within bounds: those that nobody follows first, then the oldest. Tells whether they are.
-   * A listener of a dropped replay may begin another one at once: only those that were there before are dropped, or it never ends.
+   * Drops replays until all of them together are within the bound: those that nobody follows first, then the oldest.
+   * Tells whether they are. A listener of a dropped replay may begin another one at once: that one is not dropped, or this
+   * would never end. One that is larger than the bound alone makes nobody else give way.
    */
   function makeRoom (growing: Entry): boolean {
     const others = [...entries].filter((entry) => entry !== growing)
-    if (growing.reread.bytes() > maxBytes) { // Nobody else can help it.
+    if (growing.reread.bytes() > maxBytes) {
       for (const entry of others) if (entry.followers === 0) drop(entry)
       return false
     }
-    for (const entry of [...others.filter(({ followers }) => followers === 0), ...others.filter(({ followers }) => followers > 0)]) {
+    others.sort((one, other) => Number(one.followers > 0) - Number(other.followers > 0)) // Stable: the oldest stay first.
+    for (const entry of others) {
       if (held() <= maxBytes) break
       drop(entry)
     }

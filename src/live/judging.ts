@@ -1,0 +1,26 @@
+import type { Fresh } from '../audit/batch.ts'
+
+/** How much was judged in one turn. */
+export interface Judging {
+  /** Notes that one more is judged. */
+  add (fresh: Fresh): void
+  /** Whether others should have their turn first. The first one is always judged, however large it is. */
+  isEnough (): boolean
+}
+
+const MOST_JUDGED = 256
+const MOST_CHARACTERS = 512 * 1024 // Some milliseconds at most: a large event costs more than a small one.
+
+/** The bound on one turn. It counts and does not time, so that a slow machine cuts at the same places as a fast one. */
+export function createJudging (): Judging {
+  let judged = 0
+  let characters = 0
+
+  return {
+    add (fresh) {
+      judged++
+      if ('event' in fresh) characters += fresh.event.json.length
+    },
+    isEnough: () => judged >= MOST_JUDGED || characters > MOST_CHARACTERS
+  }
+}
