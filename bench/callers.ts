@@ -32,7 +32,7 @@ function connectTo (port: number): Socket {
 }
 
 function requestBytes (path: string, headers: Record<string, string> = {}): string {
-  return [`GET ${path} HTTP/1.1`, 'Host: bench', ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
+  return [`GET ${path} HTTP/1.1`, 'Host: localhost', ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
 }
 
 /** Calls back with each answer on a connection: its status and the bytes of its body. */

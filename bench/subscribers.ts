@@ -62,7 +62,7 @@ function join ({ extensions, paths, port }: Wanted, index: number): Promise<void
     const walker = createWalker(line, lines.length === 0 && extensions !== undefined ? inflating(line) : undefined)
     lines.push(line)
     socket.on('error', reject)
-    socket.write([`GET ${path} HTTP/1.1`, 'Host: bench', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    socket.write([`GET ${path} HTTP/1.1`, 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
       ...extensions === undefined ? [] : [`Sec-WebSocket-Extensions: ${extensions}`], '', ''].join('\r\n'))
 
     function begin (chunk: Buffer): void {

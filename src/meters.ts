@@ -1,5 +1,5 @@
 import type { GapReason } from './audit/batch.ts'
-import type { FailureKind, Purpose } from './audit/source.ts'
+import type { FailureKind, Habit, Purpose } from './audit/source.ts'
 
 /** What became of a question to the shelf (RFC 9211's words where it has them). */
 export type ShelfResult =
@@ -23,6 +23,8 @@ export interface Meters {
   shelfEvicted (): void
   /** A request to Kubiya has ended. */
   upstreamAsked (purpose: Purpose['kind'], outcome: 'ok' | FailureKind, durationMs: number): void
+  /** So many rows of an answer of Kubiya's were left out, each time that they are met. */
+  rowsSkipped (habit: Habit, rows: number): void
   /** A poll has ended, all its requests included. */
   polled (outcome: 'ok' | FailureKind, durationMs: number): void
   /** So many rows of a poll were known and went no further. */
@@ -50,6 +52,7 @@ export const silentMeters: Meters = {
   shelfAsked: nothing,
   shelfEvicted: nothing,
   upstreamAsked: nothing,
+  rowsSkipped: nothing,
   polled: nothing,
   recognised: nothing,
   entered: nothing,

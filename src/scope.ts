@@ -113,6 +113,7 @@ export function createScope ({ logger, memory, meters, pools, settings, tracer, 
     onListing () {
       if (!isLeft) upstream.onWord?.('accepted') // A late answer says nothing against the refusal that came before it.
     },
+    onSkipped: meters.rowsSkipped,
     onHabit: (habit) => logger.warn({ habit }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 

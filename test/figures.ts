@@ -6,6 +6,13 @@ export interface Figures {
   all (name: string): string[]
 }
 
+/** Asks a service for its figures. */
+export async function scrape ({ metricsUrl }: { readonly metricsUrl: string }): Promise<Figures> {
+  const response = await fetch(metricsUrl)
+  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
+  return readFigures(await response.text())
+}
+
 const PREFIX = 'kubiya_audit_bff_'
 const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g

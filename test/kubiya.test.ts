@@ -132,7 +132,7 @@ t.test('an answer of the list call', async (t) => {
   })
 
   t.test('may be empty in several ways', async (t) => {
-    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(await readListing(body), { events: [], rows: 0, unreadable: [] }, body)
+    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(await readListing(body), { events: [], rows: 0, noEvents: 0, unreadable: [] }, body)
   })
 
   t.test('is not the protocol when it is anything else', async (t) => {
@@ -146,6 +146,7 @@ t.test('an answer of the list call', async (t) => {
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`
     const listing = await readListing(`[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`)
     t.equal(listing?.rows, 9)
+    t.equal(listing?.noEvents, 4)
     t.same(listing?.events.map(({ item }) => item.n), [1, 2, 3, 4, 5])
     t.ok(listing?.events[1]?.json.includes(deep), 'what is nested deep is an event like any other')
     t.equal(({} as Record<string, unknown>).polluted, undefined)

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { readFigures, type Figures } from './figures.ts'
+import { scrape, type Figures } from './figures.ts'
 
 /** What a process holds, bytes. */
 export interface Held {
@@ -68,7 +68,7 @@ export async function startMeasured (environment: Record<string, string>): Promi
   })
   return {
     url,
-    figures: async () => readFigures(await (await fetch(`${url}/metrics`)).text()),
+    figures: () => scrape({ metricsUrl: `${url}/metrics` }),
     held: () => look(COLLECTIONS),
     holds: () => look(0),
     async end () {

@@ -3,18 +3,12 @@ import { connect } from 'node:net'
 import { text as textOf } from 'node:stream/consumers'
 import t from 'tap'
 import { openEventStream } from './event-stream.ts'
-import { readFigures, type Figures } from './figures.ts'
+import { readFigures, scrape, type Figures } from './figures.ts'
 import { ago, eventually, item, openStream, startService, startUpstream, type Service } from './support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const SEARCH = '/api/v1/audit/events/search'
 const STREAM = '/api/v1/audit/stream'
-
-async function scrape ({ metricsUrl }: Pick<Service, 'metricsUrl'>): Promise<Figures> {
-  const response = await fetch(metricsUrl)
-  if (response.status !== 200) throw new Error(`${response.status} ${await response.text()}`)
-  return readFigures(await response.text())
-}
 
 /** Scrapes until a series has a value: what a socket has to tell first comes a moment later. */
 async function until (service: Service, series: string, value: number): Promise<Figures> {

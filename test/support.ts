@@ -9,7 +9,7 @@ import type { Problem } from '../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { readSettings } from '../src/settings.ts'
 import { createTracing } from '../src/tracing.ts'
-import { readFigures } from './figures.ts'
+import { scrape } from './figures.ts'
 import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
 /** What the tests need of a tap test: to close what they opened. */
@@ -82,7 +82,7 @@ export async function startService (t: Owner, environment: Record<string, string
       return stream
     },
     async subscribers () {
-      const figures = readFigures(await (await fetch(metricsUrl)).text())
+      const figures = await scrape({ metricsUrl })
       return figures.all('subscribers').reduce((sum, series) => sum + figures.of(series), 0)
     },
     async settled () {

@@ -77,8 +77,11 @@ export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sort
 export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
   find (id: string, purpose: CallerPurpose): Promise<Found | Failure>
-  /** Told by whoever judges the rows; worth a line in the log the first time. */
-  notice (habit: Habit): void
+  /**
+   * Told by whoever judges the rows: worth a line in the log the first time. `skipped`: so many rows of this answer are left
+   * out for it, each time that they are met.
+   */
+  notice (habit: Habit, skipped?: number): void
   /** Habits noticed so far, so that later reads reckon with them from the start. */
   readonly habits: ReadonlySet<Habit>
 }

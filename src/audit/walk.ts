@@ -146,6 +146,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     const from = passed?.from ?? (direction === 'asc' && !isNumbered ? stretch.last?.place.instant : undefined) ?? start
     passed = { from, to: undefined, rows: (passed?.rows ?? 0) + 1, reason }
     stretch = stepOver(stretch)
+    source.notice('sends-unreadable-events', 1)
   }
 
   /** With the neighbour behind it, where the order tells which that is. */
@@ -160,7 +161,7 @@ export async function * walk (source: AuditSource, request: WalkRequest): AsyncG
     const [first] = unreadable
     const last = unreadable.at(-1)
     if (first === undefined || last === undefined) return undefined
-    source.notice('sends-unreadable-events')
+    source.notice('sends-unreadable-events', unreadable.length)
     const [before, behind] = [rows[first - 1]?.place.instant, rows[last]?.place.instant]
     const [from, to] = direction === 'asc' ? [before ?? bound.start, behind ?? bound.end] : [behind ?? bound.start, before ?? bound.end]
     return { from: from ?? EARLIEST, to, rows: unreadable.length, reason: 'too-large' }

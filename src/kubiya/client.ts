@@ -35,6 +35,8 @@ export interface KubiyaOptions {
   readonly onListing?: () => void
   /** Told once of each habit in which the upstream departs from what it is asked. */
   readonly onHabit?: (habit: Habit) => void
+  /** Told of rows that are left out, each time that they are met. */
+  readonly onSkipped?: (habit: Habit, rows: number) => void
 }
 
 export interface KubiyaClient extends AuditSource {
@@ -58,7 +60,7 @@ const WAIT_SHARE = 0.5 // Of a call's deadline: what is left serves the request 
 const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
 const MOST_ROWS = 10_000 // Or twice as many as were asked for: an answer of more is not the protocol.
-const NO_ROWS: Listing = { events: [], rows: 0, unreadable: [] }
+const NO_ROWS: Listing = { events: [], rows: 0, noEvents: 0, unreadable: [] }
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
@@ -97,7 +99,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     if (options.agent === undefined) await Promise.all([agents.poller.destroy(), agents.caller.destroy()])
   }
 
-  function notice (habit: Habit): void {
+  function notice (habit: Habit, skipped = 0): void {
+    if (skipped > 0) options.onSkipped?.(habit, skipped)
     if (habits.has(habit)) return
     habits.add(habit)
     options.onHabit?.(habit)
@@ -126,9 +129,11 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     budget.heed(reply.allowance, Date.now())
-    longestAnswer = Math.max(longestAnswer, listing.rows)
+    const { events, noEvents, rows, unreadable } = listing
+    longestAnswer = Math.max(longestAnswer, rows)
     options.onListing?.()
-    return { ok: true, ...listing, end: isEnd(listing.rows, query.pageSize), upstreamMs: reply.upstreamMs }
+    if (noEvents > 0) notice('sends-what-is-no-event', noEvents)
+    return { ok: true, events, rows, unreadable, end: isEnd(rows, query.pageSize), upstreamMs: reply.upstreamMs }
   }
 
   function isEnd (rows: number, pageSize: number): boolean | undefined {

@@ -11,6 +11,8 @@ export interface Listing {
   readonly events: AuditEvent[]
   /** Elements of the answer, those that are no events included. */
   readonly rows: number
+  /** Of these, those that are no objects. */
+  readonly noEvents: number
   /** For each event that is nested too deep or holds too much: how many of `events` stand before it. */
   readonly unreadable: readonly number[]
 }
@@ -165,5 +167,5 @@ function listingOf (rows: readonly Row[]): Listing {
     if (nature === 'unreadable') unreadable.push(natures.length)
     else if (nature !== 'no-event') natures.push(nature)
   }
-  return { events: tellApart(natures), rows: rows.length, unreadable }
+  return { events: tellApart(natures), rows: rows.length, noEvents: rows.length - natures.length - unreadable.length, unreadable }
 }

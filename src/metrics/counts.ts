@@ -4,6 +4,9 @@ import type { Families, Readable } from './families.ts'
 
 // Labels must stay few whatever clients send: a close frame of theirs may hold any number up to 4999.
 const KNOWN_CODES = [1000, 1001, 1005, 1006, 1008, 1009, 4400, 4401, 4408, 4429]
+/** Why a row is left out: it is larger than can be read, or no JSON object. */
+type SkipReason = 'unreadable' | 'no-event'
+
 const OTHER_CODE = 'other'
 const OUTLETS: readonly OutletKind[] = ['websocket', 'sse']
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -22,6 +25,7 @@ export function createCounts ({ gauge, histogram, tally }: Families): Meters {
 
   let collapsed = 0
   let evictions = 0
+  const skipped: Record<SkipReason, number> = { unreadable: 0, 'no-event': 0 }
   let events = 0
   let late = 0
   let duplicates = 0
@@ -36,6 +40,7 @@ export function createCounts ({ gauge, histogram, tally }: Families): Meters {
   tally('shelf_answers_total', 'Questions to the shelf, by how it came to an answer.', () => by('result', shelf), ['result'])
   tally('shelf_collapsed_total', 'Of these, those that waited for a call to Kubiya that was under way.', () => collapsed)
   tally('shelf_evictions_total', 'Answers that had to leave the shelf for want of room.', () => evictions)
+  tally('upstream_skipped_rows_total', 'Rows of Kubiya\'s answers that were left out, each time that they were met.', () => by('reason', skipped), ['reason'])
   tally('poll_events_total', 'Events that entered the log.', () => events)
   tally('poll_late_events_total', 'Of these, those whose instant lay before the newest of the log.', () => late)
   tally('poll_duplicates_total', 'Rows of overlapping polls that were known, and dropped.', () => duplicates)
@@ -57,6 +62,9 @@ export function createCounts ({ gauge, histogram, tally }: Families): Meters {
       evictions++
     },
     upstreamAsked: (purpose, outcome, durationMs) => ask(durationMs / 1000, purpose, outcome),
+    rowsSkipped (habit, rows) {
+      skipped[habit === 'sends-what-is-no-event' ? 'no-event' : 'unreadable'] += rows
+    },
     polled: (outcome, durationMs) => poll(durationMs / 1000, outcome),
     recognised (rows) {
       duplicates += rows

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { fold, foldAhead, holdsText } from '../../src/audit/folded-text.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
+import { scrape } from '../figures.ts'
 import { ago, item, startService } from '../support.ts'
 
 const MB = 1024 * 1024
@@ -78,6 +79,20 @@ t.test('an event nested three thousand deep is an event like any other', async (
   t.ok(described.includes(deep))
 })
 
+t.test('rows that are no events are left out, with one log line, and counted', async (t) => {
+  const service = await startService(t, { METRICS_PORT: '0' })
+  await service.settled()
+  const stream = service.stream()
+  await stream.until(({ type }) => type === 'hello')
+  service.sandbox.faults.during({ kind: 'body', body: `[null,{"timestamp":"${ago(1000)}","n":1},"a text",[]]` })
+  await stream.untilEvents(1)
+  t.same((await service.json(EVENTS)).items.map(({ n }: { n: number }) => n), [1])
+  const figures = await scrape(service)
+  t.ok(figures.of('upstream_skipped_rows_total{reason="no-event"}') >= 3)
+  t.equal(figures.of('upstream_skipped_rows_total{reason="unreadable"}'), 0)
+  t.equal(service.logs.filter(({ habit }) => habit === 'sends-what-is-no-event').length, 1)
+})
+
 for (const [name, extra] of [
   ['nested too deep', `${'['.repeat(6000)}${']'.repeat(6000)}`],
   ['of too many values', `[${'1,'.repeat(60_000)}1]`]
@@ -101,5 +116,6 @@ for (const [name, extra] of [
     }
     t.equal((await service.json(`${EVENTS}?page_size=1`)).pagination.skipped?.length ?? 0, 1, 'a page that ends before it tells it too')
     t.equal(service.logs.filter(({ habit }) => habit === 'sends-unreadable-events').length, 1)
+    t.ok((await scrape(service)).of('upstream_skipped_rows_total{reason="unreadable"}') >= 4, 'each time that it was met')
   })
 }
