@@ -43,8 +43,22 @@ export async function startCollector (t: { teardown (action: () => unknown): voi
   }
 }
 
-function spansIn (told: any): ToldSpan[] {
-  return told.resourceSpans.flatMap(({ resource, scopeSpans }: any) => scopeSpans.flatMap(({ spans }: any) => spans.map((span: any) => ({
+type Attributes = Array<{ key: string, value: Record<string, unknown> }>
+
+/** What a collector is sent (OTLP/HTTP with JSON). */
+interface Told {
+  resourceSpans: Array<{ resource: { attributes: Attributes }, scopeSpans: Array<{ spans: SentSpan[] }> }>
+}
+
+interface SentSpan extends Pick<ToldSpan, 'name' | 'traceId' | 'spanId' | 'kind'> {
+  parentSpanId: string
+  attributes: Attributes
+  status?: { code?: number }
+}
+
+function spansIn (told: unknown): ToldSpan[] {
+  const { resourceSpans } = told as Told
+  return resourceSpans.flatMap(({ resource, scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans.map((span) => ({
     name: span.name,
     traceId: span.traceId,
     spanId: span.spanId,
@@ -56,6 +70,6 @@ function spansIn (told: any): ToldSpan[] {
   }))))
 }
 
-function valuesOf (attributes: Array<{ key: string, value: Record<string, unknown> }> = []): Record<string, unknown> {
+function valuesOf (attributes: Attributes = []): Record<string, unknown> {
   return Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]))
 }

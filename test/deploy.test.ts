@@ -18,6 +18,9 @@ const DASHBOARDS = 'deploy/grafana/provisioning/dashboards/dashboards.yml'
 const CLOSING_MS = 10_000 // How long main lets closing take, beyond DRAIN_MS.
 
 interface Alert { alert: string, expr: string, labels: Record<string, string>, annotations: Record<string, string> }
+interface Variable { name: string, value?: string }
+interface Port { containerPort: number, name: string }
+interface Egress { ports: Array<{ port: number }> }
 interface Panel { title: string, targets?: Array<{ expr: string }> }
 
 const text = (path: string) => readFile(path, 'utf8')
@@ -72,7 +75,7 @@ t.test('compose confines the service, keeps its metrics in, and gives it time to
   t.ok(seconds(bff.stop_grace_period) * 1000 > Settings.properties.DRAIN_MS.default + CLOSING_MS)
   t.same(prometheus.scrape_configs[0].static_configs[0].targets, [`bff:${bff.environment.METRICS_PORT}`])
   for (const name of ['prometheus', 'grafana']) t.match(compose.services[name], { profiles: ['observability'], cap_drop: ['ALL'] })
-  const mounted = Object.values<any>(compose.services).flatMap(({ volumes = [] }) => volumes).map((each: string) => each.split(':'))
+  const mounted = Object.values<{ volumes?: string[] }>(compose.services).flatMap(({ volumes = [] }) => volumes).map((each) => each.split(':'))
   for (const [source = ''] of mounted) if (source.startsWith('.')) await t.resolves(access(source), source)
   t.match(mounted, [['./deploy/prometheus', '/etc/prometheus', 'ro']])
   t.match(compose.services.grafana.environment, { GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${parse(await text(DASHBOARDS)).providers[0].options.path}/dashboard.json` })
@@ -93,7 +96,7 @@ t.test('whoever copies the example of .env starts, on the sandbox, and git does 
 
 t.test('the settings of the manifest are accepted as they stand, and two replicas share the budget', async (t) => {
   const file = `${t.testdir({ tokens: 'a token that is one\n'.replaceAll(' ', '-') })}/tokens`
-  const env = Object.fromEntries(container.env.map(({ name, value }: any) => [name, value ?? 'the-key']))
+  const env = Object.fromEntries(container.env.map(({ name, value }: Variable) => [name, value ?? 'the-key']))
   t.match(env.AUTH_TOKENS_FILE, `${container.volumeMounts[0].mountPath}/${pod.volumes[0].secret.items[0].path}`)
   const outcome = readSettings({ HOST: '0.0.0.0', ...env, AUTH_TOKENS_FILE: file })
   t.same(outcome.ok ? [] : outcome.faults, [])
@@ -136,12 +139,12 @@ t.test('what belongs to one Deployment finds its pods, and the ports are the one
   const { labels } = Deployment.spec.template.metadata
   const selectors = [Deployment.spec.selector.matchLabels, Service.spec.selector, PodDisruptionBudget.spec.selector.matchLabels, NetworkPolicy.spec.podSelector.matchLabels]
   for (const selector of selectors) t.same(selector, labels)
-  const ports = Object.fromEntries(container.ports.map(({ containerPort, name }: any) => [name, containerPort]))
+  const ports = Object.fromEntries(container.ports.map(({ containerPort, name }: Port) => [name, containerPort]))
   t.same(ports, { http: Settings.properties.PORT.default, metrics: 9090 })
-  t.ok(container.env.some(({ name, value }: any) => name === 'METRICS_PORT' && value === String(ports.metrics)))
+  t.ok(container.env.some(({ name, value }: Variable) => name === 'METRICS_PORT' && value === String(ports.metrics)))
   t.equal(Service.spec.ports[0].targetPort, 'http')
   t.same(NetworkPolicy.spec.policyTypes, ['Ingress', 'Egress'])
-  t.same(NetworkPolicy.spec.egress.map(({ ports }: any) => ports.map(({ port }: any) => port)), [[53, 53], [443]])
+  t.same(NetworkPolicy.spec.egress.map(({ ports }: Egress) => ports.map(({ port }) => port)), [[53, 53], [443]])
   const [dns, beyond] = NetworkPolicy.spec.egress
   t.match(dns.to, [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }])
   for (const { ipBlock } of beyond.to) {
@@ -165,7 +168,7 @@ t.test('alerts and dashboard ask for metrics that there are', async (t) => {
     t.ok(names.length > 0 || expr.startsWith('up{'), where)
     t.same(names.filter((name) => !known.has(name)), [], where)
   }
-  const variables = new Set(dashboard.templating.list.flatMap(({ query }: any) => namesOf(query.query ?? '')))
+  const variables = new Set(dashboard.templating.list.flatMap(({ query }: { query: { query?: string } }) => namesOf(query.query ?? '')))
   t.same([...variables].filter((name) => !known.has(String(name))), [])
 })
 

@@ -26,7 +26,15 @@ const NONE = [
   'a\u0000', 'a\nb', '\u0085', '\u007f', ' a', 'a\u00a0', '\u2028', ''
 ]
 
-type Published = Record<string, any> & { readonly id: string }
+interface Published {
+  readonly id: string
+  readonly [field: string]: unknown
+}
+
+interface List {
+  readonly items: Published[]
+  readonly pagination: { readonly next: string | null, readonly next_cursor: string | null }
+}
 
 async function started (
   t: Test, ids: readonly unknown[], options: SandboxOptions = {}, settings: Record<string, string> = {}
@@ -46,7 +54,7 @@ function pathOf (id: string): string {
 }
 
 /** Without a client that tidies up the path. */
-async function asked ({ url }: Service, path: string): Promise<{ status: number, body: any }> {
+async function asked ({ url }: Service, path: string): Promise<{ status: number, body: Published }> {
   const answer = await exchange(url, head(path))
   return { status: statusOf(answer), body: JSON.parse(answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1)) }
 }
@@ -171,7 +179,7 @@ t.test('pages and streams go on behind an id at its longest', async (t) => {
   let next: string | null = `${EVENTS}?page_size=1&sort_direction=asc&start_time=-1h`
   while (next !== null) {
     const response: Response = await service.get(next)
-    const { items, pagination } = await response.json() as any
+    const { items, pagination } = await response.json() as List
     met.push(...idsOf(items))
     next = pagination.next
     const link = response.headers.get('link')
