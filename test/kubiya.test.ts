@@ -115,12 +115,17 @@ t.test('the list parameters', async (t) => {
 })
 
 const MANY_ROWS = 10_000
-const readListing = (body: string) => createListingReader({ remembers: false })(body, MANY_ROWS)
-
-function createPolledReader () {
-  const read = createListingReader({ remembers: true })
-  return (body: string) => read(body, MANY_ROWS)
+function createReader (remembers: boolean) {
+  const read = createListingReader({ remembers })
+  return async (body: string): Promise<Listing | undefined> => {
+    const listing = await read(body, MANY_ROWS)
+    if (listing === 'too-large') throw new Error(listing)
+    return listing
+  }
 }
+
+const readListing = (body: string) => createReader(false)(body)
+const createPolledReader = () => createReader(true)
 
 t.test('an answer of the list call', async (t) => {
   const names = async (body: string) => (await readListing(body))?.events.map(({ item }) => item.n)
@@ -163,6 +168,16 @@ t.test('an answer of the list call', async (t) => {
     t.match(listing?.events[0]?.json, '"big":9007199254740993')
   })
 
+  t.test('is too large where its rows together hold more values than memory should, however small each is', async (t) => {
+    const deep = `{"a":${'['.repeat(4900)}${']'.repeat(4900)}}`
+    const wide = `{"a":[${'[],'.repeat(20_000)}[]]}`
+    for (const [row, rows] of [[deep, 204], [wide, 25]] as const) {
+      const body = (count: number) => `[${Array(count).fill(row).join()}]`
+      t.equal((await readListing(body(rows - 5)))?.events.length, rows - 5)
+      for (const remembers of [false, true]) await t.rejects(createReader(remembers)(body(rows)), { message: 'too-large' })
+    }
+  })
+
   t.test('counts twins within itself', async (t) => {
     const [first, second] = (await readListing('[{"n":1},{"n":1}]'))?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
@@ -171,7 +186,7 @@ t.test('an answer of the list call', async (t) => {
   t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
     for (const row of ['{}', '1', '{"n":1}', '[]']) {
       const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
-      t.equal((await createListingReader({ remembers: false })(rows(20), 20))?.rows, 20, row)
+      t.match(await createListingReader({ remembers: false })(rows(20), 20), { rows: 20 }, row)
       t.equal(await createListingReader({ remembers: false })(rows(21), 20), undefined, row)
       t.equal(await readListing(rows(300_000)), undefined, row)
     }

@@ -4,8 +4,9 @@ import t from 'tap'
 import type { Batch } from '../src/audit/batch.ts'
 import { createBytePool } from '../src/audit/byte-pool.ts'
 import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type ReplayCursor } from '../src/audit/cursor.ts'
+import { weightOf } from '../src/audit/event.ts'
 import { EARLIEST, LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
-import type { JsonObject } from '../src/audit/json.ts'
+import type { Json, JsonObject } from '../src/audit/json.ts'
 import { comparePlaces } from '../src/audit/place.ts'
 import { createEncoder } from '../src/live/encoding.ts'
 import type { EventLog } from '../src/live/event-log.ts'
@@ -95,6 +96,15 @@ t.test('the event log', async (t) => {
     t.same(names(log, 5), ['f'])
   })
 
+  t.test('counts an event of many empty values by its values: their text is a fraction of what they hold', async (t) => {
+    const nested = (depth: number): JsonObject => ({ deep: Array.from({ length: depth }).reduce<Json>((held) => [held], null) })
+    for (const values of [nested(1000), { wide: Array.from({ length: 500 }, () => []) }] as const) {
+      const log = openLog({ maxBytes: 96_000 })
+      for (let first = 0; first < 4; first++) log.append({ ...batch(first, []), entries: freshOf([{ id: `e${first}`, ...values }]) })
+      t.equal(log.oldest(), 2, 'two of 32 KB and no third, though their text is 2 KB each')
+    }
+  })
+
   t.test('shares a bound with other logs: the one that holds most lets go first, and what left is free', async (t) => {
     const size = lengthOf(batch(0, ['a'], { pad: 100 }))
     const pool = createBytePool(4 * size)
@@ -170,7 +180,7 @@ t.test('the event log', async (t) => {
         const first = all.length
         const entries = freshOf(group.map((pad, i) => ({ id: `e${first + i}`, pad: 'x'.repeat(pad) })))
         log.append({ epoch: 'epoch1', first, entries, highWater: at(first) })
-        all.push(...entries.map((each) => ({ id: nameOf(each), bytes: 'event' in each ? each.event.json.length : 0 })))
+        all.push(...entries.map((each) => ({ id: nameOf(each), bytes: 'event' in each ? weightOf(each.event) : 0 })))
       }
       let kept = 0
       for (let bytes = 0; kept < Math.min(maxEvents, all.length); kept++) {
@@ -221,7 +231,7 @@ t.test('the event log', async (t) => {
 })
 
 function lengthOf ({ entries }: Batch): number {
-  return entries.reduce((sum, each) => sum + ('event' in each ? each.event.json.length : 0), 0)
+  return entries.reduce((sum, each) => sum + ('event' in each ? weightOf(each.event) : 0), 0)
 }
 
 t.test('a roll', async (t) => {

@@ -2,6 +2,7 @@ import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { weightOf } from '../src/audit/event.ts'
 import { createBytePool } from '../src/audit/byte-pool.ts'
 import type { AuditFilter } from '../src/audit/filter.ts'
 import { LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
@@ -130,7 +131,7 @@ t.test('a reread', async (t) => {
     for (const habits of [{}, { ignoresSort: true }, { pageCap: 7 }]) {
       const reread = begun(stocked(evenly(50), habits))
       t.same([await over(reread), reread.state()], [idsOf(50), 'done'])
-      t.equal(reread.bytes(), reread.rows().reduce((sum, row) => sum + ('event' in row ? row.event.json.length : 0), 0))
+      t.equal(reread.bytes(), reread.rows().reduce((sum, row) => sum + ('event' in row ? weightOf(row.event) : 0), 0))
     }
   })
 
@@ -398,14 +399,14 @@ t.test('rereads', async (t) => {
   })
 
   t.test('are dropped for newer ones when they hold too much, and the one that grows is full when it is too much alone', async (t) => {
-    const { open } = prepared(stocked(evenly(100)), { maxBytes: 5000 })
+    const { open } = prepared(stocked(evenly(100)), { maxBytes: 12_000 })
     const first = open({ from: at(20) })
     await done(first)
     t.equal(first.state(), 'done')
     const second = open({ from: at(10), kind: 'own' })
     await done(second)
     t.same([first.state(), second.state()], ['forgotten', 'done'])
-    const { open: openSmall } = prepared(stocked(evenly(100), { pageCap: 10 }), { maxBytes: 1500 })
+    const { open: openSmall } = prepared(stocked(evenly(100), { pageCap: 10 }), { maxBytes: 4000 })
     const small = openSmall()
     await done(small)
     t.equal(small.state(), 'full')

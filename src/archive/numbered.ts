@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../audit/event.ts'
+import { weightOf, type AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
 import { grainOf } from '../audit/grain.ts'
 import { overlapFrom } from '../audit/overlap.ts'
@@ -33,7 +33,7 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
   let found = await read(tileAt(first - 1, size))
   for (let answers = 1; answers < MOST_ANSWERS; answers++) {
     if (!isRun(found)) return found
-    answerSize.onHeld(found.rows.reduce((sum, { event }) => sum + event.json.length, 0))
+    answerSize.onHeld(found.rows.reduce((sum, { event }) => sum + weightOf(event), 0))
     const { start, rows, isLast }: Run = found
     const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
     const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))

@@ -1,4 +1,4 @@
-import type { AuditEvent } from '../audit/event.ts'
+import { weightOf, type AuditEvent } from '../audit/event.ts'
 import { isJudgedHere, type AuditFilter } from '../audit/filter.ts'
 import type { Instant } from '../audit/instant.ts'
 import { compareRows, isBefore, isBeyond, type Place, type Row } from '../audit/place.ts'
@@ -99,7 +99,7 @@ function startGathering (request: PageRequest, maxBytes: number) {
     for (const row of step.rows) {
       if (after !== undefined && !isBeyond(row.place, after, direction)) continue
       rows.push(row)
-      bytes += row.event.json.length
+      bytes += weightOf(row.event)
     }
     rows.sort(compareRows(direction))
   }

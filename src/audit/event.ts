@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Instant } from './instant.ts'
-import type { JsonObject } from './json.ts'
+import { extentOf, type JsonObject } from './json.ts'
 
 const field = (options: object) => Type.Optional(Type.Unsafe<unknown>(options))
 
@@ -58,4 +58,14 @@ export interface AuditEvent {
   readonly item: JsonObject
   /** The published event as JSON text: `id` first, then the other fields, sorted, a moved `id` among them. */
   readonly json: string
+}
+
+const BYTES_OF_A_VALUE = 32
+
+/**
+ * What an event counts as wherever bytes of events are bounded: the length of its JSON, or 32 bytes for each of its values
+ * where that is more. An array of empty arrays takes two characters a value, and a hundred bytes of memory.
+ */
+export function weightOf ({ json }: Pick<AuditEvent, 'json'>): number {
+  return Math.max(json.length, BYTES_OF_A_VALUE * extentOf(json).values)
 }

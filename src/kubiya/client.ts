@@ -128,6 +128,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const mostRows = Math.max(MOST_ROWS, 2 * query.pageSize)
     const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
+    if (listing === 'too-large') return { ok: false, kind: 'too-large' }
     budget.heed(reply.allowance, Date.now())
     const { events, noEvents, rows, unreadable } = listing
     longestAnswer = Math.max(longestAnswer, rows)

@@ -17,8 +17,11 @@ export interface Listing {
   readonly unreadable: readonly number[]
 }
 
-/** Reads Kubiya's list answers; `undefined` for everything that is not the protocol, and for more rows than `mostRows`. */
-export type ListingReader = (body: string, mostRows: number) => Promise<Listing | undefined>
+/**
+ * Reads Kubiya's list answers; `undefined` for everything that is not the protocol, and for more rows than `mostRows`;
+ * `too-large` for rows that can be read one by one, but hold more values together than memory should.
+ */
+export type ListingReader = (body: string, mostRows: number) => Promise<Listing | 'too-large' | undefined>
 
 interface Element extends Span, Row {}
 
@@ -44,6 +47,8 @@ const MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
 const REMEMBERED_MS = 5 * 60_000
 const PURGE_MS = 30_000
 const HELD_BYTES_PER_CHARACTER = 5 // The text itself, the event as published, its values: 7.5 MB of texts held 36 MB.
+const HELD_BYTES_PER_VALUE = 100 // An array that holds one other.
+const MOST_VALUES_OF_ROWS = 1_000_000 // 100 MB at most: ten thousand rows of a hundred values.
 const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
 
 /**
@@ -64,6 +69,7 @@ export function createListingReader ({ remembers }: { readonly remembers: boolea
 
   return async (body, mostRows) => {
     const elements = await takeApart(body, mostRows)
+    if (elements === 'too-large') return elements
     last = remembers && elements !== undefined ? { body, elements } : undefined
     if (performance.now() - purgedMs > PURGE_MS) purge()
     return elements === undefined ? readWhole(body, mostRows) : listingOf(elements)
@@ -75,13 +81,15 @@ export function createListingReader ({ remembers }: { readonly remembers: boolea
   }
 
   /** `undefined` where the text is more or other than objects in one array. */
-  async function takeApart (body: string, mostRows: number): Promise<Element[] | undefined> {
+  async function takeApart (body: string, mostRows: number): Promise<Element[] | 'too-large' | undefined> {
     const pause = createTimeSlice()
     const opening = OPENING.exec(body)?.[0]
     if (opening === undefined) return undefined
     const elements = last === undefined ? [] : repeated(body, opening.length, last)
     let end = elements.at(-1)?.end
-    for (const span of objectsIn(body, end ?? opening.length, mostRows) ?? []) {
+    const spans = objectsIn(body, end ?? opening.length, mostRows) ?? []
+    if (valuesIn(elements) + valuesIn(spans) > MOST_VALUES_OF_ROWS) return 'too-large'
+    for (const span of spans) {
       const isNext = end === undefined || endOf(SEPARATOR, body, end) === span.start
       const read = isNext ? readAgain(body, span) : undefined
       if (read === undefined) return undefined
@@ -103,7 +111,7 @@ export function createListingReader ({ remembers }: { readonly remembers: boolea
     if (known !== undefined) return known
     const read = readRow(text)
     // A slice would keep the whole answer in memory.
-    if (read !== undefined) met.set(ownText(key), read, { size: text.length * HELD_BYTES_PER_CHARACTER })
+    if (read !== undefined) met.set(ownText(key), read, { size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE) })
     return read
   }
 }
@@ -120,6 +128,11 @@ export async function readWhole (body: string, mostRows: number): Promise<Listin
     await pause()
   }
   return listingOf(rows)
+}
+
+/** How many values the rows hold that are read. */
+function valuesIn (spans: readonly Span[]): number {
+  return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
 function readRow (text: string): Row | undefined {

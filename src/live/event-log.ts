@@ -1,7 +1,7 @@
 import type { Batch, Fresh } from '../audit/batch.ts'
 import type { BytePool } from '../audit/byte-pool.ts'
 import type { LogCursor } from '../audit/cursor.ts'
-import type { AuditEvent } from '../audit/event.ts'
+import { weightOf, type AuditEvent } from '../audit/event.ts'
 import { earlier, later, type Instant } from '../audit/instant.ts'
 import { createEvictions } from './evictions.ts'
 import { createRoll } from './roll.ts'
@@ -171,5 +171,5 @@ export function instantOf (fresh: Fresh): Instant | undefined {
 }
 
 function bytesOf (fresh: Fresh): number {
-  return 'gap' in fresh ? BYTES_OF_A_GAP : fresh.event.json.length
+  return 'gap' in fresh ? BYTES_OF_A_GAP : weightOf(fresh.event)
 }

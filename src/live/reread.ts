@@ -1,3 +1,4 @@
+import { weightOf } from '../audit/event.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { metered, type Asker, type Reservation } from '../audit/asker.ts'
 import type { LogCursor } from '../audit/cursor.ts'
@@ -152,7 +153,7 @@ export function createReread (options: RereadOptions): Reread {
     const wanted = after === undefined ? step.rows : step.rows.filter(({ place }) => isBeyond(place, after, 'asc'))
     const met = wanted.map(({ event, place }): ReplayRow => ({ event, late: false, place }))
     if (step.passed !== undefined) met.unshift(gapRow(step.passed))
-    const growth = wanted.reduce((sum, { event }) => sum + event.json.length, 0)
+    const growth = wanted.reduce((sum, { event }) => sum + weightOf(event), 0)
     answers++
     scanned += step.scanned
     bytes += growth
