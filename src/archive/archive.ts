@@ -144,8 +144,8 @@ export function createArchive (options: ArchiveOptions): Archive {
   async function findEvent (id: string, asker: Asker, purpose: CallerPurpose): Promise<Finding | Failure> {
     const computed = parseComputedId(id)
     const instant = computed?.instant
-    if (instant !== undefined) {
-      return reserved(asker, 1, (reservation) => findComputed(metered(source, reservation), id, instant, purpose))
+    if (computed !== undefined && instant !== undefined) {
+      return reserved(asker, 1, (reservation) => findComputed(metered(source, reservation), id, { ...computed, instant }, purpose))
     }
     if (computed === undefined) {
       const found = isFitForPath(id)

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../audit/event.ts'
-import { identify } from '../audit/identity.ts'
+import { firstTwinOf, identifyAs, type ComputedId } from '../audit/identity.ts'
 import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { walk } from '../audit/walk.ts'
@@ -17,18 +17,25 @@ export interface Finding {
   readonly complete: boolean
 }
 
+/** A computed id that carries an instant. */
+type DatedId = ComputedId & { readonly instant: Instant }
+
 const LARGEST = 1000
 const SMALL = 50
 const MOST_CALLS = 2
 const FEW_PAGES = 3
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
-/** Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. */
-export async function findComputed (source: AuditSource, id: string, instant: Instant, purpose: Purpose): Promise<Finding | Failure> {
+/**
+ * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Twins are counted
+ * across both answers, since one may stand at the end of a page and the other at the start of the next.
+ */
+export async function findComputed (source: AuditSource, id: string, { digest, instant, ordinal }: DatedId, purpose: Purpose): Promise<Finding | Failure> {
   const window = { start: instant, end: instant }
   let scanned = 0
   let pageSize = LARGEST
-  const events: AuditEvent[] = []
+  const first = firstTwinOf({ digest, instant })
+  let twins: AuditEvent[] = []
   let page = 1
   for (let calls = 1; calls <= MOST_CALLS; calls++) {
     const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, purpose)
@@ -38,10 +45,9 @@ export async function findComputed (source: AuditSource, id: string, instant: In
     }
     if (!answer.ok) return answer
     scanned += answer.rows
-    events.push(...answer.events)
-    // Together, since one twin may stand at the end of a page and the other at the start of the next.
-    const event = identify(events.map(({ item }) => item)).find((each) => each.id === id)
-    if (event !== undefined || answer.end === true) return { ok: true, event, window, scanned, complete: true }
+    twins = twins.concat(answer.events.filter((each) => each.id === first || each.id.startsWith(`${first}.`)))
+    const found = twins[ordinal - 1]
+    if (found !== undefined || answer.end === true) return { ok: true, event: found && identifyAs(found.item, id), window, scanned, complete: true }
     pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
     page++
   }

@@ -77,6 +77,11 @@ export function isPossibleId (id: string): boolean {
   return countsAsId(id) || parseComputedId(id) !== undefined
 }
 
+/** The id of the first of the items that are equal to this one in every field. */
+export function firstTwinOf ({ digest, instant }: Pick<ComputedId, 'digest' | 'instant'>): string {
+  return computedId({ digest, instant, ordinal: 1 })
+}
+
 function readableInstant (item: JsonObject): Instant | undefined {
   const instant = Object.hasOwn(item, 'timestamp') ? parseInstant(item.timestamp) : undefined
   return instant !== undefined && isWritable(instant) ? instant : undefined
