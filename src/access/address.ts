@@ -10,6 +10,7 @@ const NARROW_BITS_MASK = 0xff00 // Of the fourth group: a /56.
 
 /** Names where a request comes from, for limits: an IPv4 address, or an IPv6 network of 64 bits. */
 export function addressKey (address: string): string {
+  if (!address.includes(':')) return address
   const [, mapped] = MAPPED.exec(address) ?? []
   if (mapped !== undefined) return mapped
   return isIPv6(address) ? networkOf(address) : address
@@ -29,6 +30,7 @@ export function callerKey (ip: string, hops: readonly string[] = [ip]): string {
 
 /** Some proxies write the caller's port as well, and set an IPv6 address in brackets. */
 export function withoutPort (text: string): string {
+  if (!text.includes(':')) return text
   const [, bracketed] = BRACKETED.exec(text) ?? []
   if (bracketed !== undefined) return isIPv6(bracketed) ? bracketed : text
   const [, ipv4] = IPV4_WITH_PORT.exec(text) ?? []

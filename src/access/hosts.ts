@@ -65,6 +65,15 @@ export function createHosts ({ allowed, isLoopback, origins }: HostsOptions): Ho
   }
 }
 
+/** A reader of `Host` that reads no field twice in a row: nearly all requests of a service name the same host. */
+export function createHostReader (): (field: string | undefined) => Host | undefined {
+  let last: { readonly field: string | undefined, readonly host: Host | undefined } | undefined
+  return (field) => {
+    if (last === undefined || last.field !== field) last = { field, host: readHost(field) }
+    return last.host
+  }
+}
+
 /** Reads a field `Host`, or the authority of a request's target; `undefined`: there is none, or it is no host with a port. */
 export function readHost (field: string | undefined): Host | undefined {
   const [, inBrackets, plain = '', port = ''] = AUTHORITY.exec(field?.toLowerCase() ?? '') ?? []

@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { hostRefusal, readHost, type Host, type Hosts } from '../access/hosts.ts'
+import { createHostReader, hostRefusal, type Host, type Hosts } from '../access/hosts.ts'
 import { sendRefusal } from './refusal.ts'
 
 const SLASH = 47
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i
 // Orchestrators ask these by any name, and they tell nothing of anybody's data.
+const readHost = createHostReader()
 const PROBES = ['/livez', '/readyz']
 
 /** The host that a request asks: that of an absolute target before that of `Host` (RFC 9112 §3.2.2), as they were received. */
