@@ -35,9 +35,9 @@ const outputs = {
   ],
   client: [
     { entryPoints: ['src/client/client.ts'], outfile: 'dist/client.js', platform: 'neutral', target: 'es2022', minify: true },
-    { entryPoints: ['src/declarations.ts'], outfile: 'dist/declarations.js' }
+    { entryPoints: ['tools/client-types.ts'], outfile: 'dist/client-types.js' }
   ],
-  documents: { entryPoints: ['src/documents.ts'], outfile: 'dist/documents.js' },
+  documents: { entryPoints: ['tools/generate-docs.ts'], outfile: 'dist/generate-docs.js' },
   fuzz: { entryPoints: ['test/fuzz/fuzz.ts'], outdir: 'dist/fuzz' },
   soak: { entryPoints: ['test/oracle/soak.ts', 'test/oracle/visits.ts'], outdir: 'dist/soak' },
   bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },
@@ -60,7 +60,7 @@ for (const [name, output] of Object.entries(outputs)) {
   }
 }
 if (wanted.includes('client')) {
-  await import('./dist/declarations.js')
+  await import('./dist/client-types.js')
   writeClientPackage()
 }
 if (wanted.includes('service')) {

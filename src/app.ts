@@ -2,34 +2,34 @@ import type { Duplex } from 'node:stream'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
-import { NO_ROUTE, countAnswers } from './answer-count.ts'
-import { trustIn, trustedPeerIn } from './access/address.ts'
-import { api } from './api.ts'
-import { createAnswerMemory, type AnswerMemoryOptions } from './archive/answer-memory.ts'
-import { refuseSocket } from './bare-socket.ts'
-import { createBearing } from './bearing.ts'
-import { createConnections, type ConnectionsOptions } from './connections.ts'
-import { createEntrance } from './entrance.ts'
-import { createMetrics, type Readings } from './metrics/metrics.ts'
-import { createMetricsServer } from './metrics-server.ts'
+import { NO_ROUTE, measureRequests } from './http/request-metrics.ts'
+import { trustIn, trustedPeerIn } from './access/client-address.ts'
+import { api } from './http/api.ts'
+import { createResponseMemory, type ResponseMemoryOptions } from './archive/response-memory.ts'
+import { answerClientError } from './http/client-error.ts'
+import { createResponseHeaders } from './http/response-headers.ts'
+import { createConnections, type ConnectionsOptions } from './http/connections.ts'
+import { createAccessControl } from './tenants/access-control.ts'
+import { createMetrics, type Readings } from './telemetry/prometheus.ts'
+import { createMetricsServer } from './http/metrics-server.ts'
 import { handleError, sendProblem } from './problems.ts'
-import { endIfFramingIsUnsure, hostFault } from './request-form.ts'
-import { createRequestIds } from './request-ids.ts'
-import { createRequestLog, createRequestLoggers } from './request-log.ts'
-import { docsRoutes, type DocsOptions } from './routes/docs.ts'
-import { emptyBody } from './routes/empty-body.ts'
-import { createHostCheck } from './routes/host-check.ts'
-import { metricsRoutes } from './routes/metrics.ts'
-import { createPathPrefix } from './routes/path-prefix.ts'
-import { probeRoutes } from './routes/probes.ts'
+import { endIfFramingIsUnsure, hostFault } from './http/request-checks.ts'
+import { createRequestIds } from './http/request-ids.ts'
+import { createRequestLog, createRequestLoggers } from './http/request-log.ts'
+import { docsRoutes, type DocsOptions } from './http/routes/docs.ts'
+import { emptyBody } from './http/empty-body.ts'
+import { createHostCheck } from './http/host-check.ts'
+import { metricsRoutes } from './http/routes/metrics.ts'
+import { createPathPrefix } from './http/path-prefix.ts'
+import { healthRoutes } from './http/routes/health.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
-import { schemaCompilers } from './schemas.ts'
-import { createPools, createScope, type Holdings, type Upstream } from './scope.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
+import { schemaCompilers } from './http/lazy-validators.ts'
+import { createPools, createTenant, type TenantUsage, type Upstream } from './tenants/tenant.ts'
+import { SECURITY_HEADERS } from './http/security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { silentTracer } from './tracer.ts'
-import type { Tracing } from './tracing.ts'
-import { createHandshakes, partFrom, upgrades } from './upgrades.ts'
+import type { Tracing } from './telemetry/opentelemetry.ts'
+import { createHandshakes, closeSockets, upgrades } from './http/websocket-upgrade.ts'
 
 export const version: string = packageJson.version
 
@@ -42,7 +42,7 @@ const MOST_HEADERS = 100
 const LOOK_AT_CONNECTIONS_MS = 1000
 const LAST_ANSWERS_MS = 5000
 const MB = 1024 * 1024
-const ANSWERS: AnswerMemoryOptions = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
+const ANSWERS: ResponseMemoryOptions = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
 
 export interface AppOptions {
   /** Sees the routes that are registered after it. */
@@ -50,7 +50,7 @@ export interface AppOptions {
   /** Where requests, calls and polls are told of as spans; it is not ended here. */
   readonly tracing?: Tracing | undefined
   /** Bounds of the memory of answers, where they are not the usual ones. */
-  readonly answers?: Partial<AnswerMemoryOptions>
+  readonly answers?: Partial<ResponseMemoryOptions>
   /** How long a caller may leave an answer unread, and how often that is looked at; for tests. */
   readonly patience?: Pick<ConnectionsOptions, 'lookMs' | 'stallMs'>
 }
@@ -73,16 +73,16 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     ? { baseUrl: settings.KUBIYA_BASE_URL, authorization: `UserKey ${settings.KUBIYA_API_KEY ?? ''}`, isBudgeted: true }
     : { baseUrl: sandbox.url, authorization: `UserKey ${sandbox.apiKey}`, isBudgeted: false }
   const metrics = createMetrics({ version, sandbox: sandbox !== undefined, read })
-  const { meters } = metrics
+  const { instruments } = metrics
   const tracer = tracing ?? silentTracer
-  const memory = createAnswerMemory({ ...ANSWERS, ...answers })
+  const memory = createResponseMemory({ ...ANSWERS, ...answers })
   const pools = createPools(settings)
-  const open = (each: Upstream) => createScope({ settings, pools, upstream: each, logger, memory, meters, tracer, version })
-  const entrance = await createEntrance({ settings, upstream, logger, meters, tracer, version, open })
-  const { gate, hosts, limits, origins, scopes, tickets } = entrance
+  const open = (each: Upstream) => createTenant({ settings, pools, upstream: each, logger, memory, instruments, tracer, version })
+  const accessControl = await createAccessControl({ settings, upstream, logger, instruments, tracer, version, open })
+  const { authenticator, hosts, limits, origins, tenants, tickets } = accessControl
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
-  const bearing = createBearing({
+  const responseHeaders = createResponseHeaders({
     everywhere,
     vary: ['accept-encoding', ...settings.AUTH_MODE === 'none' ? [] : ['authorization'], ...origins.list.length === 0 ? [] : ['origin']].join(', '),
     isCrossOrigin: origins.list.length > 0,
@@ -120,16 +120,16 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     schemaController: { compilersFactory: schemaCompilers },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
     frameworkErrors: (error, request, reply) => {
-      bearing.introduce(request, reply) // No hook runs for what the router itself refuses.
+      responseHeaders.apply(request, reply) // No hook runs for what the router itself refuses.
       if (!isRefused(request, reply)) handleError(error, request, reply)
-      meters.answered(NO_ROUTE, reply.statusCode, reply.elapsedTime)
+      instruments.requestCompleted(NO_ROUTE, reply.statusCode, reply.elapsedTime)
     },
     clientErrorHandler: refuse
   })
   connections.follow(server.server)
   server.server.maxHeadersCount = MOST_HEADERS + 1 // One more than may be, to see that there are more.
 
-  tracing?.follow(server)
+  tracing?.instrument(server)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
@@ -143,11 +143,11 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     else done()
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
-    bearing.introduce(request, reply)
+    responseHeaders.apply(request, reply)
     done()
   })
   server.addHook('onResponse', createRequestLog(pino, tracing?.idsOf))
-  countAnswers(server, { meters, streamPath: STREAM_PATH })
+  measureRequests(server, { instruments, streamPath: STREAM_PATH })
 
   await server.register(upgrades, {
     path: STREAM_PATH,
@@ -160,9 +160,9 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   if (settings.AUTH_MODE === 'none') server.addHook('onRequest', (request, reply, done) => { if (!isRefused(request, reply)) done() })
   await server.register(emptyBody)
   await server.register(docs, { mode: settings.AUTH_MODE, limits })
-  await server.register(api, { prefix: API_PREFIX, settings, entrance, bearing, memory, prefixOf, onStreamBegan: (request, status) => tracing?.began(request, status) })
-  await server.register(probeRoutes, {
-    health: scopes.health,
+  await server.register(api, { prefix: API_PREFIX, settings, accessControl, responseHeaders, memory, prefixOf, onStreamBegan: (request, status) => tracing?.streamStarted(request, status) })
+  await server.register(healthRoutes, {
+    health: tenants.health,
     isDraining: () => draining,
     sandbox: sandbox !== undefined
   })
@@ -170,17 +170,17 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   const metricsServer = settings.METRICS_PORT === undefined ? undefined : await createMetricsServer(metrics, settings, logger)
   if (metricsServer === undefined) await server.register(metricsRoutes, { metrics })
 
-  server.addHook('onListen', async () => scopes.start()) // Whoever asks in the meantime is answered first.
+  server.addHook('onListen', async () => tenants.start()) // Whoever asks in the meantime is answered first.
   server.addHook('preClose', async () => {
     draining = true
     tickets.close()
-    await scopes.drain()
-    await partFrom(server.websocketServer.clients)
+    await tenants.drain()
+    await closeSockets(server.websocketServer.clients)
     setTimeout(connections.destroyAll, LAST_ANSWERS_MS).unref() // A caller may have stopped reading.
   })
   server.addHook('onClose', async () => {
-    gate.close()
-    await scopes.close()
+    authenticator.close()
+    await tenants.close()
     await sandbox?.close()
     await metricsServer?.close()
   })
@@ -193,16 +193,16 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   }
 
   function read (): Readings {
-    const health = scopes.health()
-    const holdings = scopes.holdings()
-    const sum = (value: (each: Holdings) => number) => holdings.reduce((total, each) => total + value(each), 0)
-    const stocks = holdings.flatMap(({ budget }) => budget)
+    const health = tenants.health()
+    const usage = tenants.usage()
+    const sum = (value: (each: TenantUsage) => number) => usage.reduce((total, each) => total + value(each), 0)
+    const levels = usage.flatMap(({ budget }) => budget)
     return {
       health,
       latenessMs: health.latenessMs ?? settings.LATENESS_MS,
-      scopes: holdings.length,
-      shelf: { entries: sum(({ shelf }) => shelf.entries), bytes: sum(({ shelf }) => shelf.bytes), capacityBytes: settings.CACHE_MAX_BYTES },
-      budget: SPANS.flatMap((span) => stocks.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
+      tenants: usage.length,
+      cache: { entries: sum(({ cache }) => cache.entries), bytes: sum(({ cache }) => cache.bytes), capacityBytes: settings.CACHE_MAX_BYTES },
+      budget: SPANS.flatMap((span) => levels.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
       subscribersCapacity: settings.MAX_SUBSCRIBERS
     }
   }
@@ -211,7 +211,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
     if (error.code !== 'ECONNRESET' && connections.endAfterAnswer(socket)) return // An answer comes first.
     logger.info({ code: error.code }, 'not a request that can be read')
-    const status = refuseSocket(socket, error, everywhere)
-    if (status !== undefined) meters.answered(NO_ROUTE, status, 0)
+    const status = answerClientError(socket, error, everywhere)
+    if (status !== undefined) instruments.requestCompleted(NO_ROUTE, status, 0)
   }
 }

@@ -1,9 +1,9 @@
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
-import { createLogger } from './logger.ts'
+import { createLogger } from './telemetry/logger.ts'
 import { readSettings, type Settings } from './settings.ts'
-import type { Tracing } from './tracing.ts'
+import type { Tracing } from './telemetry/opentelemetry.ts'
 
 for (const output of [process.stdout, process.stderr]) output.on('error', () => {}) // A closed pipe ends no service.
 const outcome = readSettings(process.env)
@@ -42,7 +42,7 @@ async function serve (settings: Settings, warnings: readonly string[]): Promise<
 /** Nothing of OpenTelemetry is loaded unless it is wanted. */
 async function startTracing ({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Settings, onError: (error: unknown) => void): Promise<Tracing | undefined> {
   if (endpoint === undefined) return undefined
-  const { createTracing } = await import('./tracing.ts')
+  const { createTracing } = await import('./telemetry/opentelemetry.ts')
   return createTracing({ endpoint, version, onError })
 }
 

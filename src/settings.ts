@@ -1,14 +1,14 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import { accessFaults } from './access-settings.ts'
-import { readKeyFile, serviceLinks, urlFaults } from './trust-settings.ts'
+import { accessFaults } from './settings/access-rules.ts'
+import { readKeyFile, serviceLinks, urlFaults } from './settings/trust-rules.ts'
 
 const count = (fallback: number, minimum: number, maximum: number, description: string) =>
   Type.Integer({ default: fallback, minimum, maximum, description })
 const DAY_MS = 86_400_000
 const LONGEST_TIMER_MS = 2_147_483_647 // Node's timers overflow beyond.
 
-/** The environment, as the README's table lists it. Names are public. */
+/** The environment, as docs/settings.md lists it. Names are public. */
 export const Settings = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on. Anything but loopback wants an `AUTH_MODE`, or `ALLOW_ANONYMOUS=true`, except on the sandbox.' }),
   PORT: count(3000, 0, 65_535, 'Port to listen on; 0 takes any free one and prints it.'),
@@ -60,19 +60,19 @@ export const Settings = Type.Object({
   AUTH_AUDIENCE: Type.Optional(Type.String({ description: 'The `aud` that tokens must have.' })),
   AUTH_CLOCK_TOLERANCE_MS: count(5000, 0, 300_000, 'How far the issuer\'s clock may differ: tokens are good for so much longer.'),
   AUTH_RECHECK_MS: count(60_000, 100, DAY_MS, 'How long it is taken for granted that a credential is still good.'),
-  ALLOWED_ORIGINS: Type.Optional(Type.String({ description: 'Origins, such as `https://app.example.com`, separated by commas, whose pages may stream and read answers. Without it no page of another site may, and none may stream.' })),
+  ALLOWED_ORIGINS: Type.Optional(Type.String({ description: 'Origins, such as `https://app.example.com`, separated by commas, whose pages may stream and read answers. Without it only pages of the service\'s own address may.' })),
   ALLOWED_HOSTS: Type.Optional(Type.String({ description: 'Host names by which the service may be reached, such as `audit.example.com`, separated by commas; `*`: any. With `AUTH_MODE=none` another name is refused, unless it is an address, `localhost`, a host of `ALLOWED_ORIGINS`, or a private name where `HOST` is not loopback. Pages served under a name that is listed may stream.' })),
   BASE_PATH: Type.Optional(Type.String({ pattern: '^(/[A-Za-z0-9._~-]+)+$', description: 'Path under which a proxy offers the service, such as `/audit`. It goes in front of `next`; the proxy strips it. Without it, `X-Forwarded-Prefix` of a proxy that `TRUST_PROXY` names counts.' })),
   TRUST_PROXY: Type.String({ default: 'false', pattern: '^(true|false|\\d{1,2}|[0-9A-Fa-f.:/, ]+)$', description: 'Whether `X-Forwarded-For` tells where a request comes from: `true`, a number of proxies, or their addresses or networks separated by commas.' }),
-  MAX_SCOPES: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`. The bounds on requests to Kubiya hold for each, those on bytes for all together.'),
-  SCOPE_IDLE_MS: count(300_000, 1000, DAY_MS, 'How long those of a caller are kept whom nobody hears of.'),
+  MAX_TENANTS: count(100, 1, 100_000, 'Most callers with a shelf and a poller of their own at a time, in mode `passthrough`. The bounds on requests to Kubiya hold for each, those on bytes for all together.'),
+  TENANT_IDLE_MS: count(300_000, 1000, DAY_MS, 'How long those of a caller are kept whom nobody hears of.'),
   RATE_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of one caller; 0: no limit. 600 is sensible when exposed.'),
   RATE_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of all callers; 0: no limit.'),
   EVENTS_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most events that Kubiya is asked for on behalf of one caller (lists, searches, replays); 0: no limit.'),
   EVENTS_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'The same of all callers.'),
   BYTES_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'Most bytes of answers to one caller, live events aside; 0: no limit.'),
   BYTES_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'The same of all callers.'),
-  UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests to Kubiya on behalf of one caller; 0: no limit but its fair share, which is all that is left while nobody else asks.'),
+  UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests to Kubiya on behalf of one caller: so many at once, and as many a minute flow in evenly; 0: no limit but its fair share, which is all that is left while nobody else asks.'),
   REQUEST_TIMEOUT_MS: count(30_000, 1000, 600_000, 'Time that a request may take to arrive.'),
   HEADERS_TIMEOUT_MS: count(10_000, 500, 600_000, 'Time that its head may take.'),
   KEEP_ALIVE_MS: count(72_000, 1, 3_600_000, 'How long a connection is kept open for a further request.'),
@@ -84,6 +84,9 @@ export type Settings = Readonly<Static<typeof Settings>>
 const NOT_BUILT: Record<string, string[]> = {
   REDIS_URL: []
 }
+
+/** Settings of earlier versions, and what they are called now. */
+const RENAMED: Record<string, keyof Settings> = { MAX_SCOPES: 'MAX_TENANTS', SCOPE_IDLE_MS: 'TENANT_IDLE_MS' }
 
 export type SettingsOutcome =
   | { readonly ok: true, readonly settings: Settings, /** What was passed over, each in a line. */ readonly warnings: readonly string[] }
@@ -110,6 +113,7 @@ export function readSettings (environment: Record<string, string | undefined>): 
     ...wrong.map(({ name, schema }) => `${name}: ${expectation(schema)}`),
     ...keyFaults,
     ...notBuiltFaults(environment),
+    ...renamedFaults(environment),
     ...ruleFaults(settings).filter((fault) => !wrong.some(({ name }) => fault.startsWith(`${name}:`)))
   ]
   if (faults.length > 0) return { ok: false, faults }
@@ -145,6 +149,10 @@ function notBuiltFaults (environment: Record<string, string | undefined>): strin
     const value = environment[name]?.trim() ?? ''
     return value === '' || neutral.includes(value) ? [] : [`${name}: this version cannot do that yet`]
   })
+}
+
+function renamedFaults (environment: Record<string, string | undefined>): string[] {
+  return Object.entries(RENAMED).flatMap(([name, now]) => (environment[name] ?? '').trim() === '' ? [] : [`${name}: is called ${now} now`])
 }
 
 function ruleFaults (settings: Settings): string[] {

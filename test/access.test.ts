@@ -1,16 +1,16 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { addressKey } from '../src/access/address.ts'
+import { addressKey } from '../src/access/client-address.ts'
 import { credentialOf, digestOf } from '../src/access/credential.ts'
-import { createLimits } from '../src/access/limits.ts'
+import { createRateLimits } from '../src/access/rate-limits.ts'
 import { createOrigins, isOrigin } from '../src/access/origins.ts'
-import { createPassthroughGate, type PassthroughGateOptions } from '../src/access/passthrough.ts'
-import { createQuota } from '../src/access/quota.ts'
-import { createSeats } from '../src/access/seats.ts'
+import { createPassthroughAuth, type PassthroughAuthOptions } from '../src/access/passthrough-auth.ts'
+import { createTokenBucket } from '../src/access/token-bucket.ts'
+import { createStreamSlots } from '../src/access/stream-slots.ts'
 import { TICKET_MS, createTickets } from '../src/access/tickets.ts'
-import { createTokenGate, isSoundToken, tokensIn } from '../src/access/tokens.ts'
-import { createTrials } from '../src/access/trials.ts'
-import { createExpiries } from '../src/live/expiries.ts'
+import { createTokenAuth, isSoundToken, tokensIn } from '../src/access/token-auth.ts'
+import { createAuthFailureLimit } from '../src/access/auth-failure-limit.ts'
+import { createExpiryTimers } from '../src/live/fanout/expiry-timers.ts'
 import { readSettings } from '../src/settings.ts'
 import { holds } from './contracts/property.ts'
 
@@ -74,25 +74,25 @@ t.test('tokens', async (t) => {
   t.test('are several at once; one that is taken away is revoked, and a list that cannot be read leaves the last one', async (t) => {
     let read = () => [TOKEN, `${TOKEN}-2`]
     const [revoked, errors]: [string[], unknown[]] = [[], []]
-    const gate = createTokenGate({ read: () => read(), recheckMs: 5, onRevoked: (key) => revoked.push(key), onError: (error) => errors.push(error) })
-    t.teardown(gate.close)
-    const admit = (token: string) => gate.admit(bearer(token), '') as { ok: boolean, caller?: { key: string } }
-    const [first, second] = [admit(TOKEN), admit(`${TOKEN}-2`)]
+    const authenticator = createTokenAuth({ read: () => read(), recheckMs: 5, onRevoked: (key) => revoked.push(key), onError: (error) => errors.push(error) })
+    t.teardown(authenticator.close)
+    const authenticate = (token: string) => authenticator.authenticate(bearer(token), '') as { ok: boolean, caller?: { key: string } }
+    const [first, second] = [authenticate(TOKEN), authenticate(`${TOKEN}-2`)]
     t.ok(first.ok && second.ok)
     t.not(first.caller?.key, second.caller?.key)
     t.notOk(JSON.stringify(first).includes(TOKEN))
-    for (const wrong of [`${TOKEN}-3`, TOKEN.slice(1), `${TOKEN} `]) t.notOk(admit(wrong).ok, wrong)
-    t.notOk((gate.admit({ scheme: 'UserKey', token: TOKEN }, '') as { ok: boolean }).ok)
-    t.notOk((gate.admit('none', '') as { ok: boolean }).ok)
+    for (const wrong of [`${TOKEN}-3`, TOKEN.slice(1), `${TOKEN} `]) t.notOk(authenticate(wrong).ok, wrong)
+    t.notOk((authenticator.authenticate({ scheme: 'UserKey', token: TOKEN }, '') as { ok: boolean }).ok)
+    t.notOk((authenticator.authenticate('none', '') as { ok: boolean }).ok)
 
     read = () => { throw new Error('gone') }
     while (errors.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
-    t.ok(admit(TOKEN).ok)
+    t.ok(authenticate(TOKEN).ok)
     read = () => [TOKEN]
     while (revoked.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
     t.same(revoked, [second.caller?.key])
-    t.notOk(admit(`${TOKEN}-2`).ok)
-    t.ok(admit(TOKEN).ok)
+    t.notOk(authenticate(`${TOKEN}-2`).ok)
+    t.ok(authenticate(TOKEN).ok)
   })
 
   t.test('are read from lines and commas, with comments', async (t) => {
@@ -152,7 +152,7 @@ t.test('a quota never gives more in any stretch of time than a minute\'s worth a
   holds(t, fc.property(fc.integer({ min: 1, max: 1000 }), fc.array(fc.tuple(fc.nat(20_000), fc.integer({ min: 1, max: 50 })), { maxLength: 100 }), (perMinute, steps) => {
     let nowMs = 0
     let given = 0
-    const quota = createQuota(perMinute, 10, () => nowMs)
+    const quota = createTokenBucket(perMinute, 10, () => nowMs)
     for (const [afterMs, wanted] of steps) {
       nowMs += afterMs
       if (quota.waitMs('a', wanted) > 0) continue
@@ -167,7 +167,7 @@ t.test('limits', async (t) => {
   const none = { each: 0, all: 0 }
   t.test('are of each caller (429) and of all (503), tell what is left, and wait for debts', async (t) => {
     let nowMs = 0
-    const limits = createLimits({ requests: { each: 2, all: 3 }, events: { each: 100, all: 0 }, bytes: none, nowMs: () => nowMs })
+    const limits = createRateLimits({ requests: { each: 2, all: 3 }, events: { each: 100, all: 0 }, bytes: none, nowMs: () => nowMs })
     t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '2', 'ratelimit-reset', '0'])
     t.equal(limits.request('a'), undefined)
     t.equal(limits.request('a'), undefined)
@@ -190,7 +190,7 @@ t.test('limits', async (t) => {
 
   t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
     holds(t, fc.property(fc.integer({ min: 1, max: 3000 }), fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }), (ahead, reads) => {
-      const limits = createLimits({ requests: none, events: { each: 1000, all: 0 }, bytes: { each: 1_000_000, all: 0 }, nowMs: () => 0 })
+      const limits = createRateLimits({ requests: none, events: { each: 1000, all: 0 }, bytes: { each: 1_000_000, all: 0 }, nowMs: () => 0 })
       const taken = limits.reserve('a', ahead)
       if (!taken.ok) return false
       for (const read of reads) taken.read(read)
@@ -204,7 +204,7 @@ t.test('limits', async (t) => {
 
   t.test('of bytes are taken as answers are sent: together no more than there are, a large one alone', async (t) => {
     let nowMs = 0
-    const limits = createLimits({ requests: none, events: none, bytes: { each: 1000, all: 1500 }, nowMs: () => nowMs })
+    const limits = createRateLimits({ requests: none, events: none, bytes: { each: 1000, all: 1500 }, nowMs: () => nowMs })
     t.same([400, 400, 400].map((bytes) => limits.takeBytes('a', bytes)?.code), [undefined, undefined, 'rate-limited'])
     t.match(limits.takeBytes('b', 800), { code: 'overloaded' })
     nowMs = 60_000
@@ -214,7 +214,7 @@ t.test('limits', async (t) => {
   })
 
   t.test('that are off say and count nothing', async (t) => {
-    const limits = createLimits({ requests: none, events: none, bytes: none, nowMs: () => 0 })
+    const limits = createRateLimits({ requests: none, events: none, bytes: none, nowMs: () => 0 })
     t.equal(limits.takeBytes('a', 1e12), undefined)
     t.ok(limits.reserve('a', 1e12).ok)
     t.same([limits.headers('a'), limits.request('a')], [[], undefined])
@@ -223,84 +223,84 @@ t.test('limits', async (t) => {
 
 t.test('seats are so many for each and in all, are given back once, and are left by whoever is revoked', async (t) => {
   const ended: string[] = []
-  const seats = createSeats<string>({ most: 3, mostPerCaller: 2, end: (stream) => ended.push(stream) })
+  const slots = createStreamSlots<string>({ most: 3, mostPerCaller: 2, end: (stream) => ended.push(stream) })
   const take = (key: string) => {
-    const seat = seats.take(key)
-    if (typeof seat === 'string') throw new Error(seat)
-    return seat
+    const slot = slots.take(key)
+    if (typeof slot === 'string') throw new Error(slot)
+    return slot
   }
   const [a, b] = [take('me'), take('me')]
-  t.equal(seats.take('me'), 'none-of-its-own')
+  t.equal(slots.take('me'), 'none-of-its-own')
   const c = take('you')
-  t.equal(seats.take('them'), 'none')
+  t.equal(slots.take('them'), 'none')
   a.release()
   a.release()
-  t.equal(seats.size(), 2)
+  t.equal(slots.size(), 2)
   b.occupy('b')
   c.occupy('c')
   const late = take('me')
-  seats.revoke('me')
+  slots.revoke('me')
   t.same(ended, ['b'])
   late.occupy('late')
   t.same(ended, ['b', 'late'], 'one that begins after that ends at once')
-  for (const seat of [b, c, late]) seat.release()
-  t.equal(seats.size(), 0)
+  for (const slot of [b, c, late]) slot.release()
+  t.equal(slots.size(), 0)
 })
 
 t.test('Kubiya\'s word on a credential', async (t) => {
   let nowMs = 0
   const setup = (words: Array<'accepted' | 'unauthorized' | 'forbidden'>) => {
     const [probed, revoked]: [string[], string[]] = [[], []]
-    const options: PassthroughGateOptions = {
+    const options: PassthroughAuthOptions = {
       async probe ({ key }) {
         probed.push(key)
         return words.shift() ?? 'accepted'
       },
       recheckMs: 1000,
       graceMs: 0,
-      trials: createTrials(() => nowMs),
+      authFailures: createAuthFailureLimit(() => nowMs),
       onRevoked: (key) => revoked.push(key),
       nowMs: () => nowMs
     }
-    const gate = createPassthroughGate(options)
-    return { gate, probed, revoked, admit: async (token: string) => gate.admit(bearer(token), '192.0.2.1') }
+    const authenticator = createPassthroughAuth(options)
+    return { authenticator, probed, revoked, authenticate: async (token: string) => authenticator.authenticate(bearer(token), '192.0.2.1') }
   }
 
   t.test('is asked for once by all who come together, holds for so long, and is prolonged by whatever Kubiya answers', async (t) => {
-    const { admit, gate, probed } = setup([])
-    const verdicts = await Promise.all(Array.from({ length: 100 }, () => admit('a')))
+    const { authenticate, authenticator, probed } = setup([])
+    const verdicts = await Promise.all(Array.from({ length: 100 }, () => authenticate('a')))
     t.ok(verdicts.every(({ ok }) => ok))
     t.equal(probed.length, 1)
     nowMs += 999
-    gate.heard(probed[0] ?? '', 'accepted')
+    authenticator.heard(probed[0] ?? '', 'accepted')
     nowMs += 999
-    await admit('a')
+    await authenticate('a')
     t.equal(probed.length, 1)
     nowMs += 1
-    await admit('a')
+    await authenticate('a')
     t.equal(probed.length, 2)
   })
 
   t.test('is not asked for again within a minute of a refusal, whichever call was refused', async (t) => {
-    const { admit, gate, probed, revoked } = setup(['unauthorized', 'forbidden'])
-    t.match(await admit('a'), { ok: false, code: 'unauthorized' })
-    t.match(await admit('a'), { ok: false, code: 'unauthorized' })
-    t.match(await admit('b'), { ok: false, code: 'forbidden' })
+    const { authenticate, authenticator, probed, revoked } = setup(['unauthorized', 'forbidden'])
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
+    t.match(await authenticate('b'), { ok: false, code: 'forbidden' })
     t.equal(probed.length, 2)
     t.same(revoked, probed)
     nowMs += 60_000
-    t.match(await admit('a'), { ok: true })
-    gate.heard(probed[0] ?? '', 'unauthorized')
-    t.match(await admit('a'), { ok: false, code: 'unauthorized' })
+    t.match(await authenticate('a'), { ok: true })
+    authenticator.heard(probed[0] ?? '', 'unauthorized')
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
     t.equal(probed.length, 3)
   })
 
   t.test('is asked for only so often for one address, good credentials not counted', async (t) => {
-    const { admit, probed } = setup([...Array(10).fill('accepted'), ...Array(1000).fill('unauthorized')])
-    for (let n = 0; n < 100; n++) await admit(String(n))
+    const { authenticate, probed } = setup([...Array(10).fill('accepted'), ...Array(1000).fill('unauthorized')])
+    for (let n = 0; n < 100; n++) await authenticate(String(n))
     t.equal(probed.length, 40)
-    t.match(await admit('another'), { ok: false, code: 'rate-limited' })
-    t.match(await admit('3'), { ok: true }, 'who was accepted goes on')
+    t.match(await authenticate('another'), { ok: false, code: 'rate-limited' })
+    t.match(await authenticate('3'), { ok: true }, 'who was accepted goes on')
   })
 })
 
@@ -308,7 +308,7 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   const time = quickTime()
   const said: string[] = []
   const startMs = time.clock()
-  const expiries = createExpiries<string>({
+  const expiries = createExpiryTimers<string>({
     ...time,
     warn: (members, atMs) => said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
     end: (members) => [...members].forEach((member) => {

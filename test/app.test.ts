@@ -8,8 +8,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import fastify from 'fastify'
 import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
-import { writeOpenapi } from '../src/openapi.ts'
-import { probeRoutes } from '../src/routes/probes.ts'
+import { writeOpenapi } from '../tools/openapi.ts'
+import { healthRoutes } from '../src/http/routes/health.ts'
 import { readSettings } from '../src/settings.ts'
 import { ago, eventually, item, startKeyless, startService, startUpstream } from './support.ts'
 
@@ -95,8 +95,8 @@ t.test('settings', async (t) => {
       AUTH_CLOCK_TOLERANCE_MS: 5000,
       AUTH_RECHECK_MS: 60_000,
       TRUST_PROXY: 'false',
-      MAX_SCOPES: 100,
-      SCOPE_IDLE_MS: 300_000,
+      MAX_TENANTS: 100,
+      TENANT_IDLE_MS: 300_000,
       RATE_LIMIT_PER_MINUTE: 0,
       RATE_LIMIT_TOTAL_PER_MINUTE: 0,
       EVENTS_LIMIT_PER_MINUTE: 0,
@@ -119,6 +119,13 @@ t.test('settings', async (t) => {
     const names = outcome.faults.map((fault) => fault.split(':')[0]).sort()
     t.same([...new Set(names)], ['ALLOW_ANONYMOUS', 'AUTH_MODE', 'DRAIN_MS', 'KUBIYA_API_KEY', 'KUBIYA_BASE_URL', 'LOG_LEVEL', 'POLL_INTERVAL_MS', 'PORT', 'REDIS_URL'])
     t.ok(outcome.faults.every((fault) => !fault.includes(secret) && !fault.includes('password')))
+  })
+
+  t.test('of earlier versions are refused with the name that they have now', async (t) => {
+    t.match(readSettings({ MAX_SCOPES: '5', SCOPE_IDLE_MS: '60000', MAX_TENANTS: '' }), {
+      ok: false, faults: ['MAX_SCOPES: is called MAX_TENANTS now', 'SCOPE_IDLE_MS: is called TENANT_IDLE_MS now']
+    })
+    t.ok(readSettings({ MAX_SCOPES: '', MAX_TENANTS: '5' }).ok)
   })
 
   t.test('whose feature is not built are refused, unless they ask for nothing', async (t) => {
@@ -202,11 +209,11 @@ t.test('probes', async (t) => {
   t.test('are not ready when the poller has stopped trying', async (t) => {
     const server = fastify()
     t.teardown(() => server.close())
-    let isTrying = true
-    const health = () => ({ upstream: 'ok' as const, sinceMs: 0, lastGoodMs: 0, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, isTrying })
-    await server.register(probeRoutes, { health, isDraining: () => false, sandbox: false })
+    let isPolling = true
+    const health = () => ({ upstream: 'ok' as const, sinceMs: 0, lastGoodMs: 0, lagMs: 0, attempted: true, latenessMs: undefined, fullReads: 1, isPolling })
+    await server.register(healthRoutes, { health, isDraining: () => false, sandbox: false })
     t.match(await server.inject('/readyz'), { statusCode: 200 })
-    isTrying = false
+    isPolling = false
     const stalled = await server.inject('/readyz')
     t.equal(stalled.statusCode, 503)
     t.equal(stalled.json().status, 'stalled')

@@ -1,20 +1,20 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { MOST_GIVEN, decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../src/audit/cursor.ts'
+import { MOST_DELIVERED_RANGES, decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../src/audit/cursor.ts'
 import { AuditFilter, FILTER_FIELDS, compileFilter, filterKey, isJudgedHere, pickFilter } from '../src/audit/filter.ts'
-import { identify, identifyAs, isPossibleId, parseComputedId } from '../src/audit/identity.ts'
+import { identify, identifyAs, isPossibleId, parseComputedId } from '../src/audit/event-id.ts'
 import {
-  EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, earlier, floorToSecond, formatInstant, instantFromMs, isWritable, later, msFromInstant, parseInstant,
+  EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, minInstant, floorToSecond, formatInstant, instantFromMs, isWritable, maxInstant, msFromInstant, parseInstant,
   type Instant
 } from '../src/audit/instant.ts'
-import { ExactNumber, extentOf, isJsonObject, parseJson, scalarText, writeJson, type Json, type JsonObject } from '../src/audit/json.ts'
-import { comparePlaces, compareRows, isBeyond, placeRows, type Place } from '../src/audit/place.ts'
+import { ExactNumber, extentOf, isJsonObject, parseJson, scalarText, writeJson, type Json, type JsonObject } from '../src/audit/exact-json.ts'
+import { compareSortKeys, compareKeyedEvents, isAfter, withSortKeys, type SortKey } from '../src/audit/sort-key.ts'
 import type { AuditSource, Direction, Failure, Purpose, SourceQuery } from '../src/audit/source.ts'
-import { tileAt } from '../src/audit/tile.ts'
-import { walk, type Step } from '../src/audit/walk.ts'
-import { countsAsId, isFitForPath, upstreamId } from '../src/audit/upstream-id.ts'
-import { isFixed, isSettled, isWithin, parseMoment, resolveWindow, windowKey, type AskedWindow, type Moment, type TimeWindow } from '../src/audit/window.ts'
+import { tileAt } from '../src/scan/page-covering.ts'
+import { scan, type ScanStep } from '../src/scan/scanner.ts'
+import { isUsableId, isPathSafe, upstreamId } from '../src/audit/upstream-id.ts'
+import { isAbsolute, isFinal, isWithin, parseTimeBound, resolveRange, rangeKey, type RequestedRange, type TimeBound, type TimeRange } from '../src/audit/time-range.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type Kept } from './contracts/memory-source.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds, holdsAsync } from './contracts/property.ts'
@@ -108,8 +108,8 @@ t.test('instants', async (t) => {
       ['2025-06-03T10:00:00.999999Z', '2025-06-03T10:00:00.9999991Z'],
       ['2025-06-03T10:00:01', '2025-06-03 10:00:02']
     ] as const) t.ok(at(before) < at(after), `${before} < ${after}`)
-    t.equal(earlier(1n, 2n), 1n)
-    t.equal(later(1n, 2n), 2n)
+    t.equal(minInstant(1n, 2n), 1n)
+    t.equal(maxInstant(1n, 2n), 2n)
   })
 
   t.test('are rounded to whole seconds outward, before 1970 too', async (t) => {
@@ -395,12 +395,12 @@ t.test('identity', async (t) => {
       const [event] = identify([{ ...ITEM, id }])
       const { id: published, upstream_id: moved, ...rest } = JSON.parse(event?.json ?? '') as JsonObject
       if (event === undefined || published !== event.id || !isDeepStrictEqual(rest, ITEM)) return false
-      if (countsAsId(id) !== isAllowed(id)) return false
+      if (isUsableId(id) !== isAllowed(id)) return false
       if (!isAllowed(id)) return moved === id && parseComputedId(event.id) !== undefined
       const path = `/items/${encodeURIComponent(id)}`
       return published === id && moved === undefined && isPossibleId(decodeURIComponent(path.slice(7))) &&
         decodeURIComponent(path.slice(7)) === id && path.length <= 1807 &&
-        (!isFitForPath(id) || new URL(path, 'http://kubiya.test').pathname === path)
+        (!isPathSafe(id) || new URL(path, 'http://kubiya.test').pathname === path)
     }), { numRuns: 5000 })
   })
 
@@ -551,73 +551,73 @@ t.test('a filter', async (t) => {
 })
 
 t.test('a window', async (t) => {
-  const asked = (start: string | undefined, end?: string, unbounded = false): AskedWindow => ({
+  const asked = (start: string | undefined, end?: string, unbounded = false): RequestedRange => ({
     start: start === undefined ? undefined : momentOf(start),
     end: end === undefined ? undefined : momentOf(end),
     unbounded
   })
-  function momentOf (text: string): Moment {
-    const moment = parseMoment(text)
+  function momentOf (text: string): TimeBound {
+    const moment = parseTimeBound(text)
     if (moment === undefined) throw new Error(text)
     return moment
   }
 
   t.test('is asked for in relative times', async (t) => {
     for (const [text, seconds] of [['now', 0], ['-90s', 90], ['-15m', 900], ['-6h', 21_600], ['-7d', 604_800], ['-0s', 0]] as const) {
-      t.same(parseMoment(text), { kind: 'ago', seconds })
+      t.same(parseTimeBound(text), { kind: 'ago', seconds })
     }
   })
 
   t.test('is asked for in every form that is read in an event, where a blank may stand for the plus of an offset', async (t) => {
     for (const text of ['2025-06-03T10:00:00', '2025-06-03 10:00:00', '2025-06-03T12:00:00+0200', '2025-06-03T12:00:00 0200', '2025-06-03 12:00:00.000 02:00', '2025-06-03T10:00:00Z', '2025-06-03T12:00:00+02:00', '2025-06-03T12:00:00 02:00', '2025-06-03 10:00:00z', '2025-06-03t08:00:00-02:00']) {
-      t.same(parseMoment(text), { kind: 'at', instant: TEN }, text)
+      t.same(parseTimeBound(text), { kind: 'at', instant: TEN }, text)
     }
-    t.same(parseMoment('2025-06-03'), { kind: 'at', instant: at('2025-06-03T00:00:00Z') }, 'a date alone is its midnight')
+    t.same(parseTimeBound('2025-06-03'), { kind: 'at', instant: at('2025-06-03T00:00:00Z') }, 'a date alone is its midnight')
     holds(t, fc.property(anyInstant, fc.constantFrom('Z', '', ' ', '+00:00', '-0000'), fc.boolean(), (instant, zone, isBlank) => {
       const text = formatInstant(instant).replace('Z', zone.trim()).replace('T', isBlank ? ' ' : 'T')
-      const [moment, inEvent] = [parseMoment(text), parseInstant(text)]
+      const [moment, inEvent] = [parseTimeBound(text), parseInstant(text)]
       return moment?.kind === 'at' && moment.instant === inEvent && inEvent === instant
     }))
-    t.same(parseMoment('2025-06-03T12:00:00.25 02:00'), { kind: 'at', instant: TEN + 250_000_000n })
+    t.same(parseTimeBound('2025-06-03T12:00:00.25 02:00'), { kind: 'at', instant: TEN + 250_000_000n })
   })
 
   t.test('is not asked for in anything else', async (t) => {
     for (const text of [
       '', 'NOW', 'yesterday', '6h', '+6h', '-6', '-h', '-6w', '-1.5h', '- 6h', '-6H', '-9999999999s', '-999999999d', '2025-06-3', '2025-02-30', '2025-06-03T10:00Z', '2025-06-03 10:00',
       '2025-02-30T10:00:00Z', '1748944800', '2025-06-03T10:00:00Z; DROP', '0000-01-01T00:00:00+00:01', '9999-12-31T23:59:59-00:01'
-    ]) t.equal(parseMoment(text), undefined, text)
+    ]) t.equal(parseTimeBound(text), undefined, text)
   })
 
   t.test('begins 24 hours before its end unless told otherwise', async (t) => {
     const now = TEN + 700_000_000n
     const day = 86_400n * NANOS_PER_SECOND
-    t.same(resolveWindow(asked(undefined), now), { start: TEN - day })
-    t.same(resolveWindow(asked(undefined, '-1h'), now), { start: TEN - 3600n * NANOS_PER_SECOND - day, end: TEN - 3600n * NANOS_PER_SECOND })
-    t.same(resolveWindow(asked('-90s', 'now'), now), { start: TEN - 90n * NANOS_PER_SECOND, end: TEN })
-    t.same(resolveWindow(asked('2025-06-03T10:00:00.5Z', '2025-06-03T10:00:00.6Z'), now), { start: TEN + 500_000_000n, end: TEN + 600_000_000n })
+    t.same(resolveRange(asked(undefined), now), { start: TEN - day })
+    t.same(resolveRange(asked(undefined, '-1h'), now), { start: TEN - 3600n * NANOS_PER_SECOND - day, end: TEN - 3600n * NANOS_PER_SECOND })
+    t.same(resolveRange(asked('-90s', 'now'), now), { start: TEN - 90n * NANOS_PER_SECOND, end: TEN })
+    t.same(resolveRange(asked('2025-06-03T10:00:00.5Z', '2025-06-03T10:00:00.6Z'), now), { start: TEN + 500_000_000n, end: TEN + 600_000_000n })
   })
 
   t.test('has no lower bound with a session, unless one is given', async (t) => {
-    t.same(resolveWindow(asked(undefined, undefined, true), TEN), {})
-    t.same(resolveWindow(asked(undefined, 'now', true), TEN), { end: TEN })
-    t.same(resolveWindow(asked('now', undefined, true), TEN), { start: TEN })
+    t.same(resolveRange(asked(undefined, undefined, true), TEN), {})
+    t.same(resolveRange(asked(undefined, 'now', true), TEN), { end: TEN })
+    t.same(resolveRange(asked('now', undefined, true), TEN), { start: TEN })
   })
 
   t.test('has one key for equal questions', async (t) => {
-    t.equal(windowKey(asked('-24h')), windowKey(asked('-1440m')))
-    t.equal(windowKey(asked('-0s')), windowKey(asked('now')))
-    t.equal(windowKey(asked('2025-06-03T10:00:00Z')), windowKey(asked('2025-06-03T12:00:00.000 02:00')))
-    t.equal(windowKey(asked('-1h', undefined, true)), windowKey(asked('-1h')))
+    t.equal(rangeKey(asked('-24h')), rangeKey(asked('-1440m')))
+    t.equal(rangeKey(asked('-0s')), rangeKey(asked('now')))
+    t.equal(rangeKey(asked('2025-06-03T10:00:00Z')), rangeKey(asked('2025-06-03T12:00:00.000 02:00')))
+    t.equal(rangeKey(asked('-1h', undefined, true)), rangeKey(asked('-1h')))
     const different = [
       asked(undefined), asked(undefined, undefined, true), asked('-1h'), asked(undefined, '-1h'), asked('-1h', '-1h'), asked('-1h', 'now'), asked('-2h'),
       asked('2025-06-03T10:00:00Z'), asked('2025-06-03T10:00:00.000000001Z'), asked('now'), asked(undefined, 'now'), asked(undefined, 'now', true)
     ]
-    t.equal(new Set(different.map(windowKey)).size, different.length)
+    t.equal(new Set(different.map(rangeKey)).size, different.length)
   })
 
   t.test('is fixed when time does not move it', async (t) => {
     t.same([asked('2025-06-03T10:00:00Z', '2025-06-03T11:00:00Z'), asked(undefined, '2025-06-03T11:00:00Z'), asked('-1h', '2025-06-03T11:00:00Z'),
-      asked('2025-06-03T10:00:00Z'), asked('2025-06-03T10:00:00Z', 'now')].map(isFixed), [true, true, false, false, false])
+      asked('2025-06-03T10:00:00Z'), asked('2025-06-03T10:00:00Z', 'now')].map(isAbsolute), [true, true, false, false, false])
   })
 
   t.test('includes both its ends', async (t) => {
@@ -626,12 +626,12 @@ t.test('a window', async (t) => {
   })
 
   t.test('is settled once nothing late can enter it', async (t) => {
-    t.same([TEN - 2_000_000_001n, TEN - 2_000_000_000n, TEN, undefined].map((end) => isSettled(end, TEN, 2000)), [true, false, false, false])
+    t.same([TEN - 2_000_000_001n, TEN - 2_000_000_000n, TEN, undefined].map((end) => isFinal(end, TEN, 2000)), [true, false, false, false])
   })
 })
 
 t.test('a cursor', async (t) => {
-  const anyPlace: fc.Arbitrary<Place> = fc.record({ instant: anyInstant, id: fc.string({ unit: 'binary', maxLength: 220 }) }, { noNullPrototype: true })
+  const anyPlace: fc.Arbitrary<SortKey> = fc.record({ instant: anyInstant, id: fc.string({ unit: 'binary', maxLength: 220 }) }, { noNullPrototype: true })
   const anyLog: fc.Arbitrary<LogCursor> = fc.record({
     kind: fc.constant('log' as const), epoch: fc.stringMatching(/^[a-z0-9]{4,32}$/), offset: fc.maxSafeNat(), instant: anyInstant
   }, { noNullPrototype: true })
@@ -639,7 +639,7 @@ t.test('a cursor', async (t) => {
     kind: fc.constant('page' as const),
     operation: fc.constantFrom('list' as const, 'search' as const),
     filter: anyFilter,
-    window: fc.record({ start: anyInstant, end: anyInstant }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeWindow>,
+    window: fc.record({ start: anyInstant, end: anyInstant }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeRange>,
     direction: fc.constantFrom('asc' as const, 'desc' as const),
     pageSize: fc.integer({ min: 1, max: 10_000 }),
     page: fc.integer({ min: 1, max: 1_000_000 }),
@@ -667,9 +667,9 @@ t.test('a cursor', async (t) => {
 
   t.test('of a replay holds ids at their longest, and stays far below a request\'s head', async (t) => {
     const place = { instant: EARLIEST, id: LONGEST_ID }
-    const given = Array.from({ length: MOST_GIVEN }, () => ({ before: Number.MAX_SAFE_INTEGER, upTo: place }))
+    const delivered = Array.from({ length: MOST_DELIVERED_RANGES }, () => ({ before: Number.MAX_SAFE_INTEGER, upTo: place }))
     const log: LogCursor = { kind: 'log', epoch: 'e'.repeat(32), offset: Number.MAX_SAFE_INTEGER, instant: EARLIEST }
-    const replay: Cursor = { kind: 'replay', log, after: place, given }
+    const replay: Cursor = { kind: 'replay', log, after: place, delivered }
     t.same(decodeCursor(encodeCursor(replay)), replay)
     t.ok(encodeCursor(replay).length < 5000, String(encodeCursor(replay).length))
   })
@@ -714,16 +714,16 @@ t.test('a cursor', async (t) => {
 })
 
 t.test('a place', async (t) => {
-  const place = (instant: bigint, id: string): Place => ({ instant, id })
+  const place = (instant: bigint, id: string): SortKey => ({ instant, id })
 
   t.test('is ordered by instant, then by id', async (t) => {
     const ordered = [place(-1n, 'z'), place(0n, 'a'), place(0n, 'b'), place(0n, 'ba'), place(1n, ''), place(10n, 'a')]
-    t.same([...ordered].reverse().sort(comparePlaces), ordered)
-    t.equal(comparePlaces(place(1n, 'a'), place(1n, 'a')), 0)
+    t.same([...ordered].reverse().sort(compareSortKeys), ordered)
+    t.equal(compareSortKeys(place(1n, 'a'), place(1n, 'a')), 0)
   })
 
   t.test('lies beyond another in the direction given, and an empty id stands before all of its instant', async (t) => {
-    const beyond = (instant: bigint, id: string, after: Place) => (['asc', 'desc'] as Direction[]).map((direction) => isBeyond(place(instant, id), after, direction))
+    const beyond = (instant: bigint, id: string, after: SortKey) => (['asc', 'desc'] as Direction[]).map((direction) => isAfter(place(instant, id), after, direction))
     t.same(beyond(5n, 'b', place(5n, 'a')), [true, false])
     t.same(beyond(5n, 'a', place(5n, 'a')), [false, false])
     t.same(beyond(4n, 'z', place(5n, 'a')), [false, true])
@@ -734,16 +734,16 @@ t.test('a place', async (t) => {
 
   t.test('of an undated event is right behind its dated neighbour, in either direction', async (t) => {
     const events = identify([{ id: 'u0' }, { id: 'b', timestamp: '2025-06-03T10:00:00Z' }, { id: 'u1' }, { id: 'u2' }, { id: 'a', timestamp: '2025-06-03T10:00:00Z' }])
-    const ascending = placeRows(events, 'asc')
-    const descending = placeRows(events.toReversed(), 'desc')
+    const ascending = withSortKeys(events, 'asc')
+    const descending = withSortKeys(events.toReversed(), 'desc')
     t.same(descending.toReversed(), ascending)
-    t.same([...ascending].sort(compareRows('asc')).map(({ event }) => event.id), ['u0', 'a', 'b', 'u1', 'u2'])
-    t.same([...descending].sort(compareRows('desc')).map(({ event }) => event.id), ['u2', 'u1', 'b', 'a', 'u0'])
-    t.same(placeRows(events.slice(3), 'asc').at(-1), ascending.at(-1))
-    const alone = placeRows(identify([{ id: 'a', timestamp: '2025-06-03T10:00:01Z' }, { id: 'u3' }]), 'asc')
-    const after = placeRows([...events, ...alone.map(({ event }) => event)], 'asc')
+    t.same([...ascending].sort(compareKeyedEvents('asc')).map(({ event }) => event.id), ['u0', 'a', 'b', 'u1', 'u2'])
+    t.same([...descending].sort(compareKeyedEvents('desc')).map(({ event }) => event.id), ['u2', 'u1', 'b', 'a', 'u0'])
+    t.same(withSortKeys(events.slice(3), 'asc').at(-1), ascending.at(-1))
+    const alone = withSortKeys(identify([{ id: 'a', timestamp: '2025-06-03T10:00:01Z' }, { id: 'u3' }]), 'asc')
+    const after = withSortKeys([...events, ...alone.map(({ event }) => event)], 'asc')
     t.same(after.slice(-2), alone, 'whatever stands in front of the neighbour')
-    t.same(placeRows(identify([{ id: 'u' }]), 'asc', 7n).map((row) => row.place.instant), [7n])
+    t.same(withSortKeys(identify([{ id: 'u' }]), 'asc', 7n).map((row) => row.key.instant), [7n])
   })
 })
 
@@ -767,10 +767,10 @@ t.test('a tile', async (t) => {
 })
 
 interface Case {
-  readonly habits: Habits
+  readonly quirks: Habits
   readonly pageSize: number
   readonly direction: Direction
-  readonly window: TimeWindow
+  readonly window: TimeRange
   readonly filter: AuditFilter
   readonly events: Happening[]
   /** What becomes visible before which read. */
@@ -796,7 +796,7 @@ function keptAs (name: string, { tenths, twins, category, isDated }: Happening):
 
 /** Walks to the end, going on after failures, and says what was wrong with what was given; nothing, if all was well. */
 async function faultOf (given: Case): Promise<string | undefined> {
-  const source = createMemorySource(given.habits, (reads) => {
+  const source = createMemorySource(given.quirks, (reads) => {
     given.inserts.forEach(({ read, event }, i) => { if (read === reads) source.keep(...keptAs(`later ${i}`, event)) })
     return given.failures.includes(reads) ? UNAVAILABLE : undefined
   })
@@ -810,7 +810,7 @@ async function faultOf (given: Case): Promise<string | undefined> {
   let ended = false
   let failed = 0
 
-  for await (const step of walk(source, { ...given, purpose: CALLER })) {
+  for await (const step of scan(source, { ...given, purpose: CALLER })) {
     if (!step.ok) {
       failed++
       continue
@@ -823,14 +823,14 @@ async function faultOf (given: Case): Promise<string | undefined> {
   if (failed !== new Set(given.failures.filter((read) => read <= source.questions.length)).size) return 'a failure was kept silent'
   return missed(wanted)
 
-  function take (step: Step): string | undefined {
-    for (const { event, place } of step.rows) {
+  function take (step: ScanStep): string | undefined {
+    for (const { event, key } of step.rows) {
       if (ids.has(event.id)) return `${event.id} came twice`
       ids.add(event.id)
-      if (!accepts(event.item) || (event.instant !== undefined && !isWithin(place.instant, given.window))) return 'a row outside the question'
+      if (!accepts(event.item) || (event.instant !== undefined && !isWithin(key.instant, given.window))) return 'a row outside the question'
       seen.set(String(event.item.name), (seen.get(String(event.item.name)) ?? 0) + 1)
     }
-    if (step.rows.some((row, i, rows) => i > 0 && compareRows(given.direction)(rows[i - 1] ?? row, row) > 0)) return 'a step out of order'
+    if (step.rows.some((row, i, rows) => i > 0 && compareKeyedEvents(given.direction)(rows[i - 1] ?? row, row) > 0)) return 'a step out of order'
     const { reached } = step
     if (reached === undefined) return undefined
     const due = wanted.filter(({ at, item }) => item.timestamp !== 'unreadable' && (given.direction === 'asc' ? at < reached : at > reached))
@@ -855,7 +855,7 @@ function cases (options: { dated?: boolean, twins?: number, sizes?: [number, num
   })
   const bound = fc.integer({ min: -span, max: span }).map((tenths) => tenth(tenths) + 1n)
   return fc.record({
-    habits: fc.record({
+    quirks: fc.record({
       pageCap: fc.integer({ min, max }),
       offsetBy: fc.constantFrom('capped' as const, 'asked' as const),
       ignoresSort: fc.constant(false),
@@ -864,7 +864,7 @@ function cases (options: { dated?: boolean, twins?: number, sizes?: [number, num
     }),
     pageSize: fc.integer({ min, max: max * 2 }),
     direction: fc.constantFrom('asc' as const, 'desc' as const),
-    window: fc.record({ start: bound, end: bound }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeWindow>,
+    window: fc.record({ start: bound, end: bound }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeRange>,
     filter: fc.constantFrom({}, { category_type: 'a' }, { status: 'failed' as const }),
     events: fc.array(happening, { maxLength: 60 }),
     // More of them than a page holds could hide a page's worth of old events behind known ones.
@@ -903,11 +903,11 @@ t.test('a walk', async (t) => {
     await holdsAsync(t, walksWell(cases({ dated: false, sizes: [8, 24] })), { numRuns: 700 })
   })
 
-  const stepsOf = async (habits: Partial<Habits>, items: JsonObject[], request: { direction?: Direction, pageSize?: number, window?: TimeWindow, filter?: AuditFilter } = {}) => {
-    const source = createMemorySource({ ...USUAL_HABITS, ...habits })
+  const stepsOf = async (quirks: Partial<Habits>, items: JsonObject[], request: { direction?: Direction, pageSize?: number, window?: TimeRange, filter?: AuditFilter } = {}) => {
+    const source = createMemorySource({ ...USUAL_HABITS, ...quirks })
     source.keep(...items.map(dated))
-    const steps: Step[] = []
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER, ...request })) if (step.ok) steps.push(step)
+    const steps: ScanStep[] = []
+    for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER, ...request })) if (step.ok) steps.push(step)
     return { steps, questions: source.questions, numbers: steps.flatMap(({ rows }) => rows.map(({ event }) => event.item.n)) }
   }
   const perSecond = Array.from({ length: 30 }, (_, n) => ({ n, timestamp: formatInstant(TEN + BigInt(n) * NANOS_PER_SECOND) }))
@@ -947,8 +947,8 @@ t.test('a walk', async (t) => {
         const instant = TEN + BigInt(n) * NANOS_PER_SECOND
         return { at: instant, item: { n, timestamp: isDated ? formatInstant(instant) : 'unreadable' } }
       }).slice(direction === 'asc' ? 10 : 0, direction === 'asc' ? 30 : 20))
-      const steps: Step[] = []
-      for await (const step of walk(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: CALLER })) if (step.ok) steps.push(step)
+      const steps: ScanStep[] = []
+      for await (const step of scan(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: CALLER })) if (step.ok) steps.push(step)
       t.ok(steps[0]?.rows.every(({ event }) => event.instant === undefined) && steps[0].rows.length === 10)
       t.equal(steps[0]?.reached, undefined, direction)
       const given = steps.flatMap(({ rows }) => rows.map(({ event }) => Number(event.item.n))).sort((a, b) => a - b)
@@ -961,14 +961,14 @@ t.test('a walk', async (t) => {
     const { steps, numbers } = await stepsOf({ ignoresFilter: true }, marked, { filter: { category_type: 'a' } })
     t.same(numbers, [0, 3, 6, 9, 12, 15, 18, 21, 24, 27])
     t.equal(steps.reduce((sum, { scanned }) => sum + scanned, 0), 30)
-    t.equal(steps.reduce((sum, { refused }) => sum + refused, 0), 20)
+    t.equal(steps.reduce((sum, { rejected }) => sum + rejected, 0), 20)
   })
 
   t.test('refuses rows outside its window where the bounds are ignored', async (t) => {
     const second = (n: number) => TEN + BigInt(n) * NANOS_PER_SECOND
     const { steps, numbers } = await stepsOf({ ignoresBounds: true }, perSecond, { direction: 'desc', pageSize: 50, window: { start: second(10), end: second(19) } })
     t.same(numbers, [19, 18, 17, 16, 15, 14, 13, 12, 11, 10])
-    t.equal(steps.reduce((sum, { refused }) => sum + refused, 0), 20)
+    t.equal(steps.reduce((sum, { rejected }) => sum + rejected, 0), 20)
   })
 
   t.test('asks for no more than the upstream gives, once it knows how much that is', async (t) => {
@@ -984,7 +984,7 @@ t.test('a walk', async (t) => {
     })
     source.keep(...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00.5Z' })))
     const given = new Set<unknown>()
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER })) {
+    for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER })) {
       if (step.ok) for (const { event } of step.rows) given.add(event.item.n)
     }
     t.same(Array.from({ length: 32 }, (_, n) => n + 8).filter((n) => !given.has(n)), [])
@@ -992,7 +992,7 @@ t.test('a walk', async (t) => {
 
   t.test('says at once that an empty window is at its end', async (t) => {
     const { steps, questions } = await stepsOf({}, [])
-    t.match(steps, [{ ok: true, rows: [], scanned: 0, refused: 0, reached: undefined, end: true }])
+    t.match(steps, [{ ok: true, rows: [], scanned: 0, rejected: 0, reached: undefined, end: true }])
     t.equal(steps.length, 1)
     t.equal(questions.length, 1)
   })
@@ -1002,7 +1002,7 @@ t.test('a walk', async (t) => {
     source.keep(...Array.from({ length: 10 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00Z' })))
     const stubborn = { ...source, read: (query: SourceQuery, purpose: Purpose) => source.read({ ...query, page: 1, pageSize: 4 }, purpose) }
     const given: unknown[] = []
-    for await (const step of walk(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: CALLER })) {
+    for await (const step of scan(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: CALLER })) {
       if (step.ok) given.push(...step.rows.map(({ event }) => event.item.n))
     }
     t.same(given.map(Number).sort(), [0, 1, 2, 3])
@@ -1016,8 +1016,8 @@ t.test('a walk', async (t) => {
       ...source,
       read: async (query, purpose) => query.pageSize > 6 ? { ok: false, kind: 'too-large' } : source.read(query, purpose)
     }
-    const steps: Array<Step | Failure> = []
-    for await (const step of walk(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: POLLER })) steps.push(step)
+    const steps: Array<ScanStep | Failure> = []
+    for await (const step of scan(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: POLLER })) steps.push(step)
     t.ok(steps.every(({ ok }) => ok), 'giving way is no failure')
     t.same(steps.flatMap((step) => step.ok ? step.rows.map(({ event }) => event.item.n) : []), Array.from({ length: 40 }, (_, n) => n))
     t.ok(steps.every((step) => step.ok && step.size <= 12))
@@ -1025,7 +1025,7 @@ t.test('a walk', async (t) => {
 
   t.test('says that an answer is too large once a page of one row is', async (t) => {
     const source = createMemorySource(USUAL_HABITS, () => ({ ok: false, kind: 'too-large' }))
-    const steps = walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 8, purpose: POLLER })
+    const steps = scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 8, purpose: POLLER })
     t.match((await steps.next()).value, { ok: false, kind: 'too-large' })
     t.same(source.questions.map(({ pageSize }) => pageSize), [8, 4, 2, 1])
   })
@@ -1033,8 +1033,8 @@ t.test('a walk', async (t) => {
   t.test('asks the same question again after a failure', async (t) => {
     const source = createMemorySource(USUAL_HABITS, (reads) => reads === 2 || reads === 3 ? UNAVAILABLE : undefined)
     source.keep(...perSecond.map(dated))
-    const outcomes: Array<Step | Failure> = []
-    for await (const step of walk(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: POLLER })) outcomes.push(step)
+    const outcomes: Array<ScanStep | Failure> = []
+    for await (const step of scan(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: POLLER })) outcomes.push(step)
     t.same(outcomes.map(({ ok }) => ok), [true, false, false, true])
     t.same(source.questions[2], source.questions[1])
     t.same(source.questions[3], source.questions[1])

@@ -4,7 +4,7 @@ import { eventOf, GROUPS } from '../bench/events.ts'
 import { createWalker, type Counts } from '../bench/message-walker.ts'
 import { isMet, ratioRow } from '../bench/row.ts'
 import { alternate, median, percentile, undisturbed } from '../bench/slices.ts'
-import { plainMessages } from '../src/live/messages.ts'
+import { plainMessages } from '../src/live/transport/websocket-encoding.ts'
 import { holds } from './contracts/property.ts'
 
 t.test('a walker', async (t) => {

@@ -47,7 +47,7 @@ function callsOfADay (): number[] {
 }
 
 const live = (phases: Phase[], pageCap: number, options: Partial<DayOptions> = {}) =>
-  liveThrough({ phases, pageCap, hours: MOST_HOURS, limits: LIMITS, audience: 1, calls: callsOfADay(), seed: 1, ...options })
+  liveThrough({ phases, pageCap, hours: MOST_HOURS, limits: LIMITS, group: 1, calls: callsOfADay(), seed: 1, ...options })
 
 /** When requests went out. */
 const outOf = (day: Day) => day.requests.filter(({ waitMs }) => waitMs === 0).map(({ atMs }) => atMs)
@@ -162,10 +162,10 @@ t.test('a flood, 100 a page', async (t) => {
 t.test('two thousand subscribers cost what one does, and none the least', async (t) => {
   for (const [phases, pageCap] of [[QUIET, 1000], [BUSY, 100]] as const) {
     const hours = 9
-    const [one, many] = [await live(phases, pageCap, { hours }), await live(phases, pageCap, { hours, audience: 2000 })]
+    const [one, many] = [await live(phases, pageCap, { hours }), await live(phases, pageCap, { hours, group: 2000 })]
     t.equal(JSON.stringify(many.requests), JSON.stringify(one.requests), 'the same requests at the same times')
   }
-  const none = await live(BUSY, 1000, { hours: 10, audience: 0, calls: [] })
+  const none = await live(BUSY, 1000, { hours: 10, group: 0, calls: [] })
   t.ok(none.requests.length <= 10 * 60 + 2, `${none.requests.length} requests in ten hours`)
 })
 

@@ -1,10 +1,10 @@
 import t from 'tap'
 import WebSocket from 'ws'
-import { socketAddress, streamAddress } from '../src/client/address.ts'
+import { socketAddress, streamAddress } from '../src/client/url.ts'
 import { backOffMs } from '../src/client/back-off.ts'
 import { isAuditStreamError, openAuditStream } from '../src/client/client.ts'
-import type { AuditStreamError } from '../src/client/contract.ts'
-import { createMemory } from '../src/client/memory.ts'
+import type { AuditStreamError } from '../src/client/types.ts'
+import { createMemory } from '../src/client/seen-ids.ts'
 import { QUICK, consume, numberOf } from './client/consumer.ts'
 import { event, hello, say, startFake } from './client/fake.ts'
 import { layWire } from './client/wire.ts'
@@ -23,7 +23,7 @@ function burst (count: number, from = 0): object[] {
   return series(count).map((index) => item({ n: from + index, timestamp: `${now}${String(index).padStart(3, '0')}Z` }))
 }
 
-function audience (service: Service, count: number): Promise<void> {
+function group (service: Service, count: number): Promise<void> {
   return eventually(`there are ${count} subscribers`, async () => await service.subscribers() === count)
 }
 
@@ -49,7 +49,7 @@ t.test('a stream', async (t) => {
   t.test('takes a WebSocket that is passed in', async (t) => {
     const service = await startService(t)
     const consumer = consume(t, { url: service.url, WebSocket })
-    await audience(service, 1)
+    await group(service, 1)
     service.sandbox.publish(burst(2))
     await consumer.untilEvents(2)
     t.same(consumer.numbers(), series(2))
@@ -126,7 +126,7 @@ t.test('a stream', async (t) => {
     const service = await startService(t)
     const stream = openAuditStream({ ...QUICK, url: service.url })
     const taken = [stream.next(), stream.next(), stream.next()]
-    await audience(service, 1)
+    await group(service, 1)
     service.sandbox.publish(burst(2))
     t.match(await Promise.all(taken.slice(0, 2)), [{ value: { n: 0 } }, { value: { n: 1 } }])
     await stream.return()
@@ -156,7 +156,7 @@ t.test('lost connections', async (t) => {
     const before = await startService(t, {}, {}, sandbox)
     const wire = await layWire(t, before.url)
     const [consumer, forgetful] = [consume(t, { url: wire.url }), consume(t, { url: wire.url, remembered: 0 })]
-    await audience(before, 2)
+    await group(before, 2)
     sandbox.publish(burst(20))
     await Promise.all([consumer.untilEvents(20), forgetful.untilEvents(20)])
     await before.close()
@@ -243,14 +243,14 @@ t.test('a slow consumer', async (t) => {
     const stream = openAuditStream({ ...QUICK, url: service.url, maxPending: 10, remembered: 0 })
     t.teardown(() => stream.return())
     const first = stream.next()
-    await audience(service, 1)
+    await group(service, 1)
     service.sandbox.publish(burst(100))
     const taken = [await first]
-    await audience(service, 0)
+    await group(service, 0)
     while (taken.length < 10) taken.push(await stream.next())
     t.equal(await service.subscribers(), 0, 'not before the last of them is taken')
     taken.push(await stream.next())
-    await audience(service, 0)
+    await group(service, 0)
     while (taken.length < 100) taken.push(await stream.next())
     t.same(taken.map(({ value }) => value && numberOf(value)), series(100))
   })
@@ -259,7 +259,7 @@ t.test('a slow consumer', async (t) => {
     const service = await startService(t)
     const stream = openAuditStream({ ...QUICK, url: service.url })
     const first = stream.next()
-    await audience(service, 1)
+    await group(service, 1)
     service.sandbox.publish(burst(100))
     await first
     const fence = consume(t, { url: service.url })
@@ -276,17 +276,17 @@ t.test('the end', async (t) => {
     const stream = openAuditStream({ ...QUICK, url: service.url })
     for await (const event of stream) if (numberOf(event) === 1) break
     t.same(await stream.next(), { done: true, value: undefined })
-    await audience(service, 0)
+    await group(service, 0)
   })
 
   t.test('comes when the signal aborts, while an event is awaited', async (t) => {
     const service = await startService(t)
     const controller = new AbortController()
     const consumer = consume(t, { url: service.url, signal: controller.signal })
-    await audience(service, 1)
+    await group(service, 1)
     controller.abort()
     t.equal(await consumer.ended, undefined)
-    await audience(service, 0)
+    await group(service, 0)
   })
 
   t.test('comes at once when the signal has aborted, and nobody is asked', async (t) => {
@@ -315,7 +315,7 @@ t.test('the end', async (t) => {
 
   t.test('comes when the service says that coming back makes no sense, behind what it gave', async (t) => {
     const fake = await startFake(t, (socket) => {
-      say(socket, hello('a'), event('1', 'b'), event('2', 'c'), { type: 'end', reason: 'timeout', may_return: false, cursor: 'd' })
+      say(socket, hello('a'), event('1', 'b'), event('2', 'c'), { type: 'end', reason: 'timeout', reconnect: false, cursor: 'd' })
       socket.close(1000)
     })
     const consumer = consume(t, { url: fake.url })
@@ -327,7 +327,7 @@ t.test('the end', async (t) => {
 
   t.test('does not come when it says that one may', async (t) => {
     const fake = await startFake(t,
-      (socket) => { say(socket, hello('a'), event('1', 'b'), { type: 'end', reason: 'slow', may_return: true, cursor: 'c' }); socket.close(4408) },
+      (socket) => { say(socket, hello('a'), event('1', 'b'), { type: 'end', reason: 'slow', reconnect: true, cursor: 'c' }); socket.close(4408) },
       (socket) => say(socket, hello('c'), event('2', 'd')))
     const consumer = consume(t, { url: fake.url })
     await consumer.untilEvents(2)
@@ -366,7 +366,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
   })
 
   t.test('that the caller may not, or may no longer', async (t) => {
-    const told = await startFake(t, (socket) => { say(socket, hello('a'), { type: 'end', reason: 'unauthorized', may_return: true, cursor: 'a' }); socket.close(4401) })
+    const told = await startFake(t, (socket) => { say(socket, hello('a'), { type: 'end', reason: 'unauthorized', reconnect: true, cursor: 'a' }); socket.close(4401) })
     t.match(failureOf(await consume(t, { url: told.url }).ended), { code: 'unauthorized', status: undefined, problem: undefined })
     const cut = await startFake(t, (socket) => socket.close(4401))
     t.match(failureOf(await consume(t, { url: cut.url }).ended), { code: 'unauthorized' })
@@ -381,7 +381,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     const service = await startService(t)
     const thrown = new Error('of the hook')
     t.equal(await consume(t, { url: service.url, onHello: () => { throw thrown } }).ended, thrown)
-    await audience(service, 0)
+    await group(service, 0)
   })
 
   t.test('but not the word of another who answers in the service\'s place', async (t) => {

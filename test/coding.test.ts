@@ -4,37 +4,37 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { request, type IncomingMessage } from 'node:http'
 import t from 'tap'
-import { compress, type Coding } from '../src/archive/coding.ts'
-import { createShelf, type Entry, type Served } from '../src/archive/shelf.ts'
-import { silentMeters } from '../src/meters.ts'
-import type { Asker } from '../src/audit/asker.ts'
-import { acceptedCoding } from '../src/routes/accepted-coding.ts'
+import { compress, type ContentCoding } from '../src/archive/content-encoding.ts'
+import { createResponseCache, type StoredResponse, type CacheResult } from '../src/archive/response-cache.ts'
+import { silentInstruments } from '../src/instruments.ts'
+import type { Requester } from '../src/audit/requester.ts'
+import { negotiateEncoding } from '../src/http/accept-encoding.ts'
 import { ago, eventually, item, startService, type Service } from './support.ts'
 
 t.test('the coding that an Accept-Encoding likes best', async (t) => {
-  const cases: Array<[header: string, coding: Coding | undefined]> = [
+  const cases: Array<[header: string, coding: ContentCoding | undefined]> = [
     ['gzip, deflate, br', 'br'], ['gzip', 'gzip'], ['br', 'br'], ['x-gzip', 'gzip'], ['GZIP', 'gzip'], ['*', 'br'],
     ['br;q=0.5, gzip', 'gzip'], ['gzip;q=0.5, br;q=0.500', 'br'], ['br;q=0, *', 'gzip'], ['br;q=0, gzip;q=0', undefined],
     ['identity', undefined], ['identity, gzip;q=0.5', undefined], ['identity;q=0', undefined], ['', undefined], ['zstd, compress', undefined],
     ['gzip;q=2', undefined], ['gzip;q=x', undefined], ['gzip;level=9', undefined], [' gzip ; q=1.0 ', 'gzip'], ['gzip, br;q=nonsense', 'gzip']
   ]
-  for (const [header, coding] of cases) t.equal(acceptedCoding(header), coding, header)
+  for (const [header, coding] of cases) t.equal(negotiateEncoding(header), coding, header)
 })
 
 t.test('a shelf', async (t) => {
-  const ASKER: Asker = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
-  const ENTRY: Entry = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
+  const ASKER: Requester = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
+  const ENTRY: StoredResponse = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
 
   function shelfOf (maxBytes: number, isFailing = false) {
     let compressed = 0
     const errors: unknown[] = []
-    const shelf = createShelf({
+    const cache = createResponseCache({
       maxBytes,
       staleMs: 0,
       staleIfErrorMs: 0,
       refreshIntervalMs: 0,
       nowMs: () => 1,
-      meters: silentMeters,
+      instruments: silentInstruments,
       onError: (error) => { errors.push(error) },
       async compress (body) {
         compressed++
@@ -43,55 +43,55 @@ t.test('a shelf', async (t) => {
         return gzipSync(body)
       }
     })
-    const serve = async (key: string) => await shelf.serve({ key, produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }), isOutdated: () => false }, false, ASKER) as Served
-    return { shelf, errors, compressed: () => compressed, serve }
+    const serve = async (key: string) => await cache.serve({ key, produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }), isInvalidated: () => false }, false, ASKER) as CacheResult
+    return { cache, errors, compressed: () => compressed, serve }
   }
 
   t.test('compresses an entry once for each coding, however many ask at once, and serves what was made at once', async (t) => {
-    const { compressed, serve, shelf } = shelfOf(1_000_000)
+    const { compressed, serve, cache } = shelfOf(1_000_000)
     const { entry } = await serve('a')
-    const made = await Promise.all(Array.from({ length: 1000 }, () => shelf.encoded(entry, 'gzip')))
+    const made = await Promise.all(Array.from({ length: 1000 }, () => cache.encoded(entry, 'gzip')))
     t.equal(compressed(), 1)
     t.ok(made.every((each) => each === made[0]))
-    t.equal(shelf.encoded(entry, 'gzip'), made[0], 'no promise any more')
-    await shelf.encoded(entry, 'br')
+    t.equal(cache.encoded(entry, 'gzip'), made[0], 'no promise any more')
+    await cache.encoded(entry, 'br')
     t.equal(compressed(), 2)
     t.equal((await serve('a')).entry, entry)
   })
 
   t.test('counts encodings among its bytes', async (t) => {
     const bytes = ENTRY.body.length + 1537
-    const { serve, shelf } = shelfOf(2 * bytes + 50)
+    const { serve, cache } = shelfOf(2 * bytes + 50)
     const [a, b] = [await serve('a'), await serve('b')]
     t.equal((await serve('a')).entry, a.entry)
-    await shelf.encoded(a.entry, 'gzip')
+    await cache.encoded(a.entry, 'gzip')
     t.not((await serve('b')).entry, b.entry, 'the least recently used one had to go')
     const tight = shelfOf(bytes)
     const { entry } = await tight.serve('a')
-    await tight.shelf.encoded(entry, 'gzip')
+    await tight.cache.encoded(entry, 'gzip')
     t.equal((await tight.serve('a')).entry, entry, 'one that would not fit is not kept; the entry is')
-    await tight.shelf.encoded(entry, 'gzip')
+    await tight.cache.encoded(entry, 'gzip')
     t.equal(tight.compressed(), 2)
   })
 
   t.test('gives the plain body where compressing fails, says so, and tries again', async (t) => {
-    const { compressed, errors, serve, shelf } = shelfOf(1_000_000, true)
+    const { compressed, errors, serve, cache } = shelfOf(1_000_000, true)
     const { entry } = await serve('a')
-    t.same([await shelf.encoded(entry, 'gzip'), await shelf.encoded(entry, 'gzip')], [undefined, undefined])
+    t.same([await cache.encoded(entry, 'gzip'), await cache.encoded(entry, 'gzip')], [undefined, undefined])
     t.same([compressed(), errors.length], [2, 2])
   })
 
   t.test('asks once for ten thousand equal misses', async (t) => {
-    const { shelf } = shelfOf(1_000_000)
+    const { cache } = shelfOf(1_000_000)
     let asked = 0
-    const served = await Promise.all(Array.from({ length: 10_000 }, () => shelf.serve({
+    const served = await Promise.all(Array.from({ length: 10_000 }, () => cache.serve({
       key: 'a',
       async produce () {
         asked++
         await sleep(5)
         return { ok: true, entry: ENTRY, keep: true }
       },
-      isOutdated: () => false
+      isInvalidated: () => false
     }, false, ASKER)))
     t.equal(asked, 1)
     t.ok(served.every((each) => each.ok && each.entry === ENTRY))

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parseInstant } from '../src/audit/instant.ts'
-import { ENDINGS } from '../src/live/endings.ts'
+import { CLOSE } from '../src/live/transport/close-codes.ts'
 import { NOW, createLine, createStage, cursorOf, happen, healthOf, idsOf, typesOf, type Line, type Stage } from './stage.ts'
 import { at } from './timeline.ts'
 
@@ -8,7 +8,7 @@ import { at } from './timeline.ts'
 function bytesOf (stage: Stage): number {
   const line = createLine()
   const { subscription } = stage.listen({ from: at(-300) }, line)
-  subscription.drop()
+  subscription.disconnected()
   return Math.max(...line.frames.filter(({ type }) => type === 'event').map((frame) => JSON.stringify(frame).length))
 }
 
@@ -68,13 +68,13 @@ t.test('a listener', async (t) => {
     stage.poll()
     t.same(line.ids(), ['e0', 'e2', 'e4', 'e6'])
     t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(7))
-    subscription.beat(healthOf({ lagMs: 40 }))
+    subscription.heartbeat(healthOf({ lagMs: 40 }))
     t.match(line.frames.at(-1), { type: 'heartbeat', upstream: 'ok', lag_ms: 40 })
-    t.same(cursorOf(line.frames.at(-1)), stage.log.head(), 'what was filtered out is behind it')
+    t.same(cursorOf(line.frames.at(-1)), stage.log.end(), 'what was filtered out is behind it')
   })
 
   t.test('is given a replay in turns of half a million characters, those of events that do not match included', async (t) => {
-    const stage = createStage({ log: { maxBytes: 10_000_000 }, context: { portionBytes: 65_536 } })
+    const stage = createStage({ log: { maxBytes: 10_000_000 }, context: { batchBytes: 65_536 } })
     for (let i = 0; i < 20; i++) {
       stage.publish(`a${i}`, i, { category_type: 'a' })
       stage.publish(`b${i}`, i + 0.5, { category_type: 'b', pad: 'x'.repeat(100_000) })
@@ -92,10 +92,10 @@ t.test('a listener', async (t) => {
     const line = createLine()
     const { subscription, turns } = stage.listen(NOW, line)
     await turns()
-    const before = stage.log.head()
+    const before = stage.log.end()
     const later = before.instant + 1_000_000_000n
     stage.log.append({ epoch: before.epoch, first: before.offset, entries: [], highWater: later })
-    subscription.beat(healthOf({}))
+    subscription.heartbeat(healthOf({}))
     t.same(cursorOf(line.frames.at(-1)), { ...before, instant: later })
   })
 
@@ -212,17 +212,17 @@ t.test('a listener that is slow', async (t) => {
     await turns()
     line.block()
     happen(stage, 50)
-    const given = line.ids().length
-    t.ok(given > 0 && given < 10)
-    line.drain(line.unsent() - 1)
-    t.equal(line.ids().length, given, 'something still waits')
+    const delivered = line.ids().length
+    t.ok(delivered > 0 && delivered < 10)
+    line.drain(line.backlogBytes() - 1)
+    t.equal(line.ids().length, delivered, 'something still waits')
     line.drain(1)
-    t.ok(line.ids().length > given)
+    t.ok(line.ids().length > delivered)
     line.unblock()
     for (let i = 0; i < 30; i++) await turns()
     t.same([line.ids(), line.faults], [idsOf(50), []])
-    subscription.beat(healthOf({}))
-    t.same(cursorOf(line.frames.at(-1)), stage.log.head())
+    subscription.heartbeat(healthOf({}))
+    t.same(cursorOf(line.frames.at(-1)), stage.log.end())
     t.ok(line.frames.slice(-40).every((frame) => cursorOf(frame)?.kind === 'log'))
   })
 
@@ -257,7 +257,7 @@ t.test('a listener that is slow', async (t) => {
       stage.publish(id)
     }
     stage.poll()
-    subscription.end(ENDINGS.slow)
+    subscription.end(CLOSE.slow)
     const since = cursorOf(line.frames.at(-1))
     if (since === undefined) throw new Error('an end has a cursor')
     const later = createLine(1_000_000)
@@ -298,10 +298,10 @@ t.test('a listener that is slow', async (t) => {
     await turns()
     line.block()
     happen(stage, 5)
-    const given = line.frames.length
+    const delivered = line.frames.length
     stage.tell({ failure: { ok: false, kind: 'timeout' }, isHeldBack: false, latenessMs: undefined })
     stage.tell({ failure: { ok: false, kind: 'unauthorized' }, isHeldBack: false, latenessMs: undefined })
-    t.equal(line.frames.length, given)
+    t.equal(line.frames.length, delivered)
     line.unblock()
     for (let i = 0; i < 10; i++) await turns()
     t.same(line.frames.flatMap((frame) => frame.type === 'status' ? [frame.upstream] : []), ['unauthorized'])
@@ -315,10 +315,10 @@ t.test('a listener that is slow', async (t) => {
     await turns()
     line.block()
     happen(stage, 5)
-    const given = line.frames.length
-    subscription.beat(healthOf({}))
-    subscription.report(healthOf({}))
-    t.equal(line.frames.length, given)
+    const delivered = line.frames.length
+    subscription.heartbeat(healthOf({}))
+    subscription.healthChanged(healthOf({}))
+    t.equal(line.frames.length, delivered)
     t.same(line.faults, [])
   })
 
@@ -342,9 +342,9 @@ t.test('a listener that is slow', async (t) => {
     }
     stage.pass(0.1)
     subscription.check()
-    t.same([ended(), line.endings], [1, [ENDINGS.slow]])
+    t.same([ended(), line.endings], [1, [CLOSE.slow]])
     const last = line.frames.at(-1)
-    t.match(last, { type: 'end', reason: 'slow', may_return: true })
+    t.match(last, { type: 'end', reason: 'slow', reconnect: true })
   })
 
   t.test('is given all of that time from when something is first seen to wait, however quiet it was before', async (t) => {
@@ -378,7 +378,7 @@ t.test('a stream', async (t) => {
     t.equal(ended(), 0)
     isThere = false
     subscription.check()
-    t.same([ended(), line.endings], [1, [ENDINGS.slow]])
+    t.same([ended(), line.endings], [1, [CLOSE.slow]])
   })
 
   t.test('ends once, with a word and the place, whatever room there is; nothing follows', async (t) => {
@@ -388,31 +388,31 @@ t.test('a stream', async (t) => {
     await turns()
     line.block()
     happen(stage, 10)
-    const given = line.ids()
-    subscription.end(ENDINGS.timeout)
-    t.match(line.frames.at(-1), { type: 'end', reason: 'timeout', may_return: false })
-    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(given.length), 'the place behind what it was given')
+    const delivered = line.ids()
+    subscription.end(CLOSE.timeout)
+    t.match(line.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false })
+    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(delivered.length), 'the place behind what it was given')
     const frames = line.frames.length
     happen(stage, 3, 10)
     line.unblock()
-    subscription.end(ENDINGS.shutdown)
-    subscription.beat(healthOf({}))
-    subscription.tell()
-    subscription.report(healthOf({ upstream: 'degraded' }))
-    subscription.retry()
+    subscription.end(CLOSE.shutdown)
+    subscription.heartbeat(healthOf({}))
+    subscription.sendStatus()
+    subscription.healthChanged(healthOf({ upstream: 'degraded' }))
+    subscription.start()
     subscription.check()
-    subscription.drop()
+    subscription.disconnected()
     await turns()
-    t.same([line.frames.length, line.endings, ended(), line.faults], [frames, [ENDINGS.timeout], 1, []])
+    t.same([line.frames.length, line.endings, ended(), line.faults], [frames, [CLOSE.timeout], 1, []])
   })
 
   t.test('says nothing when its connection is gone, and leaves its replay', async (t) => {
     let followers = 0
     const stage = createStage({
       context: {
-        reread: () => ({
-          place: stage.log.head(),
-          newest: stage.log.newest,
+        backfill: () => ({
+          place: stage.log.end(),
+          newest: stage.log.newestInstant,
           version: () => 0,
           rows: () => [],
           state: () => 'reading' as const,
@@ -427,8 +427,8 @@ t.test('a stream', async (t) => {
     const line = createLine()
     const { ended, subscription } = stage.listen({ from: at(-3600) }, line)
     t.same([typesOf(line), followers], [['hello'], 1])
-    subscription.drop()
-    subscription.drop()
+    subscription.disconnected()
+    subscription.disconnected()
     t.same([typesOf(line), followers, ended(), line.endings], [['hello'], 0, 1, []])
   })
 
@@ -437,7 +437,7 @@ t.test('a stream', async (t) => {
     const [plain, verbose] = [createLine(), createLine()]
     stage.listen(NOW, plain)
     const { subscription } = stage.listen(NOW, verbose, { verbose: true })
-    subscription.report(healthOf({ lagMs: 12 }))
+    subscription.healthChanged(healthOf({ lagMs: 12 }))
     t.same([typesOf(plain), typesOf(verbose)], [['hello'], ['hello', 'status', 'status']])
     t.match(verbose.frames[2], { upstream: 'ok', lag_ms: 12 })
     stage.tell({ failure: { ok: false, kind: 'throttled' }, isHeldBack: false, latenessMs: undefined })

@@ -1,15 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { addressKey, callerKey, networksOf, trustIn, withoutPort } from '../src/access/address.ts'
+import { addressKey, callerKey, networksOf, trustIn, withoutPort } from '../src/access/client-address.ts'
 import type { Caller } from '../src/access/caller.ts'
 import { credentialOf } from '../src/access/credential.ts'
-import { createLine, type LineOptions } from '../src/access/line.ts'
-import { createPassthroughGate, type PassthroughGateOptions } from '../src/access/passthrough.ts'
-import { createTrials } from '../src/access/trials.ts'
+import { createCheckQueue, type CheckQueueOptions } from '../src/access/check-queue.ts'
+import { createPassthroughAuth, type PassthroughAuthOptions } from '../src/access/passthrough-auth.ts'
+import { createAuthFailureLimit } from '../src/access/auth-failure-limit.ts'
 import { createBytePool, type PoolShare } from '../src/audit/byte-pool.ts'
-import type { Ending } from '../src/live/endings.ts'
-import type { Scope } from '../src/scope.ts'
-import { createOwnScopes } from '../src/scopes.ts'
+import type { CloseReason } from '../src/live/transport/close-codes.ts'
+import type { Tenant } from '../src/tenants/tenant.ts'
+import { createOwnTenants } from '../src/tenants/tenants.ts'
 import { holds } from './contracts/property.ts'
 
 const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
@@ -53,56 +53,56 @@ t.test('a repeated Authorization is no credential, whatever the case and the ord
 
 t.test('trials', async (t) => {
   t.test('count from when a check begins, and are given back when it was good', async (t) => {
-    const trials = createTrials(() => 0)
-    const begun = Array.from({ length: 256 }, () => trials.begin('192.0.2.1'))
+    const authFailures = createAuthFailureLimit(() => 0)
+    const begun = Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1'))
     t.equal(begun.filter(({ ok }) => ok).length, 30)
     t.match(begun[30], { ok: false, code: 'rate-limited', detail: /from this address/ })
     for (const trial of begun) if (trial.ok) trial.end('given-back')
     for (const trial of begun) if (trial.ok) trial.end('given-back')
-    t.equal(Array.from({ length: 256 }, () => trials.begin('192.0.2.1')).filter(({ ok }) => ok).length, 30, 'given back once')
+    t.equal(Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1')).filter(({ ok }) => ok).length, 30, 'given back once')
   })
 
   t.test('are never more than so many within a minute, however they are spread', async (t) => {
     holds(t, fc.property(fc.array(fc.nat(5000), { maxLength: 150 }), (pauses) => {
       let nowMs = 0
-      const trials = createTrials(() => nowMs)
+      const authFailures = createAuthFailureLimit(() => nowMs)
       const begun = pauses.flatMap((pauseMs) => {
         nowMs += pauseMs
-        return trials.begin('192.0.2.1').ok ? nowMs : []
+        return authFailures.begin('192.0.2.1').ok ? nowMs : []
       })
       return begun.every((atMs) => begun.filter((each) => each >= atMs && each < atMs + 60_000).length <= 30)
     }))
   })
 
   t.test('of one network leave those of others, and a refusal says truly whose they were', async (t) => {
-    const trials = createTrials(() => 0)
-    const spend = (count: number, addressOf: (n: number) => string) => Array.from({ length: count }, (_, n) => trials.begin(addressOf(n))).filter(({ ok }) => ok).length
+    const authFailures = createAuthFailureLimit(() => 0)
+    const spend = (count: number, addressOf: (n: number) => string) => Array.from({ length: count }, (_, n) => authFailures.begin(addressOf(n))).filter(({ ok }) => ok).length
     t.equal(spend(750, (n) => addressKey(`2001:db8:0:${(n % 25).toString(16)}::1`)), 60, 'a /59')
-    t.match(trials.begin(addressKey('2001:db8:0:99::1')), { detail: /from this network/ })
+    t.match(authFailures.begin(addressKey('2001:db8:0:99::1')), { detail: /from this network/ })
     t.equal(spend(5000, (n) => addressKey(`2001:db8:0:${(n * 256 % 65_536).toString(16)}::1`)), 60, 'the rest of its /48')
-    t.ok(trials.begin(addressKey('2001:db8:1::1')).ok)
+    t.ok(authFailures.begin(addressKey('2001:db8:1::1')).ok)
     t.equal(spend(500, (n) => `192.0.2.${n % 250}`), 60, 'a /24')
     t.equal(spend(5000, (n) => `192.0.${n % 250}.1`), 60, 'the rest of its /16')
-    t.ok(trials.begin('198.51.100.1').ok)
+    t.ok(authFailures.begin('198.51.100.1').ok)
   })
 
   t.test('of all strangers together leave addresses that had a good credential', async (t) => {
-    const trials = createTrials(() => 0)
-    trials.prove('198.51.100.1')
-    for (let n = 0; n < 2000; n++) trials.begin(`10.${n % 250}.${n >> 8}.1`)
-    t.match(trials.begin('203.0.113.1'), { ok: false, code: 'overloaded', detail: /Of all callers together/ })
-    t.ok(trials.begin('198.51.100.1').ok)
-    for (let n = 0; n < 30; n++) trials.begin('198.51.100.1')
-    t.match(trials.begin('198.51.100.1'), { detail: /from this address/ }, 'its own failures count')
+    const authFailures = createAuthFailureLimit(() => 0)
+    authFailures.prove('198.51.100.1')
+    for (let n = 0; n < 2000; n++) authFailures.begin(`10.${n % 250}.${n >> 8}.1`)
+    t.match(authFailures.begin('203.0.113.1'), { ok: false, code: 'overloaded', detail: /Of all callers together/ })
+    t.ok(authFailures.begin('198.51.100.1').ok)
+    for (let n = 0; n < 30; n++) authFailures.begin('198.51.100.1')
+    t.match(authFailures.begin('198.51.100.1'), { detail: /from this address/ }, 'its own failures count')
   })
 })
 
 t.test('a line', async (t) => {
-  const OPTIONS: LineOptions = { mostUnderWay: 4, mostUnproven: 3, mostPerAddress: 2, mostWaitingPerAddress: 5, mostWaiting: 8, patienceMs: 60_000 }
+  const OPTIONS: CheckQueueOptions = { mostUnderWay: 4, mostUnproven: 3, mostPerAddress: 2, mostWaitingPerAddress: 5, mostWaiting: 8, patienceMs: 60_000 }
 
   /** Tasks that end when they are told to. */
-  function lineOf (options: Partial<LineOptions> = {}) {
-    const line = createLine({ ...OPTIONS, ...options })
+  function lineOf (options: Partial<CheckQueueOptions> = {}) {
+    const line = createCheckQueue({ ...OPTIONS, ...options })
     const begun: Array<{ readonly name: string, readonly end: () => void }> = []
     const run = (address: string, name = address, isProven = false) => line.run(address, isProven, () => new Promise<string>((resolve) => {
       begun.push({ name, end: () => resolve(name) })
@@ -166,7 +166,7 @@ t.test('a line', async (t) => {
 })
 
 t.test('Kubiya\'s word', async (t) => {
-  type Word = Awaited<ReturnType<PassthroughGateOptions['probe']>>
+  type Word = Awaited<ReturnType<PassthroughAuthOptions['probe']>>
   const DOWN: Word = { ok: false, code: 'upstream-unavailable', detail: 'down' }
   const REFUSED = { ok: false, code: 'unauthorized' }
 
@@ -174,21 +174,21 @@ t.test('Kubiya\'s word', async (t) => {
     let nowMs = 0
     let answer: () => Word | Promise<Word> = () => 'accepted'
     const probed: Caller[] = []
-    const gate = createPassthroughGate({
+    const authenticator = createPassthroughAuth({
       async probe (caller) {
         probed.push(caller)
         return await answer()
       },
       recheckMs: 1000,
       graceMs,
-      trials: createTrials(() => nowMs),
+      authFailures: createAuthFailureLimit(() => nowMs),
       onRevoked: () => {},
       nowMs: () => nowMs
     })
     return {
-      gate,
+      authenticator,
       probed,
-      admit: async (token = 'a', address = '192.0.2.1') => gate.admit(bearer(token), address),
+      authenticate: async (token = 'a', address = '192.0.2.1') => authenticator.authenticate(bearer(token), address),
       says: (next: typeof answer) => { answer = next },
       pass: (ms: number) => { nowMs += ms }
     }
@@ -196,60 +196,60 @@ t.test('Kubiya\'s word', async (t) => {
 
   t.test('that cannot be asked for goes on to count for so long where it was good, and not where it never was', async (t) => {
     for (const down of [DOWN, { ok: false, code: 'upstream-timeout', detail: '' }, { ok: false, code: 'upstream-throttled', detail: '' }] as const) {
-      const { admit, pass, probed, says } = setup()
-      await admit()
+      const { authenticate, pass, probed, says } = setup()
+      await authenticate()
       says(() => down)
       pass(1000)
-      t.match(await admit(), { ok: true, caller: { isUnchecked: true } })
-      t.match(await admit(), { ok: true, caller: { isUnchecked: true } })
+      t.match(await authenticate(), { ok: true, caller: { isUnchecked: true } })
+      t.match(await authenticate(), { ok: true, caller: { isUnchecked: true } })
       t.equal(probed.length, 2, 'not asked again at once')
-      t.match(await admit('b'), down, 'one that is new')
+      t.match(await authenticate('b'), down, 'one that is new')
       pass(9999)
-      t.match(await admit(), { ok: true })
+      t.match(await authenticate(), { ok: true })
       pass(1)
-      t.match(await admit(), down, 'too long ago')
+      t.match(await authenticate(), down, 'too long ago')
       says(() => 'accepted')
-      t.same((await admit() as { caller: Caller }).caller.isUnchecked, undefined)
+      t.same((await authenticate() as { caller: Caller }).caller.isUnchecked, undefined)
     }
-    const { admit, pass, says } = setup(0)
-    await admit()
+    const { authenticate, pass, says } = setup(0)
+    await authenticate()
     says(() => DOWN)
     pass(1000)
-    t.match(await admit(), DOWN, 'no such time is set')
+    t.match(await authenticate(), DOWN, 'no such time is set')
   })
 
   t.test('that refuses ends it at once, whatever went on before, and a late good one does not undo that', async (t) => {
-    const { admit, gate, pass, probed, says } = setup()
-    await admit()
+    const { authenticate, authenticator, pass, probed, says } = setup()
+    await authenticate()
     says(() => DOWN)
     pass(1000)
-    await admit()
-    gate.heard(probed[0]?.key ?? '', 'unauthorized')
-    t.match(await admit(), REFUSED)
+    await authenticate()
+    authenticator.heard(probed[0]?.key ?? '', 'unauthorized')
+    t.match(await authenticate(), REFUSED)
     pass(60_000)
     let release = (_: Word) => {}
     says(() => new Promise((resolve) => { release = resolve }))
-    const late = admit()
+    const late = authenticate()
     await new Promise(setImmediate)
     pass(5)
-    gate.heard(probed[0]?.key ?? '', 'unauthorized')
+    authenticator.heard(probed[0]?.key ?? '', 'unauthorized')
     release('accepted')
     t.match(await late, REFUSED)
-    t.match(await admit(), REFUSED)
+    t.match(await authenticate(), REFUSED)
     for (const word of ['unauthorized', 'forbidden'] as const) {
       const other = setup()
-      await other.admit()
+      await other.authenticate()
       other.says(() => word)
       other.pass(1000)
-      t.match(await other.admit(), { ok: false, code: word })
+      t.match(await other.authenticate(), { ok: false, code: word })
       other.says(() => DOWN)
       other.pass(500)
-      t.match(await other.admit(), { ok: false, code: word }, 'an outage does not bring it back')
+      t.match(await other.authenticate(), { ok: false, code: word }, 'an outage does not bring it back')
     }
   })
 
   t.test('is asked for at most thirty made-up credentials of one address, eight at a time, and new tenants elsewhere are let in', async (t) => {
-    const { admit, probed, says } = setup()
+    const { authenticate, probed, says } = setup()
     let [underWay, most] = [0, 0]
     says(async () => {
       most = Math.max(most, ++underWay)
@@ -257,14 +257,14 @@ t.test('Kubiya\'s word', async (t) => {
       underWay--
       return probed.at(-1)?.address === '192.0.2.1' ? 'unauthorized' : 'accepted'
     })
-    const bad = Array.from({ length: 256 }, (_, n) => admit(`bad-${n}`))
+    const bad = Array.from({ length: 256 }, (_, n) => authenticate(`bad-${n}`))
     await Promise.all(bad)
     t.equal(probed.length, 30)
     t.ok(most <= 8, `${most}`)
     says(() => 'accepted')
-    const good = await Promise.all(Array.from({ length: 100 }, (_, n) => admit(`good-${n}`, `198.51.100.${n % 10}`)))
+    const good = await Promise.all(Array.from({ length: 100 }, (_, n) => authenticate(`good-${n}`, `198.51.100.${n % 10}`)))
     t.ok(good.every(({ ok }) => ok))
-    t.match(await admit('good', '192.0.2.1'), { code: 'rate-limited', detail: /from this address/ })
+    t.match(await authenticate('good', '192.0.2.1'), { code: 'rate-limited', detail: /from this address/ })
   })
 })
 
@@ -302,26 +302,26 @@ t.test('bytes that many hold together', async (t) => {
   })
 })
 
-t.test('scopes of callers', async (t) => {
+t.test('tenants', async (t) => {
   function setup (most: number) {
     let nowMs = 0
     const ended: Array<[key: string, reason: string]> = []
     const streams = new Map<string, number>()
-    const scopes = createOwnScopes({
+    const tenants = createOwnTenants({
       create: ({ key }) => ({
         hub: { size: () => streams.get(key) ?? 0 },
         start: () => {},
-        leave: async ({ reason }: Ending) => { ended.push([key, reason]) }
-      }) as unknown as Scope,
+        shutdownNow: async ({ reason }: CloseReason) => { ended.push([key, reason]) }
+      }) as unknown as Tenant,
       most,
       idleMs: 1e6,
       requestMs: 10,
       onError: (error) => { throw error },
       clock: () => nowMs
     })
-    t.teardown(() => scopes.drain().catch(() => {}))
-    const enter = (key: string, address: string) => scopes.enter({ key, address }) !== undefined
-    return { enter, ended, streams, scopes, pass: (ms: number) => { nowMs += ms } }
+    t.teardown(() => tenants.drain().catch(() => {}))
+    const enter = (key: string, address: string) => tenants.acquire({ key, address }) !== undefined
+    return { enter, ended, streams, tenants, pass: (ms: number) => { nowMs += ms } }
   }
 
   t.test('may all be of one address while places are free; then an idle one of the address that has most gives way', async (t) => {
@@ -362,9 +362,9 @@ t.test('scopes of callers', async (t) => {
   })
 
   t.test('of a refused credential end as such', async (t) => {
-    const { ended, enter, scopes } = setup(1)
+    const { ended, enter, tenants } = setup(1)
     enter('a', 'a')
-    scopes.drop('a')
+    tenants.evict('a')
     t.same(ended, [['a', 'unauthorized']])
   })
 })

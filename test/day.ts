@@ -1,11 +1,11 @@
-import type { Announcement } from '../src/audit/batch.ts'
+import type { Announcement } from '../src/audit/log-batch.ts'
 import type { AuditEvent } from '../src/audit/event.ts'
-import { ceilToSecond, floorToSecond, instantFromMs, later, msFromInstant, type Instant } from '../src/audit/instant.ts'
-import type { Answer, AuditSource, Failure, Habit, Purpose, SourceQuery } from '../src/audit/source.ts'
-import { createBudget, type BudgetLimits } from '../src/kubiya/budget.ts'
-import { createBookmark, type Bookmark } from '../src/live/bookmark.ts'
-import { createTail } from '../src/live/tail.ts'
-import { silentMeters } from '../src/meters.ts'
+import { ceilToSecond, floorToSecond, instantFromMs, maxInstant, msFromInstant, type Instant } from '../src/audit/instant.ts'
+import type { Answer, AuditSource, Failure, Quirk, Purpose, SourceQuery } from '../src/audit/source.ts'
+import { createRequestBudget, type BudgetLimits } from '../src/kubiya/request-budget.ts'
+import { createBookmark, type Bookmark } from '../src/live/ingest/bookmark.ts'
+import { createPoller } from '../src/live/ingest/poller.ts'
+import { silentInstruments } from '../src/instruments.ts'
 import { silentTracer } from '../src/tracer.ts'
 import { CALLER, POLLER } from './purposes.ts'
 
@@ -34,7 +34,7 @@ export interface DayOptions {
   readonly pageCap: number
   readonly hours: number
   readonly limits: BudgetLimits
-  readonly audience: number
+  readonly group: number
   /** When callers ask, milliseconds after midnight, in order. */
   readonly calls: readonly number[]
   readonly seed: number
@@ -62,7 +62,7 @@ export async function liveThrough (options: DayOptions) {
   const clock = () => MIDNIGHT_MS + Math.floor(time.nowMs())
   const endMs = options.hours * HOUR_MS
   const happenings = layOut(options.phases, endMs, seeded(options.seed))
-  const budget = createBudget({ ...options.limits, pollMs: POLL_MS })
+  const budget = createRequestBudget({ ...options.limits, pollMs: POLL_MS })
   const requests: Request[] = []
   const times = new Float64Array(happenings.instants.length) // When each was announced.
   const counts = new Uint8Array(happenings.instants.length)
@@ -71,23 +71,23 @@ export async function liveThrough (options: DayOptions) {
   let highWater = 0n
   let newest = 0n
 
-  const upstream = createUpstream({ ask, happenings, pageCap: options.pageCap, clock, wait: time.wait, notice: (habit) => { faults.push(`taken for an upstream that ${habit}`) } })
-  const tail = createTail({
+  const upstream = createUpstream({ ask, happenings, pageCap: options.pageCap, clock, wait: time.wait, reportQuirk: (quirk) => { faults.push(`taken for an upstream that ${quirk}`) } })
+  const poller = createPoller({
     source: upstream,
     openBookmark,
     mostSkewMs: Infinity,
     onSkew: () => {},
-    announce,
-    leads: () => true,
-    audience: () => options.audience,
-    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), shortage: budget.shortage(clock()) }),
+    publish,
+    isLeader: () => true,
+    subscriberCount: () => options.group,
+    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), scarcity: budget.scarcity(clock()) }),
     onPoll: (health, changed) => { if (changed) states.push({ atMs: time.nowMs(), upstream: health.upstream }) },
     onError: (error) => { faults.push(String(error)) },
     pageSize: 1000,
     intervalMs: POLL_MS,
     maxIntervalMs: 30_000,
     patienceMs: 60_000,
-    meters: silentMeters,
+    instruments: silentInstruments,
     tracer: silentTracer,
     clock,
     nowMs: time.nowMs,
@@ -95,9 +95,9 @@ export async function liveThrough (options: DayOptions) {
   })
   const calls = options.calls.values()
   callNext()
-  tail.start()
+  poller.start()
   await time.pass(endMs)
-  const stopped = tail.stop()
+  const stopped = poller.stop()
   await time.pass(ANSWER_MS)
   await stopped
 
@@ -115,7 +115,7 @@ export async function liveThrough (options: DayOptions) {
     reachedMs: msFromInstant(newest) - MIDNIGHT_MS,
     highWaterMs: msFromInstant(highWater) - MIDNIGHT_MS,
     /** What will not be announced any more lies before this. */
-    floorMs: msFromInstant(tail.floor() ?? 0n) - MIDNIGHT_MS
+    floorMs: msFromInstant(poller.lowWatermark() ?? 0n) - MIDNIGHT_MS
   }
 
   function callNext (): void {
@@ -139,7 +139,7 @@ export async function liveThrough (options: DayOptions) {
     return waitMs
   }
 
-  async function announce (announcement: Announcement): Promise<void> {
+  async function publish (announcement: Announcement): Promise<void> {
     const before = newest
     let previous: Instant | undefined
     for (const each of announcement.entries) {
@@ -151,7 +151,7 @@ export async function liveThrough (options: DayOptions) {
       if (previous !== undefined && instant < previous) faults.push(`${id} comes before an older one`)
       if (late !== (instant < before)) faults.push(`${id} is ${late ? '' : 'not '}called late`)
       previous = instant
-      newest = later(newest, instant)
+      newest = maxInstant(newest, instant)
       const index = Number(id.slice(1))
       counts[index] = (counts[index] ?? 0) + 1
       times[index] = time.nowMs()
@@ -210,19 +210,19 @@ interface UpstreamOptions {
   readonly ask: (purpose: Purpose) => number
   readonly clock: () => number
   readonly wait: (ms: number) => Promise<void>
-  readonly notice: (habit: Habit) => void
+  readonly reportQuirk: (quirk: Quirk) => void
 }
 
 /** Kubiya with a silent page cap, exact bounds in whole seconds and ids of its own; answers are cut out of what is laid out. */
-function createUpstream ({ ask, clock, happenings: { instants, visible }, notice, pageCap, wait }: UpstreamOptions): AuditSource {
+function createUpstream ({ ask, clock, happenings: { instants, visible }, reportQuirk, pageCap, wait }: UpstreamOptions): AuditSource {
   const events: AuditEvent[] = []
   let longest = 0
 
   return {
     read,
     find: async () => ({ ok: true, event: undefined }),
-    notice,
-    habits: new Set()
+    reportQuirk,
+    quirks: new Set()
   }
 
   async function read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {

@@ -4,7 +4,7 @@ import t from 'tap'
 import { decodeCursor, type StreamCursor } from '../src/audit/cursor.ts'
 import { compileFilter, type AuditFilter } from '../src/audit/filter.ts'
 import { parseInstant, type Instant } from '../src/audit/instant.ts'
-import type { JsonObject } from '../src/audit/json.ts'
+import type { JsonObject } from '../src/audit/exact-json.ts'
 import { holdsAsync } from './contracts/property.ts'
 import { createLine, createStage, type Line, type Stage } from './stage.ts'
 import { at } from './timeline.ts'
@@ -46,7 +46,7 @@ async function turn (): Promise<void> {
 }
 
 async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scenario): Promise<string | undefined> {
-  const stage = createStage({ log: { maxEvents }, latenessMs: LATENESS_SECONDS * 1000, rereads: { limit, maxBytes }, habits: { pageCap } })
+  const stage = createStage({ log: { maxEvents }, latenessMs: LATENESS_SECONDS * 1000, backfills: { limit, maxBytes }, quirks: { pageCap } })
   const listeners: Listener[] = []
   let serial = 0
   for (const command of commands) await act(command)

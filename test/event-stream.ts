@@ -1,5 +1,5 @@
 import { request, type IncomingMessage } from 'node:http'
-import type { Frame } from '../src/live/frames.ts'
+import type { Frame } from '../src/live/transport/frames.ts'
 import { createInbox, type Inbox } from './inbox.ts'
 
 /** A consumer of Server-Sent Events, written to the standard (WHATWG HTML §9.2.6). */

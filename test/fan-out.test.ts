@@ -8,16 +8,16 @@ import { constants, inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import WebSocket, { WebSocketServer, type ClientOptions } from 'ws'
-import { identify } from '../src/audit/identity.ts'
-import { createEncoder } from '../src/live/encoding.ts'
-import { eventFrame, type PreparedFrame } from '../src/live/frames.ts'
-import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from '../src/live/messages.ts'
-import type { Outlet } from '../src/live/outlet.ts'
-import { parcelOf, type Parcel, type WireFormat } from '../src/live/parcel.ts'
-import { createPortions } from '../src/live/portions.ts'
-import { createTurns } from '../src/live/turns.ts'
-import { createWebSocketOutlet, deflateFor, type Deflate } from '../src/live/websocket.ts'
-import { createWheel } from '../src/live/wheel.ts'
+import { identify } from '../src/audit/event-id.ts'
+import { createFrameCache } from '../src/live/fanout/frame-cache.ts'
+import { eventFrame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from '../src/live/transport/websocket-encoding.ts'
+import type { Transport } from '../src/live/transport/transport.ts'
+import { prepareBatch, type PreparedBatch, type WireFormat } from '../src/live/transport/prepared-batch.ts'
+import { createFilteredLogs } from '../src/live/fanout/filtered-log.ts'
+import { createRunQueue } from '../src/live/fanout/run-queue.ts'
+import { createWebSocketTransport, negotiateDeflate, type DeflateMode } from '../src/live/transport/websocket.ts'
+import { createTimingWheel } from '../src/live/fanout/timing-wheel.ts'
 import { holds, holdsAsync } from './contracts/property.ts'
 import { NOW, createLine, createStage, happen, idsOf } from './stage.ts'
 import { eventually, item, startService } from './support.ts'
@@ -89,13 +89,13 @@ t.test('messages', async (t) => {
 })
 
 /** An outlet on a real connection, and a client of `ws` at its other end. */
-async function connected (t: { teardown (action: () => unknown): void }, deflate: Deflate, options: ClientOptions): Promise<{ outlet: Outlet, connection: Socket, client: WebSocket, received: string[] }> {
+async function connected (t: { teardown (action: () => unknown): void }, deflate: DeflateMode, options: ClientOptions): Promise<{ transport: Transport, connection: Socket, client: WebSocket, received: string[] }> {
   const server = createServer()
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: deflate !== 'none' && { clientNoContextTakeover: true } })
   t.teardown(() => { server.close() })
-  const opened = new Promise<{ outlet: Outlet, connection: Socket }>((resolve) => {
+  const opened = new Promise<{ transport: Transport, connection: Socket }>((resolve) => {
     server.on('upgrade', (request, connection, head) => sockets.handleUpgrade(request, connection, head, (socket) => {
-      resolve({ outlet: createWebSocketOutlet({ socket, connection: connection as Socket, backlogBytes: 65_536, deflate, onGone: () => {} }), connection: connection as Socket })
+      resolve({ transport: createWebSocketTransport({ socket, connection: connection as Socket, backlogBytes: 65_536, deflate, onGone: () => {} }), connection: connection as Socket })
     }))
   })
   server.listen(0, '127.0.0.1')
@@ -117,13 +117,13 @@ t.test('a WebSocket', async (t) => {
   ] as const
   for (const { deflate, options } of modes) {
     t.test(`is given what was sent, deflate ${deflate} for one that offers ${JSON.stringify(options.perMessageDeflate)}`, async (t) => {
-      const { client, connection, outlet, received } = await connected(t, deflate, options)
+      const { client, connection, transport, received } = await connected(t, deflate, options)
       const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('', 'the same text again and again '.repeat(40), 'x'.repeat(70_000)))
       const parcels = fc.array(fc.record({ texts: fc.array(text, { minLength: 1, maxLength: 5 }), reach: fc.constantFrom(0, 1, 8, 1000) }), { minLength: 1, maxLength: 5 })
       await holdsAsync(t, fc.asyncProperty(parcels, async (each) => {
         received.length = 0
-        const sent = each.map(({ reach, texts }) => parcelOf(texts.map(frameOf), reach))
-        for (const parcel of sent) outlet.send(parcel)
+        const sent = each.map(({ reach, texts }) => prepareBatch(texts.map(frameOf), reach))
+        for (const prepared of sent) transport.send(prepared)
         const expected = sent.flatMap(({ frames }) => frames.map(({ payload }) => String(payload)))
         while (received.length < expected.length) await once(client, 'message')
         return received.length === expected.length && received.every((one, index) => one === expected[index])
@@ -133,39 +133,39 @@ t.test('a WebSocket', async (t) => {
   }
 
   t.test('is compressed for as it offers, and plainly where its window is smaller', async (t) => {
-    t.same([undefined, '', 'x-webkit-deflate-frame'].map(deflateFor), ['none', 'none', 'none'])
-    t.same(['permessage-deflate', 'permessage-deflate; client_max_window_bits', 'permessage-deflate; client_no_context_takeover; client_max_window_bits=10'].map(deflateFor), ['together', 'together', 'together'])
-    t.same(['permessage-deflate; server_no_context_takeover', 'permessage-deflate, permessage-deflate; server_no_context_takeover'].map(deflateFor), ['alone', 'alone'])
-    t.same(['permessage-deflate; server_max_window_bits=10', 'permessage-deflate; server_no_context_takeover; server_max_window_bits=9'].map(deflateFor), ['none', 'none'])
+    t.same([undefined, '', 'x-webkit-deflate-frame'].map(negotiateDeflate), ['none', 'none', 'none'])
+    t.same(['permessage-deflate', 'permessage-deflate; client_max_window_bits', 'permessage-deflate; client_no_context_takeover; client_max_window_bits=10'].map(negotiateDeflate), ['together', 'together', 'together'])
+    t.same(['permessage-deflate; server_no_context_takeover', 'permessage-deflate, permessage-deflate; server_no_context_takeover'].map(negotiateDeflate), ['alone', 'alone'])
+    t.same(['permessage-deflate; server_max_window_bits=10', 'permessage-deflate; server_no_context_takeover; server_max_window_bits=9'].map(negotiateDeflate), ['none', 'none'])
   })
 
   t.test('gets nothing behind a close frame', async (t) => {
-    const { client, outlet, received } = await connected(t, 'none', { perMessageDeflate: false })
-    outlet.send(parcelOf([frameOf('a')]))
-    outlet.end({ reason: 'timeout', closeCode: 1000, mayReturn: false })
-    outlet.send(parcelOf([frameOf('b')]))
+    const { client, transport, received } = await connected(t, 'none', { perMessageDeflate: false })
+    transport.send(prepareBatch([frameOf('a')]))
+    transport.end({ reason: 'timeout', closeCode: 1000, reconnect: false })
+    transport.send(prepareBatch([frameOf('b')]))
     const [code] = await once(client, 'close') as [number]
     t.same([code, received.length], [1000, 1])
   })
 
   t.test('says what waits and what was taken, and calls back when all of it has gone', async (t) => {
-    const { client, connection, outlet } = await connected(t, 'none', { perMessageDeflate: false })
+    const { client, connection, transport } = await connected(t, 'none', { perMessageDeflate: false })
     client.pause()
-    const large = parcelOf([frameOf('x'.repeat(8_000_000))])
-    outlet.send(large)
-    t.ok(outlet.unsent() > 0)
-    t.equal(outlet.room(), 65_536 - outlet.unsent())
-    const before = outlet.taken()
-    const gone = new Promise<void>((resolve) => outlet.afterwards(resolve))
-    t.ok(outlet.unsent() > 0, 'not yet')
+    const large = prepareBatch([frameOf('x'.repeat(8_000_000))])
+    transport.send(large)
+    t.ok(transport.backlogBytes() > 0)
+    t.equal(transport.writableBytes(), 65_536 - transport.backlogBytes())
+    const before = transport.flushedBytes()
+    const gone = new Promise<void>((resolve) => transport.onFlushed(resolve))
+    t.ok(transport.backlogBytes() > 0, 'not yet')
     client.resume()
     await gone
-    t.equal(outlet.unsent(), 0)
-    t.ok(outlet.taken() >= before + large.bytes)
+    t.equal(transport.backlogBytes(), 0)
+    t.ok(transport.flushedBytes() >= before + large.bytes)
     client.pause()
-    outlet.send(large)
+    transport.send(large)
     let calls = 0
-    outlet.afterwards(() => { calls++ })
+    transport.onFlushed(() => { calls++ })
     connection.destroy()
     client.resume()
     await once(client, 'close')
@@ -178,17 +178,17 @@ t.test('a portion', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b', 'c']))
     let judged = 0
-    const portionsOf = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 65_536 })
-    const portionAt = portionsOf({ matches: ({ id }) => ++judged > 0 && id !== 'b', members: { size: 3 } })
-    const other = portionsOf({ matches: () => true, members: { size: 1 } })
+    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 65_536 })
+    const portionAt = filteredLogOf({ matches: ({ id }) => ++judged > 0 && id !== 'b', members: { size: 3 } })
+    const other = filteredLogOf({ matches: () => true, members: { size: 1 } })
     const portion = portionAt(0)
     if (portion === undefined || portion === 'evicted') return t.fail('there is one')
     t.equal(portionAt(0), portion)
     t.not(other(0), portion)
     t.equal(portionAt(0), portion, 'also when others were served in between')
     t.equal(judged, 3)
-    t.same([portion.parcel?.frames.length, portion.parcel?.reach, portion.end], [2, 3, log.head()])
-    t.equal(portion.parcel?.encodedAs(plainMessages), portion.parcel?.encodedAs(plainMessages))
+    t.same([portion.batch?.frames.length, portion.batch?.recipients, portion.end], [2, 3, log.end()])
+    t.equal(portion.batch?.encoded(plainMessages), portion.batch?.encoded(plainMessages))
     t.equal(portionAt(3), undefined, 'nothing at the head')
     t.not(portionAt(1), portion)
   })
@@ -196,36 +196,36 @@ t.test('a portion', async (t) => {
   t.test('holds as much as fits, a larger frame alone, and passes what does not match', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(600), { pad: 100 }))
-    const portionsOf = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 1000 })
+    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })
     for (const [matches, most] of [[() => true, 10], [() => false, 0], [({ id }: { id?: unknown }) => id === 'e599', 1]] as const) {
-      const portionAt = portionsOf({ matches, members: { size: 1 } })
+      const portionAt = filteredLogOf({ matches, members: { size: 1 } })
       let offset = 0
       let given = 0
       for (let portion = portionAt(0); portion !== undefined && portion !== 'evicted'; portion = portionAt(offset)) {
-        t.ok(portion.end.offset > offset && (portion.parcel?.bytes ?? 0) <= 1000)
+        t.ok(portion.end.offset > offset && (portion.batch?.bytes ?? 0) <= 1000)
         offset = portion.end.offset
-        given += portion.parcel?.frames.length ?? 0
+        given += portion.batch?.frames.length ?? 0
       }
       t.equal(offset, 600)
       t.equal(given, most === 10 ? 600 : most)
     }
-    const large = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 10 })({ matches: () => true, members: { size: 1 } })(0)
-    t.equal(large !== 'evicted' && large?.parcel?.frames.length, 1)
+    const large = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10 })({ matches: () => true, members: { size: 1 } })(0)
+    t.equal(large !== 'evicted' && large?.batch?.frames.length, 1)
   })
 
   t.test('ends after half a million characters of events that were judged, whether they match or not', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(10), { pad: 200_000 }))
-    const portionsOf = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 10_000_000 })
+    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10_000_000 })
     for (const isMatch of [true, false]) {
-      const portion = portionsOf({ matches: () => isMatch, members: { size: 1 } })(0)
+      const portion = filteredLogOf({ matches: () => isMatch, members: { size: 1 } })(0)
       t.equal(portion !== 'evicted' && portion?.end.offset, 3)
     }
   })
 
   t.test('is said to be evicted once the log has let go of its place, whoever has had it', async (t) => {
     const log = openLog({ maxEvents: 2 })
-    const portionAt = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 1000 })({ matches: () => true, members: { size: 1 } })
+    const portionAt = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })({ matches: () => true, members: { size: 1 } })
     log.append(batch(0, ['a', 'b']))
     t.not(portionAt(0), 'evicted')
     log.append(batch(2, ['c']))
@@ -235,12 +235,12 @@ t.test('a portion', async (t) => {
 
 t.test('a batch', async (t) => {
   t.test('is the same parcel for all with the same filter, however they spell it, and another for others', async (t) => {
-    const stage = createStage({ context: { portionBytes: 65_536 } })
-    const parcels = new Map<string, Parcel[]>()
+    const stage = createStage({ context: { batchBytes: 65_536 } })
+    const parcels = new Map<string, PreparedBatch[]>()
     const listen = (name: string, filter: object) => {
       const line = createLine()
       parcels.set(name, [])
-      stage.join(NOW, { ...line, send: (parcel) => { parcels.get(name)?.push(parcel); line.send(parcel) } }, filter)
+      stage.join(NOW, { ...line, send: (prepared) => { parcels.get(name)?.push(prepared); line.send(prepared) } }, filter)
     }
     listen('a', { category_type: 'x', status: 'success' })
     listen('b', { status: 'success', category_type: 'x' })
@@ -262,7 +262,7 @@ t.test('a batch', async (t) => {
     const stage = createStage()
     const lines = Array.from({ length: 200 }, () => createLine())
     let sent = 0
-    const slowly = (line: ReturnType<typeof createLine>): Outlet => ({ ...line, send (parcel) { nowMs++; sent++; line.send(parcel) } })
+    const slowly = (line: ReturnType<typeof createLine>): Transport => ({ ...line, send (prepared) { nowMs++; sent++; line.send(prepared) } })
     for (const line of lines) stage.join(NOW, slowly(line) as typeof line)
     const before = lines.map(({ frames }) => frames.length)
     const done = () => lines.every(({ frames }, index) => frames.length > (before[index] ?? 0))
@@ -287,7 +287,7 @@ t.test('turns', async (t) => {
     const now = mock.method(performance, 'now', () => nowMs)
     t.teardown(() => now.mock.restore())
     const served: number[] = []
-    const turns = createTurns<number>((guest) => { served.push(guest); nowMs++; if (guest < 3) turns.add(guest + 1000) })
+    const turns = createRunQueue<number>((guest) => { served.push(guest); nowMs++; if (guest < 3) turns.add(guest + 1000) })
     for (let guest = 0; guest < 100; guest++) turns.add(guest)
     turns.run()
     const atOnce = served.length
@@ -324,7 +324,7 @@ t.test('a wheel', async (t) => {
       const periodMs = 40 * 10 * slot
       const slotMs = periodMs / 40
       const visits = new Map<number, number[]>()
-      const wheel = createWheel<number>(periodMs, (members) => members.forEach((member) => visits.get(member)?.push(now())))
+      const wheel = createTimingWheel<number>(periodMs, (members) => members.forEach((member) => visits.get(member)?.push(now())))
       let ticks = 0
       const tick = () => pass(slotMs, late[ticks++ % late.length])
       const joined = joins.map((slots, member) => {
@@ -347,7 +347,7 @@ t.test('a wheel', async (t) => {
   t.test('visits nobody who was taken off it', async (t) => {
     const { pass } = clockwork(t)
     let visits = 0
-    const wheel = createWheel<string>(400, (members) => { visits += members.size })
+    const wheel = createTimingWheel<string>(400, (members) => { visits += members.size })
     wheel.add('a')
     wheel.add('b')
     wheel.delete('a')

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
-import type { Frame } from '../src/live/frames.ts'
+import type { Frame } from '../src/live/transport/frames.ts'
 
 /** What openapi/asyncapi.json says of the stream. */
 export const asyncapi: Record<string, any> = JSON.parse(readFileSync('openapi/asyncapi.json', 'utf8'))

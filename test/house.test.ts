@@ -43,7 +43,8 @@ function strangers (name: string, allowed: (each: Import) => boolean): string[] 
   return ours(name).filter((each) => room(each.target) !== name && !allowed(each)).map(({ from, target }) => `${from} imports ${target}`)
 }
 
-const isKnownToAll = ({ isType, target }: Import) => isType && ['problems.ts', 'meters.ts', 'tracer.ts'].includes(target)
+const PORTS = ['problems.ts', 'instruments.ts', 'tracer.ts', 'clock.ts']
+const isPort = ({ isType, target }: Import) => target === 'clock.ts' || (isType && PORTS.includes(target))
 
 t.test('the reader of imports sees them', async (t) => {
   t.same(importsOf('live/x.ts', "import { a } from '../audit/a.ts'\nimport type { B } from './b.ts'\nimport {\n  c,\n  d\n} from 'node:fs'\nimport '../kubiya/e.ts'\nawait import('../f.ts')\nexport type { G } from '../problems.ts'\n"), [
@@ -64,21 +65,46 @@ t.test('audit imports nothing of ours, and of others only TypeBox and node:crypt
   t.same([...new Set(packages)].filter((name) => !name.startsWith('@sinclair/typebox') && name !== 'node:crypto'), [])
 })
 
-t.test('access imports nothing of ours, and of others only jose, lru-cache and what Node has', async (t) => {
-  t.same(strangers('access', isKnownToAll), [])
+t.test('access imports ports alone, and of others only jose, lru-cache and what Node has', async (t) => {
+  t.same(strangers('access', isPort), [])
   const packages = imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'access').map(({ target }) => target)
   t.same([...new Set(packages)].filter((name) => !name.startsWith('node:')).sort(), ['jose', 'lru-cache'])
 })
 
-for (const name of ['kubiya', 'archive', 'relay', 'live']) {
-  t.test(`${name} imports audit alone`, async (t) => {
+for (const [name, allowed] of Object.entries({
+  scan: ['audit'],
+  kubiya: ['audit'],
+  relay: ['audit'],
+  archive: ['audit', 'scan'],
+  live: ['audit', 'scan', 'relay']
+})) {
+  t.test(`${name} imports ${allowed.join(', ')} and ports alone`, async (t) => {
     t.ok(ours(name).some(({ target }) => room(target) === 'audit'))
-    t.same(strangers(name, (each) => room(each.target) === 'audit' || isKnownToAll(each)), [])
+    t.same(strangers(name, (each) => allowed.includes(room(each.target)) || isPort(each) || isLiveWiring(each)), [])
   })
 }
 
+// The wiring of the live feed still takes settings and the budget whole.
+const isLiveWiring = ({ from, isType }: Import) => from === 'live/live-feed.ts' && isType
+
+t.test('inside live, data flows one way', async (t) => {
+  const part = (name: string) => name.split('/')[1] ?? ''
+  const flow: Record<string, string[]> = {
+    log: [],
+    ingest: [],
+    transport: ['log'],
+    replay: ['log', 'transport'],
+    fanout: ['replay', 'transport', 'log']
+  }
+  const isHealth = ({ isType, target }: Import) => isType && target === 'live/ingest/upstream-health.ts'
+  for (const [name, allowed] of Object.entries(flow)) {
+    const inside = ours('live').filter(({ from, target }) => part(from) === name && room(target) === 'live' && part(target) !== name)
+    t.same(inside.filter((each) => !allowed.includes(part(each.target)) && !isHealth(each)).map(({ from, target }) => `${from} imports ${target}`), [], name)
+  }
+})
+
 t.test('the client imports types of frames, of what is in them and of problems, nothing else, and is imported by nobody', async (t) => {
-  const known = ['live/frames.ts', 'audit/event.ts', 'audit/filter.ts', 'problems.ts']
+  const known = ['live/transport/frames.ts', 'audit/event.ts', 'audit/filter.ts', 'problems.ts']
   t.same(strangers('client', ({ isType, target }) => isType && known.includes(target)), [])
   t.same(imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'client'), [], 'no packages')
   t.same(imports.filter(({ from, target }) => room(target) === 'client' && room(from) !== 'client'), [])
@@ -89,13 +115,13 @@ t.test('the sandbox imports nothing of ours, and is imported by app alone', asyn
   t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'sandbox' && room(from) !== 'sandbox').map(({ from }) => from))], ['app.ts'])
 })
 
-t.test('routes import schemas of audit, problems, who comes in, types of archive, live, metrics and scope, outlets, and the document', async (t) => {
-  const isSchemaOrOutlet = ({ target }: Import) => ['archive/answer.ts', 'live/websocket.ts', 'live/sse.ts', 'live/frames.ts', 'problems.ts', 'security-headers.ts', '../openapi/openapi.json'].includes(target)
-  t.same(strangers('routes', (each) => ['audit', 'access'].includes(room(each.target)) || isSchemaOrOutlet(each) || (each.isType && ['archive', 'live', 'metrics', 'scope.ts'].includes(room(each.target)))), [])
+t.test('http is imported by app alone, and imports neither the upstream nor the sandbox', async (t) => {
+  t.same([...new Set(imports.filter(({ from, target }) => room(target) === 'http' && room(from) !== 'http').map(({ from }) => from))], ['app.ts'])
+  t.same(ours('http').filter(({ target }) => ['kubiya', 'sandbox', 'relay', 'scan'].includes(room(target))), [])
 })
 
-t.test('main imports app, logger, settings and tracing', async (t) => {
-  t.same([...new Set(ours('main.ts').map(({ target }) => target))].sort(), ['app.ts', 'logger.ts', 'settings.ts', 'tracing.ts'])
+t.test('main imports app, settings and telemetry', async (t) => {
+  t.same([...new Set(ours('main.ts').map(({ target }) => target))].sort(), ['app.ts', 'settings.ts', 'telemetry/logger.ts', 'telemetry/opentelemetry.ts'])
 })
 
 t.test('only main reads the environment', async (t) => {
@@ -106,12 +132,12 @@ t.test('only kubiya knows undici', async (t) => {
   t.same([...new Set(imports.filter(({ target }) => target === 'undici').map(({ from }) => room(from)))], ['kubiya'])
 })
 
-t.test('only metrics knows prom-client, and only tracing OpenTelemetry, which is loaded when it is wanted', async (t) => {
+t.test('only telemetry knows prom-client and OpenTelemetry, which is loaded when it is wanted', async (t) => {
   const users = (name: string) => [...new Set(imports.filter(({ target }) => target.startsWith(name)).map(({ from }) => room(from)))]
-  t.same(users('prom-client'), ['metrics'])
-  t.same(users('@opentelemetry/'), ['tracing.ts'])
-  t.same(imports.filter(({ isType, target }) => target === 'tracing.ts' && !isType).map(({ from }) => from), ['main.ts'])
-  t.match(sources.get('main.ts'), /await import\('\.\/tracing\.ts'\)/)
+  t.same(users('prom-client'), ['telemetry'])
+  t.same(users('@opentelemetry/'), ['telemetry'])
+  t.same(imports.filter(({ isType, target }) => target === 'telemetry/opentelemetry.ts' && !isType).map(({ from }) => from), ['main.ts'])
+  t.match(sources.get('main.ts'), /await import\('\.\/telemetry\/opentelemetry\.ts'\)/)
 })
 
 t.test('no file is long', async (t) => {

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import type { Frame } from '../src/live/frames.ts'
+import type { Frame } from '../src/live/transport/frames.ts'
 import { checkFrame } from './frame-check.ts'
 
 /** The frames that a stream has brought so far, whatever brought them. */

@@ -5,16 +5,16 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseInstant, type Instant } from '../src/audit/instant.ts'
-import { writeJson, type JsonObject } from '../src/audit/json.ts'
+import { writeJson, type JsonObject } from '../src/audit/exact-json.ts'
 import type { Failure, FailureKind, Purpose, SourceQuery } from '../src/audit/source.ts'
-import { readBody } from '../src/kubiya/body.ts'
-import { createBudget, type Budget } from '../src/kubiya/budget.ts'
+import { readBody } from '../src/kubiya/read-body.ts'
+import { createRequestBudget, type RequestBudget } from '../src/kubiya/request-budget.ts'
 import { silentTracer } from '../src/tracer.ts'
 import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../src/kubiya/client.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../src/kubiya/failure.ts'
-import { createListingReader, readWhole, type Listing } from '../src/kubiya/listing.ts'
-import { listParameters, listUrl } from '../src/kubiya/query.ts'
-import { readEvent } from '../src/kubiya/wire.ts'
+import { createListParser, readWhole, type ParsedList } from '../src/kubiya/list-parser.ts'
+import { listParameters, listUrl } from '../src/kubiya/list-request.ts'
+import { readEvent } from '../src/kubiya/response.ts'
 import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../src/sandbox/sandbox.ts'
 import { auditSourceContract } from './contracts/audit-source.ts'
 import { holds, holdsAsync } from './contracts/property.ts'
@@ -35,7 +35,7 @@ function question (query: Partial<SourceQuery> = {}): SourceQuery {
   return { filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 50, ...query }
 }
 
-const unlimited = (): Budget => createBudget({ perMinute: 0, perDay: 0 })
+const unlimited = (): RequestBudget => createRequestBudget({ perMinute: 0, perDay: 0 })
 
 /** A client in front of a sandbox; both end with the test. */
 async function started (t: Owner, options: SandboxOptions = {}, clientOptions: Partial<KubiyaOptions> = {}) {
@@ -116,8 +116,8 @@ t.test('the list parameters', async (t) => {
 
 const MANY_ROWS = 10_000
 function createReader (remembers: boolean) {
-  const read = createListingReader({ remembers })
-  return async (body: string): Promise<Listing | undefined> => {
+  const read = createListParser({ remembers })
+  return async (body: string): Promise<ParsedList | undefined> => {
     const listing = await read(body, MANY_ROWS)
     if (listing === 'too-large') throw new Error(listing)
     return listing
@@ -186,8 +186,8 @@ t.test('an answer of the list call', async (t) => {
   t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
     for (const row of ['{}', '1', '{"n":1}', '[]']) {
       const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
-      t.match(await createListingReader({ remembers: false })(rows(20), 20), { rows: 20 }, row)
-      t.equal(await createListingReader({ remembers: false })(rows(21), 20), undefined, row)
+      t.match(await createListParser({ remembers: false })(rows(20), 20), { rows: 20 }, row)
+      t.equal(await createListParser({ remembers: false })(rows(21), 20), undefined, row)
       t.equal(await readListing(rows(300_000)), undefined, row)
     }
   })
@@ -263,7 +263,7 @@ t.test('answers that repeat the one before', async (t) => {
     }
   })
 
-  function comparable (listing: Listing | undefined) {
+  function comparable (listing: ParsedList | undefined) {
     return listing && { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
   }
 })
@@ -370,7 +370,7 @@ t.test('a budget', async (t) => {
       purpose: fc.constantFrom<Purpose>(CALLER, POLLER)
     }), { minLength: 1, maxLength: 120 })
     holds(t, fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 400 }), demand, (perMinute, perDay, bursts) => {
-      const budget = createBudget({ perMinute, perDay })
+      const budget = createRequestBudget({ perMinute, perDay })
       const went: number[] = []
       let nowMs = 1_750_000_000_000
       for (const { gapMs, count, everyMs, purpose } of bursts) {
@@ -382,7 +382,7 @@ t.test('a budget', async (t) => {
   })
 
   t.test('bears a poller and callers for a whole day, within 100 a minute and 5000 a day, and uses most of it', async (t) => {
-    const budget = createBudget({ perMinute: 100, perDay: 5000 })
+    const budget = createRequestBudget({ perMinute: 100, perDay: 5000 })
     const went: number[] = []
     for (let nowMs = 0; nowMs < 2 * DAY_MS; nowMs += 3000) {
       if (budget.take(nowMs % 9000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
@@ -394,7 +394,7 @@ t.test('a budget', async (t) => {
 
   t.test('says how long to wait, and then lets one go', async (t) => {
     holds(t, fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 5000 }), fc.constantFrom<Purpose>(CALLER, POLLER), (perMinute, perDay, purpose) => {
-      const budget = createBudget({ perMinute, perDay })
+      const budget = createRequestBudget({ perMinute, perDay })
       let waitMs = 0
       for (let i = 0; i < 200 && waitMs === 0; i++) waitMs = budget.take(purpose, 1000)
       return waitMs === 0 || (Number.isInteger(waitMs) && budget.take(purpose, 1000 + waitMs) === 0)
@@ -402,28 +402,28 @@ t.test('a budget', async (t) => {
   })
 
   t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
-    const budget = createBudget({ perMinute: 80, perDay: 0 })
+    const budget = createRequestBudget({ perMinute: 80, perDay: 0 })
     let callers = 0
     const take = (purpose: Purpose, nowMs: number) => {
       let taken = 0
       while (budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0) taken++
       return taken
     }
-    t.same(budget.stocks(0), [{ span: 'minute', left: 20, capacity: 20 }])
+    t.same(budget.levels(0), [{ span: 'minute', left: 20, capacity: 20 }])
     t.equal(take(CALLER, 0), 19, 'all but the one that is the poller\'s')
     t.equal(take(POLLER, 0), 1)
     t.ok(budget.take(POLLER, 2000) > 0, 'the little that flowed in since is for callers')
     t.equal(take(CALLER, 2000), 2)
-    const fresh = createBudget({ perMinute: 80, perDay: 0 })
+    const fresh = createRequestBudget({ perMinute: 80, perDay: 0 })
     let polls = 0
     while (fresh.take(POLLER, 0) === 0) polls++
-    t.match(fresh.stocks(0), [{ left: 20 - polls }])
+    t.match(fresh.levels(0), [{ left: 20 - polls }])
     t.ok(20 - polls >= 2, 'a share is left to callers')
     t.equal(fresh.take(CALLER, 0), 0)
   })
 
   t.test('gives the poller its call each minute, however greedy the callers', async (t) => {
-    const budget = createBudget({ perMinute: 40, perDay: 0 })
+    const budget = createRequestBudget({ perMinute: 40, perDay: 0 })
     let polls = 0
     let callers = 0
     for (let nowMs = 0; nowMs < 30 * MINUTE_MS; nowMs += 500) {
@@ -435,7 +435,7 @@ t.test('a budget', async (t) => {
 
   t.test('obeys the upstream\'s own count until it is renewed', async (t) => {
     const budget = unlimited()
-    budget.heed({ remaining: 2, untilMs: 10_000 }, 0)
+    budget.applyUpstreamLimit({ remaining: 2, untilMs: 10_000 }, 0)
     t.same([budget.take(CALLER, 0), budget.take(POLLER, 1000)], [0, 0])
     t.equal(budget.take(CALLER, 2000), 8000)
     t.equal(budget.take(CALLER, 10_000), 0)
@@ -444,7 +444,7 @@ t.test('a budget', async (t) => {
   t.test('believes the upstream\'s count for five minutes at most, and finds out once a minute whether it still holds', async (t) => {
     const budget = unlimited()
     const untilMs = 23 * 60 * MINUTE_MS
-    budget.heed({ remaining: 0, untilMs }, 0)
+    budget.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
     const went: number[] = []
     for (let nowMs = 0; nowMs < 6 * MINUTE_MS; nowMs += 1000) {
       if (went.length < 10 && budget.take(nowMs % 2000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
@@ -452,15 +452,15 @@ t.test('a budget', async (t) => {
     t.same(went.slice(0, 6), [1, 2, 3, 4, 5, 5 + 1 / 60].map((minutes) => Math.round(minutes * MINUTE_MS)))
     t.equal(budget.waitMs(CALLER, 2 * DAY_MS), 0)
     const still = unlimited()
-    still.heed({ remaining: 0, untilMs }, 0)
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
     t.equal(still.take(POLLER, MINUTE_MS), 0)
-    still.heed({ remaining: 0, untilMs }, MINUTE_MS + 100)
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, MINUTE_MS + 100)
     t.equal(still.take(CALLER, MINUTE_MS + 200), MINUTE_MS - 200, 'the same again: another minute')
     t.equal(still.take(POLLER, 2 * MINUTE_MS), 0)
-    still.heed(undefined, 2 * MINUTE_MS + 100)
+    still.applyUpstreamLimit(undefined, 2 * MINUTE_MS + 100)
     t.same(Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)), [0, 0, 0, 0, 0], 'an answer that says nothing of it ends it')
-    still.heed({ remaining: 0, untilMs }, 3 * MINUTE_MS)
-    still.heed({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, 3 * MINUTE_MS)
+    still.applyUpstreamLimit({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
     t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
   })
 
@@ -468,7 +468,7 @@ t.test('a budget', async (t) => {
     const budget = unlimited()
     budget.pauseUntil(10_000)
     t.same([budget.take(CALLER, 1000), budget.take(POLLER, 4000)], [9000, 6000])
-    budget.heed({ remaining: 50, untilMs: 60_000 }, 4000)
+    budget.applyUpstreamLimit({ remaining: 50, untilMs: 60_000 }, 4000)
     t.same([budget.take(CALLER, 5000), budget.take(POLLER, 9999)], [5000, 1])
     budget.pauseUntil(2000)
     t.equal(budget.take(CALLER, 9000), 1000, 'an earlier moment does not bring it forward')
@@ -476,15 +476,15 @@ t.test('a budget', async (t) => {
   })
 
   t.test('is not widened by the upstream\'s count', async (t) => {
-    const budget = createBudget({ perMinute: 4, perDay: 0 })
-    budget.heed({ remaining: 1000, untilMs: 10_000 }, 0)
+    const budget = createRequestBudget({ perMinute: 4, perDay: 0 })
+    budget.applyUpstreamLimit({ remaining: 1000, untilMs: 10_000 }, 0)
     t.equal(budget.take(CALLER, 0), 0)
     t.ok(budget.take(CALLER, 0) > 0)
   })
 
   t.test('has no limit when it is off', async (t) => {
     const budget = unlimited()
-    t.same(budget.stocks(0), [])
+    t.same(budget.levels(0), [])
     t.ok(Array.from({ length: 10_000 }, () => budget.take(POLLER, 0)).every((waitMs) => waitMs === 0))
   })
 })
@@ -616,7 +616,7 @@ t.test('the client reads', async (t) => {
   })
 
   t.test('its budget first: the upstream is not asked for what it does not bear', async (t) => {
-    const { sandbox, read } = await started(t, {}, { budget: createBudget({ perMinute: 4, perDay: 0 }) })
+    const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 4, perDay: 0 }) })
     t.equal(kindOf(await read()), 'ok')
     const refused = await read()
     t.equal(kindOf(refused), 'budget')
@@ -799,7 +799,7 @@ t.test('another try', async (t) => {
   })
 
   t.test('is paid for out of the budget', async (t) => {
-    const { sandbox, read } = await started(t, {}, { budget: createBudget({ perMinute: 12, perDay: 0 }) })
+    const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 12, perDay: 0 }) })
     sandbox.faults.during({ kind: 'status', status: 500 })
     t.equal(kindOf(await read()), 'budget', 'three tokens, one of them the poller\'s')
     t.equal(sandbox.asked, 2)

@@ -1,4 +1,4 @@
-import type { Frame } from '../src/live/frames.ts'
+import type { Frame } from '../src/live/transport/frames.ts'
 import type { Asked } from '../src/sandbox/sandbox.ts'
 import { item, type Service, type Stream } from './support.ts'
 

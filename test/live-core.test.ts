@@ -1,15 +1,15 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Gap } from '../src/audit/batch.ts'
+import type { Gap } from '../src/audit/log-batch.ts'
 import { NANOS_PER_SECOND } from '../src/audit/instant.ts'
 import type { Failure, FailureKind } from '../src/audit/source.ts'
-import type { Passage } from '../src/audit/walk.ts'
-import { createBookmark, type Bookmark, type Find } from '../src/live/bookmark.ts'
-import { nextWaitMs, sweepEveryMs, type PollReport } from '../src/live/cadence.ts'
-import { CLIENT_MESSAGE, ENDINGS, FLOOD } from '../src/live/endings.ts'
-import { createHealth, type PollOutcome } from '../src/live/health.ts'
-import { createPassages } from '../src/live/passages.ts'
-import { createSoloRelay } from '../src/relay/solo.ts'
+import type { SkippedRange } from '../src/scan/scanner.ts'
+import { createBookmark, type Bookmark, type NewEntries } from '../src/live/ingest/bookmark.ts'
+import { nextPollDelayMs, fullReadEveryMs, type PollReport } from '../src/live/ingest/poll-interval.ts'
+import { CLIENT_MESSAGE, CLOSE, FLOODED } from '../src/live/transport/close-codes.ts'
+import { createUpstreamHealth, type PollOutcome } from '../src/live/ingest/upstream-health.ts'
+import { createSkippedRanges } from '../src/live/ingest/skipped-ranges.ts'
+import { createLocalRelay } from '../src/relay/local-relay.ts'
 import { holds } from './contracts/property.ts'
 import { relayContract } from './contracts/relay.ts'
 import { at, nameOf, row, rows, type Named } from './timeline.ts'
@@ -18,24 +18,24 @@ const LATENESS_MS = 120_000
 
 t.test('a bookmark', async (t) => {
   const opened = (mostKnown = 1000, from = at(-300)) => createBookmark({ from, latenessMs: LATENESS_MS, mostKnown })
-  const names = ({ announcement }: Find) => announcement.entries.map(nameOf)
+  const names = ({ announcement }: NewEntries) => announcement.entries.map(nameOf)
   /** Looks, and has it announced. */
-  const take = (bookmark: Bookmark, named: Named[], now: number, passed?: Passage) => {
-    const find = bookmark.look(rows(named), passed, at(now))
-    find.settle()
+  const take = (bookmark: Bookmark, named: Named[], now: number, passed?: SkippedRange) => {
+    const find = bookmark.diff(rows(named), passed, at(now))
+    find.commit()
     return find
   }
 
   t.test('begins where it was told to', async (t) => {
     const bookmark = opened()
-    t.same([bookmark.highWater(), bookmark.wholeStart(), bookmark.recentStart(bookmark.frontier(0))], [at(-300), at(-300), at(-300)])
+    t.same([bookmark.highWater(), bookmark.lookbackStart(), bookmark.recentStart(bookmark.frontier(0))], [at(-300), at(-300), at(-300)])
   })
 
   t.test('tells each event once, however often it is read, in the order of the rows', async (t) => {
     const bookmark = opened()
     t.same(names(take(bookmark, [['a', -2], ['b', -1]], 0)), ['a', 'b'])
     t.same(names(take(bookmark, [['a', -2], ['b', -1], ['c', -1], ['d', 0]], 1)), ['c', 'd'])
-    bookmark.completed(at(1))
+    bookmark.advance(at(1))
     t.same(names(take(bookmark, [['a', -2], ['d', 0]], 2)), [])
   })
 
@@ -65,37 +65,37 @@ t.test('a bookmark', async (t) => {
     const bookmark = opened()
     t.equal(take(bookmark, [['a', 0]], 1).announcement.highWater, at(-300 + 120))
     t.equal(bookmark.highWater(), at(0))
-    bookmark.completed(at(1))
+    bookmark.advance(at(1))
     t.equal(take(bookmark, [['b', 1]], 2).announcement.highWater, at(0))
-    bookmark.completed(at(2))
+    bookmark.advance(at(2))
     t.equal(take(bookmark, [], 3).announcement.highWater, at(1))
   })
 
   t.test('reads on from the newest instant minus the lateness after a whole read, counted from when it began', async (t) => {
     const bookmark = opened()
     take(bookmark, [['a', 10]], 20)
-    t.equal(bookmark.wholeStart(), at(-300), 'until a whole read has ended')
-    bookmark.completed(at(20))
-    t.equal(bookmark.wholeStart(), at(10 - 120))
+    t.equal(bookmark.lookbackStart(), at(-300), 'until a whole read has ended')
+    bookmark.advance(at(20))
+    t.equal(bookmark.lookbackStart(), at(10 - 120))
     t.equal(bookmark.recentStart(bookmark.frontier(0)), at(5))
     take(bookmark, [['b', 50]], 60)
-    bookmark.completed(at(40))
-    t.equal(bookmark.wholeStart(), at(40 - 120), 'what came after the read began may not have been met by it')
-    bookmark.completed(at(30))
-    t.equal(bookmark.wholeStart(), at(40 - 120), 'it never moves back')
+    bookmark.advance(at(40))
+    t.equal(bookmark.lookbackStart(), at(40 - 120), 'what came after the read began may not have been met by it')
+    bookmark.advance(at(30))
+    t.equal(bookmark.lookbackStart(), at(40 - 120), 'it never moves back')
   })
 
   t.test('counts the time since the newest event came where it is told to, but never past the beginning of the read', async (t) => {
     const bookmark = opened()
     take(bookmark, [['a', 10]], 20)
-    bookmark.completed(at(60), bookmark.frontier(30_000))
-    t.equal(bookmark.wholeStart(), at(40 - 120))
+    bookmark.advance(at(60), bookmark.frontier(30_000))
+    t.equal(bookmark.lookbackStart(), at(40 - 120))
     t.same([bookmark.frontier(32_000), bookmark.recentStart(bookmark.frontier(32_000)), bookmark.recentStart(at(7))], [at(42), at(37), at(5)])
     t.equal(bookmark.highWater(), at(10), 'which marks no event as late')
-    bookmark.completed(at(60), bookmark.frontier(90_000))
-    t.equal(bookmark.wholeStart(), at(60 - 120))
-    bookmark.completed(at(200), bookmark.frontier(190_000))
-    t.equal(bookmark.wholeStart(), at(80))
+    bookmark.advance(at(60), bookmark.frontier(90_000))
+    t.equal(bookmark.lookbackStart(), at(60 - 120))
+    bookmark.advance(at(200), bookmark.frontier(190_000))
+    t.equal(bookmark.lookbackStart(), at(80))
     t.equal(take(bookmark, [], 200).announcement.highWater, at(10))
     t.same(names(take(bookmark, [['b', 81]], 201)), ['b'])
   })
@@ -104,14 +104,14 @@ t.test('a bookmark', async (t) => {
     const bookmark = createBookmark({ from: at(0), latenessMs: 1000, mostKnown: 10 })
     take(bookmark, [['a', 2]], 60)
     t.equal(bookmark.recentStart(bookmark.frontier(0)), at(0))
-    bookmark.completed(at(60))
+    bookmark.advance(at(60))
     t.equal(bookmark.recentStart(bookmark.frontier(0)), at(1))
   })
 
   t.test('knows again everything that a read from its whole start can meet', async (t) => {
     const bookmark = opened()
     take(bookmark, [['old', -130], ['edge', -110], ['a', 10]], 20)
-    bookmark.completed(at(20))
+    bookmark.advance(at(20))
     t.same(names(take(bookmark, [['edge', -110], ['a', 10]], 21)), [])
     t.same(names(take(bookmark, [['old', -130]], 21)), ['old'], 'what lies before it is forgotten')
   })
@@ -119,25 +119,25 @@ t.test('a bookmark', async (t) => {
   t.test('knows again what lies in the whole second at which a read begins', async (t) => {
     const bookmark = opened()
     take(bookmark, [['same second', -110], ['a', 10.7]], 20)
-    bookmark.completed(at(20))
-    t.equal(bookmark.wholeStart(), at(10.7 - 120))
+    bookmark.advance(at(20))
+    t.equal(bookmark.lookbackStart(), at(10.7 - 120))
     t.same(names(take(bookmark, [['same second', -110]], 21)), [])
   })
 
   t.test('holds no more than it may, and then reads nothing again that it has forgotten', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3], ['d', 4], ['e', 5]], 20)
-    t.equal(bookmark.wholeStart(), at(2) + 1n)
+    t.equal(bookmark.lookbackStart(), at(2) + 1n)
     t.same(names(take(bookmark, [['c', 3], ['d', 4], ['e', 5]], 20)), [])
     take(bookmark, [['f', 6]], 20)
-    t.equal(bookmark.wholeStart(), at(3) + 1n)
+    t.equal(bookmark.lookbackStart(), at(3) + 1n)
   })
 
   t.test('is not blinded by an event of the future that it has to forget', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['future', 86_400]], 0)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3]], 4)
-    t.ok(bookmark.wholeStart() <= bookmark.highWater())
+    t.ok(bookmark.lookbackStart() <= bookmark.highWater())
     t.equal(bookmark.highWater(), at(3), 'nor is it led past now')
     t.ok(bookmark.recentStart(bookmark.frontier(0)) <= at(4), 'what comes next lies behind where it reads from')
   })
@@ -148,21 +148,21 @@ t.test('a bookmark', async (t) => {
     for (let seconds = 100; seconds <= 1000; seconds += 100) {
       const latest: [string, number] = [`b${seconds}`, seconds]
       t.same(names(take(bookmark, [latest, ['undated', undefined]], seconds)), [latest[0]])
-      bookmark.completed(at(seconds))
+      bookmark.advance(at(seconds))
     }
     t.same(names(take(bookmark, [['a', 0]], 1000)), ['a'], 'while what has an instant of its own is forgotten')
   })
 
   t.test('meets again what was not settled, and has moved by none of it', async (t) => {
     const bookmark = opened(1000, at(-60))
-    const passed: Passage = { from: at(-3), to: at(-2), reason: 'too-large', rows: 1 }
-    const lost = bookmark.look(rows([['a', -2], ['b', -1]]), passed, at(0))
+    const passed: SkippedRange = { from: at(-3), to: at(-2), reason: 'too-large', rows: 1 }
+    const lost = bookmark.diff(rows([['a', -2], ['b', -1]]), passed, at(0))
     t.same([names(lost), lost.announcement.highWater], [['too-large', 'a', 'b'], at(-1)])
-    t.same([bookmark.highWater(), bookmark.passages()], [at(-60), []])
-    const again = bookmark.look(rows([['a', -2], ['b', -1], ['c', 0]]), passed, at(1))
+    t.same([bookmark.highWater(), bookmark.skippedRanges()], [at(-60), []])
+    const again = bookmark.diff(rows([['a', -2], ['b', -1], ['c', 0]]), passed, at(1))
     t.same(again.announcement.entries.map((each) => [nameOf(each), 'event' in each && each.late]), [['too-large', false], ['a', false], ['b', false], ['c', false]])
-    again.settle()
-    t.same([names(bookmark.look(rows([['a', -2], ['c', 0]]), passed, at(1))), bookmark.highWater()], [[], at(0)])
+    again.commit()
+    t.same([names(bookmark.diff(rows([['a', -2], ['c', 0]]), passed, at(1))), bookmark.highWater()], [[], at(0)])
   })
 
   t.test('tells what was passed by once, before what came behind it, however often it is met again', async (t) => {
@@ -171,36 +171,36 @@ t.test('a bookmark', async (t) => {
     t.same(told[0], { gap: { from: at(0), to: at(5), reason: 'too-large' } satisfies Gap })
     t.same(told.map(nameOf), ['too-large', 'b'])
     t.same(names(take(bookmark, [['b', 5]], 11, { from: at(2), to: at(4), reason: 'too-large', rows: 1 })), [], 'between other neighbours too')
-    t.same(bookmark.passages(), [{ from: at(2), to: at(4), reason: 'too-large', rows: 1 }])
+    t.same(bookmark.skippedRanges(), [{ from: at(2), to: at(4), reason: 'too-large', rows: 1 }])
   })
 
   t.test('forgets what was passed by once no read begins before it any more', async (t) => {
     const bookmark = opened()
     take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 })
     take(bookmark, [['c', 125]], 130)
-    bookmark.completed(at(130))
-    t.equal(bookmark.passages().length, 1, 'a read from here begins at its end')
+    bookmark.advance(at(130))
+    t.equal(bookmark.skippedRanges().length, 1, 'a read from here begins at its end')
     take(bookmark, [['d', 126]], 130)
-    bookmark.completed(at(130))
-    t.same(bookmark.passages(), [])
+    bookmark.advance(at(130))
+    t.same(bookmark.skippedRanges(), [])
   })
 
   t.test('says by how much it looks back less than it should, until it does again', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3]], 10)
-    t.equal(bookmark.shortenedMs(), undefined)
+    t.equal(bookmark.reducedLatenessMs(), undefined)
     take(bookmark, [['d', 4], ['e', 5]], 10)
-    t.equal(bookmark.shortenedMs(), 2999, 'b was forgotten last, and e is the newest')
-    bookmark.completed(at(10))
-    t.equal(bookmark.shortenedMs(), 2999)
+    t.equal(bookmark.reducedLatenessMs(), 2999, 'b was forgotten last, and e is the newest')
+    bookmark.advance(at(10))
+    t.equal(bookmark.reducedLatenessMs(), 2999)
     take(bookmark, [['f', 60]], 61)
-    bookmark.completed(at(61))
-    t.ok((bookmark.shortenedMs() ?? 0) > 3000, 'it grows as the log goes on')
+    bookmark.advance(at(61))
+    t.ok((bookmark.reducedLatenessMs() ?? 0) > 3000, 'it grows as the log goes on')
     take(bookmark, [['g', 200]], 201)
-    bookmark.completed(at(201))
+    bookmark.advance(at(201))
     take(bookmark, [['h', 400]], 401)
-    bookmark.completed(at(401))
-    t.equal(bookmark.shortenedMs(), undefined)
+    bookmark.advance(at(401))
+    t.equal(bookmark.reducedLatenessMs(), undefined)
   })
 
   t.test('announces every event exactly once, in any polls of an upstream that is late by less than the lateness', async (t) => {
@@ -208,18 +208,18 @@ t.test('a bookmark', async (t) => {
     const polls = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 40 })
     holds(t, fc.property(upstream, polls, (happenings, gaps) => {
       const events = happenings.map(({ visible, late }, i) => ({ visible, row: row(`e${i}`, visible - late) }))
-        .sort((a, b) => Number(a.row.place.instant - b.row.place.instant))
+        .sort((a, b) => Number(a.row.key.instant - b.row.key.instant))
       const bookmark = opened(1000, at(-300))
       const announced: string[] = []
       let now = 0
       for (const gap of [...gaps, 1000]) {
         now += gap
-        const start = bookmark.wholeStart()
-        const found = events.filter(({ visible, row }) => visible <= now && row.place.instant >= start).map(({ row }) => row)
-        const find = bookmark.look(found, undefined, at(now))
+        const start = bookmark.lookbackStart()
+        const found = events.filter(({ visible, row }) => visible <= now && row.key.instant >= start).map(({ row }) => row)
+        const find = bookmark.diff(found, undefined, at(now))
         announced.push(...names(find))
-        find.settle()
-        bookmark.completed(at(now))
+        find.commit()
+        bookmark.advance(at(now))
       }
       return announced.length === events.length && new Set(announced).size === events.length
     }), { numRuns: 300 })
@@ -228,11 +228,11 @@ t.test('a bookmark', async (t) => {
 
 t.test('passages', async (t) => {
   const told = (...met: Array<[from: number, to: number | undefined, rows?: number]>) => {
-    const passages = createPassages()
+    const skippedRanges = createSkippedRanges()
     return met.map(([from, to, rows = 1]) => {
-      const passage: Passage = { from: at(from), to: to === undefined ? undefined : at(to), rows, reason: 'too-large' }
-      const gap = passages.look(passage, at(100))
-      passages.keep(passage, at(100))
+      const skippedRange: SkippedRange = { from: at(from), to: to === undefined ? undefined : at(to), rows, reason: 'too-large' }
+      const gap = skippedRanges.look(skippedRange, at(100))
+      skippedRanges.keep(skippedRange, at(100))
       return gap && [Number(gap.from - at(0)) / 1e9, Number(gap.to - at(0)) / 1e9]
     })
   }
@@ -262,22 +262,22 @@ t.test('passages', async (t) => {
   })
 
   t.test('are told again only when what was told is not kept', async (t) => {
-    const passages = createPassages()
-    const passage: Passage = { from: at(0), to: at(10), rows: 1, reason: 'too-large' }
-    passages.look(passage, at(100))
-    t.ok(passages.look(passage, at(100)), 'looking keeps nothing')
-    passages.keep(passage, at(100))
-    passages.forgetBefore(at(10))
-    t.notOk(passages.look(passage, at(100)))
-    passages.forgetBefore(at(11))
-    t.ok(passages.look(passage, at(100)))
+    const skippedRanges = createSkippedRanges()
+    const skippedRange: SkippedRange = { from: at(0), to: at(10), rows: 1, reason: 'too-large' }
+    skippedRanges.look(skippedRange, at(100))
+    t.ok(skippedRanges.look(skippedRange, at(100)), 'looking keeps nothing')
+    skippedRanges.keep(skippedRange, at(100))
+    skippedRanges.forgetBefore(at(10))
+    t.notOk(skippedRanges.look(skippedRange, at(100)))
+    skippedRanges.forgetBefore(at(11))
+    t.ok(skippedRanges.look(skippedRange, at(100)))
   })
 })
 
 t.test('the cadence', async (t) => {
   const OPTIONS = { intervalMs: 3000, maxIntervalMs: 30_000 }
   const wait = (report: Partial<PollReport>, random = 0.5) =>
-    nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 1, shortage: 0, ...report }, OPTIONS, () => random)
+    nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 1, scarcity: 0, ...report }, OPTIONS, () => random)
   const failed = (kind: FailureKind, failures: number, retryAfterMs?: number): Partial<PollReport> =>
     ({ failures, failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } } })
 
@@ -288,19 +288,19 @@ t.test('the cadence', async (t) => {
   })
 
   t.test('waits a larger share of the quiet the more of the budget is gone, but keeps the interval while events flow', async (t) => {
-    for (const [shortage, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) t.equal(wait({ quietMs: 20_000, shortage }), waitMs, `${shortage} short`)
-    t.equal(wait({ quietMs: 0, shortage: 1 }), 3000)
+    for (const [scarcity, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) t.equal(wait({ quietMs: 20_000, scarcity }), waitMs, `${scarcity} short`)
+    t.equal(wait({ quietMs: 0, scarcity: 1 }), 3000)
   })
 
   t.test('is an interval for each request where it takes many to get past what cannot be read, and no more than the longest', async (t) => {
-    for (const [detourRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) t.equal(wait({ detourRequests }), waitMs, `${detourRequests} requests`)
-    t.equal(wait({ detourRequests: 2, quietMs: 200_000 }), 20_000, 'the quiet may stretch it further')
-    t.equal(wait({ ...failed('unauthorized', 1), detourRequests: 50 }), 60_000)
+    for (const [extraRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) t.equal(wait({ extraRequests }), waitMs, `${extraRequests} requests`)
+    t.equal(wait({ extraRequests: 2, quietMs: 200_000 }), 20_000, 'the quiet may stretch it further')
+    t.equal(wait({ ...failed('unauthorized', 1), extraRequests: 50 }), 60_000)
   })
 
   t.test('is once a minute with nobody listening, or slower where so set', async (t) => {
-    t.equal(wait({ audience: 0 }), 60_000)
-    t.equal(nextWaitMs({ failure: undefined, failures: 0, detourRequests: 0, quietMs: 0, audience: 0, shortage: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
+    t.equal(wait({ subscribers: 0 }), 60_000)
+    t.equal(nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 0, scarcity: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
   })
 
   t.test('backs off from 0.8 s to 60 s with full jitter', async (t) => {
@@ -314,7 +314,7 @@ t.test('the cadence', async (t) => {
     const random = seeded(7)
     const counts = Array.from({ length: 500 }, () => {
       let requests = 0
-      for (let ms = 0; ms < 300_000; requests++) ms += nextWaitMs({ ...failed('unavailable', requests + 1), quietMs: 0, audience: 1 } as PollReport, OPTIONS, random)
+      for (let ms = 0; ms < 300_000; requests++) ms += nextPollDelayMs({ ...failed('unavailable', requests + 1), quietMs: 0, subscribers: 1 } as PollReport, OPTIONS, random)
       return requests
     }).sort((a, b) => a - b)
     t.ok((counts[495] ?? 99) <= 25, `99 in 100 stay below ${counts[495]}`)
@@ -333,10 +333,10 @@ t.test('the cadence', async (t) => {
   })
 
   t.test('sweeps every 30 s, and up to two minutes apart while the budget is more than half gone', async (t) => {
-    t.same([0, 0.25, 0.5].map(sweepEveryMs), [30_000, 30_000, 30_000])
-    t.ok(Math.abs(sweepEveryMs(0.75) - 30_000 * Math.sqrt(4)) < 1)
-    t.equal(sweepEveryMs(1), 120_000)
-    holds(t, fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (a, b) => (sweepEveryMs(a) <= sweepEveryMs(b)) === (a <= b || sweepEveryMs(a) === sweepEveryMs(b))))
+    t.same([0, 0.25, 0.5].map(fullReadEveryMs), [30_000, 30_000, 30_000])
+    t.ok(Math.abs(fullReadEveryMs(0.75) - 30_000 * Math.sqrt(4)) < 1)
+    t.equal(fullReadEveryMs(1), 120_000)
+    holds(t, fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (a, b) => (fullReadEveryMs(a) <= fullReadEveryMs(b)) === (a <= b || fullReadEveryMs(a) === fullReadEveryMs(b))))
   })
 
   t.test('waits for the budget, but no less than the interval', async (t) => {
@@ -360,8 +360,8 @@ t.test('health', async (t) => {
 
   t.test('says how the upstream is and since when, and tells a change from a repetition', async (t) => {
     let now = 1000
-    const health = createHealth(() => now, () => true)
-    const first = { upstream: 'ok', sinceMs: 1000, lastGoodMs: undefined, lagMs: 0, attempted: false, latenessMs: undefined, sweeps: 0, isTrying: true }
+    const health = createUpstreamHealth(() => now, () => true)
+    const first = { upstream: 'ok', sinceMs: 1000, lastGoodMs: undefined, lagMs: 0, attempted: false, latenessMs: undefined, fullReads: 0, isPolling: true }
     t.same(health.now(), first)
     now = 2000
     t.equal(health.report(failed('timeout')), true)
@@ -373,7 +373,7 @@ t.test('health', async (t) => {
     t.equal(health.report(WELL), true)
     now = 4500
     health.swept()
-    t.same(health.now(), { ...first, sinceMs: 4000, lastGoodMs: 4000, lagMs: 500, attempted: true, sweeps: 1 })
+    t.same(health.now(), { ...first, sinceMs: 4000, lastGoodMs: 4000, lagMs: 500, attempted: true, fullReads: 1 })
     t.equal(health.report(WELL), false)
   })
 
@@ -382,14 +382,14 @@ t.test('health', async (t) => {
       unauthorized: 'unauthorized', forbidden: 'unauthorized', throttled: 'throttled', budget: 'throttled', timeout: 'degraded', unavailable: 'degraded', invalid: 'degraded', 'too-large': 'degraded'
     }
     for (const [kind, state] of Object.entries(states)) {
-      const health = createHealth(() => 0, () => true)
+      const health = createUpstreamHealth(() => 0, () => true)
       t.equal(health.report(failed(kind as FailureKind)), true)
       t.equal(health.now().upstream, state, kind)
     }
   })
 
   t.test('is throttled while polls come later than they should, though each of them succeeds', async (t) => {
-    const health = createHealth(() => 7, () => true)
+    const health = createUpstreamHealth(() => 7, () => true)
     t.equal(health.report({ ...WELL, isHeldBack: true }), true)
     t.match(health.now(), { upstream: 'throttled', lastGoodMs: 7 })
     t.equal(health.report({ ...WELL, isHeldBack: true }), false)
@@ -399,7 +399,7 @@ t.test('health', async (t) => {
   })
 
   t.test('is degraded while late events may go unnoticed, and says how late they may be', async (t) => {
-    const health = createHealth(() => 0, () => true)
+    const health = createUpstreamHealth(() => 0, () => true)
     t.equal(health.report({ ...WELL, latenessMs: 4000 }), true)
     t.match(health.now(), { upstream: 'degraded', latenessMs: 4000 })
     t.equal(health.report({ ...WELL, latenessMs: 5000 }), false, 'another number is no other state')
@@ -411,7 +411,7 @@ t.test('health', async (t) => {
 
   t.test('counts no negative age when the clock is set back', async (t) => {
     let now = 5000
-    const health = createHealth(() => now, () => true)
+    const health = createUpstreamHealth(() => now, () => true)
     health.report(WELL)
     now = 1000
     t.equal(health.now().lagMs, 0)
@@ -420,7 +420,7 @@ t.test('health', async (t) => {
 
 t.test('an ending', async (t) => {
   t.test('has the close code and the advice that the protocol promises', async (t) => {
-    t.same(Object.entries(ENDINGS).map(([name, { reason, closeCode, mayReturn }]) => [name, reason, closeCode, mayReturn]), [
+    t.same(Object.entries(CLOSE).map(([name, { reason, closeCode, reconnect }]) => [name, reason, closeCode, reconnect]), [
       ['timeout', 'timeout', 1000, false],
       ['shutdown', 'shutdown', 1001, true],
       ['max-age', 'max-age', 1001, true],
@@ -428,20 +428,20 @@ t.test('an ending', async (t) => {
       ['unauthorized', 'unauthorized', 4401, true]
     ])
     t.equal(CLIENT_MESSAGE.closeCode, 4400)
-    t.equal(FLOOD.closeCode, 4429)
-    for (const { reason } of [CLIENT_MESSAGE, FLOOD]) t.ok(Buffer.byteLength(reason) <= 123, 'RFC 6455: a close frame holds 125 bytes, two of them the code')
+    t.equal(FLOODED.closeCode, 4429)
+    for (const { reason } of [CLIENT_MESSAGE, FLOODED]) t.ok(Buffer.byteLength(reason) <= 123, 'RFC 6455: a close frame holds 125 bytes, two of them the code')
   })
 })
 
 t.test('the relay of a single process', async (t) => {
-  relayContract(t, async () => createSoloRelay())
+  relayContract(t, async () => createLocalRelay())
 
   t.test('has given a batch to every follower when announcing resolves', async (t) => {
-    const relay = createSoloRelay()
+    const relay = createLocalRelay()
     const taken: string[] = []
-    relay.follow(() => { taken.push('first') })
-    relay.follow(() => { taken.push('second') })
-    await relay.announce({ entries: [], highWater: NANOS_PER_SECOND })
+    relay.subscribe(() => { taken.push('first') })
+    relay.subscribe(() => { taken.push('second') })
+    await relay.publish({ entries: [], highWater: NANOS_PER_SECOND })
     t.same(taken, ['first', 'second'])
   })
 })

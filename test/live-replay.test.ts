@@ -7,10 +7,10 @@ import { createBytePool } from '../src/audit/byte-pool.ts'
 import type { AuditFilter } from '../src/audit/filter.ts'
 import { LATEST, formatInstant, type Instant } from '../src/audit/instant.ts'
 import type { Failure } from '../src/audit/source.ts'
-import { createReading, type Portion } from '../src/live/reading.ts'
-import type { Replay } from '../src/live/replay.ts'
-import { createReread, type RereadOptions } from '../src/live/reread.ts'
-import { createRereads, type RereadRequest, type RereadsOptions } from '../src/live/rereads.ts'
+import { createCatchUp, type CatchUpStep } from '../src/live/ingest/catch-up.ts'
+import type { Replay } from '../src/live/replay/replay.ts'
+import { createBackfill, type BackfillOptions } from '../src/live/replay/backfill.ts'
+import { createBackfillPool, type BackfillRequest, type BackfillPoolOptions } from '../src/live/replay/backfill-pool.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from './contracts/memory-source.ts'
 import { holdsAsync } from './contracts/property.ts'
 import { at, batch, nameOf, openLog } from './timeline.ts'
@@ -18,8 +18,8 @@ import { at, batch, nameOf, openLog } from './timeline.ts'
 const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
 /** Events e0, e1 … so many seconds after ten. */
-function stocked (seconds: number[], habits: Partial<Habits> = {}, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
-  const source = createMemorySource({ ...USUAL_HABITS, ...habits }, interfere)
+function stocked (seconds: number[], quirks: Partial<Habits> = {}, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
+  const source = createMemorySource({ ...USUAL_HABITS, ...quirks }, interfere)
   source.keep(...seconds.map((each, n) => dated({ id: `e${n}`, timestamp: formatInstant(at(each)) })))
   return source
 }
@@ -45,11 +45,11 @@ function hurry (t: { teardown (action: () => void): void }): void {
 
 t.test('a reading', async (t) => {
   const read = async (source: MemorySource, pageSize = 10) => {
-    const reading = createReading({ source, start: at(-60), pageSize, firstSize: pageSize, passages: [] })
-    const portions: Array<Portion | Failure> = []
+    const reading = createCatchUp({ source, start: at(-60), pageSize, firstSize: pageSize, skippedRanges: [] })
+    const portions: Array<CatchUpStep | Failure> = []
     for (let next = await reading.next(); next !== undefined; next = await reading.next()) portions.push(next)
     const rows = portions.flatMap((each) => each.ok ? each.rows : [])
-    return { portions, ids: rows.map(({ event }) => event.id), instants: rows.map(({ place }) => place.instant), isLong: reading.isLong() }
+    return { portions, ids: rows.map(({ event }) => event.id), instants: rows.map(({ key }) => key.instant), isLong: reading.isLong() }
   }
   const isInOrder = (instants: Instant[]) => instants.every((instant, i) => i === 0 || instant >= (instants[i - 1] ?? instant))
 
@@ -60,8 +60,8 @@ t.test('a reading', async (t) => {
   })
 
   t.test('holds back the rows of an upstream that does not sort until they come in the order of instants', async (t) => {
-    for (const habits of [{ ignoresSort: true }, { ignoresSort: true, ignoresBounds: true }]) {
-      const { ids } = await read(stocked(evenly(45), habits))
+    for (const quirks of [{ ignoresSort: true }, { ignoresSort: true, ignoresBounds: true }]) {
+      const { ids } = await read(stocked(evenly(45), quirks))
       t.same(ids, idsOf(45))
     }
   })
@@ -104,17 +104,17 @@ t.test('a reading', async (t) => {
 })
 
 t.test('a reread', async (t) => {
-  const begun = (source: MemorySource, options: Partial<RereadOptions> = {}) => createReread({
+  const begun = (source: MemorySource, options: Partial<BackfillOptions> = {}) => createBackfill({
     source,
     filter: {},
     from: at(-60),
     kept: { since: LATEST, rows: [] },
-    place: openLog().head(),
+    place: openLog().end(),
     newest: at(1000),
     mostEvents: Infinity,
     countFrom: at(-60),
     mostScanned: Infinity,
-    asker: { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) },
+    requester: { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) },
     mostAnswers: Infinity,
     isUpstreamThere: () => true,
     nextPoll: async () => {},
@@ -128,42 +128,42 @@ t.test('a reread', async (t) => {
   }
 
   t.test('gives the past from Kubiya in the order of instants, and says when that was all', async (t) => {
-    for (const habits of [{}, { ignoresSort: true }, { pageCap: 7 }]) {
-      const reread = begun(stocked(evenly(50), habits))
-      t.same([await over(reread), reread.state()], [idsOf(50), 'done'])
-      t.equal(reread.bytes(), reread.rows().reduce((sum, row) => sum + ('event' in row ? weightOf(row.event) : 0), 0))
+    for (const quirks of [{}, { ignoresSort: true }, { pageCap: 7 }]) {
+      const backfill = begun(stocked(evenly(50), quirks))
+      t.same([await over(backfill), backfill.state()], [idsOf(50), 'done'])
+      t.equal(backfill.bytes(), backfill.rows().reduce((sum, row) => sum + ('event' in row ? weightOf(row.event) : 0), 0))
     }
   })
 
   t.test('tells its followers of more and of the end, until they leave', async (t) => {
-    const reread = begun(stocked(evenly(50), { pageCap: 7 }))
+    const backfill = begun(stocked(evenly(50), { pageCap: 7 }))
     const told: string[] = []
     const counts: number[] = []
-    const leave = reread.follow(() => { told.push(reread.state()) })
-    reread.follow(() => {
-      counts.push(reread.rows().length)
+    const leave = backfill.follow(() => { told.push(backfill.state()) })
+    backfill.follow(() => {
+      counts.push(backfill.rows().length)
       if (counts.length === 2) leave()
     })
-    await over(reread)
+    await over(backfill)
     t.same(told, ['reading', 'reading'])
     t.ok(counts.length > 5 && counts.every((count, i) => i === 0 || count >= (counts[i - 1] ?? 0)))
   })
 
   t.test('goes on where it stood after failures, and gives nothing twice', async (t) => {
     hurry(t)
-    const reread = begun(stocked(evenly(50), { pageCap: 7 }, (reads) => reads % 4 < 2 ? UNAVAILABLE : undefined))
-    t.same([await over(reread), reread.state()], [idsOf(50), 'done'])
+    const backfill = begun(stocked(evenly(50), { pageCap: 7 }, (reads) => reads % 4 < 2 ? UNAVAILABLE : undefined))
+    t.same([await over(backfill), backfill.state()], [idsOf(50), 'done'])
   })
 
   t.test('gives up after more than eight failures in a row, while Kubiya is there for the tail', async (t) => {
     hurry(t)
     const source = stocked(evenly(50), { pageCap: 7 }, (reads) => reads > 3 ? { ok: false, kind: 'throttled' } : undefined)
-    const reread = begun(source)
-    const ids = await over(reread)
-    t.equal(reread.state(), 'failed')
+    const backfill = begun(source)
+    const ids = await over(backfill)
+    t.equal(backfill.state(), 'failed')
     t.equal(source.questions.length, 3 + 9)
     t.same(ids, idsOf(ids.length))
-    t.equal(reread.reached(), at(ids.length), 'from there on events may be missing')
+    t.equal(backfill.reached(), at(ids.length), 'from there on events may be missing')
   })
 
   t.test('does not give up, and asks nothing, while Kubiya is not there for the tail either', async (t) => {
@@ -171,7 +171,7 @@ t.test('a reread', async (t) => {
     let isThere = false
     let waiting: Array<() => void> = []
     const source = stocked(evenly(5), {}, () => isThere ? undefined : UNAVAILABLE)
-    const reread = begun(source, { isUpstreamThere: () => isThere, nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }) })
+    const backfill = begun(source, { isUpstreamThere: () => isThere, nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }) })
     const poll = async () => {
       await until(() => waiting.length > 0)
       const [asked, told] = [source.questions.length, waiting]
@@ -184,7 +184,7 @@ t.test('a reread', async (t) => {
     t.same(new Set(asked), new Set([1]))
     isThere = true
     await poll()
-    t.same([await over(reread), reread.state()], [idsOf(5), 'done'])
+    t.same([await over(backfill), backfill.state()], [idsOf(5), 'done'])
   })
 
   t.test('does not give up while Kubiya goes as soon as it has come', async (t) => {
@@ -194,53 +194,53 @@ t.test('a reread', async (t) => {
       isThere = reads > 20
       return isThere ? undefined : { ok: false, kind: 'throttled' }
     })
-    const reread = begun(source, { isUpstreamThere: () => isThere, nextPoll: async () => { isThere = true } })
-    t.same([await over(reread), reread.state()], [idsOf(5), 'done'])
+    const backfill = begun(source, { isUpstreamThere: () => isThere, nextPoll: async () => { isThere = true } })
+    t.same([await over(backfill), backfill.state()], [idsOf(5), 'done'])
   })
 
   t.test('is cut where it has given as many as it may, and nothing is missing before', async (t) => {
     for (const limit of [{ mostEvents: 20 }, { mostScanned: 20 }, { mostAnswers: 3 }]) {
-      const reread = begun(stocked(evenly(50), { pageCap: 7 }), limit)
-      const ids = await over(reread)
-      t.equal(reread.state(), 'cut')
+      const backfill = begun(stocked(evenly(50), { pageCap: 7 }), limit)
+      const ids = await over(backfill)
+      t.equal(backfill.state(), 'cut')
       t.ok(ids.length >= 10 && ids.length < 35, `${ids.length} events`)
-      t.same([ids, reread.reached()], [idsOf(ids.length), at(ids.length)])
+      t.same([ids, backfill.reached()], [idsOf(ids.length), at(ids.length)])
     }
   })
 
   t.test('counts from where it is told to', async (t) => {
-    const reread = begun(stocked(evenly(50), { pageCap: 7 }), { mostEvents: 5, countFrom: at(30) })
-    t.ok((await over(reread)).length >= 35)
-    t.equal(reread.state(), 'cut')
+    const backfill = begun(stocked(evenly(50), { pageCap: 7 }), { mostEvents: 5, countFrom: at(30) })
+    t.ok((await over(backfill)).length >= 35)
+    t.equal(backfill.state(), 'cut')
   })
 
   t.test('is full when there is no more room', async (t) => {
     let bytes = 0
-    const reread = begun(stocked(evenly(50), { pageCap: 7 }), { onGrowth: (growth) => (bytes += growth) < 1000 })
-    const ids = await over(reread)
-    t.equal(reread.state(), 'full')
-    t.same([ids, reread.reached()], [idsOf(ids.length), at(ids.length)])
+    const backfill = begun(stocked(evenly(50), { pageCap: 7 }), { onGrowth: (growth) => (bytes += growth) < 1000 })
+    const ids = await over(backfill)
+    t.equal(backfill.state(), 'full')
+    t.same([ids, backfill.reached()], [idsOf(ids.length), at(ids.length)])
   })
 
   t.test('drops its rows and asks no further when it is forgotten', async (t) => {
     const source = stocked(evenly(50), { pageCap: 7 })
-    const reread = begun(source)
+    const backfill = begun(source)
     let isTold = false
-    await until(() => reread.rows().length > 0)
-    reread.follow(() => { isTold = true })
-    reread.forget()
+    await until(() => backfill.rows().length > 0)
+    backfill.follow(() => { isTold = true })
+    backfill.forget()
     const asked = source.questions.length
     await settled()
-    t.same([reread.state(), reread.rows(), reread.bytes(), isTold], ['forgotten', [], 0, true])
+    t.same([backfill.state(), backfill.rows(), backfill.bytes(), isTold], ['forgotten', [], 0, true])
     t.ok(source.questions.length <= asked + 1)
   })
 
   t.test('has word of what cannot be read, between its neighbours', async (t) => {
     hurry(t)
     for (const kind of ['too-large', 'invalid'] as const) {
-      const reread = begun(stocked(evenly(20), { spoils: ({ id }) => id === 'e7' ? kind : undefined }))
-      const ids = await over(reread)
-      const gap = reread.rows()[7]
+      const backfill = begun(stocked(evenly(20), { spoils: ({ id }) => id === 'e7' ? kind : undefined }))
+      const ids = await over(backfill)
+      const gap = backfill.rows()[7]
       t.same(ids, idsOf(20).with(7, kind === 'too-large' ? 'too-large' : 'upstream-outage'))
       t.same(gap !== undefined && 'gap' in gap && [gap.gap.from, gap.gap.to], [at(6), at(8)])
     }
@@ -249,9 +249,9 @@ t.test('a reread', async (t) => {
   t.test('has failed, and says so, when something unforeseen happens', async (t) => {
     const errors: unknown[] = []
     const source = stocked([], {}, () => { throw new Error('unforeseen') })
-    const reread = begun(source, { onError: (error) => { errors.push(error) } })
-    await over(reread)
-    t.same([reread.state(), errors.length], ['failed', 1])
+    const backfill = begun(source, { onError: (error) => { errors.push(error) } })
+    await over(backfill)
+    t.same([backfill.state(), errors.length], ['failed', 1])
   })
 
   t.test('gives every event once and in order, whatever fails and however the upstream sorts', async (t) => {
@@ -259,35 +259,35 @@ t.test('a reread', async (t) => {
     const events = fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 40 })
     await holdsAsync(t, fc.asyncProperty(events, fc.boolean(), fc.uniqueArray(fc.integer({ min: 1, max: 20 }), { maxLength: 5 }), fc.integer({ min: 2, max: 15 }), async (tenths, ignoresSort, failing, pageCap) => {
       const source = stocked(tenths.map((each) => each / 10), { ignoresSort, pageCap }, (reads) => failing.includes(reads) ? UNAVAILABLE : undefined)
-      const reread = begun(source)
-      const ids = await over(reread)
-      const instants = reread.rows().map(({ place }) => place.instant)
-      if (reread.state() !== 'done' || ids.length !== tenths.length || new Set(ids).size !== ids.length) throw new Error(`${ids.length} of ${tenths.length} came, ${reread.state()}`)
+      const backfill = begun(source)
+      const ids = await over(backfill)
+      const instants = backfill.rows().map(({ place }) => place.instant)
+      if (backfill.state() !== 'done' || ids.length !== tenths.length || new Set(ids).size !== ids.length) throw new Error(`${ids.length} of ${tenths.length} came, ${backfill.state()}`)
       if (instants.some((instant, i) => i > 0 && instant < (instants[i - 1] ?? instant))) throw new Error('out of order')
     }), { numRuns: 40 })
   })
 })
 
 t.test('rereads', async (t) => {
-  const RETURN: RereadRequest = { filter: {}, from: at(0), until: undefined, countFrom: at(0), kind: 'shared' }
+  const RETURN: BackfillRequest = { filter: {}, from: at(0), until: undefined, countFrom: at(0), kind: 'shared' }
   const FILTER: AuditFilter = { category_type: 'a' }
-  const prepared = (source: MemorySource, options: Partial<RereadsOptions> = {}) => {
+  const prepared = (source: MemorySource, options: Partial<BackfillPoolOptions> = {}) => {
     const log = openLog()
     log.append(batch(0, ['x', 'y', 'z']))
-    const rereads = createRereads({
+    const backfills = createBackfillPool({
       source,
-      head: log.head,
-      newest: log.newest,
+      head: log.end,
+      newest: log.newestInstant,
       kept: () => ({ since: LATEST, rows: [] }),
-      isKept: ({ offset }) => offset >= log.oldest(),
+      isKept: ({ offset }) => offset >= log.startOffset(),
       limit: 1000,
       maxBytes: 1_000_000,
       isUpstreamThere: () => true,
       onError: (error) => { throw error },
       ...options
     })
-    const open = (request: Partial<RereadRequest> = {}) => rereads.open({ ...RETURN, ...request })
-    return { log, open, rereads }
+    const open = (request: Partial<BackfillRequest> = {}) => backfills.open({ ...RETURN, ...request })
+    return { log, open, backfills }
   }
   const done = async (...replays: Replay[]) => {
     for (const replay of replays) await until(() => replay.state() !== 'reading')
@@ -351,7 +351,7 @@ t.test('rereads', async (t) => {
   t.test('are not joined when the log has let go of their place', async (t) => {
     const log = openLog({ maxEvents: 2 })
     log.append(batch(0, ['x', 'y', 'z']))
-    const { open } = prepared(stocked(evenly(5)), { head: log.head, isKept: ({ offset }) => offset >= log.oldest() })
+    const { open } = prepared(stocked(evenly(5)), { head: log.end, isKept: ({ offset }) => offset >= log.startOffset() })
     const first = open()
     await done(first)
     log.append(batch(3, ['a', 'b']))
@@ -422,7 +422,7 @@ t.test('rereads', async (t) => {
     await done(second)
     t.same([first.state(), second.state()], ['forgotten', 'done'])
     t.ok(pool.bytes() > 0 && pool.bytes() <= 5000)
-    other.rereads.close()
+    other.backfills.close()
     t.equal(pool.bytes(), 0)
   })
 
@@ -452,16 +452,16 @@ t.test('rereads', async (t) => {
     hurry(t)
     let isThere = false
     const source = stocked(evenly(5), {}, () => isThere ? undefined : UNAVAILABLE)
-    const { open, rereads } = prepared(source, { isUpstreamThere: () => isThere })
+    const { open, backfills } = prepared(source, { isUpstreamThere: () => isThere })
     const replay = open()
     await until(() => source.questions.length > 0)
     await settled()
     t.same([replay.state(), source.questions.length], ['reading', 1])
-    rereads.tell()
+    backfills.polled()
     await settled()
     t.equal(source.questions.length, 1)
     isThere = true
-    rereads.tell()
+    backfills.polled()
     await done(replay)
     t.same([replay.state(), replay.rows().length], ['done', 5])
   })

@@ -71,14 +71,14 @@ t.test('a stream', async (t) => {
     const service = await startService(t)
     const stream = service.stream('?timeout_minutes=0.005')
     t.same(await stream.closed, { code: 1000, reason: 'timeout' })
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', may_return: false, cursor: /./ })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false, cursor: /./ })
   })
 
   t.test('ends at the greatest age, to come back', async (t) => {
     const service = await startService(t, { STREAM_MAX_AGE_MS: '300' })
     const stream = service.stream()
     t.same(await stream.closed, { code: 1001, reason: 'max-age' })
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'max-age', may_return: true, cursor: /./ })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'max-age', reconnect: true, cursor: /./ })
   })
 
   t.test('adds a status after each poll when verbose, and none otherwise', async (t) => {
@@ -298,12 +298,12 @@ t.test('resuming', async (t) => {
 
   t.test('with a live cursor of a list has no hole between page and stream', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '0' })
-    const audience = await following(service)
+    const group = await following(service)
     let n = 0
     const timer = setInterval(() => service.sandbox.publish(item({ n: n++, timestamp: ago(0) })), 5)
     t.teardown(() => clearInterval(timer))
     for (let round = 0; round < 5; round++) {
-      await audience.untilEvents(audience.events().length + 20)
+      await group.untilEvents(group.events().length + 20)
       const page = await service.json(`${EVENTS}?limit=5000`)
       const stream = service.stream(`?since=${page.live_cursor}`)
       await stream.untilEvents(20)
@@ -400,7 +400,7 @@ t.test('a shutdown ends every stream with a word, a cursor and 1001', async (t) 
   await service.close()
   for (const stream of streams) {
     t.same(await stream.closed, { code: 1001, reason: 'shutdown' })
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', may_return: true, cursor: /./ })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', reconnect: true, cursor: /./ })
   }
   const again = await startService(t, {}, {}, sandbox)
   const resumed = again.stream(`?since=${cursorOf(streams[0]?.frames.at(-1))}`)

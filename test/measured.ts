@@ -27,7 +27,7 @@ export interface Measured {
 export interface Known {
   readonly base: Held
   readonly logBytes: number
-  readonly shelfBytes: number
+  readonly cacheBytes: number
 }
 
 export const MIB = 1024 * 1024
@@ -87,8 +87,8 @@ export async function startMeasured (environment: Record<string, string>): Promi
 
 /** What is held beyond what the process began with, its log and its shelf. */
 export function unaccounted ({ external, heapUsed }: Held, known: Known): number {
-  const { base, logBytes, shelfBytes } = known
-  return heapUsed + external - base.heapUsed - base.external - HELD_PER_LOG_BYTE * logBytes - shelfBytes
+  const { base, logBytes, cacheBytes } = known
+  return heapUsed + external - base.heapUsed - base.external - HELD_PER_LOG_BYTE * logBytes - cacheBytes
 }
 
 /** What an item comes to in the log: it is given an id. */

@@ -2,14 +2,14 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { compress } from '../src/archive/coding.ts'
-import { ownCopy, ownText } from '../src/audit/own-bytes.ts'
-import { createEncoder } from '../src/live/encoding.ts'
-import type { LogEntry } from '../src/live/event-log.ts'
-import { freshFrame, type PreparedFrame } from '../src/live/frames.ts'
-import { messagesDeflatedAlone, plainMessages } from '../src/live/messages.ts'
-import { createPortions } from '../src/live/portions.ts'
-import { serverSentEvents } from '../src/live/sse.ts'
+import { compress } from '../src/archive/content-encoding.ts'
+import { exactCopy, flatText } from '../src/audit/exact-bytes.ts'
+import { createFrameCache } from '../src/live/fanout/frame-cache.ts'
+import type { LogEntry } from '../src/live/log/event-log.ts'
+import { freshFrame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import { messagesDeflatedAlone, plainMessages } from '../src/live/transport/websocket-encoding.ts'
+import { createFilteredLogs } from '../src/live/fanout/filtered-log.ts'
+import { serverSentEvents } from '../src/live/transport/sse.ts'
 import { MIB, mib, publishedBytes, startMeasured, sum, unaccounted, type Measured } from './measured.ts'
 import { eventually, item, startUpstream } from './support.ts'
 import { EPOCH, batch, openLog } from './timeline.ts'
@@ -44,11 +44,11 @@ t.test('what is kept', async (t) => {
 
   t.test('is copied where it is a piece of something, and only there', async (t) => {
     const whole = Buffer.from('é ✅ \u{1f600}'.repeat(2000))
-    const own = ownCopy(whole.subarray(2, 100))
+    const own = exactCopy(whole.subarray(2, 100))
     t.ok(isOwn(own))
     t.same(own, whole.subarray(2, 100))
-    t.equal(ownCopy(own), own)
-    t.equal(ownText(`${String(whole)}!`), `${String(whole)}!`)
+    t.equal(exactCopy(own), own)
+    t.equal(flatText(`${String(whole)}!`), `${String(whole)}!`)
   })
 
   t.test('is the deflated form of a frame, not the block that it was made in', async (t) => {
@@ -58,28 +58,28 @@ t.test('what is kept', async (t) => {
   })
 
   t.test('keeps nothing alive that it was made of', async (t) => {
-    const encoder = createEncoder(EPOCH)
+    const frameCache = createFrameCache(EPOCH)
     const frames: PreparedFrame[] = []
     const made = openLog().append(batch(0, ['a', 'b'])).map((entry) => {
-      frames.push(encoder.entry(entry))
+      frames.push(frameCache.entry(entry))
       return new WeakRef(entry)
     })
     await collected()
     t.same(made.map((each) => each.deref()), [undefined, undefined])
-    t.equal(encoder.entry(entries[0] as LogEntry).type, frames[0]?.type, 'the encoder and its frames are still there')
+    t.equal(frameCache.entry(entries[0] as LogEntry).type, frames[0]?.type, 'the encoder and its frames are still there')
   })
 
   t.test('goes with the listeners that it was for', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
-    const portionsOf = createPortions({ log, encoder: createEncoder(EPOCH), mostBytes: 65_536 })
+    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 65_536 })
     const made = [1, 2, 3].map((size) => {
-      const portion = portionsOf({ matches: () => true, members: { size } })(0)
+      const portion = filteredLogOf({ matches: () => true, members: { size } })(0)
       if (portion === undefined || portion === 'evicted') throw new Error('there is one')
       return new WeakRef(portion)
     })
     await collected()
-    t.same(made.map((each) => each.deref()?.parcel?.reach), [undefined, undefined, 3], 'the last one is known at once')
+    t.same(made.map((each) => each.deref()?.batch?.recipients), [undefined, undefined, 3], 'the last one is known at once')
   })
 })
 
@@ -111,9 +111,9 @@ t.test('streams that come, replay and go leave what the log and the shelf accoun
   publish()
   for (let round = 0; round < ROUNDS; round++) await pass(round)
   const held = await service.held()
-  const shelfBytes = (await service.figures()).of('shelf_bytes')
-  const beyond = unaccounted(held, { base, logBytes, shelfBytes })
-  t.comment(`base ${mib(base.heapUsed + base.external)}, log ${mib(logBytes)}, shelf ${mib(shelfBytes)}`)
+  const cacheBytes = (await service.figures()).of('cache_bytes')
+  const beyond = unaccounted(held, { base, logBytes, cacheBytes })
+  t.comment(`base ${mib(base.heapUsed + base.external)}, log ${mib(logBytes)}, shelf ${mib(cacheBytes)}`)
   t.comment(`heap ${mib(held.heapUsed)}, external ${mib(held.external)}`)
   t.ok(beyond < MOST_UNACCOUNTED, `${mib(beyond)} are not accounted for`)
 

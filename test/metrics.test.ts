@@ -21,7 +21,7 @@ async function until (service: Service, series: string, value: number): Promise<
 }
 
 const answers = (route: string, status: number) => `http_request_duration_seconds_count{route="${route}",status="${status}"}`
-const results = (result: string) => `shelf_answers_total{result="${result}"}`
+const results = (result: string) => `cache_lookups_total{result="${result}"}`
 
 t.test('answers are counted by the route that gave them and their status, once each', async (t) => {
   const service = await startService(t)
@@ -71,15 +71,15 @@ t.test('the shelf\'s work is counted: hits, misses, what was collapsed, stale, f
   await service.get(closed)
   let figures = await scrape(service)
   t.equal(figures.of(results('miss')), 1)
-  t.equal(figures.of('shelf_entries'), 1)
-  t.ok(figures.of('shelf_bytes') > 100)
+  t.equal(figures.of('cache_entries'), 1)
+  t.ok(figures.of('cache_bytes') > 100)
   const delay = service.sandbox.faults.during({ kind: 'delay', delayMs: 300 })
   await Promise.all(Array.from({ length: 5 }, () => service.get(`${EVENTS}/kept`)))
   delay()
   await service.get(`${EVENTS}/kept`)
   figures = await scrape(service)
   t.equal(figures.of(results('miss')), 6)
-  t.equal(figures.of('shelf_collapsed_total'), 4)
+  t.equal(figures.of('cache_collapsed_total'), 4)
   t.equal(figures.of(results('hit')), 1)
 
   await service.get(EVENTS)
@@ -92,7 +92,7 @@ t.test('the shelf\'s work is counted: hits, misses, what was collapsed, stale, f
   figures = await scrape(service)
   t.equal(figures.of(results('stale-if-error')), 1)
   t.equal(figures.of(results('failed')), 1)
-  t.equal(figures.of('shelf_evictions_total'), 0)
+  t.equal(figures.of('cache_evictions_total'), 0)
 })
 
 t.test('what a caller forces is counted', async (t) => {
@@ -113,9 +113,9 @@ t.test('what is refreshed behind a hit, and what had to go, are counted', async 
   t.equal((await scrape(service)).of(results('stale-while-revalidate')), 1)
   for (let size = 1; size <= 6; size++) await service.get(`${EVENTS}?page_size=${size}`)
   const figures = await scrape(service)
-  t.ok(figures.of('shelf_evictions_total') > 0)
-  t.ok(figures.of('shelf_bytes') <= 6000)
-  t.equal(figures.of('shelf_capacity_bytes'), 6000)
+  t.ok(figures.of('cache_evictions_total') > 0)
+  t.ok(figures.of('cache_bytes') <= 6000)
+  t.equal(figures.of('cache_capacity_bytes'), 6000)
 })
 
 t.test('requests to Kubiya are counted as they end, each try by itself, and so is what is left of the budget', async (t) => {
@@ -181,11 +181,11 @@ t.test('streams are counted by outlet: those that are, began and ended, and how;
   service.sandbox.publish(Array.from({ length: 7 }, () => item()))
   await Promise.all([...sockets, ...sse].map((each) => each.untilEvents(10)))
   let figures = await scrape(service)
-  t.equal(figures.of('subscribers{outlet="websocket"}'), 5)
-  t.equal(figures.of('subscribers{outlet="sse"}'), 2)
-  t.equal(figures.of('streams_total{outlet="websocket"}'), 5)
-  t.equal(figures.of('delivered_events_total{outlet="websocket"}'), 40)
-  t.equal(figures.of('delivered_events_total{outlet="sse"}'), 20)
+  t.equal(figures.of('subscribers{transport="websocket"}'), 5)
+  t.equal(figures.of('subscribers{transport="sse"}'), 2)
+  t.equal(figures.of('streams_total{transport="websocket"}'), 5)
+  t.equal(figures.of('delivered_events_total{transport="websocket"}'), 40)
+  t.equal(figures.of('delivered_events_total{transport="sse"}'), 20)
   t.equal(figures.of(answers(STREAM, 200)), 0, 'how long a stream lasts is no answer\'s duration')
 
   sockets[0]?.socket.close(1000)
@@ -193,15 +193,15 @@ t.test('streams are counted by outlet: those that are, began and ended, and how;
   sockets[2]?.socket.terminate()
   sockets[3]?.socket.send('not wanted')
   sse[0]?.terminate()
-  await until(service, 'subscribers{outlet="websocket"}', 1)
-  figures = await until(service, 'subscribers{outlet="sse"}', 1)
-  const ended = (outlet: string, code: string) => figures.of(`stream_endings_total{outlet="${outlet}",code="${code}"}`)
+  await until(service, 'subscribers{transport="websocket"}', 1)
+  figures = await until(service, 'subscribers{transport="sse"}', 1)
+  const ended = (transport: string, code: string) => figures.of(`stream_endings_total{transport="${transport}",code="${code}"}`)
   t.equal(ended('websocket', '1000'), 1)
   t.equal(ended('websocket', 'other'), 1, 'a client\'s number is no label')
   t.equal(ended('websocket', '1006'), 1)
   t.equal(ended('websocket', '4400'), 1)
   t.equal(ended('sse', '1006'), 1)
-  t.equal(figures.of('streams_total{outlet="websocket"}'), 5)
+  t.equal(figures.of('streams_total{transport="websocket"}'), 5)
 })
 
 t.test('streams that are ended here are counted by the code that they end with, for both outlets', async (t) => {
@@ -210,8 +210,8 @@ t.test('streams that are ended here are counted by the code that they end with, 
   const sse = openEventStream(`${service.url}${STREAM}`)
   t.teardown(() => sse.terminate())
   await Promise.all([socket.closed, sse.closed])
-  await until(service, 'stream_endings_total{outlet="sse",code="1001"}', 1)
-  await until(service, 'stream_endings_total{outlet="websocket",code="1001"}', 1)
+  await until(service, 'stream_endings_total{transport="sse",code="1001"}', 1)
+  await until(service, 'stream_endings_total{transport="websocket",code="1001"}', 1)
 })
 
 t.test('gaps are counted by reason, for each listener that is told', async (t) => {
@@ -235,7 +235,7 @@ t.test('a reader whose backlog is full is counted, and is among the blocked for 
   await slow.untilEvents(published)
   const figures = await until(service, 'blocked_subscribers', 0)
   t.ok(figures.of('slow_readers_total') >= 1)
-  t.equal(figures.of('delivered_events_total{outlet="websocket"}'), 2 * published)
+  t.equal(figures.of('delivered_events_total{transport="websocket"}'), 2 * published)
   await block()
   slow.socket.terminate()
   await until(service, 'blocked_subscribers', 0)
@@ -297,7 +297,7 @@ t.test('with METRICS_PORT the figures are on that port alone, until the service 
   await Promise.all(streams.map((stream) => stream.until(({ type }) => type === 'hello')))
   const closed = service.close()
   await Promise.race(streams.map((stream) => stream.until(({ type }) => type === 'end')))
-  t.ok((await scrape(service)).of('stream_endings_total{outlet="websocket",code="1001"}') >= 1)
+  t.ok((await scrape(service)).of('stream_endings_total{transport="websocket",code="1001"}') >= 1)
   await closed
   await t.rejects(fetch(service.metricsUrl))
 })
@@ -305,7 +305,7 @@ t.test('with METRICS_PORT the figures are on that port alone, until the service 
 t.test('with a pipeline for each caller, figures are of all of them, and the budget is that of the one who has least', async (t) => {
   const upstream = await startUpstream(t, { apiKey: 'key-of-one' })
   const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_REQUESTS_PER_MINUTE: '400', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' }, {}, upstream)
-  t.equal((await scrape(service)).of('scopes'), 0)
+  t.equal((await scrape(service)).of('tenants'), 0)
   upstream.publish(item({ timestamp: ago(1000) }))
   const headers = { authorization: 'UserKey key-of-one' }
   t.equal((await service.get(EVENTS, headers)).status, 200)
@@ -313,9 +313,9 @@ t.test('with a pipeline for each caller, figures are of all of them, and the bud
   t.teardown(() => stream.socket.terminate())
   await stream.untilEvents(1)
   const figures = await scrape(service)
-  t.equal(figures.of('scopes'), 1)
-  t.equal(figures.of('subscribers{outlet="websocket"}'), 1)
-  t.equal(figures.of('delivered_events_total{outlet="websocket"}'), 1)
+  t.equal(figures.of('tenants'), 1)
+  t.equal(figures.of('subscribers{transport="websocket"}'), 1)
+  t.equal(figures.of('delivered_events_total{transport="websocket"}'), 1)
   t.equal(figures.of('upstream_budget_requests_capacity{span="minute"}'), 100)
   t.ok(figures.of('upstream_budget_requests_left{span="minute"}') < 100)
   t.notMatch(await (await fetch(service.metricsUrl)).text(), /key-of-one/)

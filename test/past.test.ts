@@ -46,7 +46,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('stops after so many events, with word of what is missing, and goes on live', async (t) => {
-    const stage = evicted({ rereads: { limit: 10 } })
+    const stage = evicted({ backfills: { limit: 10 } })
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
     await turns()
@@ -74,10 +74,10 @@ t.test('a replay from Kubiya', async (t) => {
     happen(stage, 1, 40)
     const gap = line.frames.find(({ type }) => type === 'gap')
     t.match(gap, { reason: 'upstream-outage', to: '2025-06-03T10:00:40Z' })
-    const given = line.ids().length - 1
-    t.ok(given >= 8 && given < 30)
-    t.same(line.ids(), [...idsOf(given), 'e40'])
-    t.equal(gap?.type === 'gap' && parseInstant(gap.from), at(given + 1))
+    const delivered = line.ids().length - 1
+    t.ok(delivered >= 8 && delivered < 30)
+    t.same(line.ids(), [...idsOf(delivered), 'e40'])
+    t.equal(gap?.type === 'gap' && parseInstant(gap.from), at(delivered + 1))
   })
 
   t.test('is shared by those who come back, and each gets what it lacks, by its filter', async (t) => {
@@ -105,7 +105,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('is gone on with by one of its own where the one for all was too short', async (t) => {
-    const stage = createStage({ log: { maxEvents: 5 }, habits: { pageCap: 5 } })
+    const stage = createStage({ log: { maxEvents: 5 }, quirks: { pageCap: 5 } })
     const early = createLine()
     await stage.listen(NOW, early).turns()
     for (const [i, id] of idsOf(120).entries()) {
@@ -159,7 +159,7 @@ t.test('a replay from Kubiya', async (t) => {
 
   t.test('begins anew where it was dropped for want of memory, and repeats nothing', async (t) => {
     for (const room of [0, 1000]) {
-      const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000, rereads: { maxBytes: 4000 } })
+      const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000, backfills: { maxBytes: 4000 } })
       const line = createLine(1000)
       const { turns } = stage.listen(NOW, line)
       await turns()

@@ -124,7 +124,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     service.child.kill(signal)
     for (const stream of streams) {
       t.same(await stream.closed, { code: 1001, reason: 'shutdown' })
-      t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', may_return: true })
+      t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', reconnect: true })
     }
     t.same(await service.exited, { code: 0, signal: null })
   })

@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { version } from '../src/app.ts'
-import { asyncapi as describeStream } from '../src/asyncapi.ts'
-import { FRAME_EXAMPLES } from '../src/frame-examples.ts'
-import * as endings from '../src/live/endings.ts'
-import { Frame, GapFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/frames.ts'
-import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../src/live/websocket.ts'
-import { StreamQuery } from '../src/routes/parameters.ts'
+import { asyncapi as describeStream } from '../tools/asyncapi.ts'
+import { FRAME_EXAMPLES } from '../tools/frame-examples.ts'
+import * as endings from '../src/live/transport/close-codes.ts'
+import { Frame, GapFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../src/live/transport/websocket.ts'
+import { StreamQuery } from '../src/http/parameters.ts'
 import { Settings } from '../src/settings.ts'
 import { asyncapi, checkFrame, faultOf } from './frame-check.ts'
 
 type Item = Record<string, any>
 
-const { ENDINGS, ...FAULTS } = endings // What a client did wrong ends without a word.
+const { CLOSE, ...FAULTS } = endings // What a client did wrong ends without a word.
 
 // ws closes with these by itself where a client's message is over a limit that upgrades.ts sets.
 const OF_LIMITS = { 1008: MAX_CLIENT_FRAGMENTS, 1009: MAX_CLIENT_MESSAGE_BYTES }
@@ -109,7 +109,7 @@ t.test('the document for tools', async (t) => {
       { ...event, late: false }, { ...event, event: { timestamp: 1 } }, { ...event, event: { id: '' } },
       { ...gap, reason: 'history' }, { ...gap, from: 1 },
       { ...status, upstream: 'down' }, { ...status, lag_ms: -1 }, { ...status, lag_ms: 0.5 }, { ...status, cursor: 'a' },
-      { ...end, reason: 'bored' }, { ...end, may_return: 1 }
+      { ...end, reason: 'bored' }, { ...end, reconnect: 1 }
     ]
     t.same(wrong.filter((frame) => faultOf(frame) === undefined), [])
     t.throws(() => checkFrame({ ...gap, reason: 'history' } as unknown as Frame), /asyncapi\.json.*reason/)
@@ -145,7 +145,7 @@ t.test('the page', async (t) => {
   })
 
   t.test('has exactly one heading for each close code', async (t) => {
-    const sent = [...Object.values(ENDINGS), ...Object.values(FAULTS)].map(({ closeCode }) => closeCode)
+    const sent = [...Object.values(CLOSE), ...Object.values(FAULTS)].map(({ closeCode }) => closeCode)
     const codes = new Set([...sent, ...Object.keys(OF_LIMITS).map(Number)])
     t.same(ofCodes.map(([heading]) => Number(/^(\d{4}) \S/.exec(heading)?.[1])), [...codes].sort((a, b) => a - b))
     for (const [heading, content] of ofCodes) t.match(content, /^\n?Service → client\./, `${heading}: its direction`)
@@ -153,9 +153,9 @@ t.test('the page', async (t) => {
 
   t.test('says of each close code which word came before it, and whether coming back makes sense', async (t) => {
     const under = (code: number) => ofCodes.find(([heading]) => heading.startsWith(`${code} `))?.[1] ?? ''
-    for (const { closeCode, mayReturn, reason } of Object.values(ENDINGS)) {
+    for (const { closeCode, reconnect, reason } of Object.values(CLOSE)) {
       t.match(under(closeCode), `\`${reason}\``)
-      t.match(under(closeCode), `\`may_return: ${mayReturn}\``)
+      t.match(under(closeCode), `\`reconnect: ${reconnect}\``)
     }
     for (const [code, most] of Object.entries(OF_LIMITS)) t.match(under(Number(code)), ` ${most} `)
     for (const code of [...Object.values(FAULTS).map(({ closeCode }) => closeCode), ...Object.keys(OF_LIMITS).map(Number)]) t.match(under(code), 'No `end`')
@@ -182,7 +182,7 @@ t.test('the page', async (t) => {
 /** Frames of every type and kind, each made by its encoder. */
 function frames (): PreparedFrame[] {
   const cursor = { kind: 'replay', log: { kind: 'log', epoch: 'abcd', offset: 0, instant: -1n }, after: { instant: 0n, id: 'é' } } as const
-  const health = { upstream: 'ok', sinceMs: 0, lastGoodMs: undefined, lagMs: 0.4, attempted: false, latenessMs: undefined, sweeps: 0, isTrying: true } as const
+  const health = { upstream: 'ok', sinceMs: 0, lastGoodMs: undefined, lagMs: 0.4, attempted: false, latenessMs: undefined, fullReads: 0, isPolling: true } as const
   const events: Item[] = [{ id: 'a' }, { id: 'b', timestamp: null, cursor: 1, type: 'hello', extra: { deep: [1, { more: '✅' }] } }]
   return [
     ...Object.values(FRAME_EXAMPLES).flatMap((examples) => Object.values(examples)),

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { CallerPurpose, Failure } from '../src/audit/source.ts'
-import { createBudget, type Budget, type BudgetLimits } from '../src/kubiya/budget.ts'
-import { createTurnstile, type Turnstile } from '../src/kubiya/turnstile.ts'
+import { createRequestBudget, type RequestBudget, type BudgetLimits } from '../src/kubiya/request-budget.ts'
+import { createFairQueue, type FairQueue } from '../src/kubiya/fair-queue.ts'
 import { createTime } from './day.ts'
 import { POLLER } from './purposes.ts'
 
@@ -26,8 +26,8 @@ interface Outcome { readonly atMs: number, readonly tookMs: number, readonly kin
 
 interface World {
   readonly time: ReturnType<typeof createTime>
-  readonly budget: Budget
-  readonly turnstile: Turnstile
+  readonly budget: RequestBudget
+  readonly fairQueue: FairQueue
   readonly outcomes: Map<string, Outcome[]>
   readonly polls: number[]
   readonly went: Array<{ readonly atMs: number, readonly key: string }>
@@ -43,9 +43,9 @@ const caller = (key: string): CallerPurpose => ({ kind: 'caller', key })
 /** Callers who ask at their pace, and a poller that would poll every three seconds, in virtual time. */
 function startWorld (limits: BudgetLimits, callers: Record<string, Asking>, hasPoller = true): World {
   const time = createTime()
-  const budget = createBudget(limits)
-  const turnstile = createTurnstile({ budget, places: 16, clock: time.nowMs, setTimer: time.setTimer })
-  const world: World = { time, budget, turnstile, outcomes: new Map(), polls: [], went: [] }
+  const budget = createRequestBudget(limits)
+  const fairQueue = createFairQueue({ budget, places: 16, clock: time.nowMs, setTimer: time.setTimer })
+  const world: World = { time, budget, fairQueue, outcomes: new Map(), polls: [], went: [] }
   for (const [key, asking] of Object.entries(callers)) {
     world.outcomes.set(key, [])
     time.setTimer(() => askOn(world, key, asking), asking.fromMs ?? 0)
@@ -59,11 +59,11 @@ function askOn (world: World, key: string, asking: Asking): void {
   world.time.setTimer(() => askOn(world, key, asking), asking.everyMs)
 }
 
-async function question ({ outcomes, time, turnstile, went }: World, key: string, requests: number): Promise<void> {
+async function question ({ outcomes, time, fairQueue, went }: World, key: string, requests: number): Promise<void> {
   const atMs = time.nowMs()
   let kind: Outcome['kind'] = 'ok'
   for (let n = 0; n < requests && kind === 'ok'; n++) {
-    const turn = await turnstile.enter(caller(key), MOST_WAIT_MS)
+    const turn = await fairQueue.enter(caller(key), MOST_WAIT_MS)
     if (!turn.ok) kind = turn.kind
     else {
       went.push({ atMs: time.nowMs(), key })
@@ -128,7 +128,7 @@ t.test('of callers who all ask for more than there is each gets the same', async
 t.test('one caller alone gets all that flows in, and leaves half of what may go at once', async (t) => {
   const world = startWorld(LIMITS, { a: { everyMs: 50 } }, false)
   await world.time.pass(SECOND_MS)
-  const [{ left } = { left: NaN }] = world.budget.stocks(world.time.nowMs())
+  const [{ left } = { left: NaN }] = world.budget.levels(world.time.nowMs())
   t.ok(left >= 12 && left <= 14, `${left} of 25 are left`)
   await world.time.pass(10 * MINUTE_MS)
   t.ok(countOf(world, 'a') >= 12 + 10 * 75 - 5, `${countOf(world, 'a')} in ten minutes`)
@@ -169,21 +169,21 @@ t.test('one caller\'s own limit is 429, and nobody else\'s', async (t) => {
 t.test('a line', async (t) => {
   t.test('is left by whoever hangs up, who costs nothing then', async (t) => {
     const world = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
-    const { time, turnstile } = world
-    t.ok((await turnstile.enter(caller('a'), 60_000)).ok)
+    const { time, fairQueue } = world
+    t.ok((await fairQueue.enter(caller('a'), 60_000)).ok)
     const gone = new AbortController()
-    const [first, second] = [turnstile.enter({ ...caller('a'), signal: gone.signal }, 60_000), turnstile.enter(caller('a'), 60_000)]
+    const [first, second] = [fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000), fairQueue.enter(caller('a'), 60_000)]
     gone.abort()
     t.match(await first, { ok: false, kind: 'budget' })
     await time.pass(21_000) // Three a minute flow in.
     t.match(await second, { ok: true }, 'the next one has the turn')
-    t.match(await turnstile.enter({ ...caller('a'), signal: gone.signal }, 60_000), { ok: false }, 'who has gone before does not wait at all')
+    t.match(await fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000), { ok: false }, 'who has gone before does not wait at all')
   })
 
   t.test('is as long as may be, for one and for all, and nobody waits longer than it may', async (t) => {
-    const { time, turnstile } = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
+    const { time, fairQueue } = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
     const outcomes = { a: 0, b: 0 }
-    const ask = (key: 'a' | 'b') => turnstile.enter(caller(key), 30_000).then((turn) => { if (!turn.ok) outcomes[key]++ })
+    const ask = (key: 'a' | 'b') => fairQueue.enter(caller(key), 30_000).then((turn) => { if (!turn.ok) outcomes[key]++ })
     for (let n = 0; n < 100; n++) unheeded(ask('a'))
     await time.pass(0)
     t.ok(outcomes.a >= 80, 'most are turned away at once')
@@ -193,24 +193,24 @@ t.test('a line', async (t) => {
     await time.pass(31_000)
     t.ok(outcomes.a + outcomes.b >= 105, 'the rest in time')
     const many = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
-    for (let n = 0; n < 1000; n++) unheeded(many.turnstile.enter(caller(`caller ${n % 30}`), 30_000))
+    for (let n = 0; n < 1000; n++) unheeded(many.fairQueue.enter(caller(`caller ${n % 30}`), 30_000))
     let isIn = true
-    unheeded(many.turnstile.enter(caller('late'), 30_000).then(() => { isIn = false }))
+    unheeded(many.fairQueue.enter(caller('late'), 30_000).then(() => { isIn = false }))
     await many.time.pass(0)
     t.ok(isIn, 'a full house turns away the last of the longest line')
   })
 
   t.test('lets slow answers of one hold a quarter of the places while others wait, and half of them alone', async (t) => {
-    const { time, turnstile } = startWorld({ perMinute: 0, perDay: 0 }, {}, false)
+    const { time, fairQueue } = startWorld({ perMinute: 0, perDay: 0 }, {}, false)
     let inside = 0
-    for (let n = 0; n < 16; n++) unheeded(turnstile.enter(caller('a'), 60_000).then((turn) => { if (turn.ok) inside++ }))
+    for (let n = 0; n < 16; n++) unheeded(fairQueue.enter(caller('a'), 60_000).then((turn) => { if (turn.ok) inside++ }))
     await time.pass(0)
     t.equal(inside, 8)
     let others = 0
-    for (let n = 0; n < 8; n++) unheeded(turnstile.enter(caller('b'), 60_000).then((turn) => { if (turn.ok) others++ }))
+    for (let n = 0; n < 8; n++) unheeded(fairQueue.enter(caller('b'), 60_000).then((turn) => { if (turn.ok) others++ }))
     await time.pass(0)
     t.equal(others, 4)
     t.equal(inside, 8)
-    t.match(await turnstile.enter(caller('c'), 60_000), { ok: true }, 'there is room for a third')
+    t.match(await fairQueue.enter(caller('c'), 60_000), { ok: true }, 'there is room for a third')
   })
 })

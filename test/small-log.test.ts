@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { missedSince, withGiven } from '../src/live/opening.ts'
+import { gapSince, withDelivered } from '../src/live/replay/start-position.ts'
 import { HEAVY, bulk, numbers, series, type Consumer } from './contracts/stream.ts'
 import { startService } from './support.ts'
 import { at, batch, openLog } from './timeline.ts'
@@ -58,20 +58,20 @@ t.test('a log of fewer bytes than a burst: readers of both transports are given 
 t.test('a reader that comes back many times is remembered by the parts that no other part covers', async (t) => {
   const part = (before: number, seconds: number) => ({ before, upTo: { instant: at(seconds), id: '' } })
   const far = part(10, 100)
-  const parts = [1, 2, 3, 4, 5, 6].reduce((all, i) => withGiven(all, part(20 + i, i)), [far])
+  const parts = [1, 2, 3, 4, 5, 6].reduce((all, i) => withDelivered(all, part(20 + i, i)), [far])
   t.same(parts, [far, part(26, 6)], 'six returns, each further than the one before, and one that reached beyond them all')
-  t.same(withGiven(parts, part(30, 200)), [part(30, 200)])
-  const falling = [6, 5, 4, 3, 2, 1].reduce((all, i) => withGiven(all, part(20 - i, i)), [far])
+  t.same(withDelivered(parts, part(30, 200)), [part(30, 200)])
+  const falling = [6, 5, 4, 3, 2, 1].reduce((all, i) => withDelivered(all, part(20 - i, i)), [far])
   t.equal(falling.length, 4, 'no more than four')
 })
 
 t.test('a gap of a reader whose place was evicted spans the events that it missed, and no more', async (t) => {
   const log = openLog({ maxEvents: 3 })
   log.append(batch(0, ['a', 'b']))
-  const stood = log.head()
+  const stood = log.end()
   log.append(batch(2, ['c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n']))
-  const { gap, until } = missedSince(stood, log, 120_000)
-  t.equal(until.offset, log.oldest())
+  const { gap, until } = gapSince(stood, log, 120_000)
+  t.equal(until.offset, log.startOffset())
   t.ok(gap.from >= at(0) && gap.from <= at(2), 'the first event that it missed, or one close by')
   t.equal(gap.to, at(10), 'the last one that was evicted')
   t.equal(gap.reason, 'history-evicted')

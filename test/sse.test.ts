@@ -4,16 +4,16 @@ import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
 import { encodeCursor } from '../src/audit/cursor.ts'
-import { identify } from '../src/audit/identity.ts'
-import { ENDINGS } from '../src/live/endings.ts'
-import { eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/frames.ts'
-import { parcelOf } from '../src/live/parcel.ts'
-import { createSseOutlet } from '../src/live/sse.ts'
+import { identify } from '../src/audit/event-id.ts'
+import { CLOSE } from '../src/live/transport/close-codes.ts'
+import { eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import { prepareBatch } from '../src/live/transport/prepared-batch.ts'
+import { createSseTransport } from '../src/live/transport/sse.ts'
 import { holds } from './contracts/property.ts'
 import { healthOf } from './stage.ts'
 import { at, openLog } from './timeline.ts'
 
-const PLACE = openLog().head()
+const PLACE = openLog().end()
 
 /** An answer whose connection takes what it is told to take. */
 function answered () {
@@ -32,9 +32,9 @@ function answered () {
     destroy: () => { calls.push('destroy') }
   })
   let gone = 0
-  const outlet = createSseOutlet(response as unknown as ServerResponse, 1000, () => { gone++ })
+  const transport = createSseTransport(response as unknown as ServerResponse, 1000, () => { gone++ })
   return {
-    outlet,
+    transport,
     response,
     writes,
     calls,
@@ -77,79 +77,79 @@ t.test('an outlet of Server-Sent Events', async (t) => {
   })
 
   t.test('writes a frame as its type, its cursor where it has one, and one line of data', async (t) => {
-    const { outlet, writes } = answered()
+    const { transport, writes } = answered()
     const gap = gapFrame({ from: at(0), to: at(1), reason: 'too-large' }, PLACE)
     const cursor = encodeCursor(PLACE)
-    outlet.send(parcelOf([gap]))
+    transport.send(prepareBatch([gap]))
     t.equal(writes[1], `event: gap\nid: ${cursor}\ndata: ${String(gap.payload)}\n\n`)
     const status = statusFrame(healthOf({}))
-    outlet.send(parcelOf([status]))
+    transport.send(prepareBatch([status]))
     t.equal(writes[2], `event: status\ndata: ${String(status.payload)}\n\n`, 'the last cursor stays what it was')
   })
 
   t.test('writes several frames at once', async (t) => {
-    const { outlet, writes } = answered()
+    const { transport, writes } = answered()
     const frames = [helloFrame(PLACE, true, 20_000), eventOf({ id: 'a' }), eventOf({ id: 'b' }), heartbeatFrame(PLACE, healthOf({}))]
-    outlet.send(parcelOf(frames))
+    transport.send(prepareBatch(frames))
     t.equal(writes.length, 2)
     t.same(dispatched(writes[1] ?? '').map(({ type }) => type), ['hello', 'event', 'event', 'heartbeat'])
     t.same(dispatched(writes[1] ?? '').map(({ data }) => data), frames.map(({ payload }) => String(payload)))
   })
 
   t.test('is one event whatever the text holds', async (t) => {
-    const { outlet, writes } = answered()
-    outlet.send(parcelOf([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })]))
+    const { transport, writes } = answered()
+    transport.send(prepareBatch([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })]))
     const events = dispatched(writes[1] ?? '')
     t.same(events.map(({ id, type }) => [type, id]), [['event', encodeCursor(PLACE)]])
     t.match(JSON.parse(events[0]?.data ?? ''), { event: { text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000' } })
     holds(t, fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
-      const { outlet, writes } = answered()
+      const { transport, writes } = answered()
       const frame = eventOf({ ...fields, id: 'a' })
-      outlet.send(parcelOf([frame]))
+      transport.send(prepareBatch([frame]))
       const [only, ...others] = dispatched(writes[1] ?? '')
       return others.length === 0 && only?.type === 'event' && only.data === String(frame.payload)
     }))
   })
 
   t.test('says what there is room for, what is unsent and what was taken, and calls back when all that was unsent has gone', async (t) => {
-    const { flush, outlet, response } = answered()
+    const { flush, transport, response } = answered()
     let calls = 0
     flush()
-    const before = outlet.taken()
-    t.same([outlet.room(), outlet.unsent()], [1000, 0])
-    outlet.send(parcelOf([eventOf({ id: 'a' })]))
+    const before = transport.flushedBytes()
+    t.same([transport.writableBytes(), transport.backlogBytes()], [1000, 0])
+    transport.send(prepareBatch([eventOf({ id: 'a' })]))
     const bytes = response.writableLength
-    t.same([outlet.room(), outlet.unsent(), outlet.taken()], [1000 - bytes, bytes, before])
-    outlet.afterwards(() => { calls++ })
+    t.same([transport.writableBytes(), transport.backlogBytes(), transport.flushedBytes()], [1000 - bytes, bytes, before])
+    transport.onFlushed(() => { calls++ })
     t.equal(calls, 0)
     flush()
-    t.same([calls, outlet.taken()], [1, before + bytes])
-    outlet.send(parcelOf([eventOf({ id: 'a' })]))
-    outlet.afterwards(() => { calls++ })
+    t.same([calls, transport.flushedBytes()], [1, before + bytes])
+    transport.send(prepareBatch([eventOf({ id: 'a' })]))
+    transport.onFlushed(() => { calls++ })
     flush(new Error('gone'))
-    t.same([calls, outlet.taken()], [1, before + bytes], 'an error is no progress')
+    t.same([calls, transport.flushedBytes()], [1, before + bytes], 'an error is no progress')
   })
 
   t.test('keeps a quiet connection alive with a comment, and no busy or blocked one', async (t) => {
     const now = mock.method(performance, 'now', () => nowMs)
     t.teardown(() => now.mock.restore())
     let nowMs = 0
-    const { flush, outlet, writes } = answered()
+    const { flush, transport, writes } = answered()
     flush()
     nowMs = 14_999
-    t.equal(outlet.keepAlive(), true)
+    t.equal(transport.keepAlive(), true)
     t.equal(writes.length, 1)
     nowMs = 15_000
-    t.equal(outlet.keepAlive(), true)
+    t.equal(transport.keepAlive(), true)
     t.equal(writes[1], ':\n\n')
     nowMs = 40_000
-    outlet.keepAlive()
+    transport.keepAlive()
     t.equal(writes.length, 2, 'the last comment has not gone yet')
     flush()
-    outlet.send(parcelOf([eventOf({ id: 'a' })]))
+    transport.send(prepareBatch([eventOf({ id: 'a' })]))
     flush()
     nowMs = 50_000
-    outlet.keepAlive()
+    transport.keepAlive()
     t.equal(writes.length, 3)
     t.same(dispatched(writes.join('')).map(({ type }) => type), ['event'])
   })
@@ -157,8 +157,8 @@ t.test('an outlet of Server-Sent Events', async (t) => {
   t.test('ends the answer, and cuts it off where that does not come about', async (t) => {
     mock.timers.enable({ apis: ['setTimeout'] })
     t.teardown(() => mock.timers.reset())
-    const { calls, outlet } = answered()
-    outlet.end(ENDINGS.shutdown)
+    const { calls, transport } = answered()
+    transport.end(CLOSE.shutdown)
     mock.timers.tick(7999)
     t.same(calls, ['end'])
     mock.timers.tick(1)

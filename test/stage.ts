@@ -1,37 +1,37 @@
 import { decodeCursor, type StreamCursor } from '../src/audit/cursor.ts'
 import type { AuditFilter } from '../src/audit/filter.ts'
-import { identify } from '../src/audit/identity.ts'
+import { identify } from '../src/audit/event-id.ts'
 import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
-import type { JsonObject } from '../src/audit/json.ts'
-import { compareRows, placeRows } from '../src/audit/place.ts'
+import type { JsonObject } from '../src/audit/exact-json.ts'
+import { compareKeyedEvents, withSortKeys } from '../src/audit/sort-key.ts'
 import type { Failure } from '../src/audit/source.ts'
-import { createBookmark } from '../src/live/bookmark.ts'
-import { createEncoder } from '../src/live/encoding.ts'
-import type { Ending } from '../src/live/endings.ts'
-import type { EventLogOptions } from '../src/live/event-log.ts'
-import { createAudience } from '../src/live/audience.ts'
-import type { Frame } from '../src/live/frames.ts'
-import { createHealth, type Health, type PollOutcome } from '../src/live/health.ts'
-import { setTimer } from '../src/set-timer.ts'
-import { createHub, type Hub, type HubOptions } from '../src/live/hub.ts'
-import type { Start } from '../src/live/opening.ts'
-import type { Outlet } from '../src/live/outlet.ts'
-import type { Parcel } from '../src/live/parcel.ts'
-import { createPortions } from '../src/live/portions.ts'
-import { createRecall } from '../src/live/recall.ts'
-import { createRereads, type RereadsOptions } from '../src/live/rereads.ts'
-import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/subscription.ts'
-import { silentMeters } from '../src/meters.ts'
+import { createBookmark } from '../src/live/ingest/bookmark.ts'
+import { createFrameCache } from '../src/live/fanout/frame-cache.ts'
+import type { CloseReason } from '../src/live/transport/close-codes.ts'
+import type { EventLogOptions } from '../src/live/log/event-log.ts'
+import { createFilterGroup } from '../src/live/fanout/filter-group.ts'
+import type { Frame } from '../src/live/transport/frames.ts'
+import { createUpstreamHealth, type Health, type PollOutcome } from '../src/live/ingest/upstream-health.ts'
+import { setTimer } from '../src/clock.ts'
+import { createHub, type Hub, type HubOptions } from '../src/live/fanout/hub.ts'
+import type { StartFrom } from '../src/live/replay/start-position.ts'
+import type { Transport } from '../src/live/transport/transport.ts'
+import type { PreparedBatch } from '../src/live/transport/prepared-batch.ts'
+import { createFilteredLogs } from '../src/live/fanout/filtered-log.ts'
+import { createLogReplay } from '../src/live/replay/log-replay.ts'
+import { createBackfillPool, type BackfillPoolOptions } from '../src/live/replay/backfill-pool.ts'
+import { createSubscription, type Subscription, type SubscriptionContext } from '../src/live/fanout/subscription.ts'
+import { silentInstruments } from '../src/instruments.ts'
 import { USUAL_HABITS, createMemorySource, type Habits, type MemorySource } from './contracts/memory-source.ts'
 import { EPOCH, TEN_MS, at, openLog } from './timeline.ts'
 
 /** A listener's connection that takes what it is told to take. */
-export interface Line extends Outlet {
+export interface Line extends Transport {
   /** What was sent, as the listener reads it. */
   readonly frames: Frame[]
   /** How many frames each send held. */
   readonly sends: number[]
-  readonly endings: Ending[]
+  readonly endings: CloseReason[]
   /** What the contract of an outlet forbids. */
   readonly faults: string[]
   /** Takes what is unsent, so many bytes of it. */
@@ -46,7 +46,7 @@ export interface Line extends Outlet {
 export function createLine (capacity = 65_536): Line {
   const frames: Frame[] = []
   const sends: number[] = []
-  const endings: Ending[] = []
+  const endings: CloseReason[] = []
   const faults: string[] = []
   let waiting: Array<() => void> = []
   let unsent = 0
@@ -60,10 +60,10 @@ export function createLine (capacity = 65_536): Line {
     endings,
     faults,
     send,
-    room: () => capacity - unsent,
-    unsent: () => unsent,
-    taken: () => taken,
-    afterwards: (resume) => { waiting.push(resume) },
+    writableBytes: () => capacity - unsent,
+    backlogBytes: () => unsent,
+    flushedBytes: () => taken,
+    onFlushed: (resume) => { waiting.push(resume) },
     keepAlive: () => true,
     end: (ending) => { endings.push(ending) },
     drain,
@@ -75,7 +75,7 @@ export function createLine (capacity = 65_536): Line {
     ids: () => frames.flatMap((frame) => frame.type === 'event' ? [frame.event.id] : [])
   }
 
-  function send ({ bytes, frames: prepared }: Parcel): void {
+  function send ({ bytes, frames: prepared }: PreparedBatch): void {
     const isEnd = prepared.some(({ type }) => type === 'end')
     if (endings.length > 0 || frames.at(-1)?.type === 'end') faults.push('something was sent after the end')
     if (bytes > capacity - unsent && !isEnd && !(prepared.length === 1 && unsent === 0)) faults.push(`${bytes} bytes were sent where there was room for ${capacity - unsent}`)
@@ -100,54 +100,54 @@ const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
 export interface StageOptions {
   readonly log?: Partial<EventLogOptions>
-  readonly habits?: Partial<Habits>
+  readonly quirks?: Partial<Habits>
   readonly latenessMs?: number
-  readonly rereads?: Partial<RereadsOptions>
+  readonly backfills?: Partial<BackfillPoolOptions>
   readonly context?: Partial<HubOptions>
 }
 
 /** The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, listeners. */
 export function createStage (options: StageOptions = {}) {
   const { latenessMs = 10_000 } = options
-  const source: MemorySource = createMemorySource({ ...USUAL_HABITS, ...options.habits }, () => isOut ? UNAVAILABLE : undefined)
+  const source: MemorySource = createMemorySource({ ...USUAL_HABITS, ...options.quirks }, () => isOut ? UNAVAILABLE : undefined)
   const log = openLog({ ...options.log })
   const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
   let nowMs = 0
   let isOut = false
-  const health = createHealth(() => TEN_MS + nowMs, () => true)
-  const recall = createRecall(log)
-  const rereads = createRereads({
+  const health = createUpstreamHealth(() => TEN_MS + nowMs, () => true)
+  const logReplay = createLogReplay(log)
+  const backfills = createBackfillPool({
     source,
-    head: log.head,
-    newest: log.newest,
-    kept: recall.before,
-    isKept: ({ offset }) => offset >= log.oldest(),
+    head: log.end,
+    newest: log.newestInstant,
+    kept: logReplay.before,
+    isKept: ({ offset }) => offset >= log.startOffset(),
     limit: 10_000,
     maxBytes: 10_000_000,
     isUpstreamThere: () => health.now().upstream === 'ok',
     onError: (error) => { throw error },
-    ...options.rereads
+    ...options.backfills
   })
   const shared: Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> = {
     log,
-    encoder: createEncoder(EPOCH),
-    recall,
-    reread: rereads.open,
-    replayLimit: options.rereads?.limit ?? 10_000,
-    floor: bookmark.wholeStart,
+    frameCache: createFrameCache(EPOCH),
+    logReplay,
+    backfill: backfills.open,
+    replayLimit: options.backfills?.limit ?? 10_000,
+    lowWatermark: bookmark.lookbackStart,
     isFilled: () => true,
     latenessMs,
-    portionBytes: PORTION_BYTES,
+    batchBytes: PORTION_BYTES,
     health: health.now,
     heartbeatMs: 1_000_000_000,
     stallMs: 30_000,
     nowMs: () => nowMs,
-    meters: silentMeters,
+    instruments: silentInstruments,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onAudience: () => {}, meters: silentMeters, ...options.context })
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onSubscribersChanged: () => {}, instruments: silentInstruments, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
-  const portionsOf = createPortions({ ...shared, mostBytes: shared.portionBytes })
+  const filteredLogOf = createFilteredLogs({ ...shared, mostBytes: shared.batchBytes })
   const alone = new Set<Subscription>()
   let tasks: Subscription[] = []
 
@@ -168,12 +168,12 @@ export function createStage (options: StageOptions = {}) {
   function poll (): void {
     if (isOut) return tell({ failure: UNAVAILABLE, isHeldBack: false, latenessMs: undefined })
     const startedAt = instantFromMs(TEN_MS + nowMs)
-    const start = bookmark.wholeStart()
-    const rows = placeRows(identify(items.map(({ item }) => item)), 'asc').filter(({ place }) => place.instant >= start).sort(compareRows('asc'))
-    const { announcement, settle } = bookmark.look(rows, undefined, startedAt + 1_000_000n)
+    const start = bookmark.lookbackStart()
+    const rows = withSortKeys(identify(items.map(({ item }) => item)), 'asc').filter(({ key }) => key.instant >= start).sort(compareKeyedEvents('asc'))
+    const { announcement, commit } = bookmark.diff(rows, undefined, startedAt + 1_000_000n)
     if (announcement.entries.length > 0) enter(announcement.entries, announcement.highWater)
-    settle()
-    bookmark.completed(startedAt)
+    commit()
+    bookmark.advance(startedAt)
     tell()
   }
 
@@ -187,33 +187,33 @@ export function createStage (options: StageOptions = {}) {
   }
 
   function enter (entries: Parameters<typeof log.append>[0]['entries'], highWater: bigint): void {
-    hub.publish(log.append({ epoch: EPOCH, first: log.head().offset, entries, highWater }))
+    hub.publish(log.append({ epoch: EPOCH, first: log.end().offset, entries, highWater }))
     for (const subscription of alone) if (!tasks.includes(subscription)) subscription.pump()
   }
 
   /** A poll has ended. */
   function tell (outcome: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }): void {
     const changed = health.report(outcome)
-    rereads.tell()
-    hub.tell(health.now(), changed)
+    backfills.polled()
+    hub.onHealth(health.now(), changed)
     for (const subscription of alone) {
-      if (changed) subscription.tell()
-      if (subscription.isWaiting()) subscription.retry()
+      if (changed) subscription.sendStatus()
+      if (subscription.isWaiting()) subscription.start()
     }
   }
 
   /** Joins the hub, as a route would. */
-  function join (start: Start, line: Line, filter: AuditFilter = {}): () => void {
+  function join (start: StartFrom, line: Line, filter: AuditFilter = {}): () => void {
     const subscription = hub.subscribe({ filter, start, verbose: false, timeoutMs: undefined }, line)
-    return () => subscription.drop()
+    return () => subscription.disconnected()
   }
 
   /** A subscription of its own, whose turns come when `turns` says so. */
-  function listen (start: Start, line: Line, given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}) {
+  function listen (start: StartFrom, line: Line, given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}) {
     const { filter = {}, verbose = false } = given
     let ended = 0
     const context: SubscriptionContext = { ...shared, takeTurn: (subscription) => { tasks.push(subscription) }, onEnd: () => { ended++ }, ...given.context }
-    const subscription = createSubscription({ context, audience: createAudience(filter, portionsOf), start, verbose, outlet: line })
+    const subscription = createSubscription({ context, group: createFilterGroup(filter, filteredLogOf), start, verbose, transport: line })
     alone.add(subscription)
     subscription.begin()
     return {
@@ -236,7 +236,7 @@ export function createStage (options: StageOptions = {}) {
 export type Stage = ReturnType<typeof createStage>
 
 export function healthOf (fields: Partial<Health>): Health {
-  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, sweeps: 1, isTrying: true, ...fields }
+  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, fullReads: 1, isPolling: true, ...fields }
 }
 
 export const NOW = { from: at(0) }

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import type { Announcement, Fresh } from '../src/audit/batch.ts'
+import type { Announcement, NewEntry } from '../src/audit/log-batch.ts'
 import { formatInstant, instantFromMs } from '../src/audit/instant.ts'
 import type { AuditSource, Failure, FailureKind } from '../src/audit/source.ts'
-import { createBookmark } from '../src/live/bookmark.ts'
-import type { Health } from '../src/live/health.ts'
-import { createTail, type TailOptions } from '../src/live/tail.ts'
-import { silentMeters } from '../src/meters.ts'
+import { createBookmark } from '../src/live/ingest/bookmark.ts'
+import type { Health } from '../src/live/ingest/upstream-health.ts'
+import { createPoller, type PollerOptions } from '../src/live/ingest/poller.ts'
+import { silentInstruments } from '../src/instruments.ts'
 import { silentTracer } from '../src/tracer.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits } from './contracts/memory-source.ts'
 import { holdsAsync } from './contracts/property.ts'
@@ -53,37 +53,37 @@ async function settled (): Promise<void> {
 }
 
 interface Given {
-  readonly habits?: Partial<Habits>
+  readonly quirks?: Partial<Habits>
   readonly fails?: (reads: number) => Failure | undefined
   readonly mostKnown?: number
-  readonly options?: Partial<TailOptions>
+  readonly options?: Partial<PollerOptions>
 }
 
 /** A tail over a log in memory, and what it has announced. */
-function prepared ({ habits = {}, fails = () => undefined, mostKnown = 10_000, options = {} }: Given = {}) {
+function prepared ({ quirks = {}, fails = () => undefined, mostKnown = 10_000, options = {} }: Given = {}) {
   const time = createTime()
-  const source = createMemorySource({ ...USUAL_HABITS, ...habits }, fails)
-  const entries: Fresh[] = []
+  const source = createMemorySource({ ...USUAL_HABITS, ...quirks }, fails)
+  const entries: NewEntry[] = []
   const polls: Array<{ health: Health, changed: boolean }> = []
   const errors: unknown[] = []
   const clock = () => TEN_MS + time.nowMs()
   let serial = 0
-  const tail = createTail({
+  const poller = createPoller({
     source,
     mostSkewMs: 600_000,
     onSkew: () => {},
     openBookmark: (now) => createBookmark({ from: now - 300_000_000_000n, latenessMs: LATENESS_MS, mostKnown }),
-    announce: async (announcement) => { entries.push(...announcement.entries) },
-    leads: () => true,
-    audience: () => 1,
-    budget: () => ({ waitMs: 0, shortage: 0 }),
+    publish: async (announcement) => { entries.push(...announcement.entries) },
+    isLeader: () => true,
+    subscriberCount: () => 1,
+    budget: () => ({ waitMs: 0, scarcity: 0 }),
     onPoll: (health, changed) => { polls.push({ health, changed }) },
     onError: (error) => { errors.push(error) },
     pageSize: 100,
     intervalMs: 3000,
     maxIntervalMs: 3000,
     patienceMs: 60_000,
-    meters: silentMeters,
+    instruments: silentInstruments,
     tracer: silentTracer,
     clock,
     nowMs: time.nowMs,
@@ -91,7 +91,7 @@ function prepared ({ habits = {}, fails = () => undefined, mostKnown = 10_000, o
     ...options
   })
   return {
-    tail,
+    poller,
     time,
     source,
     polls,
@@ -104,7 +104,7 @@ function prepared ({ habits = {}, fails = () => undefined, mostKnown = 10_000, o
       return id
     },
     async begin (): Promise<void> {
-      tail.start()
+      poller.start()
       await settled()
     }
   }
@@ -120,28 +120,28 @@ function steady (t: { teardown (action: () => void): void }, value = 0.5): void 
 const failed = (kind: FailureKind, retryAfterMs?: number): Failure => ({ ok: false, kind, ...retryAfterMs !== undefined && { retryAfterMs } })
 
 function sourceThat (read: AuditSource['read']): AuditSource {
-  return { read, find: async () => ({ ok: true, event: undefined }), notice: () => {}, habits: new Set() }
+  return { read, find: async () => ({ ok: true, event: undefined }), reportQuirk: () => {}, quirks: new Set() }
 }
 
 t.test('the tail', async (t) => {
   t.test('is trying while it polls, waits or fails, and not any more when a poll hangs that should have ended', async (t) => {
-    const { begin, tail, time } = prepared()
-    t.equal(tail.health().isTrying, true, 'before it has begun')
+    const { begin, poller, time } = prepared()
+    t.equal(poller.health().isPolling, true, 'before it has begun')
     await begin()
     for (let i = 0; i < 100; i++) {
       await time.pass(10_000)
-      t.equal(tail.health().isTrying, true)
+      t.equal(poller.health().isPolling, true)
     }
     const failing = prepared({ options: { source: sourceThat(async () => failed('throttled', 300_000)) } })
     await failing.begin()
     await failing.time.pass(290_000)
-    t.equal(failing.tail.health().isTrying, true, 'it was told to wait')
+    t.equal(failing.poller.health().isPolling, true, 'it was told to wait')
     const hanging = prepared({ options: { source: sourceThat(() => new Promise(() => {})) } })
     await hanging.begin()
     await hanging.time.pass(60_000)
-    t.equal(hanging.tail.health().isTrying, true)
+    t.equal(hanging.poller.health().isPolling, true)
     await hanging.time.pass(10_000)
-    t.equal(hanging.tail.health().isTrying, false)
+    t.equal(hanging.poller.health().isPolling, false)
   })
 
   t.test('announces what is there and what comes, each event once, in order', async (t) => {
@@ -181,24 +181,24 @@ t.test('the tail', async (t) => {
 
   t.test('announces again what could not be announced, whole, in the next poll', async (t) => {
     steady(t)
-    const { begin, entries, errors, polls, publish, tail, time } = prepared({ options: { announce } })
+    const { begin, entries, errors, polls, publish, poller, time } = prepared({ options: { publish: relay } })
     let isBroken = true
     const tried: string[][] = []
-    async function announce (announcement: Announcement): Promise<void> {
+    async function relay (announcement: Announcement): Promise<void> {
       if (announcement.entries.length > 0) tried.push(announcement.entries.map(nameOf))
       if (isBroken) throw new Error('the relay is gone')
       entries.push(...announcement.entries)
     }
     const ids = [publish(-2), publish(-1)]
     await begin()
-    t.same([entries, errors.length, tail.health().upstream, tail.health().sweeps], [[], 1, 'degraded', 0])
+    t.same([entries, errors.length, poller.health().upstream, poller.health().fullReads], [[], 1, 'degraded', 0])
     t.equal(polls.length, 1)
     isBroken = false
     ids.push(publish(0))
     await time.pass(60_000)
     t.same(entries.map(nameOf), ids)
     t.same(tried, [ids.slice(0, 2), ids])
-    t.equal(tail.health().upstream, 'ok')
+    t.equal(poller.health().upstream, 'ok')
   })
 
   t.test('loses and doubles nothing, whatever fails: questions, announcements, and however late events come', async (t) => {
@@ -207,8 +207,8 @@ t.test('the tail', async (t) => {
     const numbers = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 12 })
     await holdsAsync(t, fc.asyncProperty(fc.array(happening, { maxLength: 60 }), numbers, numbers, fc.integer({ min: 3, max: 40 }), async (happenings, failing, refusing, pageSize) => {
       let announcements = 0
-      const { begin, entries, publish, tail, time } = prepared({ fails: (reads) => failing.includes(reads) ? failed('unavailable') : undefined, options: { announce, pageSize } })
-      async function announce (announcement: Announcement): Promise<void> {
+      const { begin, entries, publish, poller, time } = prepared({ fails: (reads) => failing.includes(reads) ? failed('unavailable') : undefined, options: { publish: relay, pageSize } })
+      async function relay (announcement: Announcement): Promise<void> {
         if (refusing.includes(++announcements)) throw new Error('not now')
         entries.push(...announcement.entries)
       }
@@ -219,7 +219,7 @@ t.test('the tail', async (t) => {
         expected.push(publish((time.nowMs() - lateMs) / 1000))
       }
       await time.pass(200_000)
-      await tail.stop()
+      await poller.stop()
       const names = entries.map(nameOf)
       if (new Set(names).size !== names.length) throw new Error('something came twice')
       if (names.length !== expected.length) throw new Error(`${names.length} of ${expected.length} came`)
@@ -228,13 +228,13 @@ t.test('the tail', async (t) => {
 
   t.test('goes on after a failure where it stood, and reads nothing anew', async (t) => {
     steady(t)
-    const { begin, names, publish, source, tail, time } = prepared({ fails: (reads) => reads === 5 ? failed('unavailable') : undefined, options: { pageSize: 10 } })
+    const { begin, names, publish, source, poller, time } = prepared({ fails: (reads) => reads === 5 ? failed('unavailable') : undefined, options: { pageSize: 10 } })
     const ids = Array.from({ length: 60 }, (_, i) => publish(-200 + i))
     await begin()
-    t.equal(tail.health().upstream, 'degraded')
+    t.equal(poller.health().upstream, 'degraded')
     t.ok(names().length > 0 && names().length < 60, 'what was read before it was announced')
     await time.pass(1000)
-    t.same([names(), tail.health().upstream], [ids, 'ok'])
+    t.same([names(), poller.health().upstream], [ids, 'ok'])
     t.same(source.questions[5], source.questions[4])
   })
 
@@ -262,15 +262,15 @@ t.test('the tail', async (t) => {
 
   t.test('says that it is throttled while the budget holds it back, and waits for that', async (t) => {
     let waitMs = 23_000
-    const { begin, polls, source, tail, time } = prepared({ options: { budget: () => ({ waitMs, shortage: 1 }) } })
+    const { begin, polls, source, poller, time } = prepared({ options: { budget: () => ({ waitMs, scarcity: 1 }) } })
     await begin()
-    t.same([tail.health().upstream, time.waits()], ['throttled', [23_000]])
+    t.same([poller.health().upstream, time.waits()], ['throttled', [23_000]])
     const asked = source.questions.length
     await time.pass(22_999)
     t.equal(source.questions.length, asked)
     waitMs = 3000
     await time.pass(1)
-    t.same([tail.health().upstream, time.waits()], ['ok', [3000]], 'what it would have waited anyway is no holding back')
+    t.same([poller.health().upstream, time.waits()], ['ok', [3000]], 'what it would have waited anyway is no holding back')
     t.same(polls.map(({ changed }) => changed), [true, true])
   })
 
@@ -278,37 +278,37 @@ t.test('the tail', async (t) => {
     steady(t)
     for (const [kind, state] of [['unavailable', 'degraded'], ['unauthorized', 'unauthorized'], ['throttled', 'throttled'], ['budget', 'throttled']] as const) {
       let isOut = false
-      const { begin, polls, tail, time } = prepared({ fails: () => isOut ? failed(kind, 5000) : undefined })
+      const { begin, polls, poller, time } = prepared({ fails: () => isOut ? failed(kind, 5000) : undefined })
       await begin()
       isOut = true
       await time.pass(3000)
-      t.same([tail.health().upstream, tail.health().sinceMs, tail.health().lagMs], [state, TEN_MS + 3000, 3000])
+      t.same([poller.health().upstream, poller.health().sinceMs, poller.health().lagMs], [state, TEN_MS + 3000, 3000])
       await time.pass(200_000)
-      t.equal(tail.health().sinceMs, TEN_MS + 3000)
+      t.equal(poller.health().sinceMs, TEN_MS + 3000)
       isOut = false
       await time.pass(60_000)
-      t.equal(tail.health().upstream, 'ok')
+      t.equal(poller.health().upstream, 'ok')
       t.equal(polls.filter(({ changed }) => changed).length, 2, 'two changes are told')
     }
   })
 
   t.test('reads the whole window each time while one answer holds it, else every 30 s, and less often when short of budget', async (t) => {
-    const sweeps = async (events: number, shortage: number) => {
-      const { begin, publish, tail, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 0, shortage }) } })
+    const fullReads = async (events: number, scarcity: number) => {
+      const { begin, publish, poller, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 0, scarcity }) } })
       for (let i = 0; i < events; i++) publish(-i)
       await begin()
-      const before = tail.health().sweeps
+      const before = poller.health().fullReads
       for (let i = 0; i < 1200; i += 3) {
         if (events > 10) publish()
         await time.pass(3000)
       }
-      return tail.health().sweeps - before
+      return poller.health().fullReads - before
     }
-    t.equal(await sweeps(5, 0), 400)
-    t.equal(await sweeps(5, 1), 400)
-    t.equal(await sweeps(100, 0), 40)
-    t.equal(await sweeps(100, 0.5), 40)
-    t.equal(await sweeps(100, 1), 10)
+    t.equal(await fullReads(5, 0), 400)
+    t.equal(await fullReads(5, 1), 400)
+    t.equal(await fullReads(100, 0), 40)
+    t.equal(await fullReads(100, 0.5), 40)
+    t.equal(await fullReads(100, 1), 10)
   })
 
   t.test('does not read a burst again for long once it is quiet, and still finds what comes late', async (t) => {
@@ -331,7 +331,7 @@ t.test('the tail', async (t) => {
   })
 
   t.test('announces recent events with the next poll, however long that takes, also while the window is too long for one answer', async (t) => {
-    const { begin, names, publish, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 20_000, shortage: 1 }) } })
+    const { begin, names, publish, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 20_000, scarcity: 1 }) } })
     for (let i = 0; i < 50; i++) publish(-1)
     await begin()
     for (let i = 0; i < 10; i++) {
@@ -346,7 +346,7 @@ t.test('the tail', async (t) => {
 
   t.test('announces a later mark alone, once, where a read brought nothing but certainty', async (t) => {
     const marks: Array<[number, bigint]> = []
-    const { begin, publish, time } = prepared({ options: { announce: async ({ entries, highWater }) => { marks.push([entries.length, highWater]) } } })
+    const { begin, publish, time } = prepared({ options: { publish: async ({ entries, highWater }) => { marks.push([entries.length, highWater]) } } })
     publish(-1)
     await begin()
     await time.pass(9000)
@@ -381,7 +381,7 @@ t.test('the tail', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid', 'unavailable'] as const) {
       for (const pageSize of [10, 100]) {
-        const { begin, entries, publish, tail, time } = prepared({ habits: { spoils: ({ id }) => String(id).startsWith('bad') ? kind : undefined }, options: { pageSize } })
+        const { begin, entries, publish, poller, time } = prepared({ quirks: { spoils: ({ id }) => String(id).startsWith('bad') ? kind : undefined }, options: { pageSize } })
         const expected = Array.from({ length: 30 }, (_, i) => publish(-60 + i))
         publish(-29.5, 'bad')
         expected.push('gap')
@@ -394,7 +394,7 @@ t.test('the tail', async (t) => {
         t.same(entries.map((each) => 'gap' in each ? 'gap' : each.event.id), expected, `${kind}, pages of ${pageSize}`)
         const [gap] = entries.flatMap((each) => 'gap' in each ? [each.gap] : [])
         t.ok(gap !== undefined && gap.from <= at(-29.5) && gap.to >= at(-29.5))
-        t.equal(tail.health().upstream, 'ok')
+        t.equal(poller.health().upstream, 'ok')
       }
     }
   })
@@ -402,7 +402,7 @@ t.test('the tail', async (t) => {
   t.test('does not spend the budget on getting past the same thing again and again', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid'] as const) {
-      const { begin, publish, source, time } = prepared({ habits: { spoils: ({ id }) => id === 'bad' ? kind : undefined }, options: { maxIntervalMs: 30_000 } })
+      const { begin, publish, source, time } = prepared({ quirks: { spoils: ({ id }) => id === 'bad' ? kind : undefined }, options: { maxIntervalMs: 30_000 } })
       for (let i = 0; i < 100; i++) publish(-1000 - i)
       for (let i = 0; i < 20; i++) publish(-40 + i)
       publish(-30.5, 'bad')
@@ -416,7 +416,7 @@ t.test('the tail', async (t) => {
 
   t.test('tells of each that comes where nothing can be read', async (t) => {
     steady(t)
-    const { begin, entries, publish, time } = prepared({ habits: { spoils: () => 'too-large' } })
+    const { begin, entries, publish, time } = prepared({ quirks: { spoils: () => 'too-large' } })
     await begin()
     for (let seconds = 1; seconds < 60; seconds += 10) {
       publish(time.nowMs() / 1000, `bad${seconds}`)
@@ -432,7 +432,7 @@ t.test('the tail', async (t) => {
     const happening = fc.record({ afterMs: fc.integer({ min: 200, max: 9000 }), kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, 'invalid' as const) })
     await holdsAsync(t, fc.asyncProperty(fc.array(happening, { maxLength: 40 }), fc.integer({ min: 3, max: 40 }), async (happenings, pageSize) => {
       const kinds = new Map<string, FailureKind>()
-      const { begin, entries, publish, tail, time } = prepared({ habits: { spoils: ({ id }) => kinds.get(String(id)) }, options: { pageSize } })
+      const { begin, entries, publish, poller, time } = prepared({ quirks: { spoils: ({ id }) => kinds.get(String(id)) }, options: { pageSize } })
       const readable: string[] = []
       const spoilt: number[] = []
       await begin()
@@ -445,7 +445,7 @@ t.test('the tail', async (t) => {
         else spoilt.push(time.nowMs() / 1000)
       }
       await time.pass(200_000)
-      await tail.stop()
+      await poller.stop()
       const given = entries.flatMap((each) => 'event' in each ? [each.event.id] : [])
       const gaps = entries.flatMap((each) => 'gap' in each ? [each.gap] : [])
       if (given.join() !== readable.join()) throw new Error(`${given.length} of ${readable.length} came`)
@@ -456,7 +456,7 @@ t.test('the tail', async (t) => {
   })
 
   t.test('looks back less far when more events come than it may know, and says so', async (t) => {
-    const { begin, names, publish, tail, time } = prepared({ mostKnown: 50 })
+    const { begin, names, publish, poller, time } = prepared({ mostKnown: 50 })
     const ids: string[] = []
     await begin()
     for (let i = 0; i < 100; i++) {
@@ -465,28 +465,28 @@ t.test('the tail', async (t) => {
     }
     await time.pass(3000)
     t.same(names(), ids)
-    t.equal(tail.health().upstream, 'degraded')
-    const { latenessMs = 0 } = tail.health()
+    t.equal(poller.health().upstream, 'degraded')
+    const { latenessMs = 0 } = poller.health()
     t.ok(latenessMs > 40_000 && latenessMs < 60_000, `${latenessMs} ms`)
     for (let i = 0; i < 10; i++) {
       publish()
       await time.pass(30_000)
     }
-    t.match(tail.health(), { upstream: 'ok', latenessMs: undefined })
+    t.match(poller.health(), { upstream: 'ok', latenessMs: undefined })
   })
 
   t.test('has one question in flight, whatever happens meanwhile', async (t) => {
     let open = () => {}
-    const { begin, source, tail, time } = prepared()
-    const gate = new Promise<void>((resolve) => { open = resolve })
+    const { begin, source, poller, time } = prepared()
+    const authenticator = new Promise<void>((resolve) => { open = resolve })
     const read = source.read
     source.read = async (query, purpose) => {
-      await gate
+      await authenticator
       return read(query, purpose)
     }
     await begin()
-    tail.start()
-    tail.wake()
+    poller.start()
+    poller.wake()
     await time.pass(600_000)
     t.equal(source.questions.length, 0)
     open()
@@ -498,17 +498,17 @@ t.test('the tail', async (t) => {
     steady(t)
     let isOut = false
     let waitMs = 0
-    const { begin, source, tail, time } = prepared({ fails: () => isOut ? failed('unauthorized') : undefined, options: { audience: () => 0, budget: () => ({ waitMs, shortage: 0 }) } })
+    const { begin, source, poller, time } = prepared({ fails: () => isOut ? failed('unauthorized') : undefined, options: { subscriberCount: () => 0, budget: () => ({ waitMs, scarcity: 0 }) } })
     await begin()
     await time.pass(500)
     const asked = () => source.questions.length - 2
-    tail.wake()
+    poller.wake()
     await time.pass(2499)
     t.equal(asked(), 0)
     await time.pass(1)
     t.equal(asked(), 1)
     waitMs = 10_000
-    tail.wake()
+    poller.wake()
     await time.pass(9999)
     t.equal(asked(), 1)
     await time.pass(1)
@@ -517,14 +517,14 @@ t.test('the tail', async (t) => {
     isOut = true
     await time.pass(60_000)
     t.equal(asked(), 3)
-    tail.wake()
+    poller.wake()
     await time.pass(59_999)
     t.equal(asked(), 3, 'a refused credential is tried once a minute, whoever comes')
   })
 
   t.test('asks nothing while another replica leads', async (t) => {
     let leads = false
-    const { begin, names, publish, source, time } = prepared({ options: { leads: () => leads } })
+    const { begin, names, publish, source, time } = prepared({ options: { isLeader: () => leads } })
     const ids = [publish(-1)]
     await begin()
     await time.pass(10_000)
@@ -535,17 +535,17 @@ t.test('the tail', async (t) => {
   })
 
   t.test('stops after the answer that is under way, and announces nothing of it', async (t) => {
-    const { begin, names, publish, polls, tail, time } = prepared()
+    const { begin, names, publish, polls, poller, time } = prepared()
     await begin()
     publish(0)
-    const stopped = tail.stop()
+    const stopped = poller.stop()
     await time.pass(60_000)
     await stopped
     t.same([names(), polls.length, time.waits()], [[], 1, []])
   })
 
   t.test('follows the upstream\'s clock where ours is off, and is led past it by no event', async (t) => {
-    const { begin, source, tail, time } = prepared()
+    const { begin, source, poller, time } = prepared()
     const read = source.read
     let aheadMs = 300_000
     source.read = async (query, purpose) => {
@@ -553,18 +553,18 @@ t.test('the tail', async (t) => {
       return answer.ok ? { ...answer, upstreamMs: TEN_MS + time.nowMs() + aheadMs } : answer
     }
     await begin()
-    t.equal(tail.floor(), instantFromMs(TEN_MS - 300_000), 'five minutes before the clock that is behind')
+    t.equal(poller.lowWatermark(), instantFromMs(TEN_MS - 300_000), 'five minutes before the clock that is behind')
     await time.pass(9000)
-    t.equal(tail.upstreamClock(), TEN_MS + time.nowMs() + 300_000, 'several answers agree')
+    t.equal(poller.upstreamClock(), TEN_MS + time.nowMs() + 300_000, 'several answers agree')
     aheadMs = 1500
     await time.pass(30_000)
-    t.equal(tail.upstreamClock(), TEN_MS + time.nowMs(), '`Date` has whole seconds: that much is no difference')
+    t.equal(poller.upstreamClock(), TEN_MS + time.nowMs(), '`Date` has whole seconds: that much is no difference')
   })
 
   t.test('announces an event of the future, and moves no further than now', async (t) => {
     const highWaters: bigint[] = []
-    const { begin, entries, publish, time } = prepared({ options: { announce } })
-    async function announce (announcement: Announcement): Promise<void> {
+    const { begin, entries, publish, time } = prepared({ options: { publish: relay } })
+    async function relay (announcement: Announcement): Promise<void> {
       entries.push(...announcement.entries)
       highWaters.push(announcement.highWater)
     }

@@ -1,9 +1,9 @@
-import type { Batch, Fresh } from '../src/audit/batch.ts'
-import { identify } from '../src/audit/identity.ts'
+import type { Batch, NewEntry } from '../src/audit/log-batch.ts'
+import { identify } from '../src/audit/event-id.ts'
 import { formatInstant, parseInstant, type Instant } from '../src/audit/instant.ts'
-import type { JsonObject } from '../src/audit/json.ts'
-import { placeRows, type Row } from '../src/audit/place.ts'
-import { createEventLog, type EventLog, type EventLogOptions } from '../src/live/event-log.ts'
+import type { JsonObject } from '../src/audit/exact-json.ts'
+import { withSortKeys, type KeyedEvent } from '../src/audit/sort-key.ts'
+import { createEventLog, type EventLog, type EventLogOptions } from '../src/live/log/event-log.ts'
 
 export const TEN = parseInstant('2025-06-03T10:00:00Z') ?? 0n
 export const TEN_MS = Number(TEN / 1_000_000n)
@@ -17,12 +17,12 @@ export function at (seconds: number): Instant {
 export type Named = [name: string, seconds: number | undefined]
 
 /** Rows of events with these ids, in the order of an upstream. */
-export function rows (named: Named[]): Row[] {
-  return placeRows(identify(named.map(itemOf)), 'asc', TEN)
+export function rows (named: Named[]): KeyedEvent[] {
+  return withSortKeys(identify(named.map(itemOf)), 'asc', TEN)
 }
 
-export function row (name: string, seconds: number | undefined): Row {
-  return rows([[name, seconds]])[0] ?? { event: { id: name, instant: undefined, item: {}, json: '' }, place: { instant: 0n, id: name } }
+export function row (name: string, seconds: number | undefined): KeyedEvent {
+  return rows([[name, seconds]])[0] ?? { event: { id: name, instant: undefined, item: {}, json: '' }, key: { instant: 0n, id: name } }
 }
 
 function itemOf ([id, seconds]: Named): JsonObject {
@@ -30,11 +30,11 @@ function itemOf ([id, seconds]: Named): JsonObject {
 }
 
 /** What the tail makes of these: events with ids and instants, none of them late. */
-export function freshOf (items: JsonObject[]): Fresh[] {
+export function freshOf (items: JsonObject[]): NewEntry[] {
   return identify(items).map((event) => ({ event, late: false }))
 }
 
-export function freshNamed (named: Named[]): Fresh[] {
+export function freshNamed (named: Named[]): NewEntry[] {
   return freshOf(named.map(itemOf))
 }
 
@@ -50,6 +50,6 @@ export function openLog (options: Partial<EventLogOptions> = {}): EventLog {
 }
 
 /** How an entry is spoken of in a test: the event's id, or the reason of a gap. */
-export function nameOf (fresh: Fresh): string {
+export function nameOf (fresh: NewEntry): string {
   return 'gap' in fresh ? fresh.gap.reason : fresh.event.id
 }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readPage } from '../src/archive/page.ts'
+import { readPage } from '../src/archive/keyset-page.ts'
 import { formatInstant, parseInstant, type Instant } from '../src/audit/instant.ts'
 import type { Direction } from '../src/audit/source.ts'
-import { walk } from '../src/audit/walk.ts'
+import { scan } from '../src/scan/scanner.ts'
 import { createMemorySource, USUAL_HABITS, type Kept, type MemorySource } from './contracts/memory-source.ts'
 import { CALLER, POLLER } from './purposes.ts'
 
@@ -39,7 +39,7 @@ t.test('a walk meets each of several equal items once, wherever page borders fal
   await fc.assert(fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), anyDirection, async (log, pageCap, direction) => {
     const { source, count } = keep(log, pageCap)
     const ids: string[] = []
-    for await (const step of walk(source, { ...NONE, direction, pageSize: 50, purpose: POLLER })) {
+    for await (const step of scan(source, { ...NONE, direction, pageSize: 50, purpose: POLLER })) {
       if (step.ok) ids.push(...step.rows.map(({ event }) => event.id))
     }
     return ids.length === count && new Set(ids).size === count

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { formatInstant, type Instant } from '../src/audit/instant.ts'
-import type { JsonObject } from '../src/audit/json.ts'
-import { createObstacle } from '../src/audit/obstacle.ts'
+import type { JsonObject } from '../src/audit/exact-json.ts'
+import { createBisection } from '../src/scan/bisection.ts'
 import type { Failure, FailureKind } from '../src/audit/source.ts'
-import { walk, type Passage, type Step } from '../src/audit/walk.ts'
-import { createPassages } from '../src/live/passages.ts'
+import { scan, type SkippedRange, type ScanStep } from '../src/scan/scanner.ts'
+import { createSkippedRanges } from '../src/live/ingest/skipped-ranges.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from './contracts/memory-source.ts'
 import { holdsAsync } from './contracts/property.ts'
 import { TEN, at } from './timeline.ts'
@@ -20,15 +20,15 @@ interface Case {
   readonly spoilt: Map<number, FailureKind>
   readonly pageSize: number
   readonly failures?: number[]
-  readonly habits?: Partial<Habits>
-  readonly passages?: readonly Passage[] | undefined
+  readonly quirks?: Partial<Habits>
+  readonly skippedRanges?: readonly SkippedRange[] | undefined
 }
 
 interface Outcome {
   readonly source: MemorySource
-  readonly steps: Step[]
+  readonly steps: ScanStep[]
   readonly failures: Failure[]
-  readonly passed: Passage[]
+  readonly passed: SkippedRange[]
   /** The numbers of the events that came. */
   readonly numbers: number[]
 }
@@ -38,16 +38,16 @@ const instantAt = (tenths: number): Instant => at(tenths / 10)
 async function walked (given: Case): Promise<Outcome> {
   const { failures = [], pageSize, spoilt, tenths } = given
   const spoils = ({ n }: JsonObject) => spoilt.get(Number(n))
-  const source = createMemorySource({ ...USUAL_HABITS, ...given.habits, spoils }, (reads) => failures.includes(reads) ? { ok: false, kind: 'unavailable' } : undefined)
+  const source = createMemorySource({ ...USUAL_HABITS, ...given.quirks, spoils }, (reads) => failures.includes(reads) ? { ok: false, kind: 'unavailable' } : undefined)
   source.keep(...tenths.map((each, n) => dated({ n, timestamp: formatInstant(instantAt(each)) })))
-  const outcome = { source, steps: [] as Step[], failures: [] as Failure[], passed: [] as Passage[], numbers: [] as number[] }
-  const passages = 'passages' in given ? given.passages : []
-  for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize, purpose: POLLER, ...passages && { passages } })) {
+  const outcome = { source, steps: [] as ScanStep[], failures: [] as Failure[], passed: [] as SkippedRange[], numbers: [] as number[] }
+  const skippedRanges = 'skippedRanges' in given ? given.skippedRanges : []
+  for await (const step of scan(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize, purpose: POLLER, ...skippedRanges && { skippedRanges } })) {
     if (!step.ok) outcome.failures.push(step)
     else {
       outcome.steps.push(step)
       outcome.numbers.push(...step.rows.map(({ event }) => Number(event.item.n)))
-      if (step.passed !== undefined) outcome.passed.push(step.passed)
+      if (step.skipped !== undefined) outcome.passed.push(step.skipped)
     }
     if (outcome.failures.length > 200) break
   }
@@ -61,7 +61,7 @@ function faultOf ({ spoilt, tenths }: Case, { numbers, passed, steps }: Outcome)
   const missing = readable.filter((n) => !numbers.includes(n))
   if (missing.length > 0) return `lost ${missing.join()}`
   if (numbers.length !== readable.length) return 'something came twice'
-  const covers = ({ from, to }: Passage, n: number) => from <= instantAt(tenths[n] ?? 0) && (to === undefined || to >= instantAt(tenths[n] ?? 0))
+  const covers = ({ from, to }: SkippedRange, n: number) => from <= instantAt(tenths[n] ?? 0) && (to === undefined || to >= instantAt(tenths[n] ?? 0))
   const silent = [...spoilt.keys()].filter((n) => n < tenths.length && !passed.some((each) => covers(each, n)))
   if (silent.length > 0) return `nothing was said of ${silent.join()}`
   const idle = passed.filter((each) => ![...spoilt.keys()].some((n) => covers(each, n)))
@@ -112,7 +112,7 @@ t.test('a walk with a way past', async (t) => {
   t.test('gives every readable event once and covers each other one, whatever lies where', async (t) => {
     const happening = fc.record({ gap: fc.constantFrom(0, 0, 1, 2, 3, 10, 25), kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, ...POISONS) })
     await holdsAsync(t, fc.asyncProperty(fc.array(happening, { minLength: 1, maxLength: 50 }), fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), async (happenings, pageSize, pageCap) => {
-      const given = { tenths: summed(happenings.map(({ gap }) => gap)), pageSize, habits: { pageCap }, spoilt: new Map<number, FailureKind>() }
+      const given = { tenths: summed(happenings.map(({ gap }) => gap)), pageSize, quirks: { pageCap }, spoilt: new Map<number, FailureKind>() }
       happenings.forEach(({ kind }, n) => {
         if (kind !== undefined) given.spoilt.set(n, kind)
       })
@@ -125,16 +125,16 @@ t.test('a walk with a way past', async (t) => {
     const tenths = Array.from({ length: 48 }, (_, n) => Math.floor(n / 4) * 10 + ([9, 1, 5, 3][n % 4] ?? 0))
     const source = createMemorySource({ ...USUAL_HABITS, spoils: ({ n }) => n === 25 ? 'too-large' : undefined })
     source.keep(...tenths.map((each, n) => ({ at: at(Math.floor(n / 4)), item: { n, timestamp: formatInstant(instantAt(each)) } })))
-    const passed: Passage[] = []
-    for await (const step of walk(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize: 10, purpose: POLLER, passages: [] })) {
-      if (step.ok && step.passed !== undefined) passed.push(step.passed)
+    const passed: SkippedRange[] = []
+    for await (const step of scan(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize: 10, purpose: POLLER, skippedRanges: [] })) {
+      if (step.ok && step.skipped !== undefined) passed.push(step.skipped)
     }
     t.ok(passed.some(({ from, to }) => from <= at(6.1) && to !== undefined && to >= at(6.1)), `${passed.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds 6.1 s`)
   })
 
   t.test('gets past it with an upstream that does not sort too, and says that it may lie anywhere', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
-      const given: Case = { tenths: evenly(60), pageSize: 10, spoilt: spoiltAs(kind, 25), habits: { ignoresSort: true } }
+      const given: Case = { tenths: evenly(60), pageSize: 10, spoilt: spoiltAs(kind, 25), quirks: { ignoresSort: true } }
       const outcome = await walked(given)
       t.same([...outcome.numbers].sort((a, b) => a - b), evenly(60, 1).filter((n) => n !== 25))
       t.same(outcome.passed, [{ from: at(-60), to: undefined, reason: kind === 'too-large' ? 'too-large' : 'upstream-outage', rows: 1 }])
@@ -143,20 +143,20 @@ t.test('a walk with a way past', async (t) => {
 
   t.test('says nothing of a failure where it knows already what is in the way', async (t) => {
     const given = { tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('invalid', 17) }
-    const known: Passage = { from: at(16), to: at(18), reason: 'upstream-outage', rows: 1 }
+    const known: SkippedRange = { from: at(16), to: at(18), reason: 'upstream-outage', rows: 1 }
     t.equal((await walked(given)).failures.length, 2, 'the first time it asks twice, and says so')
-    t.equal((await walked({ ...given, passages: [known] })).failures.length, 0)
-    t.equal((await walked({ ...given, passages: [{ ...known, to: undefined }] })).failures.length, 0)
-    t.equal((await walked({ ...given, passages: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length, 2, 'what lies before its window is nothing to go by')
+    t.equal((await walked({ ...given, skippedRanges: [known] })).failures.length, 0)
+    t.equal((await walked({ ...given, skippedRanges: [{ ...known, to: undefined }] })).failures.length, 0)
+    t.equal((await walked({ ...given, skippedRanges: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length, 2, 'what lies before its window is nothing to go by')
   })
 
   t.test('knows a row again that it meets a second time, because the bound has moved to a later event of its second', async (t) => {
     for (const n of [4, 17, 24, 27]) {
       const { failures, passed } = await walked({ tenths: evenly(40, 3), pageSize: 10, spoilt: spoiltAs('invalid', n) })
-      const passages = createPassages()
+      const skippedRanges = createSkippedRanges()
       const told = passed.filter((each) => {
-        const gap = passages.look(each, at(100))
-        passages.keep(each, at(100))
+        const gap = skippedRanges.look(each, at(100))
+        skippedRanges.keep(each, at(100))
         return gap !== undefined
       })
       t.same(told.map(({ from, reason, to }) => [from, to, reason]), [[instantAt(n * 3 - 3), instantAt(n * 3 + 3), 'upstream-outage']], `row ${n}`)
@@ -173,7 +173,7 @@ t.test('a walk with a way past', async (t) => {
   })
 
   t.test('asks for whole pages again behind it inside a long instant, and with an upstream that does not sort', async (t) => {
-    for (const given of [{ tenths: evenly(500, 0) }, { tenths: evenly(500), habits: { ignoresSort: true } }]) {
+    for (const given of [{ tenths: evenly(500, 0) }, { tenths: evenly(500), quirks: { ignoresSort: true } }]) {
       const { source } = await walked({ ...given, pageSize: 100, spoilt: spoiltAs('too-large', 250) })
       t.ok(source.questions.length < 80, `${source.questions.length} questions for 500 events`)
     }
@@ -225,8 +225,8 @@ t.test('a walk through an outage', async (t) => {
     for (const kind of ['throttled', 'budget', 'unauthorized', 'forbidden'] as const) {
       const source = createMemorySource(USUAL_HABITS, (reads) => reads <= 12 ? { ok: false, kind } : undefined)
       source.keep(dated({ n: 1, timestamp: formatInstant(at(0)) }))
-      const outcomes: Array<Step | Failure> = []
-      for await (const step of walk(source, { filter: {}, window: {}, direction: 'asc', pageSize: 100, purpose: POLLER, passages: [] })) outcomes.push(step)
+      const outcomes: Array<ScanStep | Failure> = []
+      for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 100, purpose: POLLER, skippedRanges: [] })) outcomes.push(step)
       t.same(outcomes.slice(0, 12).map((each) => !each.ok && each.kind), Array.from({ length: 12 }, () => kind))
       t.same(new Set(source.questions.slice(0, 13).map(({ page, pageSize }) => `${page} of ${pageSize}`)), new Set(['1 of 100']))
     }
@@ -234,7 +234,7 @@ t.test('a walk through an outage', async (t) => {
 })
 
 t.test('a walk without a way past stops at what cannot be read', async (t) => {
-  const given = { tenths: evenly(40), pageSize: 16, passages: undefined }
+  const given = { tenths: evenly(40), pageSize: 16, skippedRanges: undefined }
   const tooLarge = await walked({ ...given, spoilt: spoiltAs('too-large', 5) })
   t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [[0, 1, 2, 3, 4], [], true])
   t.equal(tooLarge.source.questions.at(-1)?.pageSize, 1)
@@ -245,20 +245,20 @@ t.test('a walk without a way past stops at what cannot be read', async (t) => {
 
 t.test('an obstacle', async (t) => {
   const [AGAIN, AT_ONCE] = [true, false].map((waits) => ({ waits, isPast: false }))
-  const opened = (wanted: number, first = wanted) => createObstacle({ wanted, first })
+  const opened = (wanted: number, first = wanted) => createBisection({ wanted, first })
 
   /** The same row fails whenever it is asked for, until it is given up; the harmless question is answered. */
-  function closedIn (obstacle: ReturnType<typeof createObstacle>, kind: FailureKind) {
+  function closedIn (bisection: ReturnType<typeof createBisection>, kind: FailureKind) {
     const asked: Array<number | 'harmless'> = []
     let waits = 0
     while (asked.length < 100) {
-      asked.push(obstacle.size())
-      const detour = obstacle.failed(kind, obstacle.size())
+      asked.push(bisection.size())
+      const detour = bisection.failed(kind, bisection.size())
       if (detour.waits) waits++
       if (detour.isPast) return { asked, waits, harmless: asked.filter((each) => each === 'harmless').length }
-      if (!obstacle.isProbing()) continue
+      if (!bisection.isProbing()) continue
       asked.push('harmless')
-      obstacle.probed()
+      bisection.probed()
     }
     throw new Error('it was never given up')
   }
@@ -273,9 +273,9 @@ t.test('an obstacle', async (t) => {
 
   t.test('is not waited for where it is known, but never given up without a harmless answer', async (t) => {
     for (const size of [1000, 1]) {
-      const obstacle = opened(size)
-      obstacle.suspect()
-      const { asked, harmless, waits } = closedIn(obstacle, 'invalid')
+      const bisection = opened(size)
+      bisection.suspect()
+      const { asked, harmless, waits } = closedIn(bisection, 'invalid')
       t.equal(waits, 0)
       t.ok(harmless >= 1 && asked.length < 40, `${asked.length} questions`)
     }
@@ -287,67 +287,67 @@ t.test('an obstacle', async (t) => {
 
   t.test('is an outage as long as the harmless question fails too: one request a try, and no page shrinks', async (t) => {
     for (const size of [1000, 1]) {
-      const obstacle = opened(size)
-      obstacle.failed('unavailable', size)
-      for (let i = 0; i < 20; i++) t.same([obstacle.failed('unavailable', size), obstacle.isProbing(), obstacle.size()], [AGAIN, true, size])
-      obstacle.probed()
-      obstacle.succeeded(10)
-      t.same([obstacle.failed('unavailable', size), obstacle.isProbing()], [AGAIN, false], 'what comes later is judged anew')
+      const bisection = opened(size)
+      bisection.failed('unavailable', size)
+      for (let i = 0; i < 20; i++) t.same([bisection.failed('unavailable', size), bisection.isProbing(), bisection.size()], [AGAIN, true, size])
+      bisection.probed()
+      bisection.succeeded(10)
+      t.same([bisection.failed('unavailable', size), bisection.isProbing()], [AGAIN, false], 'what comes later is judged anew')
     }
   })
 
   t.test('is told from an outage by any answer to the harmless question, one that is too large even', async (t) => {
-    const obstacle = opened(1000)
-    obstacle.failed('invalid', 1000)
-    obstacle.failed('invalid', 1000)
-    t.same([obstacle.failed('too-large', 1), obstacle.isProbing(), obstacle.size()], [AT_ONCE, false, 1000])
-    obstacle.failed('invalid', 1000)
-    t.equal(obstacle.size(), 500)
+    const bisection = opened(1000)
+    bisection.failed('invalid', 1000)
+    bisection.failed('invalid', 1000)
+    t.same([bisection.failed('too-large', 1), bisection.isProbing(), bisection.size()], [AT_ONCE, false, 1000])
+    bisection.failed('invalid', 1000)
+    t.equal(bisection.size(), 500)
   })
 
   t.test('is no refusal, however often that comes', async (t) => {
     for (const kind of ['throttled', 'budget', 'unauthorized', 'forbidden'] as const) {
-      const obstacle = opened(1000)
-      for (let i = 0; i < 10; i++) t.same([obstacle.failed(kind, 1000), obstacle.isProbing(), obstacle.size()], [AGAIN, false, 1000])
+      const bisection = opened(1000)
+      for (let i = 0; i < 10; i++) t.same([bisection.failed(kind, 1000), bisection.isProbing(), bisection.size()], [AGAIN, false, 1000])
     }
   })
 
   t.test('is forgotten by what is read in between', async (t) => {
     for (const size of [1000, 1]) {
-      const obstacle = opened(size)
+      const bisection = opened(size)
       for (let i = 0; i < 5; i++) {
-        for (const time of [1, 2]) t.same([obstacle.failed('timeout', size), obstacle.size()], [AGAIN, size], `time ${time}`)
-        obstacle.probed()
-        obstacle.succeeded(1)
+        for (const time of [1, 2]) t.same([bisection.failed('timeout', size), bisection.size()], [AGAIN, size], `time ${time}`)
+        bisection.probed()
+        bisection.succeeded(1)
       }
     }
   })
 
   t.test('keeps pages small until it is behind, and then they grow with every answer', async (t) => {
-    const obstacle = opened(1000)
-    obstacle.failed('too-large', 1000)
-    t.same([obstacle.size(), obstacle.isReduced()], [500, true])
-    obstacle.succeeded(400)
-    t.equal(obstacle.size(), 500)
-    obstacle.succeeded(400)
-    t.equal(obstacle.size(), 500, 'pages overlap: smaller ones than were answered would crawl through known rows')
-    closedIn(obstacle, 'too-large')
+    const bisection = opened(1000)
+    bisection.failed('too-large', 1000)
+    t.same([bisection.size(), bisection.isReduced()], [500, true])
+    bisection.succeeded(400)
+    t.equal(bisection.size(), 500)
+    bisection.succeeded(400)
+    t.equal(bisection.size(), 500, 'pages overlap: smaller ones than were answered would crawl through known rows')
+    closedIn(bisection, 'too-large')
     const sizes = Array.from({ length: 20 }, () => {
-      obstacle.succeeded(obstacle.size())
-      return obstacle.size()
+      bisection.succeeded(bisection.size())
+      return bisection.size()
     })
-    t.same([sizes.at(-1), obstacle.isReduced()], [1000, false])
+    t.same([sizes.at(-1), bisection.isReduced()], [1000, false])
     t.ok(sizes.every((size, i) => i === 0 || size >= (sizes[i - 1] ?? 0)))
   })
 
   t.test('begins with fewer rows where it is told to, and never asks for more than is wanted or given', async (t) => {
-    const obstacle = opened(100, 10)
-    t.same([obstacle.size(), obstacle.isReduced()], [10, true])
-    obstacle.succeeded(10)
-    t.equal(obstacle.size(), 20)
-    obstacle.cap(30)
-    for (let i = 0; i < 5; i++) obstacle.succeeded(30)
-    t.same([obstacle.size(), obstacle.isReduced()], [30, false])
+    const bisection = opened(100, 10)
+    t.same([bisection.size(), bisection.isReduced()], [10, true])
+    bisection.succeeded(10)
+    t.equal(bisection.size(), 20)
+    bisection.cap(30)
+    for (let i = 0; i < 5; i++) bisection.succeeded(30)
+    t.same([bisection.size(), bisection.isReduced()], [30, false])
     t.equal(opened(10, 100).size(), 10)
   })
 })

@@ -28,31 +28,31 @@ export interface Audience {
 }
 
 /** The service; polls as often as events come. */
-export async function serviceSender (audience: Audience, pollMs: number, environment: Record<string, string> = {}): Promise<Sender> {
+export async function serviceSender (group: Audience, pollMs: number, environment: Record<string, string> = {}): Promise<Sender> {
   const service = await startService({ POLL_INTERVAL_MS: String(pollMs), POLL_MAX_INTERVAL_MS: String(pollMs), ...environment })
-  return senderOf(service, service.upstream, service.port, { paths: [STREAM], ...audience })
+  return senderOf(service, service.upstream, service.port, { paths: [STREAM], ...group })
 }
 
-export async function peerSender (program: 'peers/readme-loop' | 'peers/net-loop', audience: Audience): Promise<Sender> {
+export async function peerSender (program: 'peers/readme-loop' | 'peers/net-loop', group: Audience): Promise<Sender> {
   const port = await freePort()
   const server = startProgram('measured', program)
   await server.ask({ listen: port })
-  return senderOf(server, server, port, { paths: ['/stream'], ...audience })
+  return senderOf(server, server, port, { paths: ['/stream'], ...group })
 }
 
-export async function nchanSender (audience: Audience): Promise<Sender | undefined> {
+export async function nchanSender (group: Audience): Promise<Sender | undefined> {
   const port = await freePort()
   const server = startNchan(port)
   if (server === undefined) return undefined
   await listening(port)
   const publisher = startProgram('measuring', 'peers/nchan-publisher')
   await publisher.ask({ listen: port })
-  return senderOf(server, publisher, port, { paths: ['/stream'], ...audience })
+  return senderOf(server, publisher, port, { paths: ['/stream'], ...group })
 }
 
-async function senderOf (server: Child, ticker: Child, port: number, audience: Audience & { readonly paths: readonly string[] }): Promise<Sender> {
+async function senderOf (server: Child, ticker: Child, port: number, group: Audience & { readonly paths: readonly string[] }): Promise<Sender> {
   const generator = startProgram('measuring', 'subscribers')
-  await generator.ask({ open: { port, paths: audience.paths, count: audience.subscribers, ...audience.extensions !== undefined && { extensions: audience.extensions } } })
+  await generator.ask({ open: { port, paths: group.paths, count: group.subscribers, ...group.extensions !== undefined && { extensions: group.extensions } } })
   const counts = () => generator.ask<Counts>({ counts: true })
   let last = await counts()
 
@@ -64,7 +64,7 @@ async function senderOf (server: Child, ticker: Child, port: number, audience: A
       const now = await counts()
       const [bytes, messages] = [now.bytes - last.bytes, now.messages - last.messages]
       last = now
-      if (audience.extensions !== undefined && now.inflated === 0) throw new Error('nothing was compressed')
+      if (group.extensions !== undefined && now.inflated === 0) throw new Error('nothing was compressed')
       return bytes / messages
     },
     async stop () {

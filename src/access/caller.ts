@@ -15,7 +15,7 @@ export interface Caller {
 }
 
 /** Why a request goes no further. */
-export interface Refusal {
+export interface Denied {
   readonly ok: false
   readonly code: ProblemCode
   readonly detail: string
@@ -27,11 +27,11 @@ export interface Admitted {
   readonly caller: Caller
 }
 
-export type Verdict = Admitted | Refusal
+export type AuthResult = Admitted | Denied
 
-export const UNAUTHORIZED: Refusal = { ok: false, code: 'unauthorized', detail: 'A credential is wanted, in the header `Authorization`; there was none, or it is not accepted.' }
-export const FORBIDDEN: Refusal = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
-export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Refusal => whose === 'all'
+export const UNAUTHORIZED: Denied = { ok: false, code: 'unauthorized', detail: 'A credential is wanted, in the header `Authorization`; there was none, or it is not accepted.' }
+export const FORBIDDEN: Denied = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
+export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Denied => whose === 'all'
   ? { ok: false, code: 'overloaded', detail: 'Of all callers together, too many credentials were not accepted.', retryAfterMs }
   : { ok: false, code: 'rate-limited', detail: `Too many credentials from this ${whose} were not accepted.`, retryAfterMs }
-export const NO_SCOPE: Refusal = { ok: false, code: 'overloaded', detail: 'As many callers are served at a time as this service takes.', retryAfterMs: 30_000 }
+export const NO_TENANT: Denied = { ok: false, code: 'overloaded', detail: 'As many callers are served at a time as this service takes.', retryAfterMs: 30_000 }

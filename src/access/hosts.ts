@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import type { Refusal } from './caller.ts'
+import type { Denied } from './caller.ts'
 
 /** The host that a request names, as in its field `Host`. */
 export interface Host {
@@ -104,7 +104,7 @@ export function withoutDefaultPort (origin: string): string {
 }
 
 /** Why a request for this host is not answered. */
-export function hostRefusal (host: Host | undefined): Refusal {
+export function hostRefusal (host: Host | undefined): Denied {
   const detail = host === undefined
     ? '`Host` names no host that can be read. Use the address of this service, or a name of `ALLOWED_HOSTS`.'
     : `This service is not known under the name ${host.name}. The setting ALLOWED_HOSTS=${host.name} admits it.`

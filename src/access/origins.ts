@@ -1,5 +1,5 @@
 import type { OwnOrigin } from './hosts.ts'
-import type { Refusal } from './caller.ts'
+import type { Denied } from './caller.ts'
 
 /** Which pages may stream. */
 export interface Origins {
@@ -15,7 +15,7 @@ export function createOrigins (list: readonly string[]): Origins {
 }
 
 /** Why a page may not stream, and which setting would let it. `own`: the origin that the request itself would have. */
-export function originRefusal (origin: string, own: OwnOrigin | undefined): Refusal {
+export function originRefusal (origin: string, own: OwnOrigin | undefined): Denied {
   const isOwn = own?.origin === origin
   const remedy = isOwn
     ? `The setting ALLOWED_HOSTS=${new URL(origin).hostname} admits pages of this service's own address.`

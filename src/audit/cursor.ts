@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { AuditFilter } from './filter.ts'
 import { EARLIEST, LATEST, type Instant } from './instant.ts'
-import type { Place } from './place.ts'
+import type { SortKey } from './sort-key.ts'
 import type { Direction } from './source.ts'
-import type { TimeWindow } from './window.ts'
+import type { TimeRange } from './time-range.ts'
 
 /** A position in the log of one epoch: everything before `offset` was given or skipped by the filter. */
 export interface LogCursor {
@@ -20,32 +20,32 @@ export interface ReplayCursor {
   readonly kind: 'replay'
   readonly log: LogCursor
   /** The last event given, or where the replay begins (with an empty id). */
-  readonly after: Place
+  readonly after: SortKey
   /** What was given before the replay, or by others that were broken off; at most `MOST_GIVEN`. */
-  readonly given?: readonly Given[]
+  readonly delivered?: readonly DeliveredRange[]
 }
 
 /** What entered the log before an offset, and stands no further than a place, was given, or skipped by the filter. */
-export interface Given {
+export interface DeliveredRange {
   readonly before: number
-  readonly upTo: Place
+  readonly upTo: SortKey
 }
 
-export const MOST_GIVEN = 4
+export const MOST_DELIVERED_RANGES = 4
 
 /** Where the next page of a list or search begins, with all that the question was. */
 export interface PageCursor {
   readonly kind: 'page'
   readonly operation: 'list' | 'search'
   readonly filter: AuditFilter
-  readonly window: TimeWindow
+  readonly window: TimeRange
   readonly direction: Direction
   readonly pageSize: number
   readonly page: number
   /** Matches behind `after` that belong to pages before this one: the scan ended before it got to the page asked for. */
   readonly skip: number
   /** The last place that was given; an empty id stands before (going down: behind) every event of its instant. */
-  readonly after: Place
+  readonly after: SortKey
 }
 
 /** A position in a stream. */
@@ -58,6 +58,11 @@ export const LONGEST_CURSOR = 13_500
 
 const VERSION = '1'
 const EPOCH = /^[a-z0-9]{4,32}$/
+
+/** The cursor of a replay: `delivered` is left out where it is empty. */
+export function replayCursor (log: LogCursor, after: SortKey, delivered: readonly DeliveredRange[]): ReplayCursor {
+  return { kind: 'replay', log, after, ...delivered.length > 0 && { delivered } }
+}
 
 /** URL-safe text: version, content, checksum. The checksum finds what was damaged or made up; it is no signature. */
 export function encodeCursor (cursor: Cursor): string {
@@ -81,7 +86,7 @@ function pack (cursor: Cursor): unknown[] {
   switch (cursor.kind) {
     case 'log': return ['l', cursor.epoch, cursor.offset, cursor.instant]
     case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id,
-      ...(cursor.given ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
+      ...(cursor.delivered ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
     case 'page': return ['p', cursor.operation, cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null,
       cursor.direction, cursor.pageSize, cursor.page, cursor.skip, cursor.after.instant, cursor.after.id]
   }
@@ -91,9 +96,9 @@ function unpack (packed: unknown[]): Cursor {
   const [kind, ...rest] = packed
   if (kind === 'l') return unpackLog(rest)
   if (kind === 'r') {
-    const given = rest.slice(5).map(unpackGiven)
-    if (given.length > MOST_GIVEN) throw new RangeError('too much was given')
-    return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)), ...given.length > 0 && { given } }
+    const delivered = rest.slice(5).map(unpackGiven)
+    if (delivered.length > MOST_DELIVERED_RANGES) throw new RangeError('too much was given')
+    return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)), ...delivered.length > 0 && { delivered } }
   }
   if (kind !== 'p') throw new TypeError('no kind of cursor')
   const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
@@ -118,12 +123,12 @@ function unpackLog ([epoch, offset, instant]: unknown[]): LogCursor {
   return { kind: 'log', epoch, offset: readCount(offset), instant: readInstant(instant) }
 }
 
-function unpackPlace ([instant, id]: unknown[]): Place {
+function unpackPlace ([instant, id]: unknown[]): SortKey {
   if (typeof id !== 'string') throw new TypeError('no id')
   return { instant: readInstant(instant), id }
 }
 
-function unpackGiven (packed: unknown): Given {
+function unpackGiven (packed: unknown): DeliveredRange {
   if (!Array.isArray(packed)) throw new TypeError('nothing given')
   const [before, ...upTo] = packed as unknown[]
   return { before: readCount(before), upTo: unpackPlace(upTo) }

@@ -1,13 +1,13 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Instant } from './instant.ts'
-import { extentOf, type JsonObject } from './json.ts'
+import { extentOf, type JsonObject } from './exact-json.ts'
 
 const field = (options: object) => Type.Optional(Type.Unsafe<unknown>(options))
 
 /**
  * An audit event as it is published: the upstream item with `id` set, every other field as Kubiya gave it. An `id` of
  * Kubiya's that does not count stands in `upstream_id`. No field but `id` is certain, and none has a certain type. So
- * this describes and does not validate (facts 2.3: 12 fields seen by two clients, unknown ones to be passed through).
+ * this describes and does not validate (docs/kubiya-api.md §2.3: 12 fields seen by two clients, unknown ones to be passed through).
  */
 export const PublishedEvent = Type.Object({
   id: Type.String({

@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { fold, holdsText } from './folded-text.ts'
-import { isJsonObject, scalarText, type JsonObject } from './json.ts'
+import { isJsonObject, scalarText, type JsonObject } from './exact-json.ts'
 
 const LONGEST_VALUE = 256 // All of them together, in any script, still fit a page's cursor.
 const field = (description: string, example: string) =>

@@ -1,4 +1,4 @@
-import { ExactNumber, scalarText, type Json, type JsonObject } from './json.ts'
+import { ExactNumber, scalarText, type Json, type JsonObject } from './exact-json.ts'
 import { createTimeSlice } from './time-slice.ts'
 
 const ASCII = /^[\0-\x7f]*$/

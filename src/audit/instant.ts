@@ -62,10 +62,10 @@ export function isWritable (instant: Instant): boolean {
   return instant >= EARLIEST && instant <= LATEST
 }
 
-export function earlier (a: Instant, b: Instant): Instant {
+export function minInstant (a: Instant, b: Instant): Instant {
   return a < b ? a : b
 }
 
-export function later (a: Instant, b: Instant): Instant {
+export function maxInstant (a: Instant, b: Instant): Instant {
   return a > b ? a : b
 }

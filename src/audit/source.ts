@@ -1,6 +1,6 @@
 import type { AuditEvent } from './event.ts'
 import type { AuditFilter } from './filter.ts'
-import type { TimeWindow } from './window.ts'
+import type { TimeRange } from './time-range.ts'
 
 export type Direction = 'asc' | 'desc'
 
@@ -20,7 +20,7 @@ export const POLLER: Purpose = { kind: 'poller' }
 export interface SourceQuery {
   /** Narrowed as far as the source can; its rows are judged again by whoever asked. */
   readonly filter: AuditFilter
-  readonly window: TimeWindow
+  readonly window: TimeRange
   readonly direction: Direction
   /** From 1. */
   readonly page: number
@@ -68,7 +68,7 @@ export interface Failure {
 }
 
 /** What an upstream was caught at. */
-export type Habit = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second' | 'sends-what-is-no-event' | 'sends-unreadable-events'
+export type Quirk = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second' | 'sends-what-is-no-event' | 'sends-unreadable-events'
 
 /**
  * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not at
@@ -81,7 +81,7 @@ export interface AuditSource {
    * Told by whoever judges the rows: worth a line in the log the first time. `skipped`: so many rows of this answer are left
    * out for it, each time that they are met.
    */
-  notice (habit: Habit, skipped?: number): void
+  reportQuirk (quirk: Quirk, skipped?: number): void
   /** Habits noticed so far, so that later reads reckon with them from the start. */
-  readonly habits: ReadonlySet<Habit>
+  readonly quirks: ReadonlySet<Quirk>
 }

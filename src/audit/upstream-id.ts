@@ -1,4 +1,4 @@
-import { ExactNumber, type Json, type JsonObject } from './json.ts'
+import { ExactNumber, type Json, type JsonObject } from './exact-json.ts'
 
 /** What every computed id begins with; an upstream id that begins so does not count. */
 export const COMPUTED_PREFIX = 'kab1.'
@@ -9,7 +9,7 @@ const OWN_SEARCH = 'search' // Our own route stands where its event would.
 const UNWRITABLE = /[\p{Cc}\p{Cs}]/u
 const RELATIVE_PART = /(?:^|[/\\])\.{0,2}(?:[/\\]|$)/
 const ASCII_ESCAPE = /%([0-7][\da-f])/gi
-const UPSTREAM_STREAM = 'stream' // Kubiya's own stream endpoint (facts 1.1).
+const UPSTREAM_STREAM = 'stream' // Kubiya's own stream endpoint (docs/kubiya-api.md §1.3).
 const UNFIT_FOR_PATH = /[/\\%?#]/
 const MOVED_TO = 'upstream_id'
 
@@ -23,7 +23,7 @@ export function upstreamId (item: JsonObject): string | undefined {
 }
 
 /** The fields to publish beside the id. An `id` that does not count, `null` too, moves to a name that is free. */
-export function fieldsBeside (item: JsonObject): JsonObject {
+export function withoutUpstreamId (item: JsonObject): JsonObject {
   if (!Object.hasOwn(item, 'id') || idOf(item.id) !== undefined) return item
   let name = MOVED_TO
   for (let number = 2; Object.hasOwn(item, name); number++) name = `${MOVED_TO}_${number}`
@@ -38,20 +38,20 @@ export function fieldsBeside (item: JsonObject): JsonObject {
  * No part between `/` or `\` is empty, `.` or `..`. Neither is one after a further percent-decoding, as some proxies do
  * it. That decoding leaves faulty escapes as they are, and those of no ASCII character, which make no such part.
  */
-export function countsAsId (text: string): boolean {
+export function isUsableId (text: string): boolean {
   return text !== '' && text.length <= LONGEST && text !== OWN_SEARCH && !text.startsWith(COMPUTED_PREFIX) &&
     !UNWRITABLE.test(text) && text.trim() === text &&
     !RELATIVE_PART.test(text) && !RELATIVE_PART.test(decodedOnce(text))
 }
 
 /** Whether an id may stand in a path of Kubiya's: nobody who decodes it, once more too, takes it for another path. */
-export function isFitForPath (id: string): boolean {
+export function isPathSafe (id: string): boolean {
   return id !== UPSTREAM_STREAM && !UNFIT_FOR_PATH.test(id)
 }
 
 function idOf (value: Json | undefined): string | undefined {
   const text = typeof value === 'string' ? value : integerText(value)
-  return text !== undefined && countsAsId(text) ? text : undefined
+  return text !== undefined && isUsableId(text) ? text : undefined
 }
 
 function integerText (value: Json | undefined): string | undefined {

@@ -1,4 +1,4 @@
-import type { BackOffBounds } from './contract.ts'
+import type { BackOffBounds } from './types.ts'
 
 const QUICK_TRIES = 3
 const MOST_DOUBLINGS = 30

@@ -1,10 +1,10 @@
-import { streamAddress } from './address.ts'
-import type { AuditStream, AuditStreamError, AuditStreamOptions, Frame, WebSocketConstructor } from './contract.ts'
-import { createLine } from './line.ts'
-import { createMemory } from './memory.ts'
-import { createPending } from './pending.ts'
+import { streamAddress } from './url.ts'
+import type { AuditStream, AuditStreamError, AuditStreamOptions, Frame, WebSocketConstructor } from './types.ts'
+import { createLine } from './reconnecting.ts'
+import { createMemory } from './seen-ids.ts'
+import { createPending } from './event-buffer.ts'
 
-export type * from './contract.ts'
+export type * from './types.ts'
 
 const REMEMBERED = 50_000
 const MAX_PENDING = 10_000
@@ -71,7 +71,7 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
     if (!isNew(frame.event.id)) return
     pending.give(frame, before, size)
     if (pending.size() < Math.max(1, maxPending) && pending.weight() < MAX_PENDING_TEXT) return
-    line.hangUp() // The service keeps what comes; the cursor tells where to go on.
+    line.disconnect() // The service keeps what comes; the cursor tells where to go on.
     state = 'paused'
   }
 
@@ -79,7 +79,7 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
     try {
       hook?.(what)
     } catch (error) {
-      line.hangUp()
+      line.disconnect()
       onOver(error)
     }
   }
@@ -91,7 +91,7 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
   }
 
   function finish (): void {
-    line.hangUp()
+    line.disconnect()
     pending.clear()
     onOver()
   }

@@ -1,4 +1,4 @@
-import type { Frame, Loss, WebSocketConstructor } from './contract.ts'
+import type { Frame, Loss, WebSocketConstructor } from './types.ts'
 import { readFrame } from './frame.ts'
 
 export interface ConnectionOptions {

@@ -1,4 +1,4 @@
-import type { Frame } from './contract.ts'
+import type { Frame } from './types.ts'
 import { isBetween, isObject, isText, parseObject, type Fields } from './values.ts'
 
 const LONGEST_CURSOR = 13_500 // Characters. The service makes none that is longer.
@@ -25,7 +25,7 @@ export function cursorOf (frame: Frame): string | undefined {
 
 /** Whether a frame has the fields of its type. Fields that nothing depends on may be missing, but are never of another type. */
 function isSound (frame: Fields): boolean {
-  const { at, cursor, event, from, lag_ms: lagMs = 0, may_return: mayReturn, reason, resumed, since = '', to, type, upstream } = frame
+  const { at, cursor, event, from, lag_ms: lagMs = 0, reason, reconnect, resumed, since = '', to, type, upstream } = frame
   switch (type) {
     case 'hello': return isCursor(cursor) && typeof resumed === 'boolean'
     case 'event': return isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)
@@ -33,7 +33,7 @@ function isSound (frame: Fields): boolean {
     case 'status': return isText(upstream) && isBetween(lagMs) && typeof since === 'string'
     case 'heartbeat': return isCursor(cursor) && isText(upstream) && isBetween(lagMs)
     case 'expiring': return isText(at)
-    case 'end': return isCursor(cursor) && isText(reason) && typeof mayReturn === 'boolean'
+    case 'end': return isCursor(cursor) && isText(reason) && typeof reconnect === 'boolean'
     default: return isText(type)
   }
 }

@@ -1,7 +1,7 @@
 import type { Problem } from '../problems.ts'
-import { readAnswer } from './answer.ts'
-import type { AuditStreamOptions } from './contract.ts'
-import { readRefusal, type Refusal } from './refusal.ts'
+import { readAnswer } from './http-answer.ts'
+import type { AuditStreamOptions } from './types.ts'
+import { readRefusal, type Refusal } from './rejection.ts'
 import { isText } from './values.ts'
 
 const CREATED = 201

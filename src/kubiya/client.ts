@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
-import type { Answer, AuditSource, CallerPurpose, Failure, Found, Habit, Purpose, SourceQuery } from '../audit/source.ts'
-import { isFitForPath } from '../audit/upstream-id.ts'
+import type { Answer, AuditSource, CallerPurpose, Failure, Found, Quirk, Purpose, SourceQuery } from '../audit/source.ts'
+import { isPathSafe } from '../audit/upstream-id.ts'
 import type { Span, Tracer } from '../tracer.ts'
-import { createHttpAgent, type HttpAgent } from './agent.ts'
-import { discardBody, readBody } from './body.ts'
-import type { Allowance, Budget } from './budget.ts'
+import { createHttpAgent, type HttpAgent } from './http-agent.ts'
+import { discardBody, readBody } from './read-body.ts'
+import type { UpstreamLimit, RequestBudget } from './request-budget.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
-import { createListingReader, type Listing } from './listing.ts'
-import { listParameters, listUrl, type SessionSpelling } from './query.ts'
-import { readAllowance } from './rate-limit.ts'
-import { createTurnstile, type Turn } from './turnstile.ts'
-import { readEvent } from './wire.ts'
+import { createListParser, type ParsedList } from './list-parser.ts'
+import { listParameters, listUrl, type SessionFilterKey } from './list-request.ts'
+import { readUpstreamLimit } from './upstream-limit.ts'
+import { createFairQueue, type Turn } from './fair-queue.ts'
+import { readEvent } from './response.ts'
 
 export interface KubiyaOptions {
   readonly baseUrl: string
@@ -20,12 +20,12 @@ export interface KubiyaOptions {
   readonly authorization: string
   readonly organizationId?: string
   readonly userAgent: string
-  readonly sessionFilter: SessionSpelling
+  readonly sessionFilter: SessionFilterKey
   /** For one call, all its tries included. */
   readonly timeoutMs: number
   /** Of one answer, inflated. */
   readonly maxBytes: number
-  readonly budget: Budget
+  readonly budget: RequestBudget
   /** What requests go out with, where clients share it; whoever made it ends it. */
   readonly agent?: HttpAgent
   readonly tracer: Tracer
@@ -34,9 +34,9 @@ export interface KubiyaOptions {
   /** Told of each answer that was a list: the credential is accepted. A status alone says less. */
   readonly onListing?: () => void
   /** Told once of each habit in which the upstream departs from what it is asked. */
-  readonly onHabit?: (habit: Habit) => void
+  readonly onQuirk?: (quirk: Quirk) => void
   /** Told of rows that are left out, each time that they are met. */
-  readonly onSkipped?: (habit: Habit, rows: number) => void
+  readonly onSkipped?: (quirk: Quirk, rows: number) => void
 }
 
 export interface KubiyaClient extends AuditSource {
@@ -48,7 +48,7 @@ interface Reply {
   readonly status: number
   readonly text: string
   readonly upstreamMs: number | undefined
-  readonly allowance?: Allowance | undefined
+  readonly upstreamLimit?: UpstreamLimit | undefined
 }
 
 const MOST_TRIES = 3
@@ -60,7 +60,7 @@ const WAIT_SHARE = 0.5 // Of a call's deadline: what is left serves the request 
 const LONGEST_CONNECT_MS = 5000
 const SESSIONS_REMEMBERED = 1000
 const MOST_ROWS = 10_000 // Or twice as many as were asked for: an answer of more is not the protocol.
-const NO_ROWS: Listing = { events: [], rows: 0, noEvents: 0, unreadable: [] }
+const NO_ROWS: ParsedList = { events: [], rows: 0, noEvents: 0, unreadable: [] }
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
@@ -76,7 +76,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     poller: options.agent ?? createHttpAgent({ connections: POLLER_CONNECTIONS, connect }),
     caller: options.agent ?? createHttpAgent({ connections: CALLER_CONNECTIONS, connect })
   }
-  const turnstile = createTurnstile({ budget, places: CALLER_CONNECTIONS, clock: Date.now, setTimer })
+  const fairQueue = createFairQueue({ budget, places: CALLER_CONNECTIONS, clock: Date.now, setTimer })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',
@@ -85,25 +85,25 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     'user-agent': options.userAgent,
     ...options.organizationId !== undefined && { 'x-organization-id': options.organizationId }
   }
-  // Which spelling found a session's events; facts 1.3: two clients contradict each other.
-  const spellings = new LRUCache<string, SessionSpelling>({ max: SESSIONS_REMEMBERED })
-  const habits = new Set<Habit>()
-  const readAsked = createListingReader({ remembers: false })
-  const readPolled = createListingReader({ remembers: true }) // One poll is in flight at a time, and it repeats most of the one before.
+  // Which spelling found a session's events; docs/kubiya-api.md §1.7.
+  const spellings = new LRUCache<string, SessionFilterKey>({ max: SESSIONS_REMEMBERED })
+  const quirks = new Set<Quirk>()
+  const readAsked = createListParser({ remembers: false })
+  const readPolled = createListParser({ remembers: true }) // One poll is in flight at a time, and it repeats most of the one before.
   let longestAnswer = 0
 
-  return { read, find, notice, habits, close }
+  return { read, find, reportQuirk, quirks, close }
 
   async function close (): Promise<void> {
-    turnstile.close()
+    fairQueue.close()
     if (options.agent === undefined) await Promise.all([agents.poller.destroy(), agents.caller.destroy()])
   }
 
-  function notice (habit: Habit, skipped = 0): void {
-    if (skipped > 0) options.onSkipped?.(habit, skipped)
-    if (habits.has(habit)) return
-    habits.add(habit)
-    options.onHabit?.(habit)
+  function reportQuirk (quirk: Quirk, skipped = 0): void {
+    if (skipped > 0) options.onSkipped?.(quirk, skipped)
+    if (quirks.has(quirk)) return
+    quirks.add(quirk)
+    options.onQuirk?.(quirk)
   }
 
   async function read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
@@ -120,20 +120,20 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     return !second.ok && second.kind === 'invalid' ? answer : second // A spelling that is refused says nothing.
   }
 
-  async function readAs (spelling: SessionSpelling, query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
+  async function readAs (spelling: SessionFilterKey, query: SourceQuery, purpose: Purpose): Promise<Answer | Failure> {
     const target = new URL(url)
     target.search = listParameters(query, spelling).toString()
-    const reply = await ask(target, purpose)
+    const reply = await call(target, purpose)
     if (!reply.ok) return reply
     const mostRows = Math.max(MOST_ROWS, 2 * query.pageSize)
     const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     if (listing === 'too-large') return { ok: false, kind: 'too-large' }
-    budget.heed(reply.allowance, Date.now())
+    budget.applyUpstreamLimit(reply.upstreamLimit, Date.now())
     const { events, noEvents, rows, unreadable } = listing
     longestAnswer = Math.max(longestAnswer, rows)
     options.onListing?.()
-    if (noEvents > 0) notice('sends-what-is-no-event', noEvents)
+    if (noEvents > 0) reportQuirk('sends-what-is-no-event', noEvents)
     return { ok: true, events, rows, unreadable, end: isEnd(rows, query.pageSize), upstreamMs: reply.upstreamMs }
   }
 
@@ -144,10 +144,10 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   async function find (id: string, purpose: CallerPurpose): Promise<Found | Failure> {
-    if (!isFitForPath(id)) return { ok: true, event: undefined }
+    if (!isPathSafe(id)) return { ok: true, event: undefined }
     const target = new URL(url)
     target.pathname += `/${encodeURIComponent(id)}`
-    const reply = await ask(target, purpose, SAYS_NOTHING)
+    const reply = await call(target, purpose, SAYS_NOTHING)
     if (!reply.ok) return reply
     if (SAYS_NOTHING.has(reply.status) || reply.status === 204) return { ok: true, event: undefined }
     const event = readEvent(reply.text, id)
@@ -156,7 +156,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   /** One call: as many requests as it takes, within one deadline. */
-  async function ask (target: URL, purpose: Purpose, accepted: Set<number> = new Set()): Promise<Reply | Failure> {
+  async function call (target: URL, purpose: Purpose, accepted: Set<number> = new Set()): Promise<Reply | Failure> {
     const deadlineMs = performance.now() + timeoutMs
     let failure: Failure | undefined
     for (let tries = 1; ; tries++) {
@@ -178,7 +178,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   /** The poller goes or does not; callers wait for their turn. */
   async function turnOf (purpose: Purpose, deadlineMs: number): Promise<Turn | Failure> {
     const leftMs = Math.max(0, deadlineMs - performance.now())
-    if (purpose.kind === 'caller') return turnstile.enter(purpose, Math.min(timeoutMs * WAIT_SHARE, leftMs))
+    if (purpose.kind === 'caller') return fairQueue.enter(purpose, Math.min(timeoutMs * WAIT_SHARE, leftMs))
     const waitMs = budget.take(purpose, Date.now())
     return waitMs > 0 ? { ok: false, kind: 'budget', retryAfterMs: waitMs } : { ok: true, leave: () => {} }
   }
@@ -188,7 +188,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose: purpose.kind }
     return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
       const startedMs = performance.now()
-      const reply = await exchange(target, agents[purpose.kind], AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
+      const reply = await send(target, agents[purpose.kind], AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
       onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
       if (reply.ok) span.note({ 'http.response.status_code': reply.status })
       else span.fail(reply.kind)
@@ -196,25 +196,25 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     })
   }
 
-  async function exchange (target: URL, dispatcher: HttpAgent, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
+  async function send (target: URL, dispatcher: HttpAgent, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
     try {
       const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers: { ...headers, ...context }, signal })
       if (response.statusCode !== 200 && response.statusCode !== 204) {
         discardBody(response.body)
         if (accepted.has(response.statusCode)) return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
-        return refused(response)
+        return toFailure(response)
       }
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
       if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
-      const allowance = readAllowance(response.headers, Date.now())
-      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), allowance }
+      const upstreamLimit = readUpstreamLimit(response.headers, Date.now())
+      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), upstreamLimit }
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
     }
   }
 
-  function refused ({ headers: received, statusCode }: Dispatcher.ResponseData): Failure {
+  function toFailure ({ headers: received, statusCode }: Dispatcher.ResponseData): Failure {
     const retryAfterMs = parseRetryAfter(received['retry-after'], Date.now())
     // Told to wait, nobody asks again before that: neither the poller nor another caller.
     if (statusCode === 429 && retryAfterMs !== undefined) budget.pauseUntil(Date.now() + retryAfterMs)

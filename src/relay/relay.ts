@@ -1,4 +1,4 @@
-import type { Announcement, Batch } from '../audit/batch.ts'
+import type { Announcement, Batch } from '../audit/log-batch.ts'
 
 /**
  * The port between the replica that polls and all that serve, itself included. It numbers what is announced and gives it
@@ -7,8 +7,8 @@ import type { Announcement, Batch } from '../audit/batch.ts'
 export interface Relay {
   /** The numbering that offsets belong to. */
   readonly epoch: string
-  announce (announcement: Announcement): Promise<void>
-  follow (take: (batch: Batch) => void): void
+  publish (announcement: Announcement): Promise<void>
+  subscribe (take: (batch: Batch) => void): void
   /** Whether this replica is the one to poll. */
-  leads (): boolean
+  isLeader (): boolean
 }

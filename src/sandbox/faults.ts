@@ -1,5 +1,5 @@
-import type { Change } from './answer.ts'
-import type { Asked } from './ledger.ts'
+import type { Change } from './response.ts'
+import type { Asked } from './request-log.ts'
 
 /** Limits a fault to some requests. */
 interface Limited {

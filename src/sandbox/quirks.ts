@@ -1,4 +1,4 @@
-import type { Ids } from './entry.ts'
+import type { Ids } from './history/entry.ts'
 
 export type Ignorable = 'filter' | 'sort' | 'bounds' | 'page'
 

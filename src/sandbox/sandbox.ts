@@ -1,16 +1,16 @@
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
-import { createAllowance } from './allowance.ts'
-import { createAuditing, type Auditing } from './auditing.ts'
+import { createAllowance } from './rate-limit.ts'
+import { createAuditing, type Auditing } from './api.ts'
 import { createFaults, type Faults } from './faults.ts'
-import { createHistory } from './history.ts'
-import { createLedger, type Asked } from './ledger.ts'
+import { createHistory } from './history/history.ts'
+import { createLedger, type Asked } from './request-log.ts'
 import { quirksOf, type Quirks } from './quirks.ts'
 import { createServing } from './serving.ts'
-import { createStore } from './store.ts'
+import { createStore } from './history/store.ts'
 
 export type { Fault, Faults } from './faults.ts'
-export type { Asked } from './ledger.ts'
+export type { Asked } from './request-log.ts'
 export type { Quirks } from './quirks.ts'
 
 export interface SandboxOptions extends Partial<Quirks> {

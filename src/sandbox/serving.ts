@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Answer, Change } from './answer.ts'
-import { cannedAnswer, truncatedAnswer } from './canned.ts'
+import type { Answer, Change } from './response.ts'
+import { cannedAnswer, truncatedAnswer } from './canned-responses.ts'
 import type { Fault, FaultQueue } from './faults.ts'
-import type { Asked, Ledger } from './ledger.ts'
-import { isWireFault, misbehave } from './wire.ts'
+import type { Asked, Ledger } from './request-log.ts'
+import { isWireFault, misbehave } from './network-faults.ts'
 
 type Compose = (asked: Asked, change: Change | undefined) => Answer
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { openAuditStream } from '../../src/client/client.ts'
-import type { AuditStream, AuditStreamOptions, Reconnection, WebSocketConstructor, WebSocketEvent, WebSocketLike } from '../../src/client/contract.ts'
+import type { AuditStream, AuditStreamOptions, Reconnection, WebSocketConstructor, WebSocketEvent, WebSocketLike } from '../../src/client/types.ts'
 import { readFrame } from '../../src/client/frame.ts'
 import { eventually } from '../support.ts'
 import { consume } from './consumer.ts'
@@ -16,7 +16,7 @@ const ORIGIN = 'http://service.example'
 const status = { type: 'status', upstream: 'ok', since: '2026-01-01T00:00:00Z', lag_ms: 0 }
 const heartbeat = { type: 'heartbeat', cursor: 'c', upstream: 'ok', lag_ms: 0 }
 const gap = { type: 'gap', cursor: 'c', from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:00Z', reason: 'replay-limit' }
-const end = { type: 'end', reason: 'shutdown', may_return: true, cursor: 'c' }
+const end = { type: 'end', reason: 'shutdown', reconnect: true, cursor: 'c' }
 const expiring = { type: 'expiring', at: '2026-01-01T00:00:00Z' }
 const sound: object[] = [hello('c'), event('1', 'c'), gap, status, heartbeat, expiring, end]
 
@@ -57,7 +57,7 @@ t.test('a message is looked at before it counts as a frame', async (t) => {
 })
 
 t.test('no message makes the reader throw, and what it lets through has the fields of its type', async (t) => {
-  const names = ['type', 'cursor', 'event', 'resumed', 'heartbeat_seconds', 'from', 'to', 'reason', 'upstream', 'lag_ms', 'may_return', 'at']
+  const names = ['type', 'cursor', 'event', 'resumed', 'heartbeat_seconds', 'from', 'to', 'reason', 'upstream', 'lag_ms', 'reconnect', 'at']
   const types = fc.constantFrom('hello', 'event', 'gap', 'status', 'heartbeat', 'expiring', 'end', 'news')
   const fields = fc.dictionary(fc.constantFrom(...names), fc.oneof(fc.jsonValue(), fc.string()))
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.record({ type: types, rest: fields }).map(({ type, rest }) => JSON.stringify({ ...rest, type }))), (text) => {

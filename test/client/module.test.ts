@@ -80,7 +80,7 @@ t.test('the module is typed from the schemas, in strict projects of all sorts', 
       import type { AuditFilter, Frame, Problem, PublishedEvent } from 'kubiya-audit-bff/client'
       import type { AuditFilter as OurFilter } from '../../../src/audit/filter.js'
       import type { PublishedEvent as OurEvent } from '../../../src/audit/event.js'
-      import type { Frame as OurFrame } from '../../../src/live/frames.js'
+      import type { Frame as OurFrame } from '../../../src/live/transport/frames.js'
       import type { Problem as OurProblem } from '../../../src/problems.js'
       export const there = (a: OurFilter, b: OurEvent, c: OurFrame, d: OurProblem): [AuditFilter, PublishedEvent, Frame, Problem] => [a, b as OurEvent & Record<string, unknown>, c as Frame, d]
       export const back = (a: AuditFilter, b: PublishedEvent, c: Frame, d: Problem): [OurFilter, OurEvent, OurFrame, OurProblem] => [a, b, c, d]

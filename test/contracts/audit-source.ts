@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
-import type { JsonObject } from '../../src/audit/json.ts'
+import type { JsonObject } from '../../src/audit/exact-json.ts'
 import type { Answer, AuditSource, SourceQuery } from '../../src/audit/source.ts'
 import { CALLER } from '../purposes.ts'
 

@@ -1,7 +1,7 @@
-import { identify } from '../../src/audit/identity.ts'
+import { identify } from '../../src/audit/event-id.ts'
 import { ceilToSecond, floorToSecond, parseInstant, type Instant } from '../../src/audit/instant.ts'
-import type { JsonObject } from '../../src/audit/json.ts'
-import type { Answer, AuditSource, Failure, FailureKind, Habit, SourceQuery } from '../../src/audit/source.ts'
+import type { JsonObject } from '../../src/audit/exact-json.ts'
+import type { Answer, AuditSource, Failure, FailureKind, Quirk, SourceQuery } from '../../src/audit/source.ts'
 
 export interface Habits {
   /** The largest page that is answered. */
@@ -31,17 +31,17 @@ export interface MemorySource extends AuditSource {
 const MOST_READS = 3000
 
 /** A log in memory, in order of instant, then of arrival. `interfere` runs before each read; what it gives back is the answer. */
-export function createMemorySource (habits: Habits, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
+export function createMemorySource (quirks: Habits, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
   const log: Kept[] = []
   const questions: SourceQuery[] = []
   let longest = 0
 
-  const noticed = new Set<Habit>()
+  const noticed = new Set<Quirk>()
 
   return {
     questions,
-    habits: noticed,
-    notice: (habit) => { noticed.add(habit) },
+    quirks: noticed,
+    reportQuirk: (quirk) => { noticed.add(quirk) },
     keep (...kept) {
       log.push(...kept)
       log.sort((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0)
@@ -61,11 +61,11 @@ export function createMemorySource (habits: Habits, interfere: (reads: number) =
 
   function answer (query: SourceQuery): Answer | Failure {
     const rows = log.filter((kept) => answers(kept, query))
-    if (habits.ignoresSort || query.direction === 'desc') rows.reverse()
-    const size = Math.min(query.pageSize, habits.pageCap)
-    const start = (query.page - 1) * (habits.offsetBy === 'asked' ? query.pageSize : size)
+    if (quirks.ignoresSort || query.direction === 'desc') rows.reverse()
+    const size = Math.min(query.pageSize, quirks.pageCap)
+    const start = (query.page - 1) * (quirks.offsetBy === 'asked' ? query.pageSize : size)
     const page = rows.slice(start, start + size).map(({ item }) => item)
-    const kind = page.map((item) => habits.spoils?.(item)).find((each) => each !== undefined)
+    const kind = page.map((item) => quirks.spoils?.(item)).find((each) => each !== undefined)
     if (kind !== undefined) return { ok: false, kind }
     const events = identify(page)
     longest = Math.max(longest, events.length)
@@ -79,9 +79,9 @@ export function createMemorySource (habits: Habits, interfere: (reads: number) =
   }
 
   function answers ({ at, item }: Kept, { filter, window: { start, end } }: SourceQuery): boolean {
-    const isInside = habits.ignoresBounds ||
+    const isInside = quirks.ignoresBounds ||
       ((start === undefined || at >= floorToSecond(start)) && (end === undefined || at <= ceilToSecond(end)))
-    return isInside && (habits.ignoresFilter || filter.category_type === undefined || item.category_type === filter.category_type)
+    return isInside && (quirks.ignoresFilter || filter.category_type === undefined || item.category_type === filter.category_type)
   }
 }
 

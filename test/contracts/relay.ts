@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import type { Batch } from '../../src/audit/batch.ts'
-import { identify } from '../../src/audit/identity.ts'
+import type { Batch } from '../../src/audit/log-batch.ts'
+import { identify } from '../../src/audit/event-id.ts'
 import type { Relay } from '../../src/relay/relay.ts'
 
 /** What the tail and the log may count on, whichever way batches travel between replicas. */
@@ -8,8 +8,8 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
   t.test('gives every follower every batch, whole, in the order of announcing', async (t) => {
     const relay = await open(t)
     const taken: Batch[][] = [[], []]
-    for (const batches of taken) relay.follow((batch) => { batches.push(batch) })
-    for (const names of [['a', 'b'], ['c'], ['d', 'e', 'f']]) await relay.announce(announcement(names))
+    for (const batches of taken) relay.subscribe((batch) => { batches.push(batch) })
+    for (const names of [['a', 'b'], ['c'], ['d', 'e', 'f']]) await relay.publish(announcement(names))
     for (const batches of taken) {
       t.same(batches.map(({ entries }) => entries.map((each) => 'event' in each && each.event.item.name)), [['a', 'b'], ['c'], ['d', 'e', 'f']])
     }
@@ -18,8 +18,8 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
   t.test('numbers the events without a hole, in one epoch that a cursor can carry', async (t) => {
     const relay = await open(t)
     const batches: Batch[] = []
-    relay.follow((batch) => { batches.push(batch) })
-    for (const names of [['a', 'b'], [], ['c']]) await relay.announce(announcement(names))
+    relay.subscribe((batch) => { batches.push(batch) })
+    for (const names of [['a', 'b'], [], ['c']]) await relay.publish(announcement(names))
     const starts = batches.map(({ first, entries }) => [first, first + entries.length])
     for (let i = 1; i < starts.length; i++) t.equal(starts[i]?.[0], starts[i - 1]?.[1])
     t.same(new Set(batches.map(({ epoch }) => epoch)), new Set([relay.epoch]))
@@ -29,8 +29,8 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
   t.test('keeps lateness and the high-water mark as announced', async (t) => {
     const relay = await open(t)
     const batches: Batch[] = []
-    relay.follow((batch) => { batches.push(batch) })
-    await relay.announce({ ...announcement(['a']), highWater: 42n })
+    relay.subscribe((batch) => { batches.push(batch) })
+    await relay.publish({ ...announcement(['a']), highWater: 42n })
     t.equal(batches[0]?.highWater, 42n)
     t.same(batches[0]?.entries.map((each) => 'event' in each && each.late), [false])
   })
@@ -41,7 +41,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
   })
 
   t.test('knows of one replica that polls', async (t) => {
-    t.equal((await open(t)).leads(), true)
+    t.equal((await open(t)).isLeader(), true)
   })
 }
 

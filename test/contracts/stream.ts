@@ -75,7 +75,7 @@ export function streamContract (t: Test, name: string, open: Open): void {
     const service = await startService(t)
     const stream = open(service, '?timeout_minutes=0.005')
     await stream.closed
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', may_return: false, cursor: String })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false, cursor: String })
   })
 
   t.test(`${name} tells how Kubiya is, on each change`, async (t) => {

@@ -20,7 +20,7 @@ const FRAMES = [
   '{"type":"status","upstream":"ok","since":"2024-01-01T00:00:00Z","lag_ms":1}',
   '{"type":"heartbeat","cursor":"1.a.b","upstream":"ok","lag_ms":1}',
   '{"type":"expiring","at":"2024-01-01T00:00:00Z"}',
-  '{"type":"end","reason":"shutdown","may_return":true,"cursor":"1.a.b"}'
+  '{"type":"end","reason":"shutdown","reconnect":true,"cursor":"1.a.b"}'
 ] as const
 const VALUES = ['null', '0', '-1', '1e400', '1e12', '""', '[]', '{}', 'true', '"x"', `"${'i'.repeat(300)}"`] as const
 const WATCHED_MS = 300

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { createAnswerMemory } from '../../src/archive/answer-memory.ts'
+import { createResponseMemory } from '../../src/archive/response-memory.ts'
 import { ago, eventually, item, startService, type Service } from '../support.ts'
 import { dial, head } from './raw.ts'
 
@@ -12,7 +12,7 @@ const USUAL_BYTES = 6 * KB
 const LONG_AGO_MS = 3_600_000 // The poller does not read as far back.
 
 t.test('answer memory: room is given in order, one answer always fits, and what is released serves the next', async (t) => {
-  const memory = createAnswerMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 60_000 })
+  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 60_000 })
   const first = await memory.reserve(100)
   t.ok(first, 'one is made, however large')
   const order: string[] = []
@@ -28,7 +28,7 @@ t.test('answer memory: room is given in order, one answer always fits, and what 
 })
 
 t.test('answer memory: an answer that turns out large leaves less room, and none in time is none', async (t) => {
-  const memory = createAnswerMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 1 })
+  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 1 })
   const room = await memory.reserve(1)
   room?.resize(2 * USUAL_BYTES)
   t.equal(await memory.reserve(1), undefined)
@@ -37,7 +37,7 @@ t.test('answer memory: an answer that turns out large leaves less room, and none
 })
 
 t.test('answer memory: an unread answer counts once, until the last reader has it', async (t) => {
-  const memory = createAnswerMemory({ maxAnswerBytes: MB, maxBytes: 100, maxWaitMs: 60_000 })
+  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 100, maxWaitMs: 60_000 })
   const answer = {}
   const [one, two] = [memory.hold(answer, 80), memory.hold(answer, 80)]
   t.equal(memory.bytes(), 80)

@@ -105,7 +105,7 @@ t.test('passed-through credentials', async (t) => {
     crowd.refuse(ALICE)
     t.equal((await alice.closed).code, 4401)
     await events.closed
-    t.match(alice.frames.at(-1), { type: 'end', reason: 'unauthorized', may_return: true })
+    t.match(alice.frames.at(-1), { type: 'end', reason: 'unauthorized', reconnect: true })
     t.match(events.frames.at(-1), { type: 'end', reason: 'unauthorized' })
     const asked = crowd.asked(ALICE)
     for (let n = 0; n < 5; n++) t.equal((await service.get(path, { authorization: ALICE })).status, 401)
@@ -169,7 +169,7 @@ t.test('passed-through credentials', async (t) => {
   })
 
   t.test('have so many scopes at a time; one that is idle gives way, one that is used does not', async (t) => {
-    const { service } = await startPassthrough(t, { MAX_SCOPES: '1', UPSTREAM_TIMEOUT_MS: '2000' })
+    const { service } = await startPassthrough(t, { MAX_TENANTS: '1', UPSTREAM_TIMEOUT_MS: '2000' })
     const alice = listen(t, service, ALICE)
     await alice.untilEvents(3)
     const refused = await service.get(EVENTS, { authorization: BOB })
@@ -180,7 +180,7 @@ t.test('passed-through credentials', async (t) => {
   })
 
   t.test('leave nothing behind when nobody uses them any more', async (t) => {
-    const { crowd, service } = await startPassthrough(t, { SCOPE_IDLE_MS: '1000' })
+    const { crowd, service } = await startPassthrough(t, { TENANT_IDLE_MS: '1000' })
     t.equal((await service.get(EVENTS, { authorization: ALICE })).status, 200)
     let asked = -1
     await eventually('the poller has stopped', async () => {
@@ -239,7 +239,7 @@ t.test('bearers of tokens', async (t) => {
 })
 
 t.test('bearers of JSON Web Tokens', async (t) => {
-  const [issuer, audience] = ['https://id.example', 'audit']
+  const [issuer, group] = ['https://id.example', 'audit']
   const keys = new Map(await Promise.all(['one', 'two', 'foreign'].map(async (kid) => [kid, await generateKeyPair('ES256')] as const)))
   const published = new Set(['one'])
   let asked = 0
@@ -251,10 +251,10 @@ t.test('bearers of JSON Web Tokens', async (t) => {
   keyServer.listen(0, '127.0.0.1')
   await once(keyServer, 'listening')
   t.teardown(() => { keyServer.close() })
-  const settings = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}/keys`, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience, AUTH_CLOCK_TOLERANCE_MS: '0' }
+  const settings = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}/keys`, AUTH_ISSUER: issuer, AUTH_AUDIENCE: group, AUTH_CLOCK_TOLERANCE_MS: '0' }
 
   /** A token that is good unless told otherwise. */
-  async function token ({ kid = 'one', iss = issuer, aud = audience, seconds = 600 as number | undefined, sub = 'me' } = {}): Promise<string> {
+  async function token ({ kid = 'one', iss = issuer, aud = group, seconds = 600 as number | undefined, sub = 'me' } = {}): Promise<string> {
     const jwt = new SignJWT({ sub }).setProtectedHeader({ alg: 'ES256', kid: kid === 'foreign' ? 'one' : kid }).setIssuer(iss).setAudience(aud)
     const key = keys.get(kid)?.privateKey
     if (key === undefined) throw new Error('there is no such key')
@@ -273,13 +273,13 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     const calls = service.sandbox.asked
     const [head = '', body = '', signature = ''] = good.split('.')
     const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${body}.`
-    const changed = `${head}.${Buffer.from(JSON.stringify({ iss: issuer, aud: audience, exp: 9e9, sub: 'root' })).toString('base64url')}.${signature}`
-    const shared = await new SignJWT({}).setProtectedHeader({ alg: 'HS256', kid: 'one' }).setIssuer(issuer).setAudience(audience).setExpirationTime('1h').sign(Buffer.from('a secret that is long enough for it'))
+    const changed = `${head}.${Buffer.from(JSON.stringify({ iss: issuer, aud: group, exp: 9e9, sub: 'root' })).toString('base64url')}.${signature}`
+    const shared = await new SignJWT({}).setProtectedHeader({ alg: 'HS256', kid: 'one' }).setIssuer(issuer).setAudience(group).setExpirationTime('1h').sign(Buffer.from('a secret that is long enough for it'))
     for (const bad of [await token({ kid: 'foreign' }), await token({ kid: 'two' }), await token({ iss: 'https://evil.example' }), await token({ aud: 'other' }), await token({ seconds: -1 }), unsigned, changed, shared, 'a.b.c', good.slice(0, -4)]) {
       t.equal(await status(bad), 401, bad.slice(0, 60))
     }
     const { privateKey = Buffer.alloc(0) } = keys.get('one') ?? {}
-    const endless = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer(issuer).setAudience(audience).sign(privateKey)
+    const endless = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer(issuer).setAudience(group).sign(privateKey)
     t.equal(await status(endless), 401, 'without an end')
     t.equal(service.sandbox.asked, calls)
     t.notOk(JSON.stringify(service.logs).includes(signature))
@@ -301,7 +301,7 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     t.ok(notice.type === 'expiring' && Date.parse(notice.at) - Date.now() < 5000)
     t.equal((await stream.closed).code, 4401)
     const after = stream.frames.length
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'unauthorized', may_return: true })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'unauthorized', reconnect: true })
     service.sandbox.publish(item())
     await service.settled()
     t.equal(stream.frames.length, after, 'nothing after it')

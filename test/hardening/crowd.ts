@@ -18,16 +18,16 @@ export interface Crowd {
 }
 
 export async function startCrowd (t: Test, authorizations: string[]): Promise<Crowd> {
-  const accounts = new Map<string, Sandbox>()
+  const callerShares = new Map<string, Sandbox>()
   const refused = new Map<string, number>()
   const counts = new Map<string, number>()
   const seen = new Set<string>()
-  for (const authorization of authorizations) accounts.set(authorization, await startSandbox())
+  for (const authorization of authorizations) callerShares.set(authorization, await startSandbox())
   const server = createServer((request, response) => {
     const { authorization = '' } = request.headers
     seen.add(authorization)
     counts.set(authorization, (counts.get(authorization) ?? 0) + 1)
-    const account = refused.has(authorization) ? undefined : accounts.get(authorization)
+    const account = refused.has(authorization) ? undefined : callerShares.get(authorization)
     if (account === undefined) {
       response.writeHead(refused.get(authorization) ?? 401, { 'content-type': 'application/json', 'cache-control': 'public, max-age=600' }).end(`{"error":"no such key: ${authorization}"}`)
       return
@@ -45,12 +45,12 @@ export async function startCrowd (t: Test, authorizations: string[]): Promise<Cr
   t.teardown(async () => {
     server.close()
     server.closeAllConnections()
-    for (const account of accounts.values()) await account.close()
+    for (const account of callerShares.values()) await account.close()
   })
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     account (authorization) {
-      const account = accounts.get(authorization)
+      const account = callerShares.get(authorization)
       if (account === undefined) throw new Error('there is no such account')
       return account
     },

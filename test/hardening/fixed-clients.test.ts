@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import t from 'tap'
-import { admitsEventStream } from '../../src/routes/accept.ts'
+import { admitsEventStream } from '../../src/http/accept-event-stream.ts'
 import { layWire } from '../client/wire.ts'
 import { openEventStream, type EventStream } from '../event-stream.ts'
 import { ago, eventually, item, startService, startUpstream } from '../support.ts'

@@ -52,7 +52,7 @@ t.test('a dist that is complete is started', async (t) => {
 })
 
 t.test('a dist that is not says in one line what to run', async (t) => {
-  const chunk = (await readdir('dist/packages')).find((name) => name.startsWith('tracing-')) ?? ''
+  const chunk = (await readdir('dist/packages')).find((name) => name.startsWith('opentelemetry-')) ?? ''
   const lacks: Record<string, string[]> = {
     'no dist': [],
     'no main': BUILT.filter((part) => part !== 'main.js'),

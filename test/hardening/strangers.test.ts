@@ -29,7 +29,7 @@ t.test('made-up credentials', async (t) => {
     const crowd = await startCrowd(t, [...idle, ...fresh].map(key))
     for (const name of [...idle, ...fresh]) crowd.account(key(name)).publish(item({ owner: name, timestamp: ago(3_600_000) }))
     const closed = `${EVENTS}?page_size=7&end_time=${ago(600_000)}` // No event that comes can change the answer.
-    const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, TRUST_PROXY: 'true', MAX_SCOPES: '10', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_OPEN_TTL_MS: '600000' })
+    const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, TRUST_PROXY: 'true', MAX_TENANTS: '10', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_OPEN_TTL_MS: '600000' })
     for (const name of idle) t.equal((await ask(service, key(name), '198.51.100.1', closed)).status, 200)
     const bad = names('bad', 256).map((name) => ask(service, key(name), '192.0.2.1'))
     const good = fresh.map((name, n) => ask(service, key(name), `203.0.113.${n}`))
@@ -39,7 +39,7 @@ t.test('made-up credentials', async (t) => {
     t.ok([...crowd.seen].filter((each) => each.includes('bad')).length <= 30)
     t.ok(refused.filter(({ status }) => status === 429).every(({ body }) => body.detail?.includes('from this address')))
     for (const name of idle) t.match((await ask(service, key(name), '198.51.100.1', closed)).cache, '; hit;', name)
-    t.equal(await figure(service, 'scopes'), idle.length + fresh.length)
+    t.equal(await figure(service, 'tenants'), idle.length + fresh.length)
   })
 
   t.test('whose checks are slow hold up new tenants of other addresses no more than a moment', async (t) => {
@@ -71,14 +71,14 @@ t.test('made-up credentials', async (t) => {
 })
 
 t.test('forged tokens', async (t) => {
-  const [issuer, audience] = ['https://id.example', 'audit']
+  const [issuer, group] = ['https://id.example', 'audit']
   const keys = new Map(await Promise.all(['one', 'two', 'forged'].map(async (kid) => [kid, await generateKeyPair('ES256')] as const)))
   let serial = 0
 
   async function token (signedBy: string, kid = signedBy): Promise<string> {
     const { privateKey } = keys.get(signedBy) ?? {}
     if (privateKey === undefined) throw new Error('there is no such key')
-    const jwt = new SignJWT({ sub: `s-${serial++}` }).setProtectedHeader({ alg: 'ES256', kid }).setIssuer(issuer).setAudience(audience)
+    const jwt = new SignJWT({ sub: `s-${serial++}` }).setProtectedHeader({ alg: 'ES256', kid }).setIssuer(issuer).setAudience(group)
     return `Bearer ${await jwt.setExpirationTime('10m').sign(privateKey)}`
   }
 
@@ -96,7 +96,7 @@ t.test('forged tokens', async (t) => {
       server.close()
       server.closeAllConnections()
     })
-    const service = await startService(t, { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience, TRUST_PROXY: 'true' })
+    const service = await startService(t, { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`, AUTH_ISSUER: issuer, AUTH_AUDIENCE: group, TRUST_PROXY: 'true' })
     await service.settled()
     t.equal((await ask(service, await token('one'), '198.51.100.1')).status, 200)
     return { service, state }
@@ -221,26 +221,26 @@ t.test('tenants together', async (t) => {
     t.equal((await ask(service, key('tenant0'), '', small)).status, 200)
     for (let round = 0; round < 6; round++) {
       for (const name of tenants.slice(1)) t.equal((await ask(service, key(name), '', `${EVENTS}?page_size=${30 + round}&end_time=${until}`)).status, 200)
-      const bytes = await figure(service, 'shelf_bytes')
+      const bytes = await figure(service, 'cache_bytes')
       t.ok(bytes > 0 && bytes <= bound, `${bytes}`)
     }
     t.match((await ask(service, key('tenant0'), '', small)).cache, '; hit;')
-    t.equal(await figure(service, 'shelf_capacity_bytes'), bound)
+    t.equal(await figure(service, 'cache_capacity_bytes'), bound)
     crowd.refuse(key('tenant1'))
-    const before = await figure(service, 'shelf_bytes')
+    const before = await figure(service, 'cache_bytes')
     t.equal((await ask(service, key('tenant1'), '', `${EVENTS}?page_size=9`)).status, 401)
-    const after = await figure(service, 'shelf_bytes')
+    const after = await figure(service, 'cache_bytes')
     t.ok(after > 0 && after < before, `${before} → ${after}: its own is gone, that of the others stays`)
   })
 
   t.test('get no new budget by going and coming back', async (t) => {
     const crowd = await startCrowd(t, [key('alice')])
     crowd.account(key('alice')).publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(60_000 + n) })))
-    const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, KUBIYA_REQUESTS_PER_DAY: '40', SCOPE_IDLE_MS: '1000', UPSTREAM_TIMEOUT_MS: '500', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_MAX_BYTES: '0' })
+    const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, KUBIYA_REQUESTS_PER_DAY: '40', TENANT_IDLE_MS: '1000', UPSTREAM_TIMEOUT_MS: '500', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_MAX_BYTES: '0' })
     let page = 0
     await eventually('the budget is spent', async () => (await ask(service, key('alice'), '', `${EVENTS}?page_size=1&page=${++page}`)).status === 503)
     t.ok(page <= 11, `${page} requests`)
-    await eventually('the scope is gone', async () => await figure(service, 'scopes') === 0)
+    await eventually('the scope is gone', async () => await figure(service, 'tenants') === 0)
     t.match(await ask(service, key('alice'), '', `${EVENTS}?page_size=1&page=1`), { status: 503, body: { code: 'upstream-throttled' } })
   })
 })

@@ -121,7 +121,7 @@ t.test('SIGTERM tells everyone, with a place to go on, and ends', async (t) => {
   await process.end('SIGTERM')
   for (const stream of all) {
     t.equal((await stream.closed).code, 1001)
-    t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', may_return: true, cursor: String })
+    t.match(stream.frames.at(-1), { type: 'end', reason: 'shutdown', reconnect: true, cursor: String })
   }
   t.same(process.errors, [])
 })

@@ -90,7 +90,7 @@ t.test('rows that are no events are left out, with one log line, and counted', a
   const figures = await scrape(service)
   t.ok(figures.of('upstream_skipped_rows_total{reason="no-event"}') >= 3)
   t.equal(figures.of('upstream_skipped_rows_total{reason="unreadable"}'), 0)
-  t.equal(service.logs.filter(({ habit }) => habit === 'sends-what-is-no-event').length, 1)
+  t.equal(service.logs.filter(({ quirk }) => quirk === 'sends-what-is-no-event').length, 1)
 })
 
 for (const [name, extra] of [
@@ -115,7 +115,7 @@ for (const [name, extra] of [
       t.same([Date.parse(from), Date.parse(to)], [Date.parse(before), Date.parse(behind)])
     }
     t.equal((await service.json(`${EVENTS}?page_size=1`)).pagination.skipped?.length ?? 0, 1, 'a page that ends before it tells it too')
-    t.equal(service.logs.filter(({ habit }) => habit === 'sends-unreadable-events').length, 1)
+    t.equal(service.logs.filter(({ quirk }) => quirk === 'sends-unreadable-events').length, 1)
     t.ok((await scrape(service)).of('upstream_skipped_rows_total{reason="unreadable"}') >= 4, 'each time that it was met')
   })
 }

@@ -96,7 +96,7 @@ t.test('a value of a Kubernetes service link is passed over with a warning, and 
   }
   t.match(readSettings({}), { ok: true, warnings: [] })
   for (const value of ['tcp://10.0.0.1', 'tcp://10.0.0.1:9100/x', 'udp://10.0.0.1:53', '9100 tcp://a:1']) t.match(faultsOf({ METRICS_PORT: value }), [/^METRICS_PORT: /], value)
-  t.match(faultsOf({ MAX_SCOPES: 'tcp://10.0.0.1:9100' }), [/^MAX_SCOPES: /], 'a setting that is no port')
+  t.match(faultsOf({ MAX_TENANTS: 'tcp://10.0.0.1:9100' }), [/^MAX_TENANTS: /], 'a setting that is no port')
 
   const service = run(t, { PORT: '0', METRICS_PORT: 'tcp://10.0.0.1:9100' })
   await listening(service)

@@ -117,7 +117,7 @@ for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
       if (ignored === 'page') t.ok(page.items.every(({ n }: { n: number }) => wanted.includes(n)))
       else t.same(page.items.map(({ n }: { n: number }) => n), wanted)
     }
-    t.ok(service.logs.filter(({ habit }) => habit !== undefined).length <= 2)
+    t.ok(service.logs.filter(({ quirk }) => quirk !== undefined).length <= 2)
   })
 }
 

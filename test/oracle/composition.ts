@@ -4,23 +4,23 @@ import fastify from 'fastify'
 import { LATEST, NANOS_PER_MS, instantFromMs } from '../../src/audit/instant.ts'
 import type { AuditSource } from '../../src/audit/source.ts'
 import { PublishedEvent } from '../../src/audit/event.ts'
-import { createBudget } from '../../src/kubiya/budget.ts'
+import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
 import { createKubiyaClient } from '../../src/kubiya/client.ts'
-import { createBookmark } from '../../src/live/bookmark.ts'
-import { createEncoder, type Encoder } from '../../src/live/encoding.ts'
-import { createEventLog, type EventLog } from '../../src/live/event-log.ts'
-import { createSeats } from '../../src/access/seats.ts'
-import { createHub, type Hub } from '../../src/live/hub.ts'
-import { isMadeUp } from '../../src/live/opening.ts'
-import { createRecall } from '../../src/live/recall.ts'
-import { createRereads } from '../../src/live/rereads.ts'
-import { createTail } from '../../src/live/tail.ts'
-import { silentMeters } from '../../src/meters.ts'
+import { createBookmark } from '../../src/live/ingest/bookmark.ts'
+import { createFrameCache, type FrameCache } from '../../src/live/fanout/frame-cache.ts'
+import { createEventLog, type EventLog } from '../../src/live/log/event-log.ts'
+import { createStreamSlots } from '../../src/access/stream-slots.ts'
+import { createHub, type Hub } from '../../src/live/fanout/hub.ts'
+import { isForged } from '../../src/live/replay/start-position.ts'
+import { createLogReplay } from '../../src/live/replay/log-replay.ts'
+import { createBackfillPool } from '../../src/live/replay/backfill-pool.ts'
+import { createPoller } from '../../src/live/ingest/poller.ts'
+import { silentInstruments } from '../../src/instruments.ts'
 import { silentTracer } from '../../src/tracer.ts'
 import { Problem, handleError } from '../../src/problems.ts'
-import { createSoloRelay } from '../../src/relay/solo.ts'
-import { liveRoutes } from '../../src/routes/live.ts'
-import { partFrom, upgrades } from '../../src/upgrades.ts'
+import { createLocalRelay } from '../../src/relay/local-relay.ts'
+import { streamRoutes } from '../../src/http/routes/stream.ts'
+import { closeSockets, upgrades } from '../../src/http/websocket-upgrade.ts'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
 import type { QuickTime } from './quick-time.ts'
 
@@ -38,13 +38,13 @@ export interface Knobs {
 export interface Substitutes {
   readonly latenessMs?: number
   readonly source?: (source: AuditSource) => AuditSource
-  readonly hub?: (hub: Hub, log: EventLog, encoder: Encoder) => Hub
+  readonly hub?: (hub: Hub, log: EventLog, frameCache: FrameCache) => Hub
 }
 
 export interface Composition {
   readonly url: string
   /** How often the whole lateness window was read; once the log is filled, at least once. */
-  sweeps (): number
+  fullReads (): number
   /** Makes the server's end of a listener's connection take nothing, as a window of zero bytes does; gives the way back. */
   hold (name: string): () => void
   /** `abrupt`: connections are gone without a word, with whatever was on its way. */
@@ -77,13 +77,13 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     sessionFilter: 'extra.session_id',
     timeoutMs: TIMEOUT_MS,
     maxBytes: MAX_BYTES,
-    budget: createBudget({ perMinute: 0, perDay: 0 }),
+    budget: createRequestBudget({ perMinute: 0, perDay: 0 }),
     tracer: silentTracer
   })
   const source = substitutes.source?.(client) ?? client
 
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * latenessMs)) * NANOS_PER_MS
-  const relay = createSoloRelay()
+  const relay = createLocalRelay()
   const log = createEventLog({
     epoch: relay.epoch,
     start: instantFromMs(clock()) - history,
@@ -92,57 +92,57 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     remembers: BigInt(latenessMs + REMEMBERED_MS) * NANOS_PER_MS,
     mostRemembered: MOST_KNOWN_EVENTS
   })
-  const tail = createTail({
+  const poller = createPoller({
     source,
     mostSkewMs: Math.max(60_000, latenessMs),
     onSkew: () => {},
     openBookmark (now) {
-      log.fillFrom(now - history)
+      log.resetTo(now - history)
       return createBookmark({ from: now - history, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
     },
-    announce: relay.announce,
-    leads: relay.leads,
-    audience: () => 1, // As if there were always somebody: no minute's sleep between listeners.
-    budget: () => ({ waitMs: 0, shortage: 0 }),
+    publish: relay.publish,
+    isLeader: relay.isLeader,
+    subscriberCount: () => 1, // As if there were always somebody: no minute's sleep between listeners.
+    budget: () => ({ waitMs: 0, scarcity: 0 }),
     onPoll (health, changed) {
-      rereads.tell()
-      hub.tell(health, changed)
+      backfills.polled()
+      hub.onHealth(health, changed)
     },
     onError,
     pageSize: knobs.pollPageSize,
     intervalMs: POLL_INTERVAL_MS,
     maxIntervalMs: POLL_INTERVAL_MS,
     patienceMs: TIMEOUT_MS,
-    meters: silentMeters,
+    instruments: silentInstruments,
     tracer: silentTracer,
     clock,
     nowMs,
     setTimer
   })
-  const recall = createRecall(log)
-  const rereads = createRereads({
+  const logReplay = createLogReplay(log)
+  const backfills = createBackfillPool({
     source,
-    head: log.head,
-    newest: log.newest,
-    kept: recall.before,
-    isKept: ({ offset }) => offset >= log.oldest(),
+    head: log.end,
+    newest: log.newestInstant,
+    kept: logReplay.before,
+    isKept: ({ offset }) => offset >= log.startOffset(),
     limit: knobs.replayLimit,
     maxBytes: HISTORY_BYTES,
-    isUpstreamThere: () => ['ok', 'throttled'].includes(tail.health().upstream),
+    isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
     onError
   })
-  const encoder = createEncoder(relay.epoch)
+  const frameCache = createFrameCache(relay.epoch)
   const whole = createHub({
     log,
-    encoder,
-    recall,
-    reread: rereads.open,
+    frameCache,
+    logReplay,
+    backfill: backfills.open,
     replayLimit: knobs.replayLimit,
-    floor: () => tail.floor() ?? LATEST,
-    isFilled: () => tail.health().sweeps > 0,
-    health: tail.health,
+    lowWatermark: () => poller.lowWatermark() ?? LATEST,
+    isFilled: () => poller.health().fullReads > 0,
+    health: poller.health,
     latenessMs,
-    portionBytes: Math.min(65_536, knobs.backlogBytes),
+    batchBytes: Math.min(65_536, knobs.backlogBytes),
     heartbeatMs: HEARTBEAT_MS,
     checkMs: CHECK_MS,
     stallMs: knobs.stallMs,
@@ -150,26 +150,26 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     maxAgeMs: 0,
     clock,
     setTimer,
-    meters: silentMeters,
-    onAudience: tail.wake
+    instruments: silentInstruments,
+    onSubscribersChanged: poller.wake
   })
-  const hub = substitutes.hub?.(whole, log, encoder) ?? whole
-  relay.follow((batch) => hub.publish(log.append(batch)))
+  const hub = substitutes.hub?.(whole, log, frameCache) ?? whole
+  relay.subscribe((batch) => hub.publish(log.append(batch)))
 
-  const seats = createSeats<ReturnType<Hub['subscribe']>>({ most: 1000, mostPerCaller: 0, end: () => {} })
+  const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ most: 1000, mostPerCaller: 0, end: () => {} })
   const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
   for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
   server.setErrorHandler(handleError)
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
   await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(liveRoutes, { prefix: '/api/v1/audit', presentOf: () => ({ hub, isMadeUp: (cursor) => isMadeUp(cursor, log), clock }), takeSeat: () => seats.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
+  await server.register(streamRoutes, { prefix: '/api/v1/audit', targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock }), takeSlot: () => slots.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
   await server.listen({ host: '127.0.0.1', port: 0 })
-  tail.start()
+  poller.start()
 
   return {
     url: `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`,
-    sweeps: () => tail.health().sweeps,
+    fullReads: () => poller.health().fullReads,
     hold,
     stop,
     errors
@@ -183,9 +183,9 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
 
   async function stop (how: 'graceful' | 'abrupt'): Promise<void> {
     if (how === 'abrupt') for (const socket of sockets.values()) socket.resetAndDestroy()
-    const stopped = tail.stop()
+    const stopped = poller.stop()
     await hub.close(0)
-    await partFrom(server.websocketServer.clients)
+    await closeSockets(server.websocketServer.clients)
     // Who has stopped reading is waited for no longer than this.
     const closed = server.close()
     await Promise.race([closed, sleep(100)])

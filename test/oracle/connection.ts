@@ -1,6 +1,6 @@
 import { get, type IncomingMessage } from 'node:http'
 import WebSocket from 'ws'
-import type { Frame } from '../../src/live/frames.ts'
+import type { Frame } from '../../src/live/transport/frames.ts'
 
 export type Transport = 'ws' | 'sse'
 

@@ -32,7 +32,7 @@ export interface Habits {
 /** A whole trial, as data: it shrinks, and is the same again from its seed. */
 export interface Schedule {
   readonly knobs: Knobs
-  readonly habits: Habits
+  readonly quirks: Habits
   /** Events from before the service started, over the last twenty minutes. */
   readonly past: number
   readonly steps: readonly Step[]
@@ -121,7 +121,7 @@ export const anyHabits: fc.Arbitrary<Habits> = fc.record({
 
 export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
   knobs: anyKnobs,
-  habits: anyHabits,
+  quirks: anyHabits,
   past: fc.nat({ max: 150 }),
   steps: fc.array(anyStep, { minLength: 15, maxLength: 40, size: 'max' })
 })
@@ -130,7 +130,7 @@ export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
 export function anyCalmSchedule (pageCap: number): fc.Arbitrary<Schedule> {
   return fc.record({
     knobs: fc.constant({ latenessMs: 4000, pollPageSize: 1000, historyEvents: 10_000, replayLimit: 10_000, backlogBytes: 65_536, stallMs: 30_000 }),
-    habits: fc.constant<Habits>({ pageCap, offsetBy: 'capped', shape: 'array', empty: 'array', ignore: [] }),
+    quirks: fc.constant<Habits>({ pageCap, offsetBy: 'capped', shape: 'array', empty: 'array', ignore: [] }),
     past: fc.constant(50),
     steps: fc.array(fc.oneof<Array<fc.WeightedArbitrary<Step>>>(
       { weight: 6, arbitrary: anyPublish },

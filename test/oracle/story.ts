@@ -1,6 +1,6 @@
 import { decodeCursor } from '../../src/audit/cursor.ts'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
-import type { Frame } from '../../src/live/frames.ts'
+import type { Frame } from '../../src/live/transport/frames.ts'
 import { keyOf, type FilterName, type Item } from './truth.ts'
 
 /** What is kept of a frame: of an event, what it is and where, not what it says. */

@@ -1,12 +1,12 @@
 import { compileFilter } from '../../src/audit/filter.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { AuditSource } from '../../src/audit/source.ts'
-import type { Encoder } from '../../src/live/encoding.ts'
-import { instantOf, type EventLog } from '../../src/live/event-log.ts'
-import { helloFrame } from '../../src/live/frames.ts'
-import type { Hub } from '../../src/live/hub.ts'
-import type { Outlet } from '../../src/live/outlet.ts'
-import { parcelOf } from '../../src/live/parcel.ts'
+import type { FrameCache } from '../../src/live/fanout/frame-cache.ts'
+import { instantOf, type EventLog } from '../../src/live/log/event-log.ts'
+import { helloFrame } from '../../src/live/transport/frames.ts'
+import type { Hub } from '../../src/live/fanout/hub.ts'
+import type { Transport } from '../../src/live/transport/transport.ts'
+import { prepareBatch } from '../../src/live/transport/prepared-batch.ts'
 
 /** A source whose events are told apart as Kubiya's CLI does it. */
 export function withCliKey (source: AuditSource): AuditSource {
@@ -40,21 +40,21 @@ function changing (source: AuditSource, change: (answer: Answer) => Answer): Aud
  * A hub that gives the backlog at once and adds the stream to those who are live in a later turn; or, where no delay is
  * given, in the same one.
  */
-export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: EventLog, encoder: Encoder) => Hub {
-  return (hub, log, encoder) => ({
+export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: EventLog, frameCache: FrameCache) => Hub {
+  return (hub, log, frameCache) => ({
     ...hub,
-    subscribe (request, outlet) {
+    subscribe (request, transport) {
       const { start } = request
-      if (!('from' in start) || !log.reachesBackTo(start.from)) return hub.subscribe(request, outlet)
+      if (!('from' in start) || !log.isCompleteSince(start.from)) return hub.subscribe(request, transport)
       const matches = compileFilter(request.filter)
-      const backlog = log.read(log.oldest(), log.head().offset - log.oldest()) ?? []
+      const backlog = log.read(log.startOffset(), log.end().offset - log.startOffset()) ?? []
       const wanted = backlog.filter((entry) => ('gap' in entry || matches(entry.event.item)) && (instantOf(entry) ?? entry.highWater) >= start.from)
-      outlet.send(parcelOf([helloFrame(log.head(), false, 0), ...wanted.map(encoder.entry)]))
+      transport.send(prepareBatch([helloFrame(log.end(), false, 0), ...wanted.map(frameCache.entry)]))
       let drop = () => {}
       if (delayMs === undefined) addToLive()
       const timer = delayMs === undefined ? undefined : setTimeout(addToLive, delayMs)
       return {
-        drop () {
+        disconnected () {
           clearTimeout(timer)
           drop()
         },
@@ -62,22 +62,22 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
       }
 
       function addToLive (): void {
-        const subscription = hub.subscribe({ ...request, start: { since: log.head() } }, withoutHello(outlet))
-        drop = () => subscription.drop()
+        const subscription = hub.subscribe({ ...request, start: { since: log.end() } }, withoutHello(transport))
+        drop = () => subscription.disconnected()
       }
     }
   })
 }
 
-function withoutHello (outlet: Outlet): Outlet {
+function withoutHello (transport: Transport): Transport {
   return {
-    kind: outlet.kind,
-    send: ({ frames }) => outlet.send(parcelOf(frames.filter(({ type }) => type !== 'hello'))),
-    room: () => outlet.room(),
-    unsent: () => outlet.unsent(),
-    taken: () => outlet.taken(),
-    afterwards: (resume) => outlet.afterwards(resume),
-    keepAlive: () => outlet.keepAlive(),
-    end: (ending) => outlet.end(ending)
+    kind: transport.kind,
+    send: ({ frames }) => transport.send(prepareBatch(frames.filter(({ type }) => type !== 'hello'))),
+    writableBytes: () => transport.writableBytes(),
+    backlogBytes: () => transport.backlogBytes(),
+    flushedBytes: () => transport.flushedBytes(),
+    onFlushed: (resume) => transport.onFlushed(resume),
+    keepAlive: () => transport.keepAlive(),
+    end: (ending) => transport.end(ending)
   }
 }

@@ -39,10 +39,10 @@ const ROOMY = 10_000
 
 /** Lets a schedule happen to the real parts, waits until they have caught up, and judges what every listener was given. */
 export async function runTrial (schedule: Schedule, options: TrialOptions): Promise<Outcome> {
-  const { habits, knobs } = schedule
+  const { quirks, knobs } = schedule
   const time = createQuickTime(SPEED)
   const truth = createTruth()
-  const sandbox = await startSandbox({ ...habits, ignore: new Set(habits.ignore), now: time.clock })
+  const sandbox = await startSandbox({ ...quirks, ignore: new Set(quirks.ignore), now: time.clock })
   const listeners: Listener[] = []
   const errors: unknown[] = []
   let alone: Item | undefined // The last event that shares its instant with no other one.
@@ -145,7 +145,7 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
       transport,
       filter,
       start: instantFromMs(time.clock() - agoMs),
-      whereabouts: () => service && { url: service.url, run: runs, isFilled: service.sweeps() > 0 },
+      whereabouts: () => service && { url: service.url, run: runs, isFilled: service.fullReads() > 0 },
       lastPublishing: truth.last,
       returnMs: RETURN_MS,
       hold: (name) => service?.hold(name) ?? (() => {})
@@ -169,13 +169,13 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   async function caughtUp (whose: () => Listener[]): Promise<void> {
     const heard = () => listeners.reduce((sum, { story }) => sum + countHeard(story), 0)
     const isBehind = () => whose().some(({ story }) => missingOf(story, truth).length > 0)
-    const sweeps = () => service?.sweeps() ?? 0
-    let [last, lastMs, lastSweeps, behind] = [heard(), performance.now(), sweeps(), isBehind()]
-    const isInVain = (ms: number) => ms >= LONGEST_MS || (ms >= options.patienceMs && sweeps() >= lastSweeps + WHOLE_READS)
+    const fullReads = () => service?.fullReads() ?? 0
+    let [last, lastMs, lastSweeps, behind] = [heard(), performance.now(), fullReads(), isBehind()]
+    const isInVain = (ms: number) => ms >= LONGEST_MS || (ms >= options.patienceMs && fullReads() >= lastSweeps + WHOLE_READS)
     while (behind && !isInVain(performance.now() - lastMs)) {
       await sleep(LOOK_MS)
       const now = heard()
-      if (now !== last) [last, lastMs, lastSweeps, behind] = [now, performance.now(), sweeps(), isBehind()]
+      if (now !== last) [last, lastMs, lastSweeps, behind] = [now, performance.now(), fullReads(), isBehind()]
     }
   }
 }

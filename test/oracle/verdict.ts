@@ -1,4 +1,4 @@
-import { formatInstant, later, type Instant } from '../../src/audit/instant.ts'
+import { formatInstant, maxInstant, type Instant } from '../../src/audit/instant.ts'
 import { eventsOf, gapsOf, type Chapter, type HeardEvent, type HeardGap, type Story } from './story.ts'
 import type { Shown, Truth } from './truth.ts'
 
@@ -43,7 +43,7 @@ export function judge (story: Story, truth: Truth): Verdict {
   const given = gather(story.chapters)
   const missing = missingOf(story, truth)
   const repeats = judgeRepeats(story, accuse)
-  const newest = [...truth.all()].reduce((latest, { instant }) => later(latest, instant), story.start)
+  const newest = [...truth.all()].reduce((latest, { instant }) => maxInstant(latest, instant), story.start)
   for (const refusal of story.refusals) accuse('form', `was refused: ${refusal}`)
   for (const chapter of story.chapters) {
     judgeForm(chapter, accuse)

@@ -120,16 +120,16 @@ async function tellOn (): Promise<void> {
     const held = await service.holds()
     resident.push(held.rss)
     const come = `${visits} visits, ${mib(received)} taken`
-    console.log(`${Math.round(elapsedMs() / MINUTE_MS)} min: ${told(held)}; ${await holdings()}; ${come}`)
+    console.log(`${Math.round(elapsedMs() / MINUTE_MS)} min: ${told(held)}; ${await usage()}; ${come}`)
     if (isOver()) return
   }
 }
 
 async function conclude (): Promise<void> {
   const held = await service.held()
-  const beyond = unaccounted(held, { base, logBytes: logBytes(), shelfBytes: await sum(service, 'shelf_bytes') })
+  const beyond = unaccounted(held, { base, logBytes: logBytes(), cacheBytes: await sum(service, 'cache_bytes') })
   const [before, last] = [quarter(2), quarter(3)]
-  console.log(`all have left: ${told(held)}; ${await holdings()}; ${await sum(service, 'subscribers')} streams`)
+  console.log(`all have left: ${told(held)}; ${await usage()}; ${await sum(service, 'subscribers')} streams`)
   console.log(`${mib(beyond)} are not accounted for; resident ${mib(before)} in the third quarter, then ${mib(last)}`)
   const holds = beyond < MOST_UNACCOUNTED && last < before * (1 + MOST_GROWTH)
   console.log(`${holds ? 'held' : 'did not hold'}: ${asGiven}`)
@@ -160,8 +160,8 @@ function madeUp (number: number, agoMs: number): object {
   }
 }
 
-async function holdings (): Promise<string> {
-  return `shelf ${mib(await sum(service, 'shelf_bytes'))}, log ${mib(logBytes())} in ${logged.length} events`
+async function usage (): Promise<string> {
+  return `shelf ${mib(await sum(service, 'cache_bytes'))}, log ${mib(logBytes())} in ${logged.length} events`
 }
 
 function logBytes (): number {

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto'
+import type { AuditEvent } from './event.ts'
+import { isWritable, parseInstant, type Instant } from './instant.ts'
+import { writeJson, writeMembers, type JsonObject } from './exact-json.ts'
+import { flatText } from './exact-bytes.ts'
+import { COMPUTED_PREFIX, isUsableId, withoutUpstreamId, upstreamId } from './upstream-id.ts'
+
+const COMPUTED_ID = /^kab1\.(-?\d{1,21}|none)\.([A-Za-z0-9_-]{22})(?:\.([2-9]|[1-9]\d{1,6}))?$/
+const NO_INSTANT = 'none'
+
+export interface ComputedId {
+  /** `undefined` for an event without a readable timestamp. */
+  readonly instant: Instant | undefined
+  readonly digest: string
+  /** 1 for the first of several items that are equal in every field. */
+  readonly ordinal: number
+}
+
+/**
+ * Gives the items of one upstream answer their ids. An item's own id is taken where it counts; otherwise the id is
+ * `kab1.<nanoseconds since 1970, or none>.<128 bits of SHA-256 over the item's canonical JSON>`, the item as Kubiya
+ * gave it, and, for the second and later of items that are equal in every field (twins), `.<ordinal>`. Twins are
+ * counted within this one answer only: the same event met on two pages must not become two.
+ */
+export function identify (items: JsonObject[]): AuditEvent[] {
+  return numberDuplicates(items.map(identifyItem))
+}
+
+/** What an item is by itself, whatever stands next to it: the event that it is as the first of its twins. */
+export interface IdentifiedItem {
+  readonly event: AuditEvent
+  /** Set where the id is computed. */
+  readonly digest: string | undefined
+}
+
+export function identifyItem (item: JsonObject): IdentifiedItem {
+  const instant = readableInstant(item)
+  const own = upstreamId(item)
+  if (own !== undefined) return { event: { id: own, instant, item, json: publish(item, own) }, digest: undefined }
+  const canonical = writeJson(item)
+  const digest = createHash('sha256').update(canonical).digest('base64url').slice(0, 22)
+  const id = flatText(computedId({ instant, digest, ordinal: 1 }))
+  return { event: { id, instant, item, json: publish(item, id, canonical) }, digest }
+}
+
+/** The events of one answer, twins numbered. */
+export function numberDuplicates (identifiedItems: readonly IdentifiedItem[]): AuditEvent[] {
+  const timesSeen = new Map<string, number>()
+  return identifiedItems.map(({ digest, event }) => {
+    if (digest === undefined) return event
+    const ordinal = (timesSeen.get(digest) ?? 0) + 1
+    timesSeen.set(digest, ordinal)
+    if (ordinal === 1) return event
+    const id = flatText(computedId({ instant: event.instant, digest, ordinal }))
+    return { ...event, id, json: publish(event.item, id) }
+  })
+}
+
+/** The event that Kubiya answered with when asked for this id, whatever id the item itself bears. */
+export function identifyAs (item: JsonObject, id: string): AuditEvent {
+  return { id, instant: readableInstant(item), item, json: publish(item, id) }
+}
+
+/** Takes a computed id apart; `undefined` for any other id. */
+export function parseComputedId (id: string): ComputedId | undefined {
+  const parts = COMPUTED_ID.exec(id)
+  if (parts === null) return undefined
+  const [, instantText = '', digest = '', ordinal = '1'] = parts
+  const instant = instantText === NO_INSTANT ? undefined : BigInt(instantText)
+  if (instant !== undefined && !isWritable(instant)) return undefined
+  const computed = { instant, digest, ordinal: Number(ordinal) }
+  return computedId(computed) === id ? computed : undefined
+}
+
+/** Whether a caller's id could be any event's: one that counts or is computed. What only looks computed is neither. */
+export function isPossibleId (id: string): boolean {
+  return isUsableId(id) || parseComputedId(id) !== undefined
+}
+
+/** The id of the first of the items that are equal to this one in every field. */
+export function firstDuplicateId ({ digest, instant }: Pick<ComputedId, 'digest' | 'instant'>): string {
+  return computedId({ digest, instant, ordinal: 1 })
+}
+
+function readableInstant (item: JsonObject): Instant | undefined {
+  const instant = Object.hasOwn(item, 'timestamp') ? parseInstant(item.timestamp) : undefined
+  return instant !== undefined && isWritable(instant) ? instant : undefined
+}
+
+function computedId ({ instant, digest, ordinal }: ComputedId): string {
+  const first = `${COMPUTED_PREFIX}${instant ?? NO_INSTANT}.${digest}`
+  return ordinal === 1 ? first : `${first}.${ordinal}`
+}
+
+/** In one piece: an event of 0.45 KB holds 1370 bytes in the log, instead of 1550. */
+function publish (item: JsonObject, id: string, canonical?: string): string {
+  const fields = withoutUpstreamId(item)
+  const members = canonical !== undefined && !Object.hasOwn(item, 'id')
+    ? canonical.slice(1, -1)
+    : writeMembers(fields, Object.keys(fields).filter((key) => key !== 'id'))
+  return flatText(members === '' ? `{"id":${JSON.stringify(id)}}` : `{"id":${JSON.stringify(id)},${members}}`)
+}

@@ -1,0 +1,187 @@
+/** A number that a JavaScript `number` cannot hold without change, kept as it was written. */
+export class ExactNumber {
+  constructor (readonly source: string) {}
+}
+
+export type Json = null | boolean | number | string | ExactNumber | Json[] | JsonObject
+export interface JsonObject { [key: string]: Json }
+
+// What any number that needs care contains: 16 digits in a row (a point among them or not), or a two-digit exponent.
+const SUSPICIOUS = /[\d.]{16}|\d[eE][+-]?\d{2}/
+const NUMBER_OR_QUOTE = /["\d-]/g
+const NUMBER = /[-+.\deE]+/y
+const [QUOTE, COMMA, BLANK] = [0x22, 0x2c, 0x20]
+const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY] = [0x7b, 0x7d, 0x5b, 0x5d]
+const MOST_EXACT_DIGITS = 15
+const MOST_EXACT_EXPONENT = 290
+const DEEPEST_RECURSION = 200
+
+/**
+ * `JSON.parse` that keeps every number's value: those beyond what a double holds become an `ExactNumber`.
+ * Throws a `SyntaxError` for anything that is not JSON. However deep or long the text, it does not exhaust the stack.
+ */
+export function parseJson (text: string): Json {
+  const plain = JSON.parse(text) as Json
+  if (!SUSPICIOUS.test(text)) return plain
+  const mark = `${crypto.randomUUID()}:` // Not to be guessed, so that no text of an event is taken for a number.
+  return unmark([JSON.parse(markNumbers(text, mark)) as Json], mark)[0] ?? null
+}
+
+/** The text with every number that a double would change as a marked string. */
+function markNumbers (text: string, mark: string): string {
+  const parts: string[] = []
+  let copied = 0
+  NUMBER_OR_QUOTE.lastIndex = 0
+  for (let found = NUMBER_OR_QUOTE.exec(text); found !== null; found = NUMBER_OR_QUOTE.exec(text)) {
+    if (found[0] === '"') {
+      NUMBER_OR_QUOTE.lastIndex = endOfString(text, found.index)
+      continue
+    }
+    NUMBER.lastIndex = found.index
+    const token = NUMBER.exec(text)?.[0] ?? ''
+    NUMBER_OR_QUOTE.lastIndex = found.index + token.length
+    if (fitsDouble(token)) continue
+    parts.push(text.slice(copied, found.index), `"${mark}${token}"`)
+    copied = found.index + token.length
+  }
+  return parts.join('') + text.slice(copied)
+}
+
+/** The index behind the closing quote of the string that opens at `start`; behind the text where there is none. */
+function endOfString (text: string, start: number): number {
+  for (let quote = text.indexOf('"', start + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0
+    while (text[quote - 1 - backslashes] === '\\') backslashes++
+    if (backslashes % 2 === 0) return quote + 1
+  }
+  return text.length
+}
+
+/** A stretch of text, from its first character to the one behind its last, and how much it holds. */
+export interface TextSpan {
+  readonly start: number
+  readonly end: number
+  /** How deep arrays and objects are nested in it, itself included. */
+  readonly depth: number
+  /** Values in it, nested ones too: no fewer than there are. */
+  readonly values: number
+}
+
+/**
+ * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on. `undefined` when the
+ * array holds anything else, never ends, or has more than `most` elements. Brackets are counted, whatever kind they are of:
+ * what is found is an object only if it is JSON.
+ */
+export function objectSpans (text: string, from: number, most = Infinity): TextSpan[] | undefined {
+  const spans: TextSpan[] = []
+  let depth = 0
+  let deepest = 0
+  let values = 0
+  let start = from
+  for (let at = from; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === QUOTE && depth > 0) at = endOfString(text, at) - 1
+    else if (character === OPEN_OBJECT || (character === OPEN_ARRAY && depth > 0)) {
+      if (depth++ === 0) [start, deepest, values] = [at, 1, 1]
+      if (depth > deepest) deepest = depth
+      values++
+    } else if (character === CLOSE_OBJECT || (character === CLOSE_ARRAY && depth > 0)) {
+      if (--depth > 0) continue
+      spans.push({ start, end: at + 1, depth: deepest, values })
+      if (spans.length > most) return undefined
+    } else if (character === COMMA) values++
+    else if (character === CLOSE_ARRAY) return spans
+    else if (depth === 0 && character > BLANK) return undefined
+  }
+  return undefined
+}
+
+/** How deep a JSON text is nested, and how many values it holds: what reading it will cost, seen without reading it. */
+export function extentOf (text: string): Pick<TextSpan, 'depth' | 'values'> {
+  let depth = 0
+  let deepest = 0
+  let values = 1
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at)
+    if (character === QUOTE) at = endOfString(text, at) - 1
+    else if (character === COMMA) values++
+    else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
+      values++
+      deepest = Math.max(deepest, ++depth)
+    } else if (character === CLOSE_OBJECT || character === CLOSE_ARRAY) depth--
+  }
+  return { depth: deepest, values }
+}
+
+/** Puts exact numbers in the place of marked strings, everywhere inside. */
+function unmark (root: Json[], mark: string): Json[] {
+  const containers: Array<Json[] | JsonObject> = [root]
+  for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
+    const members = container as Record<string, Json> // An array's indices are keys, too.
+    for (const [key, value] of Object.entries(members)) {
+      if (typeof value === 'string' && value.startsWith(mark)) members[key] = new ExactNumber(value.slice(mark.length))
+      else if (typeof value === 'object' && value !== null && !(value instanceof ExactNumber)) containers.push(value)
+    }
+  }
+  return root
+}
+
+function fitsDouble (token: string): boolean {
+  const [mantissa = '', exponent = '0'] = token.toLowerCase().split('e')
+  const digits = mantissa.replace(/[-.]/g, '').replace(/^0+/, '')
+  return digits.length <= MOST_EXACT_DIGITS && Math.abs(Number(exponent)) <= MOST_EXACT_EXPONENT
+}
+
+/** JSON in one spelling for one value: keys sorted by code unit, no blanks. Equal values give equal text. */
+export function writeJson (value: Json, depth = 0): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (value instanceof ExactNumber) return value.source
+  if (value === null || typeof value !== 'object') return String(value)
+  if (depth === DEEPEST_RECURSION) return writeDeep(value)
+  if (Array.isArray(value)) return `[${value.map((each) => writeJson(each, depth + 1)).join(',')}]`
+  return `{${writeMembers(value, Object.keys(value), depth)}}`
+}
+
+/** Text that is to be written as it is. */
+class Literal {
+  constructor (readonly text: string) {}
+}
+
+/** The same without recursion, for what is nested deeper than the stack may reach. */
+function writeDeep (value: Json): string {
+  const parts: string[] = []
+  const stack: Array<Json | Literal> = [value]
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (next instanceof Literal) parts.push(next.text)
+    else if (Array.isArray(next)) {
+      parts.push('[')
+      stack.push(new Literal(']'))
+      for (let at = next.length - 1; at >= 0; at--) stack.push(next[at] ?? null, ...at > 0 ? [new Literal(',')] : [])
+    } else if (isJsonObject(next)) {
+      parts.push('{')
+      stack.push(new Literal('}'))
+      const keys = Object.keys(next).sort()
+      for (let at = keys.length - 1; at >= 0; at--) {
+        const key = keys[at] ?? ''
+        stack.push(next[key] ?? null, new Literal(`${at > 0 ? ',' : ''}${JSON.stringify(key)}:`))
+      }
+    } else parts.push(writeJson(next))
+  }
+  return parts.join('')
+}
+
+/** The members of an object that are named in `keys`, sorted, without the braces. */
+export function writeMembers (object: JsonObject, keys: string[], depth = 0): string {
+  return keys.sort().map((key) => `${JSON.stringify(key)}:${writeJson(object[key] ?? null, depth + 1)}`).join(',')
+}
+
+export function isJsonObject (value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
+}
+
+/** A string, number or boolean as text; `undefined` for everything that holds other values or none. */
+export function scalarText (value: Json | undefined): string | undefined {
+  if (typeof value === 'string') return value
+  if (value instanceof ExactNumber) return value.source
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
+}

@@ -1,0 +1,38 @@
+import type { AuditSource, Failure } from './source.ts'
+
+/** Who wants something of the past that may have to be asked for. */
+export interface Requester {
+  /** Names the caller whose share it is. */
+  readonly key: string
+  /** Takes so many events ahead; a failure where this caller may not have them now. */
+  reserve (events: number): Reservation | Failure
+  /** Calls back when the asker has hung up, unless the function that it gives is called before. Without it, it stays. */
+  onDisconnect? (listener: () => void): () => void
+}
+
+/** Events that were taken ahead. */
+export interface Reservation {
+  readonly ok: true
+  /** So many were read: what was not taken ahead is taken now. */
+  read (events: number): void
+  /** Gives back what was taken ahead and not read. */
+  end (): void
+}
+
+/** A source that notes what it gives. */
+export function metered (source: AuditSource, reservation: Reservation): AuditSource {
+  return {
+    quirks: source.quirks,
+    reportQuirk: source.reportQuirk,
+    async read (query, purpose) {
+      const answer = await source.read(query, purpose)
+      if (answer.ok) reservation.read(answer.rows)
+      return answer
+    },
+    async find (id, purpose) {
+      const found = await source.find(id, purpose)
+      if (found.ok && found.event !== undefined) reservation.read(1)
+      return found
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import cors from '@fastify/cors'
+import underPressure from '@fastify/under-pressure'
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { ResponseMemory } from '../archive/response-memory.ts'
+import { createRequester } from './requester.ts'
+import type { ResponseHeaders } from './response-headers.ts'
+import type { AccessControl } from '../tenants/access-control.ts'
+import { sendProblem } from '../problems.ts'
+import { authenticate, callerOf, decorate, tenantOf } from './authenticate.ts'
+import { eventRoutes } from './routes/events.ts'
+import { streamRoutes } from './routes/stream.ts'
+import { ticketRoutes } from './routes/tickets.ts'
+import type { Settings } from '../settings.ts'
+
+export interface ApiOptions {
+  readonly settings: Settings
+  readonly accessControl: AccessControl
+  readonly responseHeaders: ResponseHeaders
+  readonly memory: ResponseMemory
+  /** Under which path a proxy offers the service to a request. */
+  readonly prefixOf: (request: FastifyRequest) => string
+  /** Told of each stream that begins, with its status. */
+  readonly onStreamBegan: (request: FastifyRequest, status: number) => void
+}
+
+const SHED_RETRY_SECONDS = 5
+const PREFLIGHT_SECONDS = 600
+// Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it grants anything.
+const ACCEPTED = [
+  'authorization', 'cache-control', 'content-type', 'if-none-match', 'last-event-id', 'pragma', 'x-request-id', 'x-requested-with',
+  'baggage', 'traceparent', 'tracestate', 'sentry-trace',
+  'x-datadog-origin', 'x-datadog-parent-id', 'x-datadog-sampling-priority', 'x-datadog-trace-id'
+]
+const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
+
+/** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
+export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders, accessControl, memory, onStreamBegan, prefixOf, settings }) => {
+  const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
+  if (settings.MAX_LOOP_DELAY_MS > 0) {
+    await app.register(underPressure, {
+      maxEventLoopDelay: settings.MAX_LOOP_DELAY_MS,
+      pressureHandler: async (_request, reply) => {
+        // One long turn, as a start has them on a slow machine, is the mean of its second: whether it still lags counts.
+        if (await turnMs() < settings.MAX_LOOP_DELAY_MS / 2) return
+        sendProblem(reply, 'overloaded', 'This service cannot keep up.', { retry_after: SHED_RETRY_SECONDS })
+        await new Promise<void>(() => {}) // It is answered: nothing follows.
+      }
+    })
+  }
+  if (origins.list.length > 0) {
+    await app.register(cors, {
+      origin: [...origins.list],
+      methods: ['GET', 'HEAD', 'POST'],
+      allowedHeaders: ACCEPTED,
+      exposedHeaders: READABLE,
+      maxAge: PREFLIGHT_SECONDS,
+      strictPreflight: false
+    })
+  }
+  decorate(app)
+  const door = { authenticator, hosts, limits, origins, tickets, tenantOf: tenants.acquire, challenge: accessControl.challenge }
+
+  await app.register(async (past) => {
+    await past.register(authenticate, { ...door, isLive: false })
+    await past.register(eventRoutes, {
+      archiveOf: (request) => tenantOf(request).archive,
+      clockOf: (request) => tenantOf(request).clock(),
+      responseHeaders,
+      memory,
+      prefixOf,
+      isPassthrough: settings.AUTH_MODE === 'passthrough',
+      takeBytes: (request, bytes) => limits.takeBytes(callerOf(request).key, bytes),
+      requesterOf: (request) => createRequester(callerOf(request).key, limits, request.raw.socket)
+    })
+  })
+
+  await app.register(async (present) => {
+    await present.register(authenticate, { ...door, isLive: true })
+    await present.register(streamRoutes, {
+      targetOf: tenantOf,
+      takeSlot: (request) => slots.take(callerOf(request).key),
+      termsOf (request) {
+        const { expiresAtMs, key } = callerOf(request)
+        return { expiresAtMs, requester: createRequester(key, limits) }
+      },
+      introduce: responseHeaders.apply,
+      onBegan: onStreamBegan,
+      backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
+      isDeflateAgreed: settings.STREAM_COMPRESSION
+    })
+    await present.register(ticketRoutes, { tickets })
+  })
+}
+
+/** How long the event loop takes to come round. */
+async function turnMs (): Promise<number> {
+  const startedMs = performance.now()
+  await new Promise((resolve) => { setTimeout(resolve) })
+  return performance.now() - startedMs
+}

@@ -1,0 +1,24 @@
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Metrics } from '../telemetry/prometheus.ts'
+import { handleError, sendProblem } from '../problems.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { schemaCompilers } from './lazy-validators.ts'
+import { SECURITY_HEADERS } from './security-headers.ts'
+import type { Settings } from '../settings.ts'
+
+/** A server of its own for the metrics, on a port that callers need not reach. It goes on answering while the service drains. */
+export async function createMetricsServer (metrics: Metrics, settings: Settings, logger: FastifyBaseLogger): Promise<FastifyInstance> {
+  const server = fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    requestTimeout: settings.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: settings.KEEP_ALIVE_MS,
+    schemaController: { compilersFactory: schemaCompilers },
+    forceCloseConnections: true
+  })
+  server.setErrorHandler(handleError)
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'Only `/metrics` is here.'))
+  server.addHook('onSend', async (_request, reply) => { reply.headers(SECURITY_HEADERS) })
+  await server.register(metricsRoutes, { metrics })
+  return server
+}

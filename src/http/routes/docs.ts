@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import type { FastifyPluginAsync, FastifyReply } from 'fastify'
+import { callerKey } from '../../access/client-address.ts'
+import type { RateLimits } from '../../access/rate-limits.ts'
+import { PAGE_HEADERS } from '../security-headers.ts'
+import { sendRefusal } from '../send-denied.ts'
+import { secured } from '../security-schemes.ts'
+import openapi from '../../../openapi/openapi.json' with { type: 'json' }
+
+const SCRIPT = 'text/javascript; charset=utf-8'
+// The parts of the page, as the build lays them beside the service.
+const TYPES: Record<string, string> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': SCRIPT,
+  'favicon-32x32.png': 'image/png'
+}
+const HTML = 'text/html; charset=utf-8'
+const CACHED = 'private, max-age=3600'
+// A file of its own, so that nothing inline has to be allowed.
+const START = "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', deepLinking: true, validatorUrl: null })\n"
+
+export interface DocsOptions {
+  /** How callers are let in: a value of `AUTH_MODE`. */
+  readonly mode: string
+  readonly limits: Pick<RateLimits, 'request'>
+}
+
+/** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
+export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits, mode }) => {
+  const document = Buffer.from(JSON.stringify(secured(openapi, mode))) // A text would be copied for each caller who reads slowly.
+  const quiet = { logLevel: 'warn', schema: { hide: true } } as const
+
+  // Nobody is asked for a credential here: what counts is where a request comes from.
+  app.addHook('onRequest', (request, reply, done) => {
+    const refusal = limits.request(callerKey(request.ip, request.ips))
+    if (refusal === undefined) done()
+    else sendRefusal(reply, refusal)
+  })
+
+  app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
+  // What is linked is relative, so that the page works below a gateway's prefix too.
+  app.get('/docs', quiet, (_request, reply) => sendPage(reply, '.'))
+  app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
+  app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
+  for (const [name, type] of Object.entries(TYPES)) {
+    const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`))) // A file for each request would be one too many.
+    app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
+  }
+}
+
+function sendPage (reply: FastifyReply, root: string): FastifyReply {
+  return reply.type(HTML).headers(PAGE_HEADERS).send(page(root))
+}
+
+function page (root: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>${openapi.info.title}</title>
+<link rel="stylesheet" href="${root}/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="${root}/docs/favicon-32x32.png">
+<div id="page" data-document="${root}/openapi.json"></div>
+<script src="${root}/docs/swagger-ui-bundle.js"></script>
+<script src="${root}/docs/page.js"></script>
+</html>
+`
+}

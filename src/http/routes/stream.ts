@@ -1,0 +1,142 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { StreamCursor } from '../../audit/cursor.ts'
+import type { Slot } from '../../access/stream-slots.ts'
+import type { Hub, StreamRequest } from '../../live/fanout/hub.ts'
+import type { Transport } from '../../live/transport/transport.ts'
+import { SSE_HEADERS, createSseTransport } from '../../live/transport/sse.ts'
+import { createWebSocketTransport, negotiateDeflate } from '../../live/transport/websocket.ts'
+import { sendFaults, sendProblem } from '../../problems.ts'
+import { admitsEventStream } from '../accept-event-stream.ts'
+import { problemAnswers } from '../response-schemas.ts'
+import { checkNumbers } from '../number-parameters.ts'
+import { StreamHeaders, StreamQuery, readStreamRequest } from '../parameters.ts'
+
+export interface StreamRoutesOptions {
+  /** The present as the caller may see it. */
+  readonly targetOf: (request: FastifyRequest) => StreamTarget
+  /** A place for one more stream of this caller. */
+  readonly takeSlot: (request: FastifyRequest) => StreamSeat | 'none' | 'none-of-its-own'
+  /** What else holds for the caller's streams. */
+  readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'requester' | 'expiresAtMs'>
+  /** Adds what every answer bears. */
+  readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
+  /** Told when a stream has begun. */
+  readonly onBegan: (request: FastifyRequest, status: number) => void
+  readonly backlogBytes: number
+  /** Whether a client that offers `permessage-deflate` is granted it. */
+  readonly isDeflateAgreed: boolean
+}
+
+type StreamSeat = Slot<ReturnType<Hub['subscribe']>>
+
+export interface StreamTarget {
+  readonly hub: Hub
+  isForged (cursor: StreamCursor): boolean
+  /** Milliseconds since 1970, for relative times. */
+  clock (): number
+}
+
+/** A stream that was read and has its place, until it begins. */
+interface Asked {
+  readonly stream: StreamRequest
+  readonly hub: Hub
+  readonly slot: StreamSeat
+  /** Gives the place back when the connection is lost before the stream has begun. */
+  readonly giveUp: () => void
+  readonly response: ServerResponse
+}
+
+const FULL_RETRY_SECONDS = 10
+const SWITCHING_PROTOCOLS = 101
+const OK = 200
+const SSE_TYPE = 'text/event-stream'
+
+/** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
+export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }) => {
+  const asked = new WeakMap<IncomingMessage, Asked>()
+
+  app.route({
+    method: 'GET',
+    url: '/stream',
+    exposeHeadRoute: false,
+    schema: {
+      operationId: 'streamEvents',
+      summary: 'Follow audit events live',
+      description: 'A WebSocket (subprotocol `kubiya-audit.v1`, or none) of JSON text messages, or Server-Sent Events with the same JSON as `data`: `hello`, then `event`, `gap`, `status`, `heartbeat`, and `end` as the last. Clients send control frames only.',
+      tags: ['events'],
+      querystring: StreamQuery,
+      headers: StreamHeaders,
+      response: {
+        101: { description: 'Switching to the WebSocket protocol.', type: 'null' },
+        200: { description: 'Server-Sent Events: `event` is the frame\'s type, `id` its cursor, `data` the frame.', content: { [SSE_TYPE]: { schema: { type: 'string' } } } },
+        ...problemAnswers
+      }
+    },
+    preValidation: checkNumbers,
+    preHandler: async (request, reply) => {
+      const { clock, hub, isForged } = targetOf(request)
+      const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isForged)
+      if (!read.ok) return sendFaults(reply, read.code, read.errors)
+      if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
+      const slot = hub.isClosed() ? 'none' : takeSlot(request)
+      if (slot === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'There are as many live streams as one caller may have.', { retry_after: FULL_RETRY_SECONDS })
+      if (slot === 'none') return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
+      if (!request.ws && !admitsEventStream(request.headers.accept)) { // Last: whoever asks why a WebSocket was refused asks for no stream.
+        slot.release()
+        return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
+      }
+      const giveUp = () => slot.release()
+      request.raw.socket.once('close', giveUp)
+      asked.set(request.raw, { stream: { ...read.stream, ...termsOf(request) }, hub, slot, giveUp, response: reply.raw })
+    },
+    handler: async (request, reply) => {
+      introduce(request, reply)
+      reply.headers(SSE_HEADERS).hijack()
+      for (const [name, value] of Object.entries(reply.getHeaders())) {
+        if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
+      }
+      request.raw.resume() // A body that nobody reads would hide that the listener has gone.
+      begin(request, (onGone) => createSseTransport(reply.raw, backlogBytes, onGone))
+      return reply
+    },
+    wsHandler: (socket, request) => {
+      const connection = request.raw.socket
+      // What would keep request, reply and response in memory for as long as the stream lives.
+      socket.removeAllListeners('error')
+      asked.get(request.raw)?.response.detachSocket(connection)
+      const deflate = isDeflateAgreed ? negotiateDeflate(request.headers['sec-websocket-extensions']) : 'none'
+      begin(request, (onGone) => createWebSocketTransport({ socket, connection, backlogBytes, deflate, onGone }))
+    }
+  })
+
+  function begin (request: FastifyRequest, openOutlet: (onGone: (code?: number) => void) => Transport): void {
+    const given = asked.get(request.raw)
+    if (given === undefined) throw new Error('a stream has begun that was not read')
+    const { giveUp, hub, slot, stream } = given
+    request.raw.socket.removeListener('close', giveUp)
+    request.log.info({ request_id: request.id, subscribers: hub.size() + 1 }, 'stream began')
+    const watch = createWatch(request.id, hub, slot)
+    watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
+    slot.occupy(watch.subscription)
+    onBegan(request, request.ws ? SWITCHING_PROTOCOLS : OK)
+  }
+
+  /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
+  function createWatch (requestId: string, hub: Hub, slot: StreamSeat) {
+    const startedMs = performance.now()
+    const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
+    let isOver = false
+    return watch
+
+    function gone (code?: number): void {
+      if (isOver) return
+      isOver = true
+      watch.subscription?.disconnected(code)
+      slot.release()
+      app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { TICKET_MS, type Tickets } from '../../access/tickets.ts'
+import { sendProblem } from '../../problems.ts'
+import { callerOf, pageOf } from '../authenticate.ts'
+import { problemAnswers } from '../response-schemas.ts'
+
+export interface TicketRoutesOptions {
+  readonly tickets: Tickets
+}
+
+const Ticket = Type.Object({
+  ticket: Type.String({ description: 'For the stream\'s parameter `ticket`: good for one stream.', examples: ['oG1yT8kq2cXh5sVd7uLw0bZn3mQe9rAf'] }),
+  expires_in: Type.Integer({ description: 'Seconds for which it is good.', examples: [TICKET_MS / 1000] })
+}, { description: 'A ticket.' })
+
+/** Tickets, for pages: a WebSocket and an `EventSource` cannot send `Authorization`. */
+export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = async (app, { tickets }) => {
+  app.post('/stream/tickets', {
+    schema: {
+      operationId: 'createStreamTicket',
+      summary: 'Get a ticket for a stream',
+      description: 'A ticket stands for the caller\'s credential where a page cannot send it: for one stream, for half a minute, and for the page\'s own origin. No body.',
+      tags: ['events'],
+      querystring: Type.Object({}, { additionalProperties: false }),
+      response: { 201: Ticket, ...problemAnswers }
+    }
+  }, async (request, reply) => {
+    const ticket = tickets.issue(callerOf(request).key, request.credential, pageOf(request))
+    if (ticket === undefined) return sendProblem(reply, 'rate-limited', 'Too many tickets are out.', { retry_after: TICKET_MS / 1000 })
+    return reply.code(201).header('cache-control', 'no-store').send({ ticket, expires_in: TICKET_MS / 1000 })
+  })
+}

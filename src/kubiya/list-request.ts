@@ -1,0 +1,52 @@
+import type { AuditFilter } from '../audit/filter.ts'
+import { ceilToSecond, floorToSecond, formatInstant } from '../audit/instant.ts'
+import type { SourceQuery } from '../audit/source.ts'
+
+/** Under which key Kubiya is asked for a session; `local`: it is not asked, sessions are judged here alone. */
+export type SessionFilterKey = 'extra.session_id' | 'session_id' | 'local'
+
+const LIST_PATH = '/api/v1/auditing/items'
+
+/** The list's URL under a base with or without `/api/v1` and a trailing slash; a gateway's path prefix is kept. */
+export function listUrl (baseUrl: string): URL {
+  const url = new URL(baseUrl)
+  url.pathname = url.pathname.replace(/\/+$/, '').replace(/\/api\/v1$/, '') + LIST_PATH
+  url.search = ''
+  url.hash = ''
+  return url
+}
+
+/**
+ * The list call's parameters as Kubiya's public clients encode them (docs/kubiya-api.md §1.4): `filter` and `sort` as compact JSON,
+ * `page` from 1, `page_size`. Bounds go out as whole seconds rounded outward, since nobody knows what Kubiya does with
+ * fractions. `text` and `status` never go out: whether Kubiya judges them, and how, is unknown.
+ */
+export function listParameters (query: SourceQuery, spelling: SessionFilterKey): URLSearchParams {
+  const filter = { ...timestampFilter(query), ...fieldFilter(query.filter, spelling) }
+  const parameters = new URLSearchParams()
+  if (Object.keys(filter).length > 0) parameters.set('filter', JSON.stringify(filter))
+  parameters.set('sort', JSON.stringify({ timestamp: query.direction === 'asc' ? 1 : -1 }))
+  parameters.set('page', String(query.page))
+  parameters.set('page_size', String(query.pageSize))
+  return parameters
+}
+
+function timestampFilter ({ window: { start, end } }: SourceQuery): object {
+  if (start === undefined && end === undefined) return {}
+  return {
+    timestamp: {
+      ...start !== undefined && { gte: formatInstant(floorToSecond(start)) },
+      ...end !== undefined && { lte: formatInstant(ceilToSecond(end)) }
+    }
+  }
+}
+
+function fieldFilter (filter: AuditFilter, spelling: SessionFilterKey): object {
+  return {
+    ...filter.category_type !== undefined && { category_type: filter.category_type },
+    ...filter.category_name !== undefined && { category_name: filter.category_name },
+    ...filter.resource_type !== undefined && { resource_type: filter.resource_type },
+    ...filter.action_type !== undefined && { action_type: filter.action_type },
+    ...filter.session_id !== undefined && spelling !== 'local' && { [spelling]: filter.session_id }
+  }
+}

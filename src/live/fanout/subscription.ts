@@ -1,0 +1,202 @@
+import type { Requester } from '../../audit/requester.ts'
+import type { Instruments } from '../../instruments.ts'
+import type { FilterGroup } from './filter-group.ts'
+import { createConsumer, type Consumer, type ConsumerSources } from './consumer.ts'
+import { CLOSE, type CloseReason } from '../transport/close-codes.ts'
+import { endFrame, helloFrame } from '../transport/frames.ts'
+import type { Health } from '../ingest/upstream-health.ts'
+import type { StartFrom } from '../replay/start-position.ts'
+import type { Transport } from '../transport/transport.ts'
+import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
+
+/** What all subscriptions of a hub have in common. */
+export interface SubscriptionContext extends ConsumerSources {
+  readonly health: () => Health
+  readonly heartbeatMs: number
+  /** How long a listener may take nothing of what is unsent. */
+  readonly stallMs: number
+  /** Monotonic clock, milliseconds. */
+  readonly nowMs: () => number
+  /** Lets it give what is due soon, in turns with others. */
+  readonly takeTurn: (subscription: Subscription) => void
+  /** It is over, whoever ended it. Called once, with the close code, or what it would be. */
+  readonly onEnd: (subscription: Subscription, code: number) => void
+  readonly instruments: Pick<Instruments, 'delivered' | 'blocked' | 'unblocked'>
+}
+
+export interface SubscriptionOptions {
+  readonly context: SubscriptionContext
+  readonly group: FilterGroup
+  readonly start: StartFrom
+  readonly verbose: boolean
+  readonly transport: Transport
+  readonly requester?: Requester | undefined
+}
+
+/** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
+export interface Subscription {
+  readonly group: FilterGroup
+  readonly transport: Transport
+  /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
+  begin (): void
+  /** Whether it has still to take its place: the log was not filled yet. */
+  isWaiting (): boolean
+  /** Asks for a turn to give what is due. */
+  wake (): void
+  /** Gives what is due until the backlog is full. */
+  pump (): void
+  /** The upstream's state has changed. */
+  sendStatus (): void
+  /** A poll has ended, for those who want to know of each. */
+  healthChanged (health: Health): void
+  heartbeat (health: Health): void
+  /** The log is filled: takes its place. */
+  start (): void
+  /** Ends the stream of a listener that takes nothing or gives no sign of life. Called every few seconds. */
+  check (): void
+  /** Says so, whatever is unsent: it is small and cannot wait. */
+  notify (prepared: PreparedBatch): void
+  end (ending: CloseReason): void
+  /** The connection is gone, with this close code where it has any. */
+  disconnected (code?: number): void
+}
+
+/** A stream that has not begun: `begin` is to be called once, in the same turn. */
+export function createSubscription (options: SubscriptionOptions): Subscription {
+  return new ListenersSubscription(options)
+}
+
+const MOST_PARCELS = 4
+const NOTHING_UNSENT = -1
+const ABNORMAL_CLOSURE = 1006
+
+/** A class, not a closure for each method: there are many thousands, and most of them are idle. */
+class ListenersSubscription implements Subscription {
+  readonly group: FilterGroup
+  readonly transport: Transport
+  private readonly context: SubscriptionContext
+  private readonly consumer: Consumer
+  private isOver = false
+  private isStatusDue: boolean
+  private isScheduled = false
+  private isBlocked = false
+  private taken = NOTHING_UNSENT // Bytes, when it was last looked at while something was unsent.
+  private stalledMs = 0 // Since when there has been no more.
+
+  constructor ({ requester, group, context, transport, start, verbose }: SubscriptionOptions) {
+    this.group = group
+    this.context = context
+    this.transport = transport
+    this.isStatusDue = verbose
+    this.consumer = createConsumer({ sources: context, group, start, listener: this, requester })
+  }
+
+  begin (): void {
+    const isExact = this.consumer.begin()
+    this.transport.send(prepareBatch([helloFrame(this.consumer.position(), isExact, this.context.heartbeatMs)]))
+    this.isStatusDue ||= this.context.health().upstream !== 'ok'
+    this.pump()
+  }
+
+  isWaiting (): boolean {
+    return !this.isOver && this.consumer.isWaiting()
+  }
+
+  wake (): void {
+    if (this.isOver || this.isScheduled) return
+    this.isScheduled = true
+    this.context.takeTurn(this)
+  }
+
+  /** A few parcels at a time, so that thousands who catch up at once hold nobody up. */
+  pump (): void {
+    this.isScheduled = false
+    if (this.isOver || this.isBlocked) return
+    for (let parcels = 0; parcels < MOST_PARCELS; parcels++) {
+      const due = this.next(this.transport.writableBytes(), this.transport.backlogBytes() === 0)
+      if (due === undefined) return
+      if (due === 'full') return this.block()
+      if (due === 'later') break
+      this.transport.send(due)
+      this.context.instruments.delivered(this.transport.kind, due)
+    }
+    this.wake()
+  }
+
+  private next (room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined {
+    if (!this.isStatusDue) return this.consumer.next(room, isIdle)
+    const { frameCache, health } = this.context
+    const prepared = frameCache.status(health())
+    if (prepared.bytes > room && !isIdle) return 'full'
+    this.isStatusDue = false
+    return prepared
+  }
+
+  private block (): void {
+    this.isBlocked = true
+    this.context.instruments.blocked()
+    this.transport.onFlushed(() => {
+      this.unblock()
+      this.pump()
+    })
+  }
+
+  private unblock (): void {
+    if (!this.isBlocked) return
+    this.isBlocked = false
+    this.context.instruments.unblocked()
+  }
+
+  sendStatus (): void {
+    this.isStatusDue = true
+    this.wake()
+  }
+
+  healthChanged (health: Health): void {
+    if (!this.isStatusDue) this.sendIfRoom(this.context.frameCache.status(health))
+  }
+
+  heartbeat (health: Health): void {
+    this.sendIfRoom(this.context.frameCache.heartbeat(this.consumer.position(), health))
+  }
+
+  private sendIfRoom (prepared: PreparedBatch): void {
+    if (!this.isOver && prepared.bytes <= this.transport.writableBytes()) this.transport.send(prepared)
+  }
+
+  start (): void {
+    this.consumer.retry()
+    this.wake()
+  }
+
+  check (): void {
+    if (this.isOver) return
+    if (this.isStalled() || !this.transport.keepAlive()) this.end(CLOSE.slow)
+  }
+
+  private isStalled (): boolean {
+    const taken = this.transport.backlogBytes() === 0 ? NOTHING_UNSENT : this.transport.flushedBytes()
+    if (taken !== this.taken) this.stalledMs = Math.round(this.context.nowMs())
+    this.taken = taken
+    return taken !== NOTHING_UNSENT && this.context.nowMs() - this.stalledMs >= this.context.stallMs
+  }
+
+  notify (prepared: PreparedBatch): void {
+    if (!this.isOver) this.transport.send(prepared)
+  }
+
+  end (ending: CloseReason): void {
+    if (this.isOver) return
+    this.transport.send(prepareBatch([endFrame(this.consumer.position(), ending)]))
+    this.disconnected(ending.closeCode)
+    this.transport.end(ending)
+  }
+
+  disconnected (code = ABNORMAL_CLOSURE): void {
+    if (this.isOver) return
+    this.isOver = true
+    this.unblock()
+    this.consumer.close()
+    this.context.onEnd(this, code)
+  }
+}

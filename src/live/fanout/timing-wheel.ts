@@ -1,0 +1,35 @@
+/** Visits each of many members once in a period, spread over it as they came; one timer for all of them. */
+export interface TimingWheel<Member> {
+  /** Is visited a period from now, and so on. */
+  add (member: Member): void
+  delete (member: Member): void
+  stop (): void
+}
+
+const MOST_SLOTS = 40
+const LEAST_TICK_MS = 10
+
+/**
+ * Turns once in `periodMs`. A visit may come early by a fortieth of that, and late only by what the event loop is late: the
+ * clock is looked at, since the ticks of a busy process get behind more and more.
+ */
+export function createTimingWheel<Member> (periodMs: number, visit: (members: ReadonlySet<Member>) => void): TimingWheel<Member> {
+  const slots = Array.from({ length: Math.max(1, Math.min(MOST_SLOTS, Math.floor(periodMs / LEAST_TICK_MS))) }, () => new Set<Member>())
+  const slotMs = periodMs / slots.length
+  let turned = 0 // Slots since the wheel began to turn.
+  let turnedMs = performance.now()
+  const timer = setInterval(turn, slotMs).unref()
+
+  return {
+    add: (member) => { slots[turned % slots.length]?.add(member) },
+    delete: (member) => { slots.find((slot) => slot.delete(member)) },
+    stop: () => clearInterval(timer)
+  }
+
+  function turn (): void {
+    for (; performance.now() - turnedMs >= slotMs; turnedMs += slotMs) {
+      const due = slots[++turned % slots.length]
+      if (due !== undefined && due.size > 0) visit(due)
+    }
+  }
+}

@@ -1,0 +1,109 @@
+import type { Announcement, NewEntry } from '../../audit/log-batch.ts'
+import { NANOS_PER_MS, NANOS_PER_SECOND, minInstant, floorToSecond, maxInstant, type Instant } from '../../audit/instant.ts'
+import type { KeyedEvent } from '../../audit/sort-key.ts'
+import type { SkippedRange } from '../../scan/scanner.ts'
+import { createSkippedRanges } from './skipped-ranges.ts'
+
+export interface BookmarkOptions {
+  /** Where the first read begins. */
+  readonly from: Instant
+  readonly latenessMs: number
+  /** Most events that are recognised when they are met again. */
+  readonly mostKnown: number
+}
+
+/** What is new in an answer. Nothing of it counts as known before it is settled, so that what could not be announced is met again. */
+export interface NewEntries {
+  readonly announcement: Announcement
+  commit (): void
+}
+
+/** Where the tail stopped, and what it has seen near there. */
+export interface Bookmark {
+  /** The newest instant seen, never past now. */
+  highWater (): Instant
+  /** Where a read must begin to find everything that may have become visible since the last whole one. */
+  lookbackStart (): Instant
+  /** How far the upstream's clock has gone at least, `quietMs` after the newest event came. */
+  frontier (quietMs: number): Instant
+  /** Where a read may begin that leaves late events to the next whole one; the last read began at this frontier. */
+  recentStart (frontier: Instant): Instant
+  /** Looks at the rows of an answer, and at what was passed by on the way to it: what is new, in order. */
+  diff (rows: readonly KeyedEvent[], passed: SkippedRange | undefined, now: Instant): NewEntries
+  /** A whole read has come to its end that began at `startedAt`, and at the `frontier` if that is to count. */
+  advance (startedAt: Instant, frontier?: Instant): void
+  /** What was passed by and would be met again. */
+  skippedRanges (): readonly SkippedRange[]
+  /** How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came than can be known. */
+  reducedLatenessMs (): number | undefined
+}
+
+const RECENT = 5n * NANOS_PER_SECOND
+
+/**
+ * Why nothing is lost: an event that becomes visible at v has an instant of at least v − lateness. A whole read that began
+ * at s saw all that was visible then, so what it missed became visible after s and has an instant of at least s − lateness.
+ * The newest instant seen, but at most s, is where that is counted from: a quiet log is read from its last event on,
+ * whatever the clocks say. Where that costs too much, after a burst, the time that has gone by since the newest event came
+ * counts, too: the upstream's clock has gone on by as much at least.
+ */
+export function createBookmark (options: BookmarkOptions): Bookmark {
+  const lateness = nanos(options.latenessMs)
+  const known = new Map<string, Instant>()
+  const skippedRanges = createSkippedRanges()
+  let highWater = options.from
+  let floor = options.from // Nothing before it is read again.
+  let forgotten: Instant | undefined // Up to here events were forgotten that should still be known.
+
+  return {
+    highWater: () => highWater,
+    lookbackStart: () => floor,
+    frontier: (quietMs) => highWater + nanos(quietMs),
+    recentStart: (frontier) => maxInstant(floor, maxInstant(highWater, frontier) - RECENT),
+    diff,
+    advance (startedAt, frontier = highWater) {
+      floor = maxInstant(floor, minInstant(maxInstant(highWater, frontier), startedAt) - lateness)
+      // Reads begin at a whole second, and what has no instant of its own is in every answer that holds its neighbour.
+      const oldest = floorToSecond(floor)
+      for (const [id, instant] of known) if (instant < oldest) known.delete(id)
+      skippedRanges.forgetBefore(oldest)
+      if (forgotten !== undefined && forgotten <= highWater - lateness) forgotten = undefined
+    },
+    skippedRanges: skippedRanges.all,
+    reducedLatenessMs: () => forgotten === undefined ? undefined : Number((maxInstant(highWater, forgotten) - forgotten) / NANOS_PER_MS)
+  }
+
+  function diff (rows: readonly KeyedEvent[], passed: SkippedRange | undefined, now: Instant): NewEntries {
+    const gap = passed === undefined ? undefined : skippedRanges.look(passed, now)
+    const fresh = firstOfEach(rows).filter(({ event }) => !known.has(event.id))
+    const reached = fresh.reduce((newest, { event }) => event.instant === undefined ? newest : maxInstant(newest, minInstant(event.instant, now)), highWater)
+    const events = fresh.map(({ event }): NewEntry => ({ event, late: event.instant !== undefined && event.instant < highWater }))
+    return { announcement: { entries: gap === undefined ? events : [{ gap }, ...events], highWater: minInstant(reached, floor + lateness) }, commit }
+
+    function commit (): void {
+      highWater = maxInstant(highWater, reached)
+      for (const { event, key } of rows) known.set(event.id, key.instant) // Anew each time: a neighbour's instant moves on with an event that has none.
+      if (passed !== undefined) skippedRanges.keep(passed, now)
+      forgetOldest()
+    }
+  }
+
+  /** Keeps memory bounded at the price of a shorter window: what is forgotten must not be read again. */
+  function forgetOldest (): void {
+    for (const [id, instant] of known) {
+      if (known.size <= options.mostKnown) return
+      known.delete(id)
+      floor = maxInstant(floor, minInstant(instant + 1n, highWater)) // An event dated in the future must not blind the tail.
+      forgotten = floor
+    }
+  }
+}
+
+function nanos (ms: number): bigint {
+  return BigInt(Math.floor(ms)) * NANOS_PER_MS
+}
+
+function firstOfEach (rows: readonly KeyedEvent[]): KeyedEvent[] {
+  const met = new Set<string>()
+  return rows.filter(({ event }) => !met.has(event.id) && met.add(event.id))
+}

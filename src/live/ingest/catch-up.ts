@@ -1,0 +1,65 @@
+import { foldAhead } from '../../audit/folded-text.ts'
+import type { Instant } from '../../audit/instant.ts'
+import { compareKeyedEvents, type KeyedEvent } from '../../audit/sort-key.ts'
+import { POLLER, type AuditSource, type Failure } from '../../audit/source.ts'
+import { scan, type SkippedRange } from '../../scan/scanner.ts'
+
+export interface CatchUpOptions {
+  readonly source: AuditSource
+  readonly start: Instant
+  readonly pageSize: number
+  /** Rows to ask for at first. */
+  readonly firstSize: number
+  /** What was passed by before and may be met again. */
+  readonly skippedRanges: readonly SkippedRange[]
+}
+
+/** What can be passed on after one more answer. */
+export interface CatchUpStep {
+  readonly ok: true
+  /** In the order of their instants, from portion to portion too. */
+  readonly rows: readonly KeyedEvent[]
+  readonly skipped: SkippedRange | undefined
+  readonly upstreamMs: number | undefined
+  /** How many rows to ask for next; `undefined`: as many as wanted. */
+  readonly reducedTo: number | undefined
+}
+
+/** A read from a start to the newest event; it may take several polls where some of them fail. */
+export interface CatchUp {
+  /** One more answer; `undefined` once it has caught up. After a failure the next one asks the same again. */
+  next (): Promise<CatchUpStep | Failure | undefined>
+  /** Whether what it has read is more than one answer holds. A few events that came between two answers do not make it so. */
+  isLong (): boolean
+  /** Whether fewer rows were asked for at a time than wanted. */
+  isReduced (): boolean
+}
+
+const FEW = 10
+const SMALL_SHARE = 0.1
+
+/** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
+export function createCatchUp ({ firstSize, pageSize, skippedRanges, source, start }: CatchUpOptions): CatchUp {
+  const steps = scan(source, { filter: {}, window: { start }, direction: 'asc', pageSize, firstSize, purpose: POLLER, skippedRanges })
+  let held: KeyedEvent[] = []
+  let first: number | undefined // Events in the first answer …
+  let further = 0 // … and in all that followed.
+  let isReduced = firstSize < pageSize
+
+  return { next, isReduced: () => isReduced, isLong: () => further > Math.max(FEW, SMALL_SHARE * (first ?? 0)) }
+
+  async function next (): Promise<CatchUpStep | Failure | undefined> {
+    const { done, value: step } = await steps.next()
+    if (done === true) return undefined
+    if (!step.ok) return step
+    if (first === undefined) first = step.scanned
+    else further += step.scanned
+    const { skipped, upstreamMs, reached } = step
+    isReduced ||= step.isReduced
+    for (const { event } of step.rows) await foldAhead(event.item) // Streams judge them in one turn of the event loop.
+    const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareKeyedEvents('asc'))
+    const isDue = ({ key }: KeyedEvent) => step.end || (reached !== undefined && key.instant <= reached)
+    held = all.filter((row) => !isDue(row))
+    return { ok: true, rows: all.filter(isDue), skipped, upstreamMs, reducedTo: step.isReduced ? step.size : undefined }
+  }
+}

@@ -1,0 +1,210 @@
+import type { Requester } from '../../audit/requester.ts'
+import type { BytePool } from '../../audit/byte-pool.ts'
+import type { LogCursor } from '../../audit/cursor.ts'
+import { filterKey, type AuditFilter } from '../../audit/filter.ts'
+import { EARLIEST, NANOS_PER_SECOND, maxInstant, type Instant } from '../../audit/instant.ts'
+import { compareSortKeys, type SortKey } from '../../audit/sort-key.ts'
+import type { AuditSource } from '../../audit/source.ts'
+import type { KeptRows, Replay } from './replay.ts'
+import { createBackfill, type Backfill } from './backfill.ts'
+
+export interface BackfillPoolOptions {
+  readonly source: AuditSource
+  readonly head: () => LogCursor
+  /** The log's newest instant. */
+  readonly newest: () => Instant
+  /** What the log keeps from before an offset. */
+  readonly kept: (offset: number) => KeptRows
+  /** Whether the log still keeps a place. */
+  readonly isKept: (place: LogCursor) => boolean
+  /** Most events that one stream is given. */
+  readonly limit: number
+  /** Most bytes of rows that all replays hold. */
+  readonly maxBytes: number
+  /** What the replays of all scopes hold together, where there are several. */
+  readonly pool?: BytePool
+  readonly isUpstreamThere: () => boolean
+  /** Told of what should not happen; the replay counts as failed. */
+  readonly onError: (error: unknown) => void
+}
+
+export interface BackfillRequest {
+  readonly filter: AuditFilter
+  readonly from: Instant
+  /** Set where a listener reads on: what it has had is not held again. */
+  readonly after?: SortKey | undefined
+  /** Set where a replay that began earlier was full before it came this far: another one like it would be in vain. */
+  readonly startsHere?: boolean
+  /** The offset from which on the listener takes what comes from the log, where that is fixed: the read must begin after that. */
+  readonly until: number | undefined
+  /** The listener's limit is counted from here. */
+  readonly countFrom: Instant
+  /**
+   * `shared`: a listener that comes back, likely with many others, each with its own filter: one read of everything serves
+   * them all while it is short. `own`: with this filter; shared among equals.
+   */
+  readonly kind: 'shared' | 'own'
+  /** Who pays for it, where this listener is the first who wants it. */
+  readonly requester?: Requester | undefined
+}
+
+export interface BackfillPool {
+  open (request: BackfillRequest): Replay
+  /** A poll has ended. */
+  polled (): void
+  /** Drops all replays and gives back their bytes of the pool. */
+  close (): void
+}
+
+interface Entry {
+  readonly key: string
+  readonly from: Instant
+  readonly after: SortKey | undefined
+  readonly payer: Requester['key']
+  /** Whether it was begun for listeners with any filter, and is short therefore. */
+  readonly isForAll: boolean
+  readonly backfill: Backfill
+  followers: number
+  timer: NodeJS.Timeout | undefined
+}
+
+const NOBODY: Requester = { key: '', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
+const ALL = filterKey({})
+const COARSE = 10n * NANOS_PER_SECOND
+const SHARED_ANSWERS = 10
+const SCANNED_PER_GIVEN = 10
+const KEPT_MS = 5000
+const MOST_REREADS = 64
+
+/**
+ * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and takes
+ * over the place in the log that was taken before it, so that nobody has a hole; to that end they begin at whole tens of
+ * seconds. One that nobody follows is dropped after some seconds, the oldest one when all of them hold too much.
+ */
+export function createBackfillPool (options: BackfillPoolOptions): BackfillPool {
+  const { head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
+  const entries = new Set<Entry>()
+  const share = options.pool?.join({ shrink })
+  let waiting: Array<() => void> = []
+
+  return { open, polled, close }
+
+  function open (request: BackfillRequest): Replay {
+    const joined = [...entries].find((entry) => isJoinable(entry, request))
+    return followed(joined ?? begin(request))
+  }
+
+  function isJoinable ({ after, from, isForAll, key, payer, backfill }: Entry, wanted: BackfillRequest): boolean {
+    const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
+    const isAfter = wanted.until === undefined || backfill.place.offset >= wanted.until
+    const isPaid = !backfill.isHeldBack() || payer === wanted.requester?.key
+    const isUsable = ['reading', 'done'].includes(backfill.state()) && isKept(backfill.place)
+    return isFitting && isAfter && isPaid && isUsable && from <= wanted.from && holdsAllFor(wanted, after)
+  }
+
+  /** Whether what a replay does not hold, since it begins behind a place, is nothing that is wanted. */
+  function holdsAllFor (wanted: BackfillRequest, after: SortKey | undefined): boolean {
+    if (after === undefined) return wanted.startsHere !== true
+    if (wanted.after === undefined) return false
+    const order = compareSortKeys(after, wanted.after)
+    return wanted.startsHere === true ? order === 0 : order <= 0
+  }
+
+  function begin ({ after, requester = NOBODY, countFrom, filter, from: wanted, kind }: BackfillRequest): Entry {
+    const from = after === undefined ? maxInstant(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE) : wanted
+    const isForAll = kind === 'shared' && filterKey(filter) !== ALL
+    const place = head()
+    const backfill = createBackfill({
+      source,
+      requester,
+      filter: isForAll ? {} : filter,
+      from,
+      after,
+      countFrom,
+      kept: kept(place.offset),
+      place,
+      newest: newest(),
+      mostEvents: limit,
+      mostScanned: SCANNED_PER_GIVEN * limit,
+      mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
+      isUpstreamThere,
+      nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }),
+      onGrowth: () => makeRoom(entry),
+      onError
+    })
+    const key = isForAll ? ALL : filterKey(filter)
+    const entry: Entry = { key, from, after, payer: requester.key, isForAll, backfill, followers: 0, timer: undefined }
+    entries.add(entry)
+    for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
+    return entry
+  }
+
+  /**
+   * Drops replays until all of them together are within the bound: those that nobody follows first, then the oldest.
+   * Tells whether they are. A listener of a dropped replay may begin another one at once: that one is not dropped, or this
+   * would never end. One that is larger than the bound alone makes nobody else give way.
+   */
+  function makeRoom (growing: Entry): boolean {
+    const others = [...entries].filter((entry) => entry !== growing)
+    if (growing.backfill.bytes() > maxBytes) {
+      for (const entry of others) if (entry.followers === 0) drop(entry)
+      return false
+    }
+    others.sort((one, other) => Number(one.followers > 0) - Number(other.followers > 0)) // Stable: the oldest stay first.
+    for (const entry of others) {
+      if (held() <= maxBytes) break
+      drop(entry)
+    }
+    if (held() > maxBytes) return false
+    share?.hold(held())
+    return entries.has(growing)
+  }
+
+  /** Drops the oldest for the sake of all scopes. */
+  function shrink (bytes: number): number {
+    const targetBytes = held() - bytes
+    for (const entry of [...entries]) if (held() > targetBytes) drop(entry)
+    return held()
+  }
+
+  function held (): number {
+    return [...entries].reduce((sum, { backfill }) => sum + backfill.bytes(), 0)
+  }
+
+  function drop (entry: Entry): void {
+    clearTimeout(entry.timer)
+    entries.delete(entry)
+    entry.backfill.forget()
+    share?.hold(held())
+  }
+
+  function close (): void {
+    for (const entry of [...entries]) drop(entry)
+    share?.leave()
+  }
+
+  /** The replay as one listener sees it: its leaving is noted. */
+  function followed (entry: Entry): Replay {
+    return {
+      ...entry.backfill,
+      follow (listener) {
+        const leave = entry.backfill.follow(listener)
+        let isGone = false
+        entry.followers++
+        clearTimeout(entry.timer)
+        return () => {
+          if (isGone) return
+          isGone = true
+          leave()
+          if (--entry.followers === 0) entry.timer = setTimeout(() => drop(entry), KEPT_MS).unref()
+        }
+      }
+    }
+  }
+
+  function polled (): void {
+    const told = waiting
+    waiting = []
+    for (const resolve of told) resolve()
+  }
+}

@@ -1,0 +1,73 @@
+import { constants, deflateRawSync } from 'node:zlib'
+import { exactCopy } from '../../audit/exact-bytes.ts'
+import type { PreparedFrame } from './frames.ts'
+import type { WireFormat } from './prepared-batch.ts'
+
+const FINAL_TEXT = 0x81 // FIN and opcode 1 (RFC 6455 §5.2); a server masks nothing.
+const COMPRESSED = 0x40 // RSV1 (RFC 7692 §6).
+const SHORT = 125
+const MEDIUM = 0xffff
+const FLUSH_TAIL_BYTES = 4 // 00 00 ff ff, which the receiver puts back (RFC 7692 §7.2.1).
+const DICTIONARY_BYTES = 8192
+const LEVEL = 6
+
+const alone = new WeakMap<PreparedFrame, Buffer>()
+
+/** One WebSocket text message for each frame, in one buffer. */
+export const plainMessages: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => payload), FINAL_TEXT)
+
+/**
+ * The same as `permessage-deflate` has them (RFC 7692), for every listener alike: what was sent on a connection before is
+ * not referred to, so that no connection needs a compressor of its own. Each frame is compressed once, whatever it is sent
+ * with.
+ */
+export const messagesDeflatedAlone: WireFormat = (frames) => messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
+
+/**
+ * The same for listeners that keep their context: a message may refer to those before it in the same buffer, which they
+ * have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs anew.
+ */
+export const messagesDeflatedTogether: WireFormat = (frames) => {
+  const before = Buffer.concat(frames.map(({ payload }) => payload))
+  let end = 0
+  return messagesOf(frames.map(({ payload }) => {
+    const dictionary = before.subarray(Math.max(0, end - DICTIONARY_BYTES), end)
+    end += payload.length
+    return deflated(payload, dictionary)
+  }), FINAL_TEXT | COMPRESSED)
+}
+
+function deflatedAlone (frame: PreparedFrame): Buffer {
+  const known = alone.get(frame)
+  if (known !== undefined) return known
+  const made = exactCopy(deflated(frame.payload)) // As zlib gives it, it held 16 384 bytes, whatever its size.
+  alone.set(frame, made)
+  return made
+}
+
+function deflated (payload: Buffer, dictionary?: Buffer): Buffer {
+  const bytes = deflateRawSync(payload, { level: LEVEL, finishFlush: constants.Z_SYNC_FLUSH, ...dictionary !== undefined && dictionary.length > 0 && { dictionary } })
+  return bytes.subarray(0, bytes.length - FLUSH_TAIL_BYTES)
+}
+
+function messagesOf (payloads: readonly Buffer[], firstByte: number): Buffer {
+  const target = Buffer.allocUnsafeSlow(payloads.reduce((sum, { length }) => sum + headerBytes(length) + length, 0))
+  let at = 0
+  for (const payload of payloads) {
+    at = writeHeader(target, at, firstByte, payload.length)
+    at += payload.copy(target, at)
+  }
+  return target
+}
+
+function headerBytes (length: number): number {
+  return length <= SHORT ? 2 : length <= MEDIUM ? 4 : 10
+}
+
+/** The length in seven bits, or in the two or eight bytes that they announce. */
+function writeHeader (target: Buffer, at: number, firstByte: number, length: number): number {
+  target[at] = firstByte
+  if (length <= SHORT) return target.writeUInt8(length, at + 1)
+  if (length <= MEDIUM) return target.writeUInt16BE(length, target.writeUInt8(126, at + 1))
+  return target.writeBigUInt64BE(BigInt(length), target.writeUInt8(127, at + 1))
+}

@@ -1,8 +1,0 @@
-import type { FastifyReply } from 'fastify'
-import type { Refusal } from '../access/caller.ts'
-import { sendProblem } from '../problems.ts'
-
-/** Answers with why a request goes no further. */
-export function sendRefusal (reply: FastifyReply, { code, detail, retryAfterMs }: Refusal): FastifyReply {
-  return sendProblem(reply, code, detail, retryAfterMs === undefined ? {} : { retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)) })
-}

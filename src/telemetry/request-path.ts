@@ -1,0 +1,8 @@
+const LONGEST_PATH = 512
+
+/** The path, cut where it is long: a stranger chooses it. */
+export function pathOf (url: string): string {
+  const end = url.indexOf('?')
+  const path = end < 0 ? url : url.slice(0, end)
+  return path.length <= LONGEST_PATH ? path : `${path.slice(0, LONGEST_PATH)}…`
+}

@@ -1,0 +1,121 @@
+import type { FastifyBaseLogger } from 'fastify'
+import { isLoopback, readTokens } from '../settings/access-rules.ts'
+import type { Denied } from '../access/caller.ts'
+import { createOpenAuth, type Authenticator } from '../access/authenticator.ts'
+import { createHosts, hostsIn, type Hosts } from '../access/hosts.ts'
+import { createRateLimits, type RateLimits } from '../access/rate-limits.ts'
+import { createOrigins, originsIn, type Origins } from '../access/origins.ts'
+import { createPassthroughAuth } from '../access/passthrough-auth.ts'
+import { createStreamSlots, type StreamSlots } from '../access/stream-slots.ts'
+import { createTickets, type Tickets } from '../access/tickets.ts'
+import { createTokenAuth } from '../access/token-auth.ts'
+import { createAuthFailureLimit } from '../access/auth-failure-limit.ts'
+import type { Failure } from '../audit/source.ts'
+import { CLOSE } from '../live/transport/close-codes.ts'
+import type { Hub } from '../live/fanout/hub.ts'
+import { meaningOf } from '../problems.ts'
+import { createCredentialProbe, type CredentialProbeOptions } from './credential-probe.ts'
+import type { Tenant, Upstream } from './tenant.ts'
+import { createOwnTenants, createSharedTenant, type Tenants } from './tenants.ts'
+import { setTimer } from '../clock.ts'
+
+/** Who comes in, how much of it all they may have, and what they see. */
+export interface AccessControl {
+  readonly authenticator: Authenticator
+  readonly tenants: Tenants
+  readonly slots: StreamSlots<ReturnType<Hub['subscribe']>>
+  readonly tickets: Tickets
+  readonly limits: RateLimits
+  readonly origins: Origins
+  readonly hosts: Hosts
+  /** The value of `WWW-Authenticate` (RFC 9110 §11.6.1). */
+  readonly challenge: string
+}
+
+const REALM = 'realm="kubiya-audit-bff"'
+const SLACK_MS = 1000
+const RETRY_MS = 5000
+
+export interface AccessControlOptions extends CredentialProbeOptions {
+  readonly logger: FastifyBaseLogger
+  /** Makes a scope in front of an upstream. */
+  readonly open: (upstream: Upstream) => Tenant
+}
+
+/** Wires it as the settings say. */
+export async function createAccessControl (options: AccessControlOptions): Promise<AccessControl> {
+  const { logger, open, settings, upstream } = options
+  const nowMs = () => performance.now()
+  const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({
+    most: settings.MAX_SUBSCRIBERS,
+    mostPerCaller: settings.MAX_SUBSCRIBERS_PER_CLIENT,
+    end: (stream) => stream.end(CLOSE.unauthorized)
+  })
+  const limits = createRateLimits({
+    requests: { each: settings.RATE_LIMIT_PER_MINUTE, all: settings.RATE_LIMIT_TOTAL_PER_MINUTE },
+    events: { each: settings.EVENTS_LIMIT_PER_MINUTE, all: settings.EVENTS_LIMIT_TOTAL_PER_MINUTE },
+    bytes: { each: settings.BYTES_LIMIT_PER_MINUTE, all: settings.BYTES_LIMIT_TOTAL_PER_MINUTE },
+    nowMs
+  })
+  const origins = createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? ''))
+  const hosts = createHosts({ allowed: hostsIn(settings.ALLOWED_HOSTS ?? ''), origins: origins.list, isLoopback: isLoopback(settings.HOST) })
+  const rest = { slots, limits, tickets: createTickets(setTimer), origins, hosts }
+  if (settings.AUTH_MODE === 'passthrough') return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
+  return { ...rest, authenticator: await createAuthenticator(), tenants: createSharedTenant(open(upstream)), challenge: `Bearer ${REALM}` }
+
+  async function createAuthenticator (): Promise<Authenticator> {
+    const recheckMs = settings.AUTH_RECHECK_MS
+    switch (settings.AUTH_MODE) {
+      case 'token': return createTokenAuth({ read: () => readTokens(settings), recheckMs, onRevoked: slots.revoke, onError: (err) => logger.error({ err }, 'tokens cannot be read; the last ones count') })
+      case 'jwt': {
+        const { createJwtAuth } = await import('../access/jwt-auth.ts')
+        return createJwtAuth({
+          jwksUrl: settings.AUTH_JWKS_URL ?? '',
+          issuer: settings.AUTH_ISSUER ?? '',
+          audience: settings.AUTH_AUDIENCE ?? '',
+          toleranceMs: settings.AUTH_CLOCK_TOLERANCE_MS,
+          recheckMs,
+          authFailures: createAuthFailureLimit(nowMs),
+          onError: (err) => logger.warn({ err }, 'the keys that tokens are checked with cannot be had'),
+          clock: Date.now
+        })
+      }
+      default: return createOpenAuth()
+    }
+  }
+
+  /** Callers with their own credentials for Kubiya, each in a scope of its own once Kubiya has accepted it. */
+  function createOwn (): Pick<AccessControl, 'authenticator' | 'tenants'> {
+    const credentialProbe = createCredentialProbe(options)
+    const tenants = createOwnTenants({
+      create: ({ authorization = '', key }) => open({ ...upstream, authorization, budget: credentialProbe.budgetOf(key), onCredentialResult: (word) => authenticator.heard(key, word) }),
+      most: settings.MAX_TENANTS,
+      idleMs: settings.TENANT_IDLE_MS,
+      requestMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
+      onError: (err) => logger.error({ err }, 'unforeseen error'),
+      clock: Date.now
+    })
+    const authenticator = createPassthroughAuth({
+      async probe (caller) {
+        const word = await credentialProbe.probe(caller)
+        if (word === 'ok') return 'accepted'
+        return word.kind === 'unauthorized' || word.kind === 'forbidden' ? word.kind : unanswered(word)
+      },
+      recheckMs: settings.AUTH_RECHECK_MS,
+      graceMs: settings.CACHE_STALE_IF_ERROR_MS,
+      authFailures: createAuthFailureLimit(nowMs),
+      onRevoked: (key) => {
+        slots.revoke(key)
+        tenants.evict(key)
+      },
+      nowMs
+    })
+    return { authenticator: { ...authenticator, close: () => credentialProbe.close().catch((err: unknown) => logger.error({ err }, 'unforeseen error')) }, tenants }
+  }
+}
+
+/** Kubiya could not be asked whether it accepts a credential. */
+function unanswered (failure: Failure): Denied {
+  const { code, detail } = meaningOf(failure.kind)
+  return { ok: false, code, detail, ...['throttled', 'budget'].includes(failure.kind) && { retryAfterMs: failure.retryAfterMs ?? RETRY_MS } }
+}
