@@ -50,6 +50,7 @@ export function decorate (app: FastifyInstance): void {
 /** Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
 const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge, authenticator, hosts, isLive, limits, origins, tenantOf, tickets }) => {
   app.addHook('onRequest', (request, reply, done) => {
+    if (hasLeft(request)) return leave(reply)
     const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
     if (name !== undefined) {
       sendFaults(reply, 'invalid-parameter', [{ parameter: name, message: 'credentials do not belong in a URL: use `Authorization`, or a ticket' }])
@@ -90,10 +91,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge,
   }
 
   function conclude (request: FastifyRequest, reply: FastifyReply, verdict: AuthResult, done: () => void): void {
-    if (request.raw.socket.destroyed) { // The caller has gone meanwhile: nothing is begun for nobody.
-      reply.hijack()
-      return
-    }
+    if (hasLeft(request)) return leave(reply)
     if (!verdict.ok) return refuse(reply, verdict)
     const { caller } = verdict
     request.caller = caller
@@ -111,6 +109,15 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge,
 }
 
 export const authenticate = fastifyPlugin(plugin, { name: 'admission' })
+
+/** Whether the connection has gone: nothing is begun for nobody, and nobody knows its address any more. */
+function hasLeft ({ raw: { socket } }: FastifyRequest): boolean {
+  return socket.destroyed
+}
+
+function leave (reply: FastifyReply): void {
+  reply.hijack()
+}
 
 /** The origin of the page that sent a request; `undefined`: no page, or one that does not say. */
 export function pageOf ({ headers: { origin } }: FastifyRequest): string | undefined {

@@ -80,6 +80,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
     server.on('connection', (socket) => {
       open.set(socket, { response: undefined, isUpgraded: false, isEnding: false, unread: 0, stalledMs: nowMs() })
       socket.once('close', () => open.delete(socket))
+      socket.on('error', ignore) // Node takes its own listener away when it hands a socket over; `close` follows every error.
     })
     server.prependListener('request', note)
     server.on('checkExpectation', (request, response) => { // Node would answer it, but tell nobody.
@@ -138,6 +139,8 @@ export function createConnections (options: ConnectionsOptions): Connections {
     return nowMs() - connection.stalledMs >= stallMs
   }
 }
+
+function ignore (): void {}
 
 /** Any other protocol is one that the client offers, not one that it needs (RFC 9110 §7.8). */
 function isForUs ({ headers, method }: IncomingMessage): boolean {

@@ -242,3 +242,24 @@ t.test('HTTP/1.0 with chunks is answered, and nothing behind it is', async (t) =
     t.ok(/connection: close/i.test(heard()), path)
   }
 })
+
+t.test('a connection that is reset at any moment ends alone, and is no error of the service', async (t) => {
+  const service = await startService(t)
+  await service.settled()
+  const shapes = [
+    'CONNECT a:1 HTTP/1.1\r\n\r\n', head('a:1', {}, 'CONNECT'), head(STREAM, handshake()), head('/livez', handshake()),
+    head(EVENTS, OPEN), head(STREAM, { accept: 'text/event-stream' }), head('/docs/', OPEN), 'no request\r\n\r\n'
+  ]
+  for (const shape of shapes) {
+    await Promise.all(Array.from({ length: 60 }, async (_, delayMs) => {
+      const socket = dial(service.url)
+      const closed = new Promise((resolve) => { socket.once('close', resolve) })
+      await once(socket, 'connect')
+      socket.write(shape)
+      setTimeout(() => socket.resetAndDestroy(), delayMs % 20)
+      await closed
+    }))
+    t.equal((await service.get('/livez')).status, 200, shape.slice(0, 40))
+  }
+  t.same(service.logs.filter(({ level }) => Number(level) >= 50), [])
+})
