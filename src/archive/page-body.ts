@@ -3,7 +3,7 @@ import { Type } from '@sinclair/typebox'
 import { PublishedEventRef } from '../audit/event.ts'
 import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import { minInstant, formatInstant, maxInstant, type Instant } from '../audit/instant.ts'
-import { createTimeSlice } from '../audit/time-slice.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import type { SkippedRange } from '../scan/scanner.ts'
 import type { Page } from './keyset-page.ts'
@@ -118,7 +118,6 @@ export async function renderEvent (json: string): Promise<RenderedBody> {
 
 /** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator is over the links' prefix, too. */
 async function writeItems (jsons: readonly string[], head: string, poller: string, prefix: string): Promise<RenderedBody> {
-  const pause = createTimeSlice()
   const hash = createHash('sha256').update(prefix)
   const commas = Math.max(0, jsons.length - 1)
   const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + poller) + commas)
@@ -129,7 +128,7 @@ async function writeItems (jsons: readonly string[], head: string, poller: strin
     const end = at + body.write(json, at)
     hash.update(body.subarray(at, end)).update('\n')
     at = end
-    await pause()
+    await pauseIfDue()
   }
   body.write(poller, at)
   return { body, etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }

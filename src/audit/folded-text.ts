@@ -1,5 +1,5 @@
 import { ExactNumber, scalarText, type Json, type JsonObject } from './exact-json.ts'
-import { createTimeSlice } from './time-slice.ts'
+import { pauseIfDue } from './time-slice.ts'
 
 const ASCII = /^[\0-\x7f]*$/
 /** Marks that follow each other. The order of such a run is found in quadratic time, so longer runs are parted. */
@@ -33,13 +33,12 @@ export function holdsText (item: JsonObject, folded: string): boolean {
 export async function foldAhead (item: JsonObject): Promise<void> {
   const values = valuesOf(item)
   if (values.every(({ length }) => length <= PIECE_CHARACTERS) || kept(item) !== undefined) return
-  const pause = createTimeSlice()
   const folded: string[] = []
   for (const value of values) {
     const pieces: string[] = []
     for (const piece of piecesOf(parted(value))) {
       pieces.push(foldPiece(piece))
-      await pause()
+      await pauseIfDue()
     }
     folded.push(pieces.join(''))
   }

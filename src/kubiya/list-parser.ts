@@ -4,7 +4,7 @@ import type { AuditEvent } from '../audit/event.ts'
 import { numberDuplicates, type IdentifiedItem } from '../audit/event-id.ts'
 import { objectSpans, type TextSpan } from '../audit/exact-json.ts'
 import { flatText } from '../audit/exact-bytes.ts'
-import { createTimeSlice } from '../audit/time-slice.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { isReadable, isReadableWhole, identifyElement, readElement, readElements } from './response.ts'
 
 export interface ParsedList {
@@ -82,7 +82,6 @@ export function createListParser ({ remembers }: { readonly remembers: boolean }
 
   /** `undefined` where the text is more or other than objects in one array. */
   async function splitElements (body: string, mostRows: number): Promise<Element[] | 'too-large' | undefined> {
-    const pause = createTimeSlice()
     const opening = OPENING.exec(body)?.[0]
     if (opening === undefined) return undefined
     const elements = last === undefined ? [] : commonPrefix(body, opening.length, last)
@@ -95,7 +94,7 @@ export function createListParser ({ remembers }: { readonly remembers: boolean }
       if (read === undefined) return undefined
       elements.push({ ...span, ...read })
       ;({ end } = span)
-      await pause()
+      await pauseIfDue()
     }
     const closed = endOf(CLOSING_BRACKET, body, end ?? opening.length)
     if (closed === undefined || elements.length > mostRows) return undefined
@@ -121,11 +120,10 @@ export async function readWhole (body: string, mostRows: number): Promise<Parsed
   if (!isReadableWhole(body)) return undefined
   const elements = readElements(body)
   if (elements === undefined || elements.length > mostRows) return undefined
-  const pause = createTimeSlice()
   const rows: Row[] = []
   for (const element of elements) {
     rows.push({ identified: identifyElement(element) ?? 'no-event' })
-    await pause()
+    await pauseIfDue()
   }
   return listingOf(rows)
 }
