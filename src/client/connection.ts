@@ -30,6 +30,7 @@ export function openConnection (options: ConnectionOptions): Connection {
   const socket = new WebSocket(address, SUBPROTOCOL)
   let isOpen = false
   let isOver = false
+  let isGreeted = false
   let silenceMs = HELLO_MS
   let silence = setTimeout(loseSilent, silenceMs)
   let lasting: ReturnType<typeof setTimeout> | undefined
@@ -43,7 +44,8 @@ export function openConnection (options: ConnectionOptions): Connection {
 
   function read (data: unknown): void {
     const frame = readFrame(data)
-    if (frame === undefined) return onNonsense()
+    if (frame === undefined || (frame.type === 'hello') === isGreeted) return onNonsense() // PROTOCOL.md: `hello` comes first, and once.
+    isGreeted = true
     lasting ??= setTimeout(onLasting, LASTING_MS)
     if (frame.type === 'hello') silenceMs = frame.heartbeat_seconds * 1000 * SILENT_HEARTBEATS
     clearTimeout(silence)

@@ -18,7 +18,7 @@ const FINAL = [400, 401, 403, 404]
  */
 export async function askWhy (address: URL, fetch: NonNullable<AuditStreamOptions['fetch']>, authorization: string | undefined, asking: AbortController): Promise<Refusal> {
   const headers = { accept: PROBLEM, ...authorization !== undefined && { authorization } }
-  const answer = await readAnswer((signal) => fetch(address, { headers, signal }), asking)
+  const answer = await readAnswer((signal) => fetch(address, { headers, redirect: 'error', signal }), asking)
   return answer === undefined ? {} : readRefusal(answer)
 }
 

@@ -12,7 +12,7 @@ export async function fetchTicket (stream: URL, fetch: NonNullable<AuditStreamOp
   const address = new URL(stream)
   address.pathname += '/tickets'
   address.search = ''
-  const answer = await readAnswer((signal) => fetch(address, { method: 'POST', headers: { authorization }, signal }), asking)
+  const answer = await readAnswer((signal) => fetch(address, { method: 'POST', headers: { authorization }, redirect: 'error', signal }), asking)
   if (answer === undefined) return {}
   const ticket = answer.body?.ticket
   return answer.status === CREATED && isText(ticket, LONGEST_TICKET) ? { ticket } : readRefusal(answer)

@@ -87,6 +87,29 @@ t.test('what is no frame ends the iteration with invalid-frame, behind what was 
   }
 })
 
+t.test('a greeting that does not come first, or comes twice, ends the iteration with invalid-frame', async (t) => {
+  for (const frames of [[event('1', 'c')], [hello('a'), hello('b')]]) {
+    const fake = await startFake(t, (socket) => say(socket, ...frames))
+    const consumer = consume(t, { url: fake.url })
+    t.match(await consumer.ended, { code: 'invalid-frame' })
+    t.same(consumer.events, [])
+  }
+})
+
+t.test('no redirect is followed with a credential', async (t) => {
+  const asked: Array<RequestInit | undefined> = []
+  consume(t, {
+    url: 'http://localhost:9/api/v1/audit/stream',
+    credential: 'Bearer abc',
+    async fetch (_address, init) {
+      asked.push(init)
+      return new Response('{}', { status: 403, headers: { 'content-type': 'application/problem+json' } })
+    }
+  })
+  await eventually('a ticket is asked for', () => asked.length > 0)
+  t.same(asked.filter((init) => init?.redirect !== 'error'), [])
+})
+
 t.test('a slow consumer holds 16 Mi characters at most and is given everything', async (t) => {
   const TEXT = 'x'.repeat(1024 * 1024)
   const COUNT = 40
