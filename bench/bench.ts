@@ -4,7 +4,7 @@ import { compressed, fanOut, filters } from './figures/fan-out.ts'
 import { latency } from './figures/latency.ts'
 import { memory } from './figures/memory.ts'
 import { misses } from './figures/misses.ts'
-import { shelf } from './figures/shelf.ts'
+import { cache } from './figures/cache.ts'
 import { start } from './figures/start.ts'
 import { upstreamCalls } from './figures/upstream-calls.ts'
 import { describeMachine } from './machine.ts'
@@ -14,7 +14,7 @@ import type { Row } from './row.ts'
 // npm run bench [-- [--quick] [--write] [figure …]]: measures, prints a table, and after a whole run writes bench/RESULTS.md.
 
 const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
-  'fan-out': fanOut, filters, compressed, latency, memory, shelf, misses, 'upstream-calls': upstreamCalls, start
+  'fan-out': fanOut, filters, compressed, latency, memory, cache, misses, 'upstream-calls': upstreamCalls, start
 }
 const RESULTS = 'bench/RESULTS.md'
 

@@ -132,7 +132,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   tracing?.instrument(server)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
-  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the shelf.
+  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the cache.
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRequest', (request, reply, done) => {
     const { rawHeaders } = request.raw

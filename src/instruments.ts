@@ -1,7 +1,7 @@
 import type { GapReason } from './audit/log-batch.ts'
 import type { FailureKind, Quirk, Purpose } from './audit/source.ts'
 
-/** What became of a question to the shelf (RFC 9211's words where it has them). */
+/** What became of a question to the cache (RFC 9211's words where it has them). */
 export type CacheLookup =
   | 'hit'
   | 'stale-while-revalidate' // given while it is refreshed
@@ -17,7 +17,7 @@ export type TransportKind = 'websocket' | 'sse'
 export interface Instruments {
   /** An answer has gone out. `route` is the pattern that answered, `none` where there is none. */
   requestCompleted (route: string, status: number, durationMs: number): void
-  /** The shelf was asked; `isCollapsed`: it waited for a call that was under way. Once for each question. */
+  /** The cache was asked; `isCollapsed`: it waited for a call that was under way. Once for each question. */
   cacheLookup (result: CacheLookup, isCollapsed: boolean): void
   /** An entry had to go for want of room. */
   cacheEvicted (): void
@@ -40,7 +40,7 @@ export interface Instruments {
   delivered (transport: TransportKind, prepared: { readonly events: number, readonly gaps: readonly GapReason[] }): void
   /** A listener's backlog is full … */
   blocked (): void
-  /** … and is not any more, or the listener is gone. */
+  /** … and is not any more, or the subscriber is gone. */
   unblocked (): void
 }
 

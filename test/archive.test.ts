@@ -518,7 +518,7 @@ t.test('a session is found under either spelling that the upstream knows', async
 })
 
 t.test('describe', async (t) => {
-  t.test('finds a computed id of forty days in at most two upstream calls, each twin by its own', async (t) => {
+  t.test('finds a computed id of forty days in at most two upstream calls, each exact duplicate by its own', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const twin = item({ resource_text: 'twin', timestamp: ago(40 * DAY_MS) })
     service.sandbox.publish(twin, twin, twin, Array.from({ length: 60 }, (_, n) => item({ n, timestamp: twin.timestamp })))
@@ -537,7 +537,7 @@ t.test('describe', async (t) => {
     }
     service.sandbox.resetRequests()
     t.match((await service.get(`${EVENTS}/${twins[0].id}`)).headers.get('cache-status'), /^kubiya-audit-bff; hit; ttl=\d+$/)
-    t.equal(service.sandbox.asked, 0, 'a second time from the shelf')
+    t.equal(service.sandbox.asked, 0, 'a second time from the cache')
   })
 
   t.test('asks for an upstream id by id', async (t) => {
@@ -650,7 +650,7 @@ t.test('three hundred equal requests at once are one upstream call, also when th
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('the shelf', async (t) => {
+t.test('the cache', async (t) => {
   t.test('takes "the last day" a second later for the same question, however it is written, and tells its age', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' })
     service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
@@ -950,7 +950,7 @@ t.test('a caller\'s call is tried again, at most twice, where that can help', as
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('a request budget that is spent is answered as such, or from the shelf', async (t) => {
+t.test('a request budget that is spent is answered as such, or from the cache', async (t) => {
   const service = await startService(t, { KUBIYA_REQUESTS_PER_MINUTE: '8', CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0' })
   const answers: Response[] = []
   for (let n = 0; n < 12; n++) answers.push(await service.get(`${EVENTS}?page_size=${n + 1}`))

@@ -371,7 +371,7 @@ t.test('identity', async (t) => {
     }
   })
 
-  t.test('numbers twins within one answer and never over several', async (t) => {
+  t.test('numbers exact duplicates within one answer and never over several', async (t) => {
     const ids = identify([ITEM, { ...ITEM, n: 1 }, shuffled(ITEM) as JsonObject, ITEM]).map(({ id }) => id)
     t.same([ids[2], ids[3]], [`${ids[0]}.2`, `${ids[0]}.3`])
     t.same(ids.map((id) => parseComputedId(id)?.ordinal), [1, 1, 2, 3])
@@ -794,7 +794,7 @@ function keptAs (name: string, { tenths, twins, category, isDated }: Happening):
   return Array.from({ length: twins }, () => ({ at: tenth(tenths), item: { name, category_type: category, timestamp } }))
 }
 
-/** Walks to the end, going on after failures, and says what was wrong with what was given; nothing, if all was well. */
+/** Scans to the end, going on after failures, and says what was wrong with what was given; nothing, if all was well. */
 async function faultOf (given: Case): Promise<string | undefined> {
   const source = createMemorySource(given.quirks, (reads) => {
     given.inserts.forEach(({ read, event }, i) => { if (read === reads) source.keep(...keptAs(`later ${i}`, event)) })
@@ -1041,7 +1041,7 @@ t.test('a walk', async (t) => {
   })
 })
 
-t.test('the log in memory that walks are tested on keeps the contract of a source', async (t) => {
+t.test('the log in memory that scans are tested on keeps the contract of a source', async (t) => {
   auditSourceContract(t, async () => {
     const source = createMemorySource(USUAL_HABITS)
     return { source, publish: (items) => source.keep(...items.map(dated)) }

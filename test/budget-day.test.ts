@@ -13,7 +13,7 @@ import { DAY_MS, HOUR_MS, LATENESS_MS, MINUTE_MS, SECOND_MS, liveThrough, mostWi
  *            1 125 / (8 - 2.6) = 3.5 h; with thrift they are 3, 6, 13, 26, 30, 30 … s: 2.5 a minute, which is borne for ever.
  *   Busy     0.5 events a second are 60 in the lateness of 120 s: one answer, even at 100 a page. A burst of 3 a second makes
  *            360: one answer at 1 000 a page, 187 requests in ten minutes. At 100 a page a poll reads the last 5 s and what
- *            is new, one answer, and a sweep of 5 to 8 comes every 30 s to 2 min: about 240 requests.
+ *            is new, one answer, and a full read of 5 to 8 comes every 30 s to 2 min: about 240 requests.
  *   Spent    one poll in 23 s, or 60 s while callers ask for more than there is: (120 + 60) × 0.5 = 90 events, one answer.
  *            A burst at 100 a page: every read is a whole one that takes g seconds, one request in 23 s, and has to bring
  *            (120 + g) × 3 events: after ten minutes g is four to five minutes, and passes with the burst.

@@ -21,11 +21,11 @@ t.test('the coding that an Accept-Encoding likes best', async (t) => {
   for (const [header, coding] of cases) t.equal(negotiateEncoding(header), coding, header)
 })
 
-t.test('a shelf', async (t) => {
+t.test('a cache', async (t) => {
   const ASKER: Requester = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
   const ENTRY: StoredResponse = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
 
-  function shelfOf (maxBytes: number, isFailing = false) {
+  function cacheOf (maxBytes: number, isFailing = false) {
     let compressed = 0
     const errors: unknown[] = []
     const cache = createResponseCache({
@@ -48,7 +48,7 @@ t.test('a shelf', async (t) => {
   }
 
   t.test('compresses an entry once for each coding, however many ask at once, and serves what was made at once', async (t) => {
-    const { compressed, serve, cache } = shelfOf(1_000_000)
+    const { compressed, serve, cache } = cacheOf(1_000_000)
     const { entry } = await serve('a')
     const made = await Promise.all(Array.from({ length: 1000 }, () => cache.encoded(entry, 'gzip')))
     t.equal(compressed(), 1)
@@ -61,12 +61,12 @@ t.test('a shelf', async (t) => {
 
   t.test('counts encodings among its bytes', async (t) => {
     const bytes = ENTRY.body.length + 1537
-    const { serve, cache } = shelfOf(2 * bytes + 50)
+    const { serve, cache } = cacheOf(2 * bytes + 50)
     const [a, b] = [await serve('a'), await serve('b')]
     t.equal((await serve('a')).entry, a.entry)
     await cache.encoded(a.entry, 'gzip')
     t.not((await serve('b')).entry, b.entry, 'the least recently used one had to go')
-    const tight = shelfOf(bytes)
+    const tight = cacheOf(bytes)
     const { entry } = await tight.serve('a')
     await tight.cache.encoded(entry, 'gzip')
     t.equal((await tight.serve('a')).entry, entry, 'one that would not fit is not kept; the entry is')
@@ -75,14 +75,14 @@ t.test('a shelf', async (t) => {
   })
 
   t.test('gives the plain body where compressing fails, says so, and tries again', async (t) => {
-    const { compressed, errors, serve, cache } = shelfOf(1_000_000, true)
+    const { compressed, errors, serve, cache } = cacheOf(1_000_000, true)
     const { entry } = await serve('a')
     t.same([await cache.encoded(entry, 'gzip'), await cache.encoded(entry, 'gzip')], [undefined, undefined])
     t.same([compressed(), errors.length], [2, 2])
   })
 
   t.test('asks once for ten thousand equal misses', async (t) => {
-    const { cache } = shelfOf(1_000_000)
+    const { cache } = cacheOf(1_000_000)
     let asked = 0
     const served = await Promise.all(Array.from({ length: 10_000 }, () => cache.serve({
       key: 'a',
@@ -109,7 +109,7 @@ async function ask (service: Service, path: string, headers: Record<string, stri
   return { response, body: Buffer.concat(chunks) }
 }
 
-t.test('an answer from the shelf', async (t) => {
+t.test('an answer from the cache', async (t) => {
   const service = await startService(t)
   await service.settled()
   service.sandbox.publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(3_600_000 + n) })))

@@ -172,7 +172,7 @@ t.test('a listener', async (t) => {
     t.same(line.ids(), idsOf(3))
   })
 
-  t.test('catches up in portions, in turns with others', async (t) => {
+  t.test('catches up in batches, in turns with others', async (t) => {
     const stage = createStage()
     for (const id of idsOf(1000)) stage.publish(id)
     stage.poll()
@@ -185,7 +185,7 @@ t.test('a listener', async (t) => {
   })
 })
 
-t.test('a listener that is slow', async (t) => {
+t.test('a subscriber that is slow', async (t) => {
   t.test('is never sent more than there is room for, except a single frame while nothing is unsent', async (t) => {
     const stage = createStage()
     happen(stage, 20)
@@ -369,7 +369,7 @@ t.test('a listener that is slow', async (t) => {
 })
 
 t.test('a stream', async (t) => {
-  t.test('ends when its outlet says that nobody is there', async (t) => {
+  t.test('ends when its transport says that nobody is there', async (t) => {
     const stage = createStage()
     let isThere = true
     const line: Line = { ...createLine(), keepAlive: () => isThere }

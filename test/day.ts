@@ -56,7 +56,7 @@ interface Happenings {
 
 export type Day = Awaited<ReturnType<typeof liveThrough>>
 
-/** A day of the real tail, bookmark, cadence and budget, in virtual time, in front of a log whose events are laid out beforehand. */
+/** A day of the real poller, bookmark, cadence and budget, in virtual time, in front of a log whose events are laid out beforehand. */
 export async function liveThrough (options: DayOptions) {
   const time = createTime()
   const clock = () => MIDNIGHT_MS + Math.floor(time.nowMs())
@@ -111,7 +111,7 @@ export async function liveThrough (options: DayOptions) {
     visibleOf: (index: number) => happenings.visible[index] ?? NaN,
     countOf: (index: number) => counts[index] ?? 0,
     announcedOf: (index: number) => times[index] ?? NaN,
-    /** The newest instant that the tail has seen, after midnight. */
+    /** The newest instant that the poller has seen, after midnight. */
     reachedMs: msFromInstant(newest) - MIDNIGHT_MS,
     highWaterMs: msFromInstant(highWater) - MIDNIGHT_MS,
     /** What will not be announced any more lies before this. */

@@ -164,7 +164,7 @@ function scenarios (limits: { maxEvents: [number, number], limit: fc.Arbitrary<n
   })
 }
 
-t.test('every listener gets every event once or is told where some are missing, wherever it begins and however slow it is', async (t) => {
+t.test('every subscriber gets every event once or is told where some are missing, wherever it begins and however slow it is', async (t) => {
   const delivers = (given: fc.Arbitrary<Scenario>) => fc.asyncProperty(given, async (each) => {
     const fault = await faultOf(each)
     if (fault !== undefined) throw new Error(fault)

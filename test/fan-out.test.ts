@@ -88,7 +88,7 @@ t.test('messages', async (t) => {
   }
 })
 
-/** An outlet on a real connection, and a client of `ws` at its other end. */
+/** A transport on a real connection, and a client of `ws` at its other end. */
 async function connected (t: { teardown (action: () => unknown): void }, deflate: DeflateMode, options: ClientOptions): Promise<{ transport: Transport, connection: Socket, client: WebSocket, received: string[] }> {
   const server = createServer()
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: deflate !== 'none' && { clientNoContextTakeover: true } })
@@ -234,7 +234,7 @@ t.test('a portion', async (t) => {
 })
 
 t.test('a batch', async (t) => {
-  t.test('is the same parcel for all with the same filter, however they spell it, and another for others', async (t) => {
+  t.test('is the same batch for all with the same filter, however they spell it, and another for others', async (t) => {
     const stage = createStage({ context: { batchBytes: 65_536 } })
     const parcels = new Map<string, PreparedBatch[]>()
     const listen = (name: string, filter: object) => {

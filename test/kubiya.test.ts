@@ -178,7 +178,7 @@ t.test('an answer of the list call', async (t) => {
     }
   })
 
-  t.test('counts twins within itself', async (t) => {
+  t.test('counts exact duplicates within itself', async (t) => {
     const [first, second] = (await readListing('[{"n":1},{"n":1}]'))?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
   })

@@ -28,7 +28,7 @@ t.test('the event log', async (t) => {
     t.equal(log.startOffset(), 0)
   })
 
-  t.test('begins anew where the tail says that it fills it from', async (t) => {
+  t.test('begins anew where the poller says that it fills it from', async (t) => {
     const log = openLog()
     log.resetTo(at(-600))
     t.same([log.isCompleteSince(at(-600)), log.isCompleteSince(at(-600) - 1n)], [true, false])
@@ -407,7 +407,7 @@ t.test('the opening of a stream', async (t) => {
     }
   })
 
-  t.test('is reread from Kubiya at an instant that the log does not reach back to', async (t) => {
+  t.test('is backfill from Kubiya at an instant that the log does not reach back to', async (t) => {
     t.same(planStart({ from: at(9) }, filled(), true, 1000), { kind: 'backfill', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(9), until: undefined, delivered: [], isReturn: false })
   })
 

@@ -53,7 +53,7 @@ t.test('a reading', async (t) => {
   }
   const isInOrder = (instants: Instant[]) => instants.every((instant, i) => i === 0 || instant >= (instants[i - 1] ?? instant))
 
-  t.test('gives everything in portions, an answer at a time', async (t) => {
+  t.test('gives everything in batches, an answer at a time', async (t) => {
     const { portions, ids } = await read(stocked(evenly(25)))
     t.same(ids, idsOf(25))
     t.ok(portions.length >= 3 && portions.every((each) => each.ok))
@@ -166,7 +166,7 @@ t.test('a reread', async (t) => {
     t.equal(backfill.reached(), at(ids.length), 'from there on events may be missing')
   })
 
-  t.test('does not give up, and asks nothing, while Kubiya is not there for the tail either', async (t) => {
+  t.test('does not give up, and asks nothing, while Kubiya is not there for the poller either', async (t) => {
     hurry(t)
     let isThere = false
     let waiting: Array<() => void> = []
@@ -413,7 +413,7 @@ t.test('rereads', async (t) => {
     t.ok(small.rows().length > 10 && small.rows().length < 60)
   })
 
-  t.test('of several scopes share a bound: the scope that holds most drops its oldest', async (t) => {
+  t.test('of several tenants share a bound: the tenant that holds most drops its oldest', async (t) => {
     const pool = createBytePool(5000)
     const [one, other] = [prepared(stocked(evenly(100)), { pool }), prepared(stocked(evenly(100)), { pool })]
     const first = one.open({ from: at(20) })

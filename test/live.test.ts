@@ -210,7 +210,7 @@ t.test('a replay', async (t) => {
     t.same(numbers(stream), series(300))
   })
 
-  t.test('gives twins twice, and they do not come again live', async (t) => {
+  t.test('gives exact duplicates twice, and they do not come again live', async (t) => {
     const service = await startService(t)
     const twin = item({ n: 1, timestamp: ago(3_600_000) })
     service.sandbox.publish(twin, twin)

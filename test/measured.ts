@@ -85,7 +85,7 @@ export async function startMeasured (environment: Record<string, string>): Promi
   }
 }
 
-/** What is held beyond what the process began with, its log and its shelf. */
+/** What is held beyond what the process began with, its log and its cache. */
 export function unaccounted ({ external, heapUsed }: Held, known: Known): number {
   const { base, logBytes, cacheBytes } = known
   return heapUsed + external - base.heapUsed - base.external - HELD_PER_LOG_BYTE * logBytes - cacheBytes

@@ -69,7 +69,7 @@ t.test('what is kept', async (t) => {
     t.equal(frameCache.entry(entries[0] as LogEntry).type, frames[0]?.type, 'the encoder and its frames are still there')
   })
 
-  t.test('goes with the listeners that it was for', async (t) => {
+  t.test('goes with the subscribers that it was for', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
     const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 65_536 })
@@ -98,7 +98,7 @@ const FIELDS = [
   'session_id=s-1'
 ]
 
-t.test('streams that come, replay and go leave what the log and the shelf account for', async (t) => {
+t.test('streams that come, replay and go leave what the log and the cache account for', async (t) => {
   const sandbox = await startUpstream(t)
   const upstream = { KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url }
   const service = await startMeasured({ ...upstream, POLL_INTERVAL_MS: '20', POLL_MAX_INTERVAL_MS: '20' })
@@ -113,7 +113,7 @@ t.test('streams that come, replay and go leave what the log and the shelf accoun
   const held = await service.held()
   const cacheBytes = (await service.figures()).of('cache_bytes')
   const beyond = unaccounted(held, { base, logBytes, cacheBytes })
-  t.comment(`base ${mib(base.heapUsed + base.external)}, log ${mib(logBytes)}, shelf ${mib(cacheBytes)}`)
+  t.comment(`base ${mib(base.heapUsed + base.external)}, log ${mib(logBytes)}, cache ${mib(cacheBytes)}`)
   t.comment(`heap ${mib(held.heapUsed)}, external ${mib(held.external)}`)
   t.ok(beyond < MOST_UNACCOUNTED, `${mib(beyond)} are not accounted for`)
 

@@ -63,7 +63,7 @@ t.test('what is no request is counted as answered by no route', async (t) => {
   await until(service, answers('none', 400), 1)
 })
 
-t.test('the shelf\'s work is counted: hits, misses, what was collapsed, stale, forced, given in spite of an error, or not to be had', async (t) => {
+t.test('the cache\'s work is counted: hits, misses, what was collapsed, stale, forced, given in spite of an error, or not to be had', async (t) => {
   const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
   service.sandbox.publish(item({ id: 'kept', timestamp: ago(3_600_000) }))
   await service.settled()
@@ -168,7 +168,7 @@ t.test('what polls bring is counted: events, batches, late ones, repetitions, la
   await eventually('it ages', async () => (await scrape(service)).of('last_good_poll_age_seconds') > age)
 })
 
-t.test('streams are counted by outlet: those that are, began and ended, and how; what they were given is what came', async (t) => {
+t.test('streams are counted by transport: those that are, began and ended, and how; what they were given is what came', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(Array.from({ length: 3 }, () => item({ timestamp: ago(60_000) })))
   await service.settled()
@@ -214,7 +214,7 @@ t.test('streams that are ended here are counted by the code that they end with, 
   await until(service, 'stream_endings_total{transport="websocket",code="1001"}', 1)
 })
 
-t.test('gaps are counted by reason, for each listener that is told', async (t) => {
+t.test('gaps are counted by reason, for each subscriber that is told', async (t) => {
   const service = await startService(t, { UPSTREAM_MAX_BYTES: '4096' })
   await service.settled()
   const streams = [service.stream(), service.stream()]

@@ -27,7 +27,7 @@ async function tried (schedule: Schedule, patienceMs: number, substitutes: Subst
   throw new Error([`${violations.length} violations`, ...shown].join('\n'), { cause: faults })
 }
 
-t.test('whatever happens, every listener is given everything once, in order, or told what is missing', async (t) => {
+t.test('whatever happens, every subscriber is given everything once, in order, or told what is missing', async (t) => {
   t.comment(`ORACLE_SEED=${seed} ORACLE_RUNS=${numRuns}`)
   const options = path === undefined ? { seed, numRuns, endOnFailure: true } : { seed, numRuns: 1, path }
   await holdsAsync(t, fc.asyncProperty(anySchedule, async (schedule) => { await tried(schedule, PATIENCE_MS) }), options)

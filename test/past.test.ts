@@ -4,7 +4,7 @@ import { NOW, createLine, createStage, cursorOf, happen, idsOf, typesOf } from '
 import { at } from './timeline.ts'
 
 t.test('a replay from Kubiya', async (t) => {
-  /** Listens from before the log, whose listeners so far were given `evicted` events that it keeps no more. */
+  /** Listens from before the log, whose subscribers so far were given `evicted` events that it keeps no more. */
   const evicted = (options: Parameters<typeof createStage>[0] = {}) => {
     const stage = createStage({ log: { maxEvents: 5 }, ...options })
     happen(stage, 40)

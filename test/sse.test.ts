@@ -69,7 +69,7 @@ function eventOf (fields: Record<string, string>): PreparedFrame {
   return eventFrame({ event, late: false }, PLACE)
 }
 
-t.test('an outlet of Server-Sent Events', async (t) => {
+t.test('a transport of Server-Sent Events', async (t) => {
   t.test('begins with when to come back, at another time for each', async (t) => {
     const times = Array.from({ length: 50 }, () => Number(/^retry: (\d+)\n$/.exec(answered().writes[0] ?? '')?.[1]))
     t.ok(times.every((ms) => ms >= 1000 && ms <= 5000))

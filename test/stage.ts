@@ -27,12 +27,12 @@ import { EPOCH, TEN_MS, at, openLog } from './timeline.ts'
 
 /** A listener's connection that takes what it is told to take. */
 export interface Line extends Transport {
-  /** What was sent, as the listener reads it. */
+  /** What was sent, as the subscriber reads it. */
   readonly frames: Frame[]
   /** How many frames each send held. */
   readonly sends: number[]
   readonly endings: CloseReason[]
-  /** What the contract of an outlet forbids. */
+  /** What the contract of a transport forbids. */
   readonly faults: string[]
   /** Takes what is unsent, so many bytes of it. */
   drain (bytes?: number): void
@@ -106,7 +106,7 @@ export interface StageOptions {
   readonly context?: Partial<HubOptions>
 }
 
-/** The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, listeners. */
+/** The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, subscribers. */
 export function createStage (options: StageOptions = {}) {
   const { latenessMs = 10_000 } = options
   const source: MemorySource = createMemorySource({ ...USUAL_HABITS, ...options.quirks }, () => isOut ? UNAVAILABLE : undefined)

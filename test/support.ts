@@ -28,7 +28,7 @@ export interface Service {
   stream (query?: string, protocols?: string[]): Stream
   /** How many live streams there are, by the figures. */
   subscribers (): Promise<number>
-  /** Resolves once the poller has caught up; forgets what was asked until then. Without an audience it asks no more for a minute. */
+  /** Resolves once the poller has caught up; forgets what was asked until then. Without an subscribers it asks no more for a minute. */
   settled (): Promise<void>
   close (): Promise<void>
 }

@@ -59,7 +59,7 @@ interface Given {
   readonly options?: Partial<PollerOptions>
 }
 
-/** A tail over a log in memory, and what it has announced. */
+/** A poller over a log in memory, and what it has announced. */
 function prepared ({ quirks = {}, fails = () => undefined, mostKnown = 10_000, options = {} }: Given = {}) {
   const time = createTime()
   const source = createMemorySource({ ...USUAL_HABITS, ...quirks }, fails)
@@ -363,7 +363,7 @@ t.test('the tail', async (t) => {
     t.same(entries.map((each) => 'event' in each && each.late), [false, false])
   })
 
-  t.test('announces late events with the next sweep, once, as late, and recent ones at once', async (t) => {
+  t.test('announces late events with the next full read, once, as late, and recent ones at once', async (t) => {
     const { begin, entries, publish, time } = prepared({ options: { pageSize: 10 } })
     for (let i = 100; i > 0; i--) publish(-i)
     await begin()

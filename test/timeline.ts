@@ -29,7 +29,7 @@ function itemOf ([id, seconds]: Named): JsonObject {
   return seconds === undefined ? { id } : { id, timestamp: formatInstant(at(seconds)) }
 }
 
-/** What the tail makes of these: events with ids and instants, none of them late. */
+/** What the poller makes of these: events with ids and instants, none of them late. */
 export function freshOf (items: JsonObject[]): NewEntry[] {
   return identify(items).map((event) => ({ event, late: false }))
 }

@@ -49,7 +49,7 @@ t.test('a request that names no trace, or none that can be read, begins one', as
   t.ok(spans.every(({ parentSpanId, traceId }) => parentSpanId === undefined && traceId !== '0'.repeat(32)))
 })
 
-t.test('an answer from the shelf says so in its span, and asks Kubiya nothing', async (t) => {
+t.test('an answer from the cache says so in its span, and asks Kubiya nothing', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   await service.get(EVENTS)
@@ -67,7 +67,7 @@ t.test('each poll is a trace of its own, with its calls, and a failure is an err
   const poll = await collector.span(({ name, status }) => name === 'poll' && status === 0)
   t.equal(poll.parentSpanId, undefined)
   t.ok(await collector.span(({ attributes, kind, parentSpanId }) => kind === CLIENT && parentSpanId === poll.spanId && attributes.purpose === 'poller'))
-  await service.stream().until(({ type }) => type === 'hello') // Without an audience there is a poll a minute.
+  await service.stream().until(({ type }) => type === 'hello') // Without an subscribers there is a poll a minute.
   service.sandbox.faults.during({ kind: 'status', status: 503 })
   const failed = await collector.span(({ name, status }) => name === 'poll' && status === 2)
   t.equal(failed.attributes['error.type'], 'unavailable')

@@ -35,7 +35,7 @@ function keep (log: Log, pageCap: number): { source: MemorySource, count: number
 
 const anyDirection = fc.constantFrom<Direction>('asc', 'desc')
 
-t.test('a walk meets each of several equal items once, wherever page borders fall', async (t) => {
+t.test('a scan meets each of several equal items once, wherever page borders fall', async (t) => {
   await fc.assert(fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), anyDirection, async (log, pageCap, direction) => {
     const { source, count } = keep(log, pageCap)
     const ids: string[] = []

@@ -54,7 +54,7 @@ async function walked (given: Case): Promise<Outcome> {
   return outcome
 }
 
-/** What was wrong with a walk past what cannot be read; nothing, if all was well. */
+/** What was wrong with a scan past what cannot be read; nothing, if all was well. */
 function faultOf ({ spoilt, tenths }: Case, { numbers, passed, steps }: Outcome): string | undefined {
   if (steps.at(-1)?.end !== true) return 'stopped before its end'
   const readable = tenths.map((_, n) => n).filter((n) => !spoilt.has(n))
@@ -86,7 +86,7 @@ function summed (gaps: number[]): number[] {
 
 const NONE = new Map<number, FailureKind>()
 
-t.test('a walk with a way past', async (t) => {
+t.test('a scan with a way past', async (t) => {
   const places: Record<string, number[]> = { first: [0], middle: [17], last: [39], 'first and last': [0, 39], 'next but one': [16, 18], 'three in a row': [16, 17, 18], 'the last two': [38, 39] }
   const spreads = { 'a second apart': evenly(40), 'four in a second': evenly(40, 3), 'of one instant': evenly(40, 0) }
 
@@ -187,7 +187,7 @@ t.test('a walk with a way past', async (t) => {
   })
 })
 
-t.test('a walk through an outage', async (t) => {
+t.test('a scan through an outage', async (t) => {
   t.test('passes nothing by and loses nothing, however long it lasts and wherever it begins', async (t) => {
     for (const length of [1, 2, 3, 4, 7, 20]) {
       for (const begins of [1, 2, 3, 5]) {
@@ -233,7 +233,7 @@ t.test('a walk through an outage', async (t) => {
   })
 })
 
-t.test('a walk without a way past stops at what cannot be read', async (t) => {
+t.test('a scan without a way past stops at what cannot be read', async (t) => {
   const given = { tenths: evenly(40), pageSize: 16, skippedRanges: undefined }
   const tooLarge = await walked({ ...given, spoilt: spoiltAs('too-large', 5) })
   t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [[0, 1, 2, 3, 4], [], true])

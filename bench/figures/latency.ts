@@ -48,7 +48,7 @@ async function listenersAt (port: number, path: string): Promise<Child> {
   return generator
 }
 
-/** Milliseconds from the time that `began` tells until every listener has read so many events. */
+/** Milliseconds from the time that `began` tells until every subscriber has read so many events. */
 async function untilLast (generator: Child, events: number, send: () => Promise<unknown>, began: () => Promise<string>): Promise<number> {
   const met = generator.ask<string>({ until: { more: events * SUBSCRIBERS, withinMs: WITHIN_MS } })
   await send()

@@ -8,7 +8,7 @@ const CALLERS = 10_000
 const SPARE_FILES = 500
 const ANSWER_AFTER_MS = 3000
 
-/** Equal questions at once, before anything is on the shelf; the first caller hangs up. */
+/** Equal questions at once, before anything is on the cache; the first caller hangs up. */
 export async function misses (): Promise<Row[]> {
   const count = Math.min(CALLERS, openFilesLimit() - SPARE_FILES)
   const service = await startService()

@@ -6,7 +6,7 @@ export interface Caller {
   readonly key: string
   /** The value of `Authorization` that Kubiya is asked with, where it is the caller's own. */
   readonly authorization?: string
-  /** Where the request came from, when scopes are counted by that. */
+  /** Where the request came from, when tenants are counted by that. */
   readonly address?: string
   /** Kubiya accepted the credential before and cannot be asked now: what was seen then may be shown. */
   readonly isUnchecked?: boolean

@@ -47,7 +47,7 @@ export function createStreamSlots<Stream> ({ end, most, mostPerCaller }: SeatsOp
   }
 }
 
-/** All seats of one caller. */
+/** All slots of one caller. */
 interface Row<Stream> {
   readonly slots: Set<TakenSeat<Stream>>
   readonly end: (stream: Stream) => void

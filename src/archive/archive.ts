@@ -33,13 +33,13 @@ export interface ArchiveOptions {
   readonly clock: () => number
   /** The same by the clock that is behind, where ours and the upstream's differ. */
   readonly earliestClock: () => number
-  /** Monotonic clock, milliseconds: the shelf's. */
+  /** Monotonic clock, milliseconds: the cache's. */
   readonly nowMs: () => number
 }
 
-/** The past: what was, read from Kubiya through the shelf. */
+/** The past: what was, read from Kubiya through the cache. */
 export interface Archive {
-  /** A page of a list or search, at once where it is on the shelf. Asking with the same object again costs least. */
+  /** A page of a list or search, at once where it is in the cache. Asking with the same object again costs least. */
   page (question: PageQuery, noCache: boolean, requester: Requester): CacheResult | Promise<CacheResult | Failure>
   /** One event; an entry with `missing` when there is none. */
   describe (id: string, noCache: boolean, requester: Requester): CacheResult | Promise<CacheResult | Failure>
@@ -54,7 +54,7 @@ const SCANNED_AT_ONCE = 1000 // Events of the largest page that Kubiya is asked 
 
 type Produced = Awaited<ReturnType<CacheRequest['produce']>>
 
-/** Wires the past of one scope: questions to the shelf, and what the shelf has not to the source. */
+/** Wires the past of one tenant: questions to the cache, and what the cache has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
   const { source, cache, memory, log, tenant, scanLimit, hasPlenty, latenessMs, openTtlMs, closedTtlMs, clock, earliestClock, nowMs } = options
   const requests = new WeakMap<PageQuery, CacheRequest>()

@@ -27,7 +27,7 @@ const FEW_PAGES = 3
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
 /**
- * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Twins are counted
+ * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Exact duplicates are counted
  * across both answers, since one may stand at the end of a page and the other at the start of the next.
  */
 export async function findByComputedId (source: AuditSource, id: string, { digest, instant, ordinal }: DatedId, purpose: Purpose): Promise<Lookup | Failure> {

@@ -38,7 +38,7 @@ async function readWith (source: AuditSource, request: PageRequest, size: number
     const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
     const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))
     if (!opens && !closes) return page(found)
-    // Going back, all is read anew from there: only what follows on the rows before it counts its twins with them.
+    // Going back, all is read anew from there: only what follows on the rows before it counts its exact duplicates with them.
     const border = opens ? Math.max(0, start - Math.ceil(size / 2)) : start + overlapFrom(rows, Math.floor(size / 4))
     const more = await read(tileAt(border, size))
     if (!isRun(more)) return more

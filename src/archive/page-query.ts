@@ -37,7 +37,7 @@ export function endIsRelative ({ window }: PageQuery): boolean {
 }
 
 /**
- * The shelf's key: equal for equal questions, different for different ones whatever characters the values hold. The
+ * The cache's key: equal for equal questions, different for different ones whatever characters the values hold. The
  * window counts as it was asked, so that "the last 24 hours" is one question a second later too.
  */
 export function pageCacheKey (tenant: string, question: PageQuery): string {
@@ -49,7 +49,7 @@ export function pageCacheKey (tenant: string, question: PageQuery): string {
     after === undefined ? null : [String(after.instant), after.id, skip], prefix])
 }
 
-/** The shelf's key of a single event. */
+/** The cache's key of a single event. */
 export function eventCacheKey (tenant: string, id: string): string {
   return JSON.stringify([tenant, 'describe', id])
 }

@@ -49,7 +49,7 @@ export interface CacheResult {
 
 export interface ResponseCacheOptions {
   readonly maxBytes: number
-  /** What all shelves hold together, where there are several. */
+  /** What all caches hold together, where there are several. */
   readonly pool?: BytePool
   readonly staleMs: number
   readonly staleIfErrorMs: number
@@ -99,7 +99,7 @@ const STALE_HIT: CacheStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
 /**
  * Keeps prepared answers and their encodings, bounded by bytes. A key is produced by one call at a time, whoever asks and
  * whoever hangs up. Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya fails,
- * except that a refused credential (401) empties the shelf and a refused question (403) drops its entry.
+ * except that a refused credential (401) empties the cache and a refused question (403) drops its entry.
  */
 export function createResponseCache (options: ResponseCacheOptions): ResponseCache {
   const { maxBytes, instruments, nowMs, staleIfErrorMs, staleMs } = options

@@ -19,14 +19,14 @@ export interface ComputedId {
 /**
  * Gives the items of one upstream answer their ids. An item's own id is taken where it counts; otherwise the id is
  * `kab1.<nanoseconds since 1970, or none>.<128 bits of SHA-256 over the item's canonical JSON>`, the item as Kubiya
- * gave it, and, for the second and later of items that are equal in every field (twins), `.<ordinal>`. Twins are
+ * gave it, and, for the second and later of items that are equal in every field (exact duplicates), `.<ordinal>`. Exact duplicates are
  * counted within this one answer only: the same event met on two pages must not become two.
  */
 export function identify (items: JsonObject[]): AuditEvent[] {
   return numberDuplicates(items.map(identifyItem))
 }
 
-/** What an item is by itself, whatever stands next to it: the event that it is as the first of its twins. */
+/** What an item is by itself, whatever stands next to it: the event that it is as the first of its exact duplicates. */
 export interface IdentifiedItem {
   readonly event: AuditEvent
   /** Set where the id is computed. */
@@ -43,7 +43,7 @@ export function identifyItem (item: JsonObject): IdentifiedItem {
   return { event: { id, instant, item, json: publish(item, id, canonical) }, digest }
 }
 
-/** The events of one answer, twins numbered. */
+/** The events of one answer, exact duplicates numbered. */
 export function numberDuplicates (identifiedItems: readonly IdentifiedItem[]): AuditEvent[] {
   const timesSeen = new Map<string, number>()
   return identifiedItems.map(({ digest, event }) => {

@@ -27,7 +27,7 @@ export interface NewGap {
 
 export type NewEntry = NewEvent | NewGap
 
-/** What the tail saw for the first time, in the order in which everyone will get it. */
+/** What the poller saw for the first time, in the order in which everyone will get it. */
 export interface Announcement {
   readonly entries: readonly NewEntry[]
   /**

@@ -30,7 +30,7 @@ export interface SourceQuery {
 /** One upstream answer, whole. */
 export interface Answer {
   readonly ok: true
-  /** In the upstream's order, judged by nobody yet, with ids that count twins within this answer. */
+  /** In the upstream's order, judged by nobody yet, with ids that count exact duplicates within this answer. */
   readonly events: AuditEvent[]
   /** Rows in the answer, those that are no events included: what page numbers count. */
   readonly rows: number
@@ -82,6 +82,6 @@ export interface AuditSource {
    * out for it, each time that they are met.
    */
   reportQuirk (quirk: Quirk, skipped?: number): void
-  /** Habits noticed so far, so that later reads reckon with them from the start. */
+  /** Quirks noticed so far, so that later reads reckon with them from the start. */
   readonly quirks: ReadonlySet<Quirk>
 }

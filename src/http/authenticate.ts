@@ -30,7 +30,7 @@ export interface AuthenticateOptions {
   readonly hosts: Hosts
   readonly tickets: Tickets
   readonly limits: RateLimits
-  /** What a caller may see; `undefined`: there are as many scopes as may be. */
+  /** What a caller may see; `undefined`: there are as many tenants as may be. */
   readonly tenantOf: (caller: Caller) => Tenant | undefined
   /** The value of `WWW-Authenticate`. */
   readonly challenge: string

@@ -4,7 +4,7 @@ import { pathOf } from '../telemetry/request-path.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** How the shelf came to the answer; a head that is sent in one piece cannot be asked for it. */
+    /** How the cache came to the answer; a head that is sent in one piece cannot be asked for it. */
     cacheStatus: string | undefined
   }
 }

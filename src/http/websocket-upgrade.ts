@@ -60,7 +60,7 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
       socket.terminate()
     }
   })
-  // Every request comes through these: with a promise each they would cost more than an answer from the shelf.
+  // Every request comes through these: with a promise each they would cost more than an answer from the cache.
   server.addHook('onRequest', (request, reply, done) => {
     if (!request.ws || isWanted(request) || request.is404) done()
     else sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')

@@ -33,7 +33,7 @@ export interface KubiyaOptions {
   readonly onRequest?: (purpose: Purpose['kind'], outcome: 'ok' | Failure['kind'], durationMs: number) => void
   /** Told of each answer that was a list: the credential is accepted. A status alone says less. */
   readonly onListing?: () => void
-  /** Told once of each habit in which the upstream departs from what it is asked. */
+  /** Told once of each quirk in which the upstream departs from what it is asked. */
   readonly onQuirk?: (quirk: Quirk) => void
   /** Told of rows that are left out, each time that they are met. */
   readonly onSkipped?: (quirk: Quirk, rows: number) => void

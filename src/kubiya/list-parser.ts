@@ -43,7 +43,7 @@ const CLOSING_BRACKET = /[ \t\n\r]*\]/y
 const BLANKS = /^[ \t\n\r]*$/
 const LONGEST_TAIL = 65_536 // Characters behind the list: pagination and the like.
 const MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
-// Sweeps come every two minutes at most. What stayed longer came to 6 MB in twelve minutes, and on to the bound.
+// Full reads come every two minutes at most. What stayed longer came to 6 MB in twelve minutes, and on to the bound.
 const REMEMBERED_MS = 5 * 60_000
 const PURGE_MS = 30_000
 const HELD_BYTES_PER_CHARACTER = 5 // The text itself, the event as published, its values: 7.5 MB of texts held 36 MB.

@@ -19,7 +19,7 @@ import type { Tracer } from '../tracer.ts'
 
 export interface LiveFeedOptions {
   readonly settings: Settings
-  /** What the logs, and the replays, of all scopes hold together. */
+  /** What the logs, and the replays, of all tenants hold together. */
   readonly pools: { readonly logs: BytePool, readonly replays: BytePool }
   readonly source: AuditSource
   readonly budget: RequestBudget
@@ -36,7 +36,7 @@ export interface LiveFeedOptions {
   readonly nowMs: () => number
 }
 
-/** The present of one scope. */
+/** The present of one tenant. */
 export interface LiveFeed {
   readonly log: EventLog
   readonly poller: Poller
@@ -47,7 +47,7 @@ export interface LiveFeed {
 
 const LEAST_HISTORY_MS = 5 * 60_000
 const MOST_KNOWN_EVENTS = 500_000
-// Much longer than it takes until what is visible is announced: sweeps stretch to two minutes.
+// Much longer than it takes until what is visible is announced: full reads stretch to two minutes.
 const REMEMBERED_MS = 15 * 60_000
 const SLACK_MS = 60_000
 const CHECK_MS = 4000
@@ -55,7 +55,7 @@ const LEAST_SKEW_MS = 60_000
 const STALL_MS = 30_000
 const MOST_PORTION_BYTES = 65_536
 
-/** Wires source → tail → relay → log → hub; each stage is handed the next as one function. */
+/** Wires source → poller → relay → log → hub; each stage is handed the next as one function. */
 export function createLiveFeed ({ budget, clock, instruments, nowMs, onError, onPoll, onSkew, pools, settings, source, tracer }: LiveFeedOptions): LiveFeed {
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
   const relay = createLocalRelay()

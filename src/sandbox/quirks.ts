@@ -2,7 +2,7 @@ import type { Ids } from './history/entry.ts'
 
 export type Ignorable = 'filter' | 'sort' | 'bounds' | 'page'
 
-/** What is not known of the real upstream: each field is one of its possible habits. */
+/** What is not known of the real upstream: each field is one of its possible quirks. */
 export interface Quirks {
   /** Which spelling of the session filter works; the other matches nothing. */
   sessionFilter: 'extra.session_id' | 'session_id' | 'both' | 'neither'
@@ -22,7 +22,7 @@ export interface Quirks {
   rateLimit: { perMinute: number } | undefined
 }
 
-/** The habits asked for, the usual ones for the rest. */
+/** The quirks asked for, the usual ones for the rest. */
 export function quirksOf (wanted: Partial<Quirks>): Quirks {
   return {
     sessionFilter: wanted.sessionFilter ?? 'extra.session_id',

@@ -8,7 +8,7 @@ type Judge = (entry: Entry) => boolean
 
 const AFTER_ALL = -BEFORE_ALL
 
-/** The rows that answer a question, in the upstream's habits. */
+/** The rows that answer a question, in the upstream's quirks. */
 export function rowsOf (store: Store, query: Query, quirks: Quirks): Entry[] {
   const size = Math.min(query.pageSize, quirks.pageCap)
   const page = quirks.ignore.has('page') ? 1 : query.page

@@ -2,7 +2,7 @@ import type { FailureKind } from '../audit/source.ts'
 
 /** What becomes of a question that failed. */
 export interface NextMove {
-  /** Whether to say so first, so that whoever walks can wait. */
+  /** Whether to say so first, so that whoever scans can wait. */
   readonly waits: boolean
   /** Whether the row is given up. */
   readonly isPast: boolean

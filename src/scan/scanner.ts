@@ -19,7 +19,7 @@ export interface ScanRequest {
   /** Rows to ask for at first, where more turned out to be too many. */
   readonly firstSize?: number
   readonly purpose: Purpose
-  /** What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the walk stops at it. */
+  /** What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the scan stops at it. */
   readonly skippedRanges?: readonly SkippedRange[]
 }
 
@@ -32,10 +32,10 @@ export interface SkippedRange {
   readonly reason: 'too-large' | 'upstream-outage'
 }
 
-/** What one upstream answer added to a walk. */
+/** What one upstream answer added to a scan. */
 export interface ScanStep {
   readonly ok: true
-  /** Accepted events that the walk had not met before, in the walk's order. */
+  /** Accepted events that the scan had not met before, in the walk's order. */
   readonly rows: KeyedEvent[]
   /** Events met for the first time, accepted or not. */
   readonly scanned: number
@@ -58,14 +58,14 @@ const MOST_BARREN_ANSWERS = 8
 const LONG_BEFORE = 366n * 86_400n * NANOS_PER_SECOND
 
 /**
- * Reads a window of the upstream log in order, one answer a step. It walks on by instant: the next question begins,
- * inclusively, at the second of the last row, so that events which arrive meanwhile shift nothing and twins at a border
+ * Reads a window of the upstream log in order, one answer a step. It scans on by instant: the next question begins,
+ * inclusively, at the second of the last row, so that events which arrive meanwhile shift nothing and exact duplicates at a border
  * are seen together. Page numbers serve only inside a second that is longer than a page, overlapping by up to a quarter.
  * An upstream that does not sort, or ignores the bounds, is read by page numbers to the end and sorted here.
  *
  * Order: by place within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream removes
- * rows or splits twins over more than a page. Duplication: none within a walk. After a failure it can be gone on with: it
- * asks the same question again, so that a long walk through a shaky upstream gets to its end. With `passages` it also gets
+ * rows or splits exact duplicates over more than a page. Duplication: none within a scan. After a failure it can be gone on with: it
+ * asks the same question again, so that a long scan through a shaky upstream gets to its end. With `passages` it also gets
  * past a row that can never be read, and says so.
  */
 export async function * scan (source: AuditSource, request: ScanRequest): AsyncGenerator<ScanStep | Failure, void, void> {

@@ -37,9 +37,9 @@ export function createCounters ({ gauge, histogram, tally }: MetricFamilies): In
   const endings = new Map(OUTLETS.flatMap((transport) => [...KNOWN_CODES, OTHER_CODE].map((code) => [`${transport} ${code}`, { labels: { transport, code: String(code) }, value: 0 }])))
   const delivered: Record<TransportKind, number> = { websocket: 0, sse: 0 }
   const gaps: Record<GapReason, number> = { 'history-evicted': 0, 'replay-limit': 0, 'upstream-outage': 0, 'too-large': 0 }
-  tally('cache_lookups_total', 'Questions to the shelf, by how it came to an answer.', () => by('result', cache), ['result'])
+  tally('cache_lookups_total', 'Cache lookups by result.', () => by('result', cache), ['result'])
   tally('cache_collapsed_total', 'Of these, those that waited for a call to Kubiya that was under way.', () => collapsed)
-  tally('cache_evictions_total', 'Answers that had to leave the shelf for want of room.', () => evictions)
+  tally('cache_evictions_total', 'Answers evicted from the cache.', () => evictions)
   tally('upstream_skipped_rows_total', 'Rows of Kubiya\'s answers that were left out, each time that they were met.', () => by('reason', skipped), ['reason'])
   tally('poll_events_total', 'Events that entered the log.', () => events)
   tally('poll_late_events_total', 'Of these, those whose instant lay before the newest of the log.', () => late)

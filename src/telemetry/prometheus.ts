@@ -11,10 +11,10 @@ export interface Readings {
   readonly health: Health
   /** How late an event may be now and still be noticed, milliseconds. */
   readonly latenessMs: number
-  /** Upstream credentials with a shelf and a poller of their own. */
+  /** Upstream credentials with a cache and a poller of their own. */
   readonly tenants: number
   readonly cache: { readonly entries: number, readonly bytes: number, readonly capacityBytes: number }
-  /** What is left of each limit on requests to Kubiya, of the scope that has least. */
+  /** What is left of each limit on requests to Kubiya, of the tenant that has least. */
   readonly budget: ReadonlyArray<{ readonly span: 'minute' | 'day', readonly left: number, readonly capacity: number }>
   readonly subscribersCapacity: number
 }
@@ -48,9 +48,9 @@ export function createMetrics ({ read, sandbox, version }: MetricsOptions): Metr
   gauge('last_good_poll_age_seconds', 'Age of the last good poll, or of the poller while there was none.', () => read().health.lagMs / 1000)
   gauge('lateness_seconds', 'How late an event may be now and still be noticed.', () => read().latenessMs / 1000)
   gauge('tenants', 'Upstream credentials that have a cache and a poller.', () => read().tenants)
-  gauge('cache_entries', 'Answers on the shelf.', () => read().cache.entries)
-  gauge('cache_bytes', 'Bytes of answers on the shelf, their compressed forms included.', () => read().cache.bytes)
-  gauge('cache_capacity_bytes', 'Bytes that the shelf may hold.', () => read().cache.capacityBytes)
+  gauge('cache_entries', 'Cached answers.', () => read().cache.entries)
+  gauge('cache_bytes', 'Bytes of cached answers, their encodings included.', () => read().cache.bytes)
+  gauge('cache_capacity_bytes', 'Most bytes that the cache holds.', () => read().cache.capacityBytes)
   gauge('upstream_budget_requests_left', 'Requests that may go to Kubiya at once. Absent where there is no limit.', () => budget('left'), ['span'])
   gauge('upstream_budget_requests_capacity', 'The most that this can be: a quarter of the limit; the rest flows in evenly.', () => budget('capacity'), ['span'])
   gauge('subscribers_capacity', 'Live streams that there may be.', () => read().subscribersCapacity)

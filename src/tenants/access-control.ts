@@ -38,7 +38,7 @@ const RETRY_MS = 5000
 
 export interface AccessControlOptions extends CredentialProbeOptions {
   readonly logger: FastifyBaseLogger
-  /** Makes a scope in front of an upstream. */
+  /** Makes a tenant in front of an upstream. */
   readonly open: (upstream: Upstream) => Tenant
 }
 
@@ -84,7 +84,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     }
   }
 
-  /** Callers with their own credentials for Kubiya, each in a scope of its own once Kubiya has accepted it. */
+  /** Callers with their own credentials for Kubiya, each in a tenant of its own once Kubiya has accepted it. */
   function createOwn (): Pick<AccessControl, 'authenticator' | 'tenants'> {
     const credentialProbe = createCredentialProbe(options)
     const tenants = createOwnTenants({

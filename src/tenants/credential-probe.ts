@@ -17,11 +17,11 @@ export interface CredentialProbeOptions {
   readonly version: string
 }
 
-/** Asks Kubiya about credentials that have no scope yet, over connections of its own. */
+/** Asks Kubiya about credentials that have no tenant yet, over connections of its own. */
 export interface CredentialProbe {
   /** Asks Kubiya for one event as a caller, to see whether it accepts the credential. */
   probe (caller: Caller): Promise<'ok' | Failure>
-  /** The request budget of a credential that Kubiya has accepted. It outlives the scopes of that caller. */
+  /** The request budget of a credential that Kubiya has accepted. It outlives the tenants of that caller. */
   budgetOf (key: Caller['key']): RequestBudget
   close (): Promise<void>
 }

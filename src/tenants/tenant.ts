@@ -25,13 +25,13 @@ export interface Upstream {
   readonly authorization: string
   /** Whether our own request budget holds; the sandbox has none. */
   readonly isBudgeted: boolean
-  /** The budget of a credential that had a scope before: a new scope is no new budget. */
+  /** The budget of a credential that had a tenant before: a new tenant is no new budget. */
   readonly budget?: RequestBudget
   /** Told what Kubiya says to the credential, whatever it was asked. */
   readonly onCredentialResult?: (word: 'accepted' | 'unauthorized') => void
 }
 
-/** Everything that belongs to one upstream credential; what is in here meets nothing of another scope. */
+/** Everything that belongs to one upstream credential; what is in here meets nothing of another tenant. */
 export interface Tenant {
   readonly archive: Archive
   readonly hub: Hub
@@ -47,11 +47,11 @@ export interface Tenant {
   drain (): Promise<void>
   /** Ends what is left, the connections to the upstream included. */
   close (): Promise<void>
-  /** Ends all of it at once, because the credential is refused or others need the place: streams, and what is on the shelf. */
+  /** Ends all of it at once, because the credential is refused or others need the place: streams, and what is in the cache. */
   shutdownNow (ending: CloseReason): Promise<void>
 }
 
-/** What all scopes hold together, in bytes. */
+/** What all tenants hold together, in bytes. */
 export interface Pools {
   readonly caches: BytePool
   readonly logs: BytePool
@@ -68,7 +68,7 @@ export interface TenantOptions {
   readonly pools: Pools
   readonly upstream: Upstream
   readonly logger: FastifyBaseLogger
-  /** Of the answers of all scopes. */
+  /** Of the answers of all tenants. */
   readonly memory: ResponseMemory
   readonly instruments: Instruments
   readonly tracer: Tracer
@@ -89,7 +89,7 @@ export function createOwnBudget (settings: Settings, isBudgeted: boolean): Reque
   })
 }
 
-/** Wires one scope: the past, archive → shelf → client, and beside it the present. */
+/** Wires one tenant: the past, archive → cache → client, and beside it the present. */
 export function createTenant ({ logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions): Tenant {
   const clock = Date.now
   const nowMs = () => performance.now()
@@ -201,7 +201,7 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
   }
 }
 
-/** Names a scope without showing the credential. */
+/** Names a tenant without showing the credential. */
 function tenantOf (authorization: string, organizationId = ''): string {
   return createHash('sha256').update(JSON.stringify([authorization, organizationId])).digest('base64url')
 }

@@ -3,14 +3,14 @@ import { CLOSE, type CloseReason } from '../live/transport/close-codes.ts'
 import type { Health, UpstreamState } from '../live/ingest/upstream-health.ts'
 import type { TenantUsage, Tenant } from './tenant.ts'
 
-/** What callers may see: one scope for all of them, or one for each. */
+/** What callers may see: one tenant for all of them, or one for each. */
 export interface Tenants {
-  /** The scope of an admitted caller, at work; `undefined`: there are as many as may be. */
+  /** The tenant of an admitted caller, at work; `undefined`: there are as many as may be. */
   acquire (caller: Caller): Tenant | undefined
   health (): Health
   /** Live streams. */
   subscribers (): number
-  /** What each scope holds. */
+  /** What each tenant holds. */
   usage (): TenantUsage[]
   start (): void
   drain (): Promise<void>
@@ -27,7 +27,7 @@ export interface OwnTenantsOptions {
   readonly most: number
   /** How long one is kept that nobody uses, milliseconds. */
   readonly idleMs: number
-  /** How long a request takes at most, milliseconds: no scope is taken from under it. */
+  /** How long a request takes at most, milliseconds: no tenant is taken from under it. */
   readonly requestMs: number
   readonly onError: (error: unknown) => void
   /** Milliseconds since 1970. */
@@ -35,7 +35,7 @@ export interface OwnTenantsOptions {
 }
 
 export interface OwnTenants extends Tenants {
-  /** Ends the scope of a caller whose credential is refused. */
+  /** Ends the tenant of a caller whose credential is refused. */
   evict (key: Caller['key']): void
 }
 
@@ -50,12 +50,12 @@ interface Entry {
 }
 
 const SWEEPS_PER_IDLE = 10
-const SHARE = 1 / 4 // Of all scopes: what one address may have at the expense of others.
+const SHARE = 1 / 4 // Of all tenants: what one address may have at the expense of others.
 const BEST_FIRST: readonly UpstreamState[] = ['ok', 'throttled', 'degraded', 'unauthorized']
 
 /**
  * Each caller sees what its own credential shows. Made on first use, ended when idle. An address may have all places while
- * they are free. At the bound an idle scope of the address that has most gives way, then one in use of an address that has
+ * they are free. At the bound an idle tenant of the address that has most gives way, then one in use of an address that has
  * more than its share; an address with its share already can only replace its own.
  */
 export function createOwnTenants ({ clock, create, idleMs, most, onError, requestMs }: OwnTenantsOptions): OwnTenants {
@@ -80,7 +80,7 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
     return entry.tenant
   }
 
-  /** Ends one scope for a caller from this address, where one may be ended. */
+  /** Ends one tenant for a caller from this address, where one may be ended. */
   function makeRoom (address: string): boolean {
     const counts = countByAddress()
     const isModest = (counts.get(address) ?? 0) < share

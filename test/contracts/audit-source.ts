@@ -57,7 +57,7 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
     t.same(numbers(await answerOf(source, { direction: 'asc', filter: { category_type: 'odd' } })), [1, 3, 5, 7, 9])
   })
 
-  t.test('gives an event the same id in every answer, and twins an ordinal', async (t) => {
+  t.test('gives an event the same id in every answer, and exact duplicates an ordinal', async (t) => {
     const { source, publish } = await open(t)
     publish([...SECONDS, { n: 10, timestamp: '2025-06-03T10:00:10Z' }, { n: 10, timestamp: '2025-06-03T10:00:10Z' }])
     const all = await answerOf(source, { direction: 'asc' })

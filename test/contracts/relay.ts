@@ -3,7 +3,7 @@ import type { Batch } from '../../src/audit/log-batch.ts'
 import { identify } from '../../src/audit/event-id.ts'
 import type { Relay } from '../../src/relay/relay.ts'
 
-/** What the tail and the log may count on, whichever way batches travel between replicas. */
+/** What the poller and the log may count on, whichever way batches travel between replicas. */
 export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void {
   t.test('gives every follower every batch, whole, in the order of announcing', async (t) => {
     const relay = await open(t)

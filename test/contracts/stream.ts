@@ -20,7 +20,7 @@ const QUIET = { HEARTBEAT_MS: '60000' }
 /** For 12 MB or more that stay in the window: pages that can be read, polls that are not always at it, and nothing that makes them less. */
 export const HEAVY = { POLL_PAGE_SIZE: '200', POLL_INTERVAL_MS: '500', POLL_MAX_INTERVAL_MS: '500', STREAM_COMPRESSION: 'false', ...QUIET }
 
-/** What every outlet promises to a listener. */
+/** What every transport promises to a subscriber. */
 export function streamContract (t: Test, name: string, open: Open): void {
   t.test(`${name} says hello first, then gives each event once, with a cursor, in order`, async (t) => {
     const service = await startService(t)

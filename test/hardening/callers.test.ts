@@ -116,7 +116,7 @@ t.test('passed-through credentials', async (t) => {
     t.equal((await service.json('/readyz')).upstream.state, 'ok')
   })
 
-  t.test('stand behind tickets: each opens a stream of its own scope, and none once the credential is refused', async (t) => {
+  t.test('stand behind tickets: each opens a stream of its own tenant, and none once the credential is refused', async (t) => {
     const { crowd, service } = await startPassthrough(t, { AUTH_RECHECK_MS: '100' })
     const ticketFor = async (authorization: string) => {
       const response = await fetch(`${service.url}${STREAM}/tickets`, { method: 'POST', headers: { authorization } })
@@ -168,7 +168,7 @@ t.test('passed-through credentials', async (t) => {
     t.match(await first.json(), { code: 'forbidden' })
   })
 
-  t.test('have so many scopes at a time; one that is idle gives way, one that is used does not', async (t) => {
+  t.test('have so many tenants at a time; one that is idle gives way, one that is used does not', async (t) => {
     const { service } = await startPassthrough(t, { MAX_TENANTS: '1', UPSTREAM_TIMEOUT_MS: '2000' })
     const alice = listen(t, service, ALICE)
     await alice.untilEvents(3)
@@ -202,7 +202,7 @@ t.test('passed-through credentials', async (t) => {
 t.test('bearers of tokens', async (t) => {
   const [first, second] = ['first-token-0123456789', 'second-token-0123456789']
 
-  t.test('share one shelf and poller; a stranger gets nothing, whatever is warm, and asks nothing', async (t) => {
+  t.test('share one cache and poller; a stranger gets nothing, whatever is warm, and asks nothing', async (t) => {
     const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: `${first},${second}` })
     service.sandbox.publish(item({ timestamp: ago(1000) }))
     await service.settled()

@@ -93,7 +93,7 @@ t.test('a poll that is slow holds up no caller, and the other way round with eve
 })
 
 t.test('the limit of one caller on requests to Kubiya', async (t) => {
-  t.test('is 429, at once and for that one alone; what is on the shelf is given all the same', async (t) => {
+  t.test('is 429, at once and for that one alone; what is in the cache is given all the same', async (t) => {
     const service = await startService(t, { ...TWO, UPSTREAM_LIMIT_PER_MINUTE: '5', CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0' })
     await ready(service)
     const kept = await service.get(EVENTS, as(FIRST))
@@ -174,7 +174,7 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
     })
   }
 
-  t.test('small lists of large events, and answers from the shelf, are no way round', async (t) => {
+  t.test('small lists of large events, and answers from the cache, are no way round', async (t) => {
     const service = await startService(t, { ...TWO, BYTES_LIMIT_PER_MINUTE: '500000' })
     service.sandbox.publish(Array.from({ length: 10 }, () => item({ resource_text: 'x'.repeat(20_000), timestamp: ago(HOUR_MS) })))
     await service.settled()

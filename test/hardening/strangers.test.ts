@@ -24,7 +24,7 @@ async function figure (service: Service, name: string): Promise<number> {
 }
 
 t.test('made-up credentials', async (t) => {
-  t.test('of one address leave all shelves and all places, reach Kubiya at most thirty times, and lock out nobody elsewhere', async (t) => {
+  t.test('of one address leave all caches and all places, reach Kubiya at most thirty times, and lock out nobody elsewhere', async (t) => {
     const [idle, fresh] = [names('idle', 5), names('fresh', 4)]
     const crowd = await startCrowd(t, [...idle, ...fresh].map(key))
     for (const name of [...idle, ...fresh]) crowd.account(key(name)).publish(item({ owner: name, timestamp: ago(3_600_000) }))

@@ -2,7 +2,7 @@ import t from 'tap'
 import { startProcess } from '../oracle/process.ts'
 import { ago, eventually, item, openStream, startService, startUpstream } from '../support.ts'
 
-// Listeners that are slow, many, or come back, and a process that ends.
+// Subscribers that are slow, many, or come back, and a process that ends.
 
 const STREAM = '/api/v1/audit/stream'
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)

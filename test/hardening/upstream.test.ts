@@ -90,7 +90,7 @@ for (const seconds of [5, 59]) {
   })
 }
 
-t.test('events that come between two pages of a walk move nothing', async (t) => {
+t.test('events that come between two pages of a scan move nothing', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(series(100).map((n) => item({ n, timestamp: ago(10_000 - n) })))
   await service.settled()

@@ -102,7 +102,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     },
     publish: relay.publish,
     isLeader: relay.isLeader,
-    subscriberCount: () => 1, // As if there were always somebody: no minute's sleep between listeners.
+    subscriberCount: () => 1, // As if there were always somebody: no minute's sleep between subscribers.
     budget: () => ({ waitMs: 0, scarcity: 0 }),
     onPoll (health, changed) {
       backfills.polled()

@@ -5,7 +5,7 @@ import type { Transport } from './connection.ts'
 import type { Knobs } from './composition.ts'
 import type { FilterName } from './truth.ts'
 
-/** One thing that happens. Listeners are named by number, modulo as many as there are; times are by the quick clock. */
+/** One thing that happens. Subscribers are named by number, modulo as many as there are; times are by the quick clock. */
 export type Step =
   /** New events: apart from one another, all of one instant, or in copies that are equal in every field. `late`: share of the lateness. */
   | { readonly kind: 'publish', readonly form: 'apart' | 'instant' | 'twins', readonly count: number, readonly late: number, readonly spread: number }
@@ -126,7 +126,7 @@ export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
   steps: fc.array(anyStep, { minLength: 15, maxLength: 40, size: 'max' })
 })
 
-/** Nothing but events, some of them late, and listeners that join: what a service with a part taken out must fail at. */
+/** Nothing but events, some of them late, and subscribers that join: what a service with a part taken out must fail at. */
 export function anyCalmSchedule (pageCap: number): fc.Arbitrary<Schedule> {
   return fc.record({
     knobs: fc.constant({ latenessMs: 4000, pollPageSize: 1000, historyEvents: 10_000, replayLimit: 10_000, backlogBytes: 65_536, stallMs: 30_000 }),

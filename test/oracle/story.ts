@@ -30,7 +30,7 @@ export interface Chapter {
   readonly heard: Heard[]
 }
 
-/** All that one listener was given, from connection to connection. */
+/** All that one subscriber was given, from connection to connection. */
 export interface Story {
   readonly name: string
   readonly filter: FilterName

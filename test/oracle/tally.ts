@@ -4,7 +4,7 @@ import { judge, judgeTogether } from './verdict.ts'
 
 const MOST_SHOWN = 20
 
-/** Prints what every listener was given, and what is wrong with it; tells whether nothing is. */
+/** Prints what every subscriber was given, and what is wrong with it; tells whether nothing is. */
 export function tally (stories: readonly Story[], truth: Truth): boolean {
   const verdicts = stories.map((story) => ({ name: story.name, ...judge(story, truth) }))
   console.table(Object.fromEntries(verdicts.map(({ name, given, repeats, gaps, excused, missing }) => [name, { given, repeats, gaps, excused, missing }])))

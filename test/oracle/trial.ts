@@ -37,7 +37,7 @@ const MOST_COPIES = 3
 // From there on a gap is told in vain.
 const ROOMY = 10_000
 
-/** Lets a schedule happen to the real parts, waits until they have caught up, and judges what every listener was given. */
+/** Lets a schedule happen to the real parts, waits until they have caught up, and judges what every subscriber was given. */
 export async function runTrial (schedule: Schedule, options: TrialOptions): Promise<Outcome> {
   const { quirks, knobs } = schedule
   const time = createQuickTime(SPEED)

@@ -10,7 +10,7 @@ export interface Shown {
   readonly n: number
   readonly instant: Instant
   readonly filters: readonly FilterName[]
-  /** The publishing that brought each copy; more than one are twins. */
+  /** The publishing that brought each copy; more than one are exact duplicates. */
   readonly copies: readonly number[]
 }
 
@@ -27,7 +27,7 @@ export interface Truth {
   count (): number
 }
 
-/** What listeners ask for, and which items that lets through, judged anew here. */
+/** What subscribers ask for, and which items that lets through, judged anew here. */
 export const FILTERS = {
   all: { query: {}, lets: () => true },
   kind: { query: { category_type: 'ai' }, lets: ({ category_type: kind }: Item) => kind === 'ai' },
@@ -38,7 +38,7 @@ export const FILTERS = {
 export type FilterName = keyof typeof FILTERS
 export const FILTER_NAMES = Object.keys(FILTERS) as FilterName[]
 
-/** All that a listener is given is judged against this, never against anything that the service says. */
+/** All that a subscriber is given is judged against this, never against anything that the service says. */
 export function createTruth (): Truth {
   const shown = new Map<string, Shown & { readonly copies: number[] }>()
   const instants = new WeakMap<Item, Instant>()

@@ -15,7 +15,7 @@ export interface Violation {
   readonly what: string
 }
 
-/** What became of a listener. */
+/** What became of a subscriber. */
 export interface Verdict {
   readonly violations: readonly Violation[]
   readonly given: number
@@ -30,13 +30,13 @@ export interface Verdict {
 
 type Accuse = (fault: Fault, what: string) => void
 
-/** What a listener should have been given and was not: at least one copy neither came nor lies in a gap. */
+/** What a subscriber should have been given and was not: at least one copy neither came nor lies in a gap. */
 export function missingOf (story: Story, truth: Truth): Shown[] {
   const gaps = story.chapters.flatMap(gapsOf)
   return notGiven(story, story.chapters, truth).filter(({ instant }) => !isWithin(instant, gaps))
 }
 
-/** Judges one listener by the truth alone. */
+/** Judges one subscriber by the truth alone. */
 export function judge (story: Story, truth: Truth): Verdict {
   const violations: Violation[] = []
   const accuse: Accuse = (fault, what) => { violations.push({ fault, who: story.name, what }) }
@@ -66,7 +66,7 @@ export function judge (story: Story, truth: Truth): Verdict {
   }
 }
 
-/** Judges listeners by one another: one id for an event, one order, one word on its lateness for all who are live. */
+/** Judges subscribers by one another: one id for an event, one order, one word on its lateness for all who are live. */
 export function judgeTogether (stories: readonly Story[]): Violation[] {
   const violations: Violation[] = []
   const keys = new Map<string, string>()
@@ -88,7 +88,7 @@ function isSaid (known: Map<string, string>, of: string, what: string): boolean 
   return said === what
 }
 
-/** What a listener is to be given but was not in these chapters. */
+/** What a subscriber is to be given but was not in these chapters. */
 function notGiven ({ filter, liveSince = Infinity, start }: Story, chapters: readonly Chapter[], truth: Truth): Shown[] {
   const given = gather(chapters)
   return [...truth.all()].filter(({ copies, filters, instant, key }) => {

@@ -7,7 +7,7 @@ import { createChance } from './chance.ts'
 
 // `npm run soak:memory -- --minutes 20 --streams 300 --seed 7`: streams come, replay five minutes and go, while events
 // come and lists are asked for. Resident memory must level off, and what is held at the end must be accounted for.
-// `--history` is the log's bound in events, `--cache` the shelf's in MiB: small ones are reached in the first minutes.
+// `--history` is the log's bound in events, `--cache` the cache's in MiB: small ones are reached in the first minutes.
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '20' },
@@ -161,7 +161,7 @@ function madeUp (number: number, agoMs: number): object {
 }
 
 async function usage (): Promise<string> {
-  return `shelf ${mib(await sum(service, 'cache_bytes'))}, log ${mib(logBytes())} in ${logged.length} events`
+  return `cache ${mib(await sum(service, 'cache_bytes'))}, log ${mib(logBytes())} in ${logged.length} events`
 }
 
 function logBytes (): number {

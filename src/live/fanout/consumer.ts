@@ -14,7 +14,7 @@ import type { Replay } from '../replay/replay.ts'
 import { cursorOfReplay, nextOfReplay, attemptsAfter, type ReplayReader } from '../replay/replay-reader.ts'
 import type { BackfillRequest } from '../replay/backfill-pool.ts'
 
-/** Where events come from: the same for all courses of a hub. */
+/** Where events come from: the same for all consumers of a hub. */
 export interface ConsumerSources {
   readonly log: EventLog
   readonly frameCache: FrameCache
@@ -29,7 +29,7 @@ export interface ConsumerSources {
   /** Whether the log has been filled once. */
   readonly isFilled: () => boolean
   readonly latenessMs: number
-  /** Most bytes that a listener is given at once, but for a single larger frame. */
+  /** Most bytes that a subscriber is given at once, but for a single larger frame. */
   readonly batchBytes: number
 }
 
@@ -39,20 +39,20 @@ export interface ConsumerOptions {
   readonly start: StartFrom
   /** To be told that there may be something due. */
   readonly listener: { pump (): void }
-  /** Who pays for what Kubiya is asked for this listener alone, or first. */
+  /** Who pays for what Kubiya is asked for this subscriber alone, or first. */
   readonly requester?: Requester | undefined
 }
 
-/** How one listener gets from where it begins to the live log, and along it. */
+/** How one subscriber gets from where it begins to the live log, and along it. */
 export interface Consumer {
   /** Takes its place; tells whether that is just where its cursor stood. */
   begin (): boolean
   /** Whether it has still to take it: the log was not filled yet. */
   isWaiting (): boolean
-  /** Where the listener would resume. */
+  /** Where the subscriber would resume. */
   position (): StreamCursor
   /**
-   * What is due next, and counts as given from now on: no more bytes than there is `room` for, unless the listener is
+   * What is due next, and counts as given from now on: no more bytes than there is `room` for, unless the subscriber is
    * idle, nothing being unsent. `full`: something is due, but larger than that; `later`: perhaps something is, but others
    * should have their turn first.
    */
@@ -72,7 +72,7 @@ export function createConsumer (options: ConsumerOptions): Consumer {
   return new SubscriberConsumer(options)
 }
 
-/** A class, not a closure for each method: there is one for each of many thousand listeners, and most of them are idle. */
+/** A class, not a closure for each method: there is one for each of many thousand subscribers, and most of them are idle. */
 class SubscriberConsumer implements Consumer {
   private readonly sources: ConsumerSources
   private readonly group: ConsumerOptions['group']
@@ -200,7 +200,7 @@ class SubscriberConsumer implements Consumer {
     return 'later'
   }
 
-  /** What was shared ended too early for this listener: it goes on with a replay of its own. */
+  /** What was shared ended too early for this subscriber: it goes on with a replay of its own. */
   private continueAlone (replaying: ReplayReader): 'later' {
     const { after, counted, leave, plan, until } = replaying
     leave()

@@ -2,7 +2,7 @@ import { compileFilter, filterKey, type AuditFilter } from '../../audit/filter.t
 import type { FilterMembers, BatchAt } from './filtered-log.ts'
 import type { Subscription } from './subscription.ts'
 
-/** All listeners with the same canonical filter. */
+/** All subscribers with the same canonical filter. */
 export interface FilterGroup extends FilterMembers {
   readonly key: string
   readonly filter: AuditFilter

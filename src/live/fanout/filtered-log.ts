@@ -7,7 +7,7 @@ import { createMatchBudget } from '../replay/match-budget.ts'
 import { createGenerationalCache } from './generational-cache.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 
-/** What listeners with one filter are given of the log from one place on. */
+/** What subscribers with one filter are given of the log from one place on. */
 export interface FilteredBatch {
   /** `undefined`: nothing of it matches. */
   readonly batch: PreparedBatch | undefined
@@ -24,19 +24,19 @@ export interface FilterMembers {
 export interface FilteredLogOptions {
   readonly log: EventLog
   readonly frameCache: FrameCache
-  /** Most bytes of a portion of more than one frame. */
+  /** Most bytes of a batch of more than one frame. */
   readonly mostBytes: number
 }
 
-/** The log as listeners with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the log has let go of it. */
+/** The log as subscribers with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the log has let go of it. */
 export type BatchAt = (offset: number) => FilteredBatch | undefined | 'evicted'
 
 const KEPT_BYTES = 16 * 1024 * 1024
 const PORTION_OVERHEAD_BYTES = 512
 
 /**
- * Cuts the log into portions: for all who have the same filter and stand at the same place, the same one, judged and
- * encoded once. They go with their listeners: those of ten filters that nobody had any more held 24 MB.
+ * Cuts the log into batches: for all who have the same filter and stand at the same place, the same one, judged and
+ * encoded once. They go with their subscribers: those of ten filters that nobody had any more held 24 MB.
  */
 export function createFilteredLogs ({ frameCache, log, mostBytes }: FilteredLogOptions): (members: FilterMembers) => BatchAt {
   const kept = createGenerationalCache(KEPT_BYTES, () => new WeakMap<FilterMembers, Map<number, FilteredBatch>>())
@@ -83,7 +83,7 @@ export function createFilteredLogs ({ frameCache, log, mostBytes }: FilteredLogO
   }
 }
 
-/** Whether a listener is to be told of an entry: what could not be read may be for anyone. */
+/** Whether a subscriber is to be told of an entry: what could not be read may be for anyone. */
 function isFor (entry: LogEntry, matches: (item: JsonObject) => boolean): boolean {
   return 'gap' in entry || matches(entry.event.item)
 }

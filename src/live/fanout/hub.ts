@@ -16,7 +16,7 @@ import { createRunQueue } from './run-queue.ts'
 import { createTimingWheel } from './timing-wheel.ts'
 
 export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> {
-  /** Pause between two looks at whether listeners are still there, milliseconds. */
+  /** Pause between two looks at whether subscribers are still there, milliseconds. */
   readonly checkMs: number
   /** Age at which a stream is told to come back, milliseconds; 0: never. */
   readonly maxAgeMs: number
@@ -40,7 +40,7 @@ export interface StreamRequest {
   readonly requester?: Requester | undefined
 }
 
-/** All live subscribers of a scope. */
+/** All live subscribers of a tenant. */
 export interface Hub {
   /** Whether it takes no more streams. */
   isClosed (): boolean

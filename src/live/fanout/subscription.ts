@@ -13,7 +13,7 @@ import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts
 export interface SubscriptionContext extends ConsumerSources {
   readonly health: () => Health
   readonly heartbeatMs: number
-  /** How long a listener may take nothing of what is unsent. */
+  /** How long a subscriber may take nothing of what is unsent. */
   readonly stallMs: number
   /** Monotonic clock, milliseconds. */
   readonly nowMs: () => number
@@ -33,7 +33,7 @@ export interface SubscriptionOptions {
   readonly requester?: Requester | undefined
 }
 
-/** One listener: its course, and what its connection can take. No queue: what it has not been given is in the log. */
+/** One subscriber: its position, and what its connection can take. No queue: what it has not been given is in the log. */
 export interface Subscription {
   readonly group: FilterGroup
   readonly transport: Transport
@@ -52,7 +52,7 @@ export interface Subscription {
   heartbeat (health: Health): void
   /** The log is filled: takes its place. */
   start (): void
-  /** Ends the stream of a listener that takes nothing or gives no sign of life. Called every few seconds. */
+  /** Ends the stream of a subscriber that takes nothing or gives no sign of life. Called every few seconds. */
   check (): void
   /** Says so, whatever is unsent: it is small and cannot wait. */
   notify (prepared: PreparedBatch): void
@@ -66,7 +66,7 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
   return new ListenersSubscription(options)
 }
 
-const MOST_PARCELS = 4
+const MOST_BATCHES = 4
 const NOTHING_UNSENT = -1
 const ABNORMAL_CLOSURE = 1006
 
@@ -108,11 +108,11 @@ class ListenersSubscription implements Subscription {
     this.context.takeTurn(this)
   }
 
-  /** A few parcels at a time, so that thousands who catch up at once hold nobody up. */
+  /** A few batches at a time, so that thousands who catch up at once hold nobody up. */
   pump (): void {
     this.isScheduled = false
     if (this.isOver || this.isBlocked) return
-    for (let parcels = 0; parcels < MOST_PARCELS; parcels++) {
+    for (let batches = 0; batches < MOST_BATCHES; batches++) {
       const due = this.next(this.transport.writableBytes(), this.transport.backlogBytes() === 0)
       if (due === undefined) return
       if (due === 'full') return this.block()

@@ -18,7 +18,7 @@ export interface NewEntries {
   commit (): void
 }
 
-/** Where the tail stopped, and what it has seen near there. */
+/** Where the poller stopped, and what it has seen near there. */
 export interface Bookmark {
   /** The newest instant seen, never past now. */
   highWater (): Instant
@@ -93,7 +93,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     for (const [id, instant] of known) {
       if (known.size <= options.mostKnown) return
       known.delete(id)
-      floor = maxInstant(floor, minInstant(instant + 1n, highWater)) // An event dated in the future must not blind the tail.
+      floor = maxInstant(floor, minInstant(instant + 1n, highWater)) // An event dated in the future must not blind the poller.
       forgotten = floor
     }
   }

@@ -17,7 +17,7 @@ export interface CatchUpOptions {
 /** What can be passed on after one more answer. */
 export interface CatchUpStep {
   readonly ok: true
-  /** In the order of their instants, from portion to portion too. */
+  /** In the order of their instants, from batch to batch too. */
   readonly rows: readonly KeyedEvent[]
   readonly skipped: SkippedRange | undefined
   readonly upstreamMs: number | undefined

@@ -64,9 +64,9 @@ function quietShare (shortage: number): number {
 /**
  * How often the whole lateness window is read where that takes several answers, milliseconds: 30 s, and up to two minutes as
  * the request budget runs short, before polls themselves get fewer. Nothing is lost by that: a read begins where the last
- * whole one leaves a doubt; what is late comes later. Not longer: a sweep reads all since the last one again, so a longer
+ * whole one leaves a doubt; what is late comes later. Not longer: a full read reads all since the last one again, so a longer
  * pause saves ever less (with λ events a second and c in an answer, λ/c requests a second are the least) and what is new has
- * to wait for it the longer. Where polls have become as rare as that, each of them is a sweep, and (lateness + g) λ/c
+ * to wait for it the longer. Where polls have become as rare as that, each of them is a full read, and (lateness + g) λ/c
  * requests are borne every g seconds: at 2.6 requests a minute and c = 100 up to 4 events a second.
  */
 export function fullReadEveryMs (shortage: number): number {

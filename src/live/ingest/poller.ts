@@ -26,7 +26,7 @@ export interface PollerOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' |
   readonly onPoll: (health: Health, changed: boolean) => void
   readonly instruments: Pick<Instruments, 'pollCompleted' | 'duplicatesDropped'>
   readonly tracer: Tracer
-  /** Told of what should not happen; the poll counts as failed and the tail goes on. */
+  /** Told of what should not happen; the poll counts as failed and the poller goes on. */
   readonly onError: (error: unknown) => void
   readonly pageSize: number
   readonly intervalMs: number
@@ -41,7 +41,7 @@ export interface PollerOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' |
   readonly setTimer: (callback: () => void, waitMs: number) => () => void
 }
 
-/** The one poller of a scope. */
+/** The one poller of a tenant. */
 export interface Poller {
   start (): void
   /** Polls soon, if it is only waiting because it was quiet. */
@@ -69,7 +69,7 @@ interface Current {
 }
 
 /**
- * Follows the upstream log: one poll in flight, ever; oldest first; each poll walks on until it has caught up. An answer
+ * Follows the upstream log: one poll in flight, ever; oldest first; each poll scans on until it has caught up. An answer
  * is announced whole before the next one is asked for, and a failure moves nothing. Polls read the whole lateness window
  * while that takes one answer; beyond that the last seconds, and the whole window every 30 s, or less often when the
  * request budget is short.
@@ -209,7 +209,7 @@ export function createPoller (options: PollerOptions): Poller {
     readTo = frontier
     if (!isWhole) return undefined
     windowIsLong = catchUp.isLong() || mark.skippedRanges().length > 0 // To pass something by costs requests each time.
-    // Twins that were met in small pages may never have stood in one answer: once more, in whole ones.
+    // Exact duplicates that were met in small pages may never have stood in one answer: once more, in whole ones.
     if (catchUp.isReduced() && !isRepeated) isRepeated = true
     else {
       isRepeated = false

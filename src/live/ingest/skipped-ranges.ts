@@ -5,7 +5,7 @@ import type { SkippedRange } from '../../scan/scanner.ts'
 type Known = SkippedRange & { readonly to: Instant }
 
 /**
- * What the tail could not read and passed by. It meets the same again in the next reads, between other neighbours
+ * What the poller could not read and passed by. It meets the same again in the next reads, between other neighbours
  * perhaps, or several as one, and must say so once; more rows at the same place are more than was said.
  */
 export function createSkippedRanges () {

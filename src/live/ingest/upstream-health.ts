@@ -2,14 +2,14 @@ import type { Failure, FailureKind } from '../../audit/source.ts'
 
 export type UpstreamState = 'ok' | 'degraded' | 'throttled' | 'unauthorized'
 
-/** How the tail fares with the upstream. */
+/** How the poller fares with the upstream. */
 export interface Health {
   readonly upstream: UpstreamState
   /** Since when, milliseconds since 1970. */
   readonly sinceMs: number
   /** When the last poll that succeeded ended, milliseconds since 1970. */
   readonly lastGoodMs: number | undefined
-  /** Age of the last good poll, or of the tail while there was none. */
+  /** Age of the last good poll, or of the poller while there was none. */
   readonly lagMs: number
   /** Whether a first attempt has ended, either way. */
   readonly attempted: boolean

@@ -14,7 +14,7 @@ export type LogEntry = NewEntry & {
 
 export interface EventLogOptions {
   readonly epoch: string
-  /** An instant to begin at, until the tail knows better. */
+  /** An instant to begin at, until the poller knows better. */
   readonly start: Instant
   readonly maxEvents: number
   readonly maxBytes: number
@@ -31,7 +31,7 @@ const LONGEST_LOOK_MS = 20
 
 /** The numbered events of the recent past, oldest first, bounded in number and bytes. */
 export interface EventLog {
-  /** Every event that is visible from this instant on will have entered once the tail has filled the log. */
+  /** Every event that is visible from this instant on will have entered once the poller has filled the log. */
   resetTo (start: Instant): void
   /** Takes a batch; gives its entries. */
   append (batch: Batch): LogEntry[]

@@ -21,7 +21,7 @@ export interface BackfillPoolOptions {
   readonly limit: number
   /** Most bytes of rows that all replays hold. */
   readonly maxBytes: number
-  /** What the replays of all scopes hold together, where there are several. */
+  /** What the replays of all tenants hold together, where there are several. */
   readonly pool?: BytePool
   readonly isUpstreamThere: () => boolean
   /** Told of what should not happen; the replay counts as failed. */
@@ -31,20 +31,20 @@ export interface BackfillPoolOptions {
 export interface BackfillRequest {
   readonly filter: AuditFilter
   readonly from: Instant
-  /** Set where a listener reads on: what it has had is not held again. */
+  /** Set where a subscriber reads on: what it has had is not held again. */
   readonly after?: SortKey | undefined
   /** Set where a replay that began earlier was full before it came this far: another one like it would be in vain. */
   readonly startsHere?: boolean
-  /** The offset from which on the listener takes what comes from the log, where that is fixed: the read must begin after that. */
+  /** The offset from which on the subscriber takes what comes from the log, where that is fixed: the read must begin after that. */
   readonly until: number | undefined
   /** The listener's limit is counted from here. */
   readonly countFrom: Instant
   /**
-   * `shared`: a listener that comes back, likely with many others, each with its own filter: one read of everything serves
+   * `shared`: a subscriber that comes back, likely with many others, each with its own filter: one read of everything serves
    * them all while it is short. `own`: with this filter; shared among equals.
    */
   readonly kind: 'shared' | 'own'
-  /** Who pays for it, where this listener is the first who wants it. */
+  /** Who pays for it, where this subscriber is the first who wants it. */
   readonly requester?: Requester | undefined
 }
 
@@ -61,7 +61,7 @@ interface Entry {
   readonly from: Instant
   readonly after: SortKey | undefined
   readonly payer: Requester['key']
-  /** Whether it was begun for listeners with any filter, and is short therefore. */
+  /** Whether it was begun for subscribers with any filter, and is short therefore. */
   readonly isForAll: boolean
   readonly backfill: Backfill
   followers: number
@@ -141,7 +141,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
 
   /**
    * Drops replays until all of them together are within the bound: those that nobody follows first, then the oldest.
-   * Tells whether they are. A listener of a dropped replay may begin another one at once: that one is not dropped, or this
+   * Tells whether they are. A subscriber of a dropped replay may begin another one at once: that one is not dropped, or this
    * would never end. One that is larger than the bound alone makes nobody else give way.
    */
   function makeRoom (growing: Entry): boolean {
@@ -160,7 +160,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
     return entries.has(growing)
   }
 
-  /** Drops the oldest for the sake of all scopes. */
+  /** Drops the oldest for the sake of all tenants. */
   function shrink (bytes: number): number {
     const targetBytes = held() - bytes
     for (const entry of [...entries]) if (held() > targetBytes) drop(entry)
@@ -183,7 +183,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
     share?.leave()
   }
 
-  /** The replay as one listener sees it: its leaving is noted. */
+  /** The replay as one subscriber sees it: its leaving is noted. */
   function followed (entry: Entry): Replay {
     return {
       ...entry.backfill,

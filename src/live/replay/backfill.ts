@@ -15,7 +15,7 @@ export interface BackfillOptions {
   readonly requester: Requester
   readonly filter: AuditFilter
   readonly from: Instant
-  /** What lies in front of this place, or at it, is not held: the listener has had it. */
+  /** What lies in front of this place, or at it, is not held: the subscriber has had it. */
   readonly after?: SortKey | undefined
   /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
   readonly kept: KeptRows
@@ -25,13 +25,13 @@ export interface BackfillOptions {
   readonly newest: Instant
   /** Most events that are given … */
   readonly mostEvents: number
-  /** … and counted from here: what lies before it is what a returning listener mostly has. */
+  /** … and counted from here: what lies before it is what a returning subscriber mostly has. */
   readonly countFrom: Instant
   /** Most events that are looked through. */
   readonly mostScanned: number
   /** Most upstream answers. */
   readonly mostAnswers: number
-  /** Whether the tail gets on with Kubiya. */
+  /** Whether the poller gets on with Kubiya. */
   readonly isUpstreamThere: () => boolean
   /** Resolves when the next poll has ended. */
   readonly nextPoll: () => Promise<void>
@@ -58,8 +58,8 @@ const AFTER_ALL_IDS = '\uffff'
 
 /**
  * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and goes on
- * where it stood; while the tail does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the
- * tail but not this.
+ * where it stood; while the poller does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the
+ * poller but not this.
  */
 export function createBackfill (options: BackfillOptions): Backfill {
   const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options

@@ -16,7 +16,7 @@ export interface ReplayReader {
   readonly replay: Replay
   /** Where the log goes on afterwards. */
   readonly until: LogCursor
-  /** How many in a row, before this one, ended too early for this listener. */
+  /** How many in a row, before this one, ended too early for this subscriber. */
   readonly attempts: number
   readonly leave: () => void
   /** Rows looked at so far … */
@@ -87,7 +87,7 @@ function relocate (replaying: ReplayReader, rows: readonly ReplayRow[], log: Eve
   return log.isCompleteSince(after.instant)
 }
 
-/** Where a listener that stops here goes on. */
+/** Where a subscriber that stops here goes on. */
 export function cursorOfReplay ({ after, plan, until }: ReplayReader): ReplayCursor {
   return replayCursor(until, after, plan.kind === 'backfill' ? plan.delivered : [])
 }
@@ -143,7 +143,7 @@ function mayReadOn (replaying: ReplayReader): boolean {
   return replay.reached() <= replay.newest() && attemptsAfter(replaying) <= MOST_ATTEMPTS
 }
 
-/** How many replays in a row ended too early. One that was full, and yet brought its listener forward, is none of them. */
+/** How many replays in a row ended too early. One that was full, and yet brought its subscriber forward, is none of them. */
 export function attemptsAfter ({ after, plan, replay, attempts }: ReplayReader): number {
   return replay.state() === 'full' && isAfter(after, plan.after, 'asc') ? 0 : attempts + 1
 }

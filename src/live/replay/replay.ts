@@ -17,7 +17,7 @@ export type ReplayRow = NewEntry & {
  * - `cut`: there is more than its limits allow.
  * - `full`: it holds as many bytes as it may. Another replay reads on behind it.
  * - `failed`: Kubiya could not be read.
- * - `forgotten`: its rows were dropped to free memory. A listener that has not had them all begins another replay.
+ * - `forgotten`: its rows were dropped to free memory. A subscriber that has not had them all begins another replay.
  */
 export type ReplayState = 'reading' | 'done' | 'cut' | 'full' | 'failed' | 'forgotten'
 

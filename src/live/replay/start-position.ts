@@ -53,7 +53,7 @@ export interface BackfillPlan extends PastOpening {
   readonly until: LogCursor | undefined
   /** What of this log was given already. */
   readonly delivered: readonly DeliveredRange[]
-  /** Whether a listener comes back, likely with many others. */
+  /** Whether a subscriber comes back, likely with many others. */
   readonly isReturn: boolean
 }
 

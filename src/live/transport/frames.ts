@@ -68,7 +68,7 @@ export function helloFrame (cursor: Cursor, resumed: boolean, heartbeatMs: numbe
   return prepare({ type: 'hello', cursor: encodeCursor(cursor), resumed, heartbeat_seconds: heartbeatMs / 1000 })
 }
 
-/** What the tail brought: an event, or word of what it could not read. */
+/** What the poller brought: an event, or word of what it could not read. */
 export function freshFrame (fresh: NewEntry, cursor: Cursor): PreparedFrame {
   return 'gap' in fresh ? gapFrame(fresh.gap, cursor) : eventFrame(fresh, cursor)
 }
@@ -83,7 +83,7 @@ export function gapFrame ({ from, reason, to }: Gap, cursor: Cursor): PreparedFr
   return { ...prepare({ type: 'gap', cursor: encodeCursor(cursor), from: formatInstant(from), to: formatInstant(to), reason }), reason }
 }
 
-/** How the tail fares, whatever its subscribers may see. */
+/** How the poller fares, whatever its subscribers may see. */
 export function statusFrame (health: Health): PreparedFrame {
   return prepare({
     type: 'status',

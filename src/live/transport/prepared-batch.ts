@@ -18,7 +18,7 @@ export interface PreparedBatch {
   encoded (format: WireFormat): Buffer
 }
 
-/** `onMade` is told how many bytes each format came to, where the parcel is kept. */
+/** `onMade` is told how many bytes each format came to, where the batch is kept. */
 export function prepareBatch (frames: readonly PreparedFrame[], recipients = 0, onMade?: (bytes: number) => void): PreparedBatch {
   let encoded: Map<WireFormat, Buffer> | undefined
 

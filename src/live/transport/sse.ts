@@ -14,7 +14,7 @@ const IDLE_MS = 15_000
 const SHORTEST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 5000
 const FAREWELL_MS = 8000 // Until then it holds a place that the hub no longer counts.
-const MOST_RECEIVED_BYTES = 65_536 // Between two looks; a listener has nothing to say.
+const MOST_RECEIVED_BYTES = 65_536 // Between two looks; a subscriber has nothing to say.
 const COMMENT = Buffer.from(':\n\n')
 const BLANK_LINE = Buffer.from('\n\n')
 
@@ -72,7 +72,7 @@ export function createSseTransport (response: ServerResponse, backlogBytes: numb
 }
 
 /** No JSON has a line break, so a frame is one `data` line whatever an event holds. */
-// Parcels are kept: one of 0.8 KB held 8192 bytes as a piece of a shared block.
+// Batches are kept: one of 0.8 KB held 8192 bytes as a piece of a shared block.
 export const serverSentEvents: WireFormat = (frames) => exactConcat(frames.flatMap(({ cursor, payload, type }) => [
   Buffer.from(`event: ${type}\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `),
   payload,

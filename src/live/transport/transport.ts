@@ -9,13 +9,13 @@ export interface Transport {
   send (prepared: PreparedBatch): void
   /** Bytes that may be sent before the backlog is full. */
   writableBytes (): number
-  /** Bytes that the listener has not taken yet. */
+  /** Bytes that the subscriber has not taken yet. */
   backlogBytes (): number
   /** Bytes that it has taken since the stream began, or another number that grows as it takes some. */
   flushedBytes (): number
   /** Calls back once, when all that is unsent now has gone. */
   onFlushed (resume: () => void): void
-  /** Asks for, or gives, a sign of life; tells whether the listener has given one of late. Called every few seconds. */
+  /** Asks for, or gives, a sign of life; tells whether the subscriber has given one of late. Called every few seconds. */
   keepAlive (): boolean
   /** Closes, after what was sent. */
   end (ending: CloseReason): void

@@ -17,14 +17,14 @@ const alone = new WeakMap<PreparedFrame, Buffer>()
 export const plainMessages: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => payload), FINAL_TEXT)
 
 /**
- * The same as `permessage-deflate` has them (RFC 7692), for every listener alike: what was sent on a connection before is
+ * The same as `permessage-deflate` has them (RFC 7692), for every subscriber alike: what was sent on a connection before is
  * not referred to, so that no connection needs a compressor of its own. Each frame is compressed once, whatever it is sent
  * with.
  */
 export const messagesDeflatedAlone: WireFormat = (frames) => messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
 
 /**
- * The same for listeners that keep their context: a message may refer to those before it in the same buffer, which they
+ * The same for subscribers that keep their context: a message may refer to those before it in the same buffer, which they
  * have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs anew.
  */
 export const messagesDeflatedTogether: WireFormat = (frames) => {

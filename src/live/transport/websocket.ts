@@ -35,11 +35,11 @@ const LONGEST_FAREWELL_MS = 8000 // Until then it holds a place that the hub no 
 const WORTH_A_CONTEXT = 8
 const NO_BYTES = Buffer.alloc(0)
 
-/** Which outlet listens to which socket, so that what listens is the same few functions for all of them. */
+/** Which transport listens to which socket, so that what listens is the same few functions for all of them. */
 const transports = new WeakMap<WebSocket, WebSocketTransport>()
 
 /**
- * A listener's WebSocket: one text message a frame, one write a parcel. The bytes go to the connection as they were made
+ * A subscriber's WebSocket: one text message a frame, one write a batch. The bytes go to the connection as they were made
  * for everyone; only control frames are left to `ws`, which writes at once as long as it is given no message to compress.
  * What listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look; three pings
  * in a row without an answer mean that nobody is there.
@@ -61,7 +61,7 @@ export function negotiateDeflate (offered: string | undefined): DeflateMode {
   return offered.includes('server_no_context_takeover') ? 'alone' : 'together'
 }
 
-/** A class, not a closure for each method and listener: there are many thousands. */
+/** A class, not a closure for each method and subscriber: there are many thousands. */
 class WebSocketTransport implements Transport {
   private readonly socket: WebSocket
   private readonly connection: Socket

@@ -12,8 +12,8 @@ const WINDOW = 'start_time=-6h&end_time=-0s'
 
 interface Outcome { readonly answered: number, readonly statuses: Record<string, number>, readonly bodyBytes: number }
 
-/** An answer from the shelf, with all that production hooks on, against a route that does nothing and against nginx. */
-export async function shelf (isQuick: boolean): Promise<Row[]> {
+/** An answer from the cache, with all that production hooks on, against a route that does nothing and against nginx. */
+export async function cache (isQuick: boolean): Promise<Row[]> {
   const service = await startService()
   const callers = startProgram('measuring', 'callers')
   const path = await pathOfSize(service.port)
@@ -42,9 +42,9 @@ export async function shelf (isQuick: boolean): Promise<Row[]> {
   const hit: [string, number] = ['hit', perCpu('hit') ?? NaN]
   const unit = 'requests per ms of CPU'
   return [
-    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of a bare Fastify route`, hit, ['route', perCpu('route')], unit, TARGETS.shelf.bareRoute, steal),
-    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of nginx proxy_cache`, hit, ['nginx', perCpu('nginx')], unit, TARGETS.shelf.nginx, steal),
-    ratioRow('A 304, of the 200', ['304', perCpu('304') ?? NaN], ['200', hit[1]], unit, TARGETS.shelf.notModified, steal),
+    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of a bare Fastify route`, hit, ['route', perCpu('route')], unit, TARGETS.cache.bareRoute, steal),
+    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of nginx proxy_cache`, hit, ['nginx', perCpu('nginx')], unit, TARGETS.cache.nginx, steal),
+    ratioRow('A 304, of the 200', ['304', perCpu('304') ?? NaN], ['200', hit[1]], unit, TARGETS.cache.notModified, steal),
     { figure: 'The same hit as gzip', measured: `${(perCpu('gzip') ?? NaN).toFixed(1)} ${unit}`, steal }
   ]
 
