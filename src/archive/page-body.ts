@@ -117,10 +117,10 @@ export async function renderEvent (json: string): Promise<RenderedBody> {
 }
 
 /** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator is over the links' prefix, too. */
-async function writeItems (jsons: readonly string[], head: string, poller: string, prefix: string): Promise<RenderedBody> {
+async function writeItems (jsons: readonly string[], head: string, tail: string, prefix: string): Promise<RenderedBody> {
   const hash = createHash('sha256').update(prefix)
   const commas = Math.max(0, jsons.length - 1)
-  const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + poller) + commas)
+  const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)
   const body = Buffer.allocUnsafeSlow(length) // Kept for long: a piece of a shared block would keep the block.
   let at = body.write(head)
   for (const [index, json] of jsons.entries()) {
@@ -130,7 +130,7 @@ async function writeItems (jsons: readonly string[], head: string, poller: strin
     at = end
     await pauseIfDue()
   }
-  body.write(poller, at)
+  body.write(tail, at)
   return { body, etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }
 }
 

@@ -5,7 +5,7 @@ import { numberDuplicates, type IdentifiedItem } from '../audit/event-id.ts'
 import { objectSpans, type TextSpan } from '../audit/exact-json.ts'
 import { flatText } from '../audit/exact-bytes.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
-import { isReadable, isReadableWhole, identifyElement, readElement, readElements } from './response.ts'
+import { isReadable, isReadableWhole, identifyElement, parseElement, readElements } from './response.ts'
 
 export interface ParsedList {
   readonly events: AuditEvent[]
@@ -88,9 +88,10 @@ export function createListParser ({ remembers }: { readonly remembers: boolean }
     let end = elements.at(-1)?.end
     const spans = objectSpans(body, end ?? opening.length, mostRows) ?? []
     if (valuesIn(elements) + valuesIn(spans) > MOST_VALUES_OF_ROWS) return 'too-large'
+    await pauseIfDue()
     for (const span of spans) {
       const isNext = end === undefined || endOf(SEPARATOR, body, end) === span.start
-      const read = isNext ? readAgain(body, span) : undefined
+      const read = isNext ? await readAgain(body, span) : undefined
       if (read === undefined) return undefined
       elements.push({ ...span, ...read })
       ;({ end } = span)
@@ -101,14 +102,14 @@ export function createListParser ({ remembers }: { readonly remembers: boolean }
     return isTail(body.slice(closed), opening.trimStart().startsWith('{')) ? elements : undefined
   }
 
-  function readAgain (body: string, span: TextSpan): Row | undefined {
+  async function readAgain (body: string, span: TextSpan): Promise<Row | undefined> {
     if (!isReadable(span)) return { identified: 'unreadable' }
     const text = body.slice(span.start, span.end)
     if (!remembers) return readRow(text)
     const key = text.length > LONGEST_KEY ? createHash('sha256').update(text).digest('hex') : text
     const known = parsedElements.get(key)
     if (known !== undefined) return known
-    const read = readRow(text)
+    const read = await readRow(text)
     // A slice would keep the whole answer in memory.
     if (read !== undefined) parsedElements.set(flatText(key), read, { size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE) })
     return read
@@ -133,17 +134,20 @@ function valuesIn (spans: readonly TextSpan[]): number {
   return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
-function readRow (text: string): Row | undefined {
-  const read = readElement(text)
-  return read && { identified: read.identified ?? 'no-event' }
+/** A large row is parsed in one turn of the event loop, and identified in another: each takes a tenth of a second for 8 MB. */
+async function readRow (text: string): Promise<Row | undefined> {
+  const element = parseElement(text)
+  if (element === undefined) return undefined
+  await pauseIfDue()
+  return { identified: identifyElement(element) ?? 'no-event' }
 }
 
 /** Whether this is what may stand behind a list: nothing, or the rest of the object that holds it. */
-function isTail (poller: string, isHeld: boolean): boolean {
-  if (!isHeld) return BLANKS.test(poller)
-  if (poller.length > LONGEST_TAIL) return false
+function isTail (rest: string, isHeld: boolean): boolean {
+  if (!isHeld) return BLANKS.test(rest)
+  if (rest.length > LONGEST_TAIL) return false
   try {
-    const { data, items } = JSON.parse(`{"items":[]${poller}`) as { data?: unknown, items?: unknown }
+    const { data, items } = JSON.parse(`{"items":[]${rest}`) as { data?: unknown, items?: unknown }
     return data === undefined && Array.isArray(items) && items.length === 0
   } catch {
     return false

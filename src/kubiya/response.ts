@@ -15,14 +15,9 @@ export function readElements (body: string): Json[] | undefined {
   return unwrapItems(parsed(body))
 }
 
-export interface ReadElement {
-  readonly identified: IdentifiedItem | undefined
-}
-
 /** An element's text by itself; `undefined` when that is no JSON. */
-export function readElement (text: string): ReadElement | undefined {
-  const element = parsed(text)
-  return element === undefined ? undefined : { identified: identifyElement(element) }
+export function parseElement (text: string): Json | undefined {
+  return parsed(text)
 }
 
 /** What an element is; `undefined` for one that is no object. */
