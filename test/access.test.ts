@@ -309,7 +309,7 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   const said: string[] = []
   const startMs = time.clock()
   const expiries = createExpiryTimers<string>({
-    ...time,
+    clock: { now: time.clock, monotonicMs: time.clock, setTimer: time.setTimer },
     warn: (members, atMs) => said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
     end: (members) => [...members].forEach((member) => {
       expiries.delete(member)

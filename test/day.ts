@@ -89,9 +89,7 @@ export async function liveThrough (options: DayOptions) {
     patienceMs: 60_000,
     instruments: silentInstruments,
     tracer: silentTracer,
-    clock,
-    nowMs: time.nowMs,
-    setTimer: time.setTimer
+    clock: { now: clock, monotonicMs: time.nowMs, setTimer: time.setTimer }
   })
   const calls = options.calls.values()
   callNext()

@@ -80,12 +80,9 @@ for (const [name, allowed] of Object.entries({
 })) {
   t.test(`${name} imports ${allowed.join(', ')} and ports alone`, async (t) => {
     t.ok(ours(name).some(({ target }) => room(target) === 'audit'))
-    t.same(strangers(name, (each) => allowed.includes(room(each.target)) || isPort(each) || isLiveWiring(each)), [])
+    t.same(strangers(name, (each) => allowed.includes(room(each.target)) || isPort(each)), [])
   })
 }
-
-// The wiring of the live feed still takes settings and the budget whole.
-const isLiveWiring = ({ from, isType }: Import) => from === 'live/live-feed.ts' && isType
 
 t.test('inside live, data flows one way', async (t) => {
   const part = (name: string) => name.split('/')[1] ?? ''

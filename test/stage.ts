@@ -12,7 +12,7 @@ import type { EventLogOptions } from '../src/live/log/event-log.ts'
 import { createFilterGroup } from '../src/live/fanout/filter-group.ts'
 import type { Frame } from '../src/live/transport/frames.ts'
 import { createUpstreamHealth, type Health, type PollOutcome } from '../src/live/ingest/upstream-health.ts'
-import { setTimer } from '../src/clock.ts'
+import { systemClock } from '../src/clock.ts'
 import { createHub, type Hub, type HubOptions } from '../src/live/fanout/hub.ts'
 import type { StartFrom } from '../src/live/replay/start-position.ts'
 import type { Transport } from '../src/live/transport/transport.ts'
@@ -141,11 +141,11 @@ export function createStage (options: StageOptions = {}) {
     health: health.now,
     heartbeatMs: 1_000_000_000,
     stallMs: 30_000,
-    nowMs: () => nowMs,
+    clock: { ...systemClock, monotonicMs: () => nowMs },
     instruments: silentInstruments,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, clock: Date.now, setTimer, onSubscribersChanged: () => {}, instruments: silentInstruments, ...options.context })
+  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, onSubscribersChanged: () => {}, instruments: silentInstruments, ...options.context })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const filteredLogOf = createFilteredLogs({ ...shared, mostBytes: shared.batchBytes })
   const alone = new Set<Subscription>()

@@ -85,9 +85,7 @@ function prepared ({ quirks = {}, fails = () => undefined, mostKnown = 10_000, o
     patienceMs: 60_000,
     instruments: silentInstruments,
     tracer: silentTracer,
-    clock,
-    nowMs: time.nowMs,
-    setTimer: time.setTimer,
+    clock: { now: clock, monotonicMs: time.nowMs, setTimer: time.setTimer },
     ...options
   })
   return {

@@ -1,46 +1,58 @@
-import { EARLIEST, LATEST, NANOS_PER_MS, minInstant, floorToSecond, instantFromMs, maxInstant, type Instant } from '../audit/instant.ts'
-import type { Batch } from '../audit/log-batch.ts'
 import type { BytePool } from '../audit/byte-pool.ts'
-import { POLLER, type AuditSource } from '../audit/source.ts'
-import type { RequestBudget } from '../kubiya/request-budget.ts'
-import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
-import { createFrameCache } from './fanout/frame-cache.ts'
-import { createEventLog, type EventLog } from './log/event-log.ts'
-import type { Health } from './ingest/upstream-health.ts'
-import { createHub, type Hub } from './fanout/hub.ts'
-import { createLogReplay } from './replay/log-replay.ts'
-import { createBackfillPool } from './replay/backfill-pool.ts'
-import { createPoller, type Poller } from './ingest/poller.ts'
+import { EARLIEST, LATEST, NANOS_PER_MS, floorToSecond, instantFromMs, maxInstant, minInstant, type Instant } from '../audit/instant.ts'
+import type { Batch } from '../audit/log-batch.ts'
+import type { AuditSource } from '../audit/source.ts'
+import type { Clock } from '../clock.ts'
 import type { Instruments } from '../instruments.ts'
-import { createLocalRelay } from '../relay/local-relay.ts'
-import type { Settings } from '../settings.ts'
-import { setTimer } from '../clock.ts'
+import type { Relay } from '../relay/relay.ts'
 import type { Tracer } from '../tracer.ts'
+import { createFrameCache, type FrameCache } from './fanout/frame-cache.ts'
+import { createHub, type Hub } from './fanout/hub.ts'
+import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
+import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
+import type { Health } from './ingest/upstream-health.ts'
+import { createEventLog, type EventLog } from './log/event-log.ts'
+import { createBackfillPool } from './replay/backfill-pool.ts'
+import { createLogReplay } from './replay/log-replay.ts'
 
-export interface LiveFeedOptions {
-  readonly settings: Settings
-  /** What the logs, and the replays, of all tenants hold together. */
-  readonly pools: { readonly logs: BytePool, readonly replays: BytePool }
+/** What the live path of one tenant is made of. Durations are in milliseconds. */
+export interface LiveFeedOptions extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize'> {
   readonly source: AuditSource
-  readonly budget: RequestBudget
+  readonly relay: Relay
+  readonly clock: Clock
   readonly instruments: Instruments
   readonly tracer: Tracer
   /** Told after every poll, before anyone else is. */
-  readonly onPoll: (health: Health, changed: boolean) => void
-  readonly onError: (error: unknown) => void
-  /** Told of the upstream's clock and ours when they differ by more than events may be late. */
-  readonly onSkew: (upstreamMs: number, ownMs: number) => void
-  /** Wall clock, milliseconds since 1970. */
-  readonly clock: () => number
-  /** Monotonic clock, milliseconds. */
-  readonly nowMs: () => number
+  readonly onPoll?: (health: Health, changed: boolean) => void
+  /** How long one call to the upstream may take. */
+  readonly upstreamTimeoutMs: number
+  /** How late an event may become visible and still be found. */
+  readonly latenessMs: number
+  readonly historyEvents: number
+  readonly historyBytes: number
+  /** What the logs, and the replays, of all tenants hold together. */
+  readonly pools?: { readonly logs: BytePool, readonly replays: BytePool }
+  /** Most events that one stream is given from the upstream's past. */
+  readonly replayLimit: number
+  /** Most unsent bytes of one subscriber. */
+  readonly backlogBytes: number
+  readonly heartbeatMs: number
+  /** Time between two looks at whether subscribers are there and read. */
+  readonly checkMs?: number
+  /** How long a subscriber may take nothing of what is unsent. */
+  readonly stallMs?: number
+  /** 0: streams have no age limit. */
+  readonly maxAgeMs: number
+  /** How many subscribers the poller polls for; those of the hub unless said otherwise. */
+  readonly subscriberCount?: () => number
 }
 
-/** The present of one tenant. */
+/** The live path of one tenant. */
 export interface LiveFeed {
   readonly log: EventLog
   readonly poller: Poller
   readonly hub: Hub
+  readonly frameCache: FrameCache
   /** Gives back what it holds of the pools. */
   close (): void
 }
@@ -53,41 +65,30 @@ const SLACK_MS = 60_000
 const CHECK_MS = 4000
 const LEAST_SKEW_MS = 60_000
 const STALL_MS = 30_000
-const MOST_PORTION_BYTES = 65_536
+const MOST_BATCH_BYTES = 65_536
 
 /** Wires source → poller → relay → log → hub; each stage is handed the next as one function. */
-export function createLiveFeed ({ budget, clock, instruments, nowMs, onError, onPoll, onSkew, pools, settings, source, tracer }: LiveFeedOptions): LiveFeed {
-  const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * settings.LATENESS_MS)) * NANOS_PER_MS
-  const relay = createLocalRelay()
+export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
+  const { clock, instruments, latenessMs, onError, relay, source } = options
+  const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * latenessMs)) * NANOS_PER_MS
   const log = createEventLog({
     epoch: relay.epoch,
-    start: instantFromMs(clock()) - history,
-    maxEvents: settings.HISTORY_EVENTS,
-    maxBytes: settings.HISTORY_BYTES,
-    pool: pools.logs,
-    remembers: BigInt(settings.LATENESS_MS + REMEMBERED_MS) * NANOS_PER_MS,
+    start: instantFromMs(clock.now()) - history,
+    maxEvents: options.historyEvents,
+    maxBytes: options.historyBytes,
+    ...options.pools !== undefined && { pool: options.pools.logs },
+    remembers: BigInt(latenessMs + REMEMBERED_MS) * NANOS_PER_MS,
     mostRemembered: MOST_KNOWN_EVENTS
   })
   const poller = createPoller({
-    source,
+    ...options,
     openBookmark,
     publish: relay.publish,
     isLeader: relay.isLeader,
-    subscriberCount: () => hub.size(),
-    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), scarcity: budget.scarcity(clock()) }),
+    subscriberCount: options.subscriberCount ?? (() => hub.size()),
     onPoll: tell,
-    instruments,
-    tracer,
-    onError,
-    pageSize: settings.POLL_PAGE_SIZE,
-    intervalMs: settings.POLL_INTERVAL_MS,
-    maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
-    patienceMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
-    mostSkewMs: Math.max(LEAST_SKEW_MS, settings.LATENESS_MS),
-    onSkew,
-    clock,
-    nowMs,
-    setTimer
+    patienceMs: options.upstreamTimeoutMs + SLACK_MS,
+    mostSkewMs: Math.max(LEAST_SKEW_MS, latenessMs)
   })
   const logReplay = createLogReplay(log)
   const backfills = createBackfillPool({
@@ -96,29 +97,28 @@ export function createLiveFeed ({ budget, clock, instruments, nowMs, onError, on
     newest: log.newestInstant,
     kept: logReplay.before,
     isKept: ({ offset }) => offset >= log.startOffset(),
-    limit: settings.REPLAY_LIMIT,
-    maxBytes: settings.HISTORY_BYTES,
-    pool: pools.replays,
+    limit: options.replayLimit,
+    maxBytes: options.historyBytes,
+    ...options.pools !== undefined && { pool: options.pools.replays },
     isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
     onError
   })
+  const frameCache = createFrameCache(relay.epoch)
   const hub = createHub({
     log,
-    frameCache: createFrameCache(relay.epoch),
+    frameCache,
     logReplay,
     backfill: backfills.open,
-    replayLimit: settings.REPLAY_LIMIT,
+    replayLimit: options.replayLimit,
     lowWatermark: () => poller.lowWatermark() ?? LATEST,
     isFilled,
     health: poller.health,
-    latenessMs: settings.LATENESS_MS,
-    batchBytes: Math.min(MOST_PORTION_BYTES, settings.SUBSCRIBER_BACKLOG_BYTES),
-    heartbeatMs: settings.HEARTBEAT_MS,
-    checkMs: CHECK_MS,
-    stallMs: STALL_MS,
-    nowMs,
-    maxAgeMs: settings.STREAM_MAX_AGE_MS,
-    setTimer,
+    latenessMs,
+    batchBytes: Math.min(MOST_BATCH_BYTES, options.backlogBytes),
+    heartbeatMs: options.heartbeatMs,
+    checkMs: options.checkMs ?? CHECK_MS,
+    stallMs: options.stallMs ?? STALL_MS,
+    maxAgeMs: options.maxAgeMs,
     clock,
     instruments,
     onSubscribersChanged: poller.wake
@@ -127,14 +127,14 @@ export function createLiveFeed ({ budget, clock, instruments, nowMs, onError, on
     count(batch)
     hub.publish(log.append(batch))
   })
-  return { log, poller, hub, close }
+  return { log, poller, hub, frameCache, close }
 
   /** No row of the newest page lies before where the log begins, whatever the clocks say. */
   function openBookmark (now: Instant, oldest: Instant = now): Bookmark {
     // A whole second: replays leave to the log all that is dated in the second from which it begins.
     const from = maxInstant(EARLIEST, floorToSecond(minInstant(now - history, oldest)))
     log.resetTo(from)
-    return createBookmark({ from, latenessMs: settings.LATENESS_MS, mostKnown: MOST_KNOWN_EVENTS })
+    return createBookmark({ from, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
   }
 
   function close (): void {
@@ -147,17 +147,17 @@ export function createLiveFeed ({ budget, clock, instruments, nowMs, onError, on
   }
 
   function tell (health: Health, changed: boolean): void {
-    onPoll(health, changed)
+    options.onPoll?.(health, changed)
     backfills.polled()
     hub.onHealth(health, changed)
   }
 
   function count ({ entries }: Batch): void {
-    const fresh = entries.flatMap((entry) => 'event' in entry ? entry : [])
-    if (fresh.length === 0) return
-    instruments.eventsAppended(fresh.length, fresh.filter(({ late }) => late).length)
+    const added = entries.flatMap((entry) => 'event' in entry ? entry : [])
+    if (added.length === 0) return
+    instruments.eventsAppended(added.length, added.filter(({ late }) => late).length)
     if (!isFilled()) return // Was there before anyone looked.
     const now = instantFromMs(poller.upstreamClock())
-    for (const { event } of fresh) if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))
+    for (const { event } of added) if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))
   }
 }

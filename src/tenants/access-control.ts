@@ -17,7 +17,7 @@ import { meaningOf } from '../problems.ts'
 import { createCredentialProbe, type CredentialProbeOptions } from './credential-probe.ts'
 import type { Tenant, Upstream } from './tenant.ts'
 import { createOwnTenants, createSharedTenant, type Tenants } from './tenants.ts'
-import { setTimer } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 
 /** Who comes in, how much of it all they may have, and what they see. */
 export interface AccessControl {
@@ -45,7 +45,7 @@ export interface AccessControlOptions extends CredentialProbeOptions {
 /** Wires it as the settings say. */
 export async function createAccessControl (options: AccessControlOptions): Promise<AccessControl> {
   const { logger, open, settings, upstream } = options
-  const nowMs = () => performance.now()
+  const { monotonicMs: nowMs, now, setTimer } = systemClock
   const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({
     most: settings.MAX_SUBSCRIBERS,
     mostPerCaller: settings.MAX_SUBSCRIBERS_PER_CLIENT,
@@ -77,7 +77,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
           recheckMs,
           authFailures: createAuthFailureLimit(nowMs),
           onError: (err) => logger.warn({ err }, 'the keys that tokens are checked with cannot be had'),
-          clock: Date.now
+          clock: now
         })
       }
       default: return createOpenAuth()
@@ -93,7 +93,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
       idleMs: settings.TENANT_IDLE_MS,
       requestMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
       onError: (err) => logger.error({ err }, 'unforeseen error'),
-      clock: Date.now
+      clock: now
     })
     const authenticator = createPassthroughAuth({
       async probe (caller) {

@@ -6,6 +6,9 @@ import { compress } from '../archive/content-encoding.ts'
 import { createResponseCache } from '../archive/response-cache.ts'
 import { createBytePool, type BytePool } from '../audit/byte-pool.ts'
 import type { StreamCursor } from '../audit/cursor.ts'
+import { POLLER } from '../audit/source.ts'
+import { systemClock } from '../clock.ts'
+import { createLocalRelay } from '../relay/local-relay.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { createRequestBudget, type RequestBudget, type BudgetLevel } from '../kubiya/request-budget.ts'
 import { createKubiyaClient } from '../kubiya/client.ts'
@@ -91,8 +94,7 @@ export function createOwnBudget (settings: Settings, isBudgeted: boolean): Reque
 
 /** Wires one tenant: the past, archive → cache → client, and beside it the present. */
 export function createTenant ({ logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions): Tenant {
-  const clock = Date.now
-  const nowMs = () => performance.now()
+  const { monotonicMs: nowMs, now: clock } = systemClock
   const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
   let isLeft = false
   const client = createKubiyaClient({
@@ -117,7 +119,30 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
     onQuirk: (quirk) => logger.warn({ quirk }, 'Kubiya does not answer quite as it is asked; this is made up for here')
   })
 
-  const { close: closeLiveFeed, hub, log, poller } = createLiveFeed({ settings, pools, source: client, budget, instruments, tracer, onPoll, onError, onSkew, clock, nowMs })
+  const feed = createLiveFeed({
+    source: client,
+    relay: createLocalRelay(),
+    clock: systemClock,
+    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), scarcity: budget.scarcity(clock()) }),
+    pools,
+    instruments,
+    tracer,
+    onPoll,
+    onError,
+    onSkew,
+    pageSize: settings.POLL_PAGE_SIZE,
+    intervalMs: settings.POLL_INTERVAL_MS,
+    maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
+    upstreamTimeoutMs: settings.UPSTREAM_TIMEOUT_MS,
+    latenessMs: settings.LATENESS_MS,
+    historyEvents: settings.HISTORY_EVENTS,
+    historyBytes: settings.HISTORY_BYTES,
+    replayLimit: settings.REPLAY_LIMIT,
+    backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
+    heartbeatMs: settings.HEARTBEAT_MS,
+    maxAgeMs: settings.STREAM_MAX_AGE_MS
+  })
+  const { hub, log, poller } = feed
   const cache = createResponseCache({
     maxBytes: settings.CACHE_MAX_BYTES,
     pool: pools.caches,
@@ -196,7 +221,7 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
     hub.endAll(ending)
     poller.stop().catch(onError)
     await hub.close(0)
-    closeLiveFeed()
+    feed.close()
     await close()
   }
 }

@@ -1,20 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AddressInfo, Socket } from 'node:net'
 import fastify from 'fastify'
-import { LATEST, NANOS_PER_MS, instantFromMs } from '../../src/audit/instant.ts'
 import type { AuditSource } from '../../src/audit/source.ts'
 import { PublishedEvent } from '../../src/audit/event.ts'
 import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
 import { createKubiyaClient } from '../../src/kubiya/client.ts'
-import { createBookmark } from '../../src/live/ingest/bookmark.ts'
-import { createFrameCache, type FrameCache } from '../../src/live/fanout/frame-cache.ts'
-import { createEventLog, type EventLog } from '../../src/live/log/event-log.ts'
+import type { FrameCache } from '../../src/live/fanout/frame-cache.ts'
+import type { EventLog } from '../../src/live/log/event-log.ts'
+import { createLiveFeed } from '../../src/live/live-feed.ts'
 import { createStreamSlots } from '../../src/access/stream-slots.ts'
-import { createHub, type Hub } from '../../src/live/fanout/hub.ts'
+import type { Hub } from '../../src/live/fanout/hub.ts'
 import { isForged } from '../../src/live/replay/start-position.ts'
-import { createLogReplay } from '../../src/live/replay/log-replay.ts'
-import { createBackfillPool } from '../../src/live/replay/backfill-pool.ts'
-import { createPoller } from '../../src/live/ingest/poller.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import { silentTracer } from '../../src/tracer.ts'
 import { Problem, handleError } from '../../src/problems.ts'
@@ -53,9 +49,6 @@ export interface Composition {
   readonly errors: unknown[]
 }
 
-const LEAST_HISTORY_MS = 5 * 60_000
-const REMEMBERED_MS = 15 * 60_000
-const MOST_KNOWN_EVENTS = 500_000
 const HISTORY_BYTES = 67_108_864
 const MAX_BYTES = 8_388_608
 const TIMEOUT_MS = 250
@@ -64,10 +57,9 @@ const HEARTBEAT_MS = 60
 const CHECK_MS = 100
 const STREAM_PATH = '/api/v1/audit/stream'
 
-/** The live side as `scope.ts` wires it, with a quick clock and, for negative controls, a part replaced. */
+/** The service's own live feed with a quick clock and, for negative controls, a part replaced. */
 export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTime, substitutes: Substitutes = {}): Promise<Composition> {
   const { latenessMs } = { ...knobs, ...substitutes.latenessMs !== undefined && { latenessMs: substitutes.latenessMs } }
-  const { clock, nowMs, setTimer } = time
   const errors: unknown[] = []
   const onError = (error: unknown) => { errors.push(error) }
   const client = createKubiyaClient({
@@ -82,79 +74,32 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   })
   const source = substitutes.source?.(client) ?? client
 
-  const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * latenessMs)) * NANOS_PER_MS
-  const relay = createLocalRelay()
-  const log = createEventLog({
-    epoch: relay.epoch,
-    start: instantFromMs(clock()) - history,
-    maxEvents: knobs.historyEvents,
-    maxBytes: HISTORY_BYTES,
-    remembers: BigInt(latenessMs + REMEMBERED_MS) * NANOS_PER_MS,
-    mostRemembered: MOST_KNOWN_EVENTS
-  })
-  const poller = createPoller({
+  const feed = createLiveFeed({
     source,
-    mostSkewMs: Math.max(60_000, latenessMs),
-    onSkew: () => {},
-    openBookmark (now) {
-      log.resetTo(now - history)
-      return createBookmark({ from: now - history, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
-    },
-    publish: relay.publish,
-    isLeader: relay.isLeader,
-    subscriberCount: () => 1, // As if there were always somebody: no minute's sleep between subscribers.
+    relay: createLocalRelay(),
+    clock: time,
     budget: () => ({ waitMs: 0, scarcity: 0 }),
-    onPoll (health, changed) {
-      backfills.polled()
-      hub.onHealth(health, changed)
-    },
+    subscriberCount: () => 1, // As if there were always somebody: no minute's sleep between subscribers.
+    instruments: silentInstruments,
+    tracer: silentTracer,
     onError,
+    onSkew: () => {},
     pageSize: knobs.pollPageSize,
     intervalMs: POLL_INTERVAL_MS,
     maxIntervalMs: POLL_INTERVAL_MS,
-    patienceMs: TIMEOUT_MS,
-    instruments: silentInstruments,
-    tracer: silentTracer,
-    clock,
-    nowMs,
-    setTimer
-  })
-  const logReplay = createLogReplay(log)
-  const backfills = createBackfillPool({
-    source,
-    head: log.end,
-    newest: log.newestInstant,
-    kept: logReplay.before,
-    isKept: ({ offset }) => offset >= log.startOffset(),
-    limit: knobs.replayLimit,
-    maxBytes: HISTORY_BYTES,
-    isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
-    onError
-  })
-  const frameCache = createFrameCache(relay.epoch)
-  const whole = createHub({
-    log,
-    frameCache,
-    logReplay,
-    backfill: backfills.open,
-    replayLimit: knobs.replayLimit,
-    lowWatermark: () => poller.lowWatermark() ?? LATEST,
-    isFilled: () => poller.health().fullReads > 0,
-    health: poller.health,
+    upstreamTimeoutMs: TIMEOUT_MS,
     latenessMs,
-    batchBytes: Math.min(65_536, knobs.backlogBytes),
+    historyEvents: knobs.historyEvents,
+    historyBytes: HISTORY_BYTES,
+    replayLimit: knobs.replayLimit,
+    backlogBytes: knobs.backlogBytes,
     heartbeatMs: HEARTBEAT_MS,
     checkMs: CHECK_MS,
-    stallMs: knobs.stallMs,
-    nowMs: () => performance.now(),
-    maxAgeMs: 0,
-    clock,
-    setTimer,
-    instruments: silentInstruments,
-    onSubscribersChanged: poller.wake
+    stallMs: knobs.stallMs * time.speed,
+    maxAgeMs: 0
   })
-  const hub = substitutes.hub?.(whole, log, frameCache) ?? whole
-  relay.subscribe((batch) => hub.publish(log.append(batch)))
+  const { log, poller } = feed
+  const hub = substitutes.hub?.(feed.hub, log, feed.frameCache) ?? feed.hub
 
   const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ most: 1000, mostPerCaller: 0, end: () => {} })
   const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
@@ -163,7 +108,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   const sockets = new Map<string, Socket>()
   server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
   await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(streamRoutes, { prefix: '/api/v1/audit', targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock }), takeSlot: () => slots.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
+  await server.register(streamRoutes, { prefix: '/api/v1/audit', targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock: time.now }), takeSlot: () => slots.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
   await server.listen({ host: '127.0.0.1', port: 0 })
   poller.start()
 

@@ -42,7 +42,7 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   const { quirks, knobs } = schedule
   const time = createQuickTime(SPEED)
   const truth = createTruth()
-  const sandbox = await startSandbox({ ...quirks, ignore: new Set(quirks.ignore), now: time.clock })
+  const sandbox = await startSandbox({ ...quirks, ignore: new Set(quirks.ignore), now: time.now })
   const listeners: Listener[] = []
   const errors: unknown[] = []
   let alone: Item | undefined // The last event that shares its instant with no other one.
@@ -113,13 +113,13 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   }
 
   function publishPast (): void {
-    const nowMs = time.clock()
+    const nowMs = time.now()
     show(truth.make(Array.from({ length: schedule.past }, (_, index) => instantFromMs(nowMs - PAST_MS * (1 - index / schedule.past)))))
   }
 
   function publish ({ count, form, late, spread }: StepOf<'publish'>): void {
     const mostMs = knobs.latenessMs * IN_TIME
-    const newestMs = time.clock() - 1 - late * mostMs
+    const newestMs = time.now() - 1 - late * mostMs
     const step = BigInt(Math.floor(spread * (1 - late) * mostMs * 1000 / count))
     // At least a microsecond apart; together no further back than the lateness.
     const apart = (index: number) => instantFromMs(newestMs) - (step > 1n ? step : 1n) * BigInt(count - 1 - index) * MICRO
@@ -131,7 +131,7 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   function publishAgain (): void {
     const shown = alone === undefined ? undefined : truth.get(keyOf(alone))
     if (alone === undefined || shown === undefined || shown.copies.length > MOST_COPIES) return
-    if (shown.instant >= instantFromMs(time.clock() - knobs.latenessMs * IN_TIME)) show([alone])
+    if (shown.instant >= instantFromMs(time.now() - knobs.latenessMs * IN_TIME)) show([alone])
   }
 
   function fail ({ fault, times, whom }: StepOf<'fault'>): void {
@@ -144,7 +144,7 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
       name: String(listeners.length),
       transport,
       filter,
-      start: instantFromMs(time.clock() - agoMs),
+      start: instantFromMs(time.now() - agoMs),
       whereabouts: () => service && { url: service.url, run: runs, isFilled: service.fullReads() > 0 },
       lastPublishing: truth.last,
       returnMs: RETURN_MS,

@@ -1,3 +1,5 @@
+import type { Clock } from '../../clock.ts'
+
 /** When callers' credentials end: one timer for all that end within the same second, as a token has many streams. */
 export interface ExpiryTimers<Member> {
   /** Told a minute before, or at once where less is left, and again at the instant, milliseconds since 1970. */
@@ -9,10 +11,7 @@ export interface ExpiryTimers<Member> {
 export interface ExpiryTimersOptions<Member> {
   readonly warn: (members: ReadonlySet<Member>, atMs: number) => void
   readonly end: (members: ReadonlySet<Member>) => void
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
-  /** Calls back once after so many milliseconds; gives the function that prevents it. */
-  readonly setTimer: (callback: () => void, waitMs: number) => () => void
+  readonly clock: Clock
 }
 
 interface Group<Member> {
@@ -25,7 +24,7 @@ export const NOTICE_MS = 60_000
 const SECOND_MS = 1000
 const LONGEST_TIMER_MS = 2_147_483_647
 
-export function createExpiryTimers<Member> ({ clock, end, setTimer, warn }: ExpiryTimersOptions<Member>): ExpiryTimers<Member> {
+export function createExpiryTimers<Member> ({ clock, end, warn }: ExpiryTimersOptions<Member>): ExpiryTimers<Member> {
   const groups = new Map<number, Group<Member>>()
   const groupOf = new Map<Member, Group<Member>>()
   return { add, delete: remove, stop: () => { for (const { cancel } of groups.values()) cancel() } }
@@ -37,18 +36,18 @@ export function createExpiryTimers<Member> ({ clock, end, setTimer, warn }: Expi
     group.members.add(member)
     groupOf.set(member, group)
     groups.set(second, group)
-    if (clock() >= group.atMs - NOTICE_MS) warn(new Set([member]), group.atMs)
+    if (clock.now() >= group.atMs - NOTICE_MS) warn(new Set([member]), group.atMs)
     if (known === undefined) plan(group)
   }
 
   function plan (group: Group<Member>): void {
-    const leftMs = group.atMs - clock()
+    const leftMs = group.atMs - clock.now()
     const waitMs = leftMs > NOTICE_MS ? leftMs - NOTICE_MS : leftMs
-    group.cancel = setTimer(() => ring(group, leftMs > NOTICE_MS), Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS)))
+    group.cancel = clock.setTimer(() => ring(group, leftMs > NOTICE_MS), Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS)))
   }
 
   function ring (group: Group<Member>, isNotice: boolean): void {
-    const leftMs = group.atMs - clock()
+    const leftMs = group.atMs - clock.now()
     if (leftMs <= 0) return end(group.members)
     if (isNotice && leftMs <= NOTICE_MS) warn(group.members, group.atMs)
     plan(group)

@@ -20,9 +20,6 @@ export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEn
   readonly checkMs: number
   /** Age at which a stream is told to come back, milliseconds; 0: never. */
   readonly maxAgeMs: number
-  /** Milliseconds since 1970, for credentials that end. */
-  readonly clock: () => number
-  readonly setTimer: (callback: () => void, waitMs: number) => () => void
   /** The first subscriber after none has come. */
   readonly onSubscribersChanged: () => void
   readonly instruments: Pick<Instruments, 'delivered' | 'blocked' | 'unblocked' | 'streamBegan' | 'streamEnded'>
@@ -68,7 +65,7 @@ export function createHub (options: HubOptions): Hub {
   const audiences = new Map<string, FilterGroup>()
   const verbose = new Set<Subscription>()
   const waiting = new Set<Subscription>()
-  const timeouts = new Map<Subscription, NodeJS.Timeout>()
+  const timeouts = new Map<Subscription, () => void>()
   const wheels = [
     createTimingWheel<Subscription>(options.heartbeatMs, beat),
     createTimingWheel<Subscription>(options.checkMs, (members) => members.forEach((subscription) => subscription.check())),
@@ -76,7 +73,6 @@ export function createHub (options: HubOptions): Hub {
   ]
   const expiries = createExpiryTimers<Subscription>({
     clock: options.clock,
-    setTimer: options.setTimer,
     warn: (members, atMs) => members.forEach((subscription) => subscription.notify(prepareBatch([expiringFrame(atMs)]))),
     end: (members) => [...members].forEach((subscription) => subscription.end(CLOSE.unauthorized))
   })
@@ -93,7 +89,7 @@ export function createHub (options: HubOptions): Hub {
     group.members.add(subscription)
     for (const wheel of wheels) wheel.add(subscription)
     if (isVerbose) verbose.add(subscription)
-    if (timeoutMs !== undefined) timeouts.set(subscription, setTimeout(() => subscription.end(CLOSE.timeout), timeoutMs))
+    if (timeoutMs !== undefined) timeouts.set(subscription, options.clock.setTimer(() => subscription.end(CLOSE.timeout), timeoutMs))
     size++
     options.instruments.streamBegan(transport.kind)
     subscription.begin()
@@ -110,7 +106,7 @@ export function createHub (options: HubOptions): Hub {
     for (const wheel of wheels) wheel.delete(subscription)
     verbose.delete(subscription)
     waiting.delete(subscription)
-    clearTimeout(timeouts.get(subscription))
+    timeouts.get(subscription)?.()
     timeouts.delete(subscription)
     expiries.delete(subscription)
     size--
@@ -152,7 +148,7 @@ export function createHub (options: HubOptions): Hub {
     const perTick = Math.max(1, Math.ceil(all.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
     while (all.length > 0) {
       for (const subscription of all.splice(0, perTick)) subscription.end(CLOSE.shutdown)
-      if (all.length > 0) await new Promise((resolve) => { setTimeout(resolve, CLOSING_TICK_MS) })
+      if (all.length > 0) await new Promise<void>((resolve) => { options.clock.setTimer(resolve, CLOSING_TICK_MS) })
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import type { Requester } from '../../audit/requester.ts'
 import type { Instruments } from '../../instruments.ts'
 import type { FilterGroup } from './filter-group.ts'
@@ -15,8 +16,7 @@ export interface SubscriptionContext extends ConsumerSources {
   readonly heartbeatMs: number
   /** How long a subscriber may take nothing of what is unsent. */
   readonly stallMs: number
-  /** Monotonic clock, milliseconds. */
-  readonly nowMs: () => number
+  readonly clock: Clock
   /** Lets it give what is due soon, in turns with others. */
   readonly takeTurn: (subscription: Subscription) => void
   /** It is over, whoever ended it. Called once, with the close code, or what it would be. */
@@ -176,9 +176,9 @@ class ListenersSubscription implements Subscription {
 
   private isStalled (): boolean {
     const taken = this.transport.backlogBytes() === 0 ? NOTHING_UNSENT : this.transport.flushedBytes()
-    if (taken !== this.taken) this.stalledMs = Math.round(this.context.nowMs())
+    if (taken !== this.taken) this.stalledMs = Math.round(this.context.clock.monotonicMs())
     this.taken = taken
-    return taken !== NOTHING_UNSENT && this.context.nowMs() - this.stalledMs >= this.context.stallMs
+    return taken !== NOTHING_UNSENT && this.context.clock.monotonicMs() - this.stalledMs >= this.context.stallMs
   }
 
   notify (prepared: PreparedBatch): void {

@@ -4,6 +4,7 @@ import { EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, instantFromMs, maxInstant, ty
 import { POLLER, type AuditSource, type Failure } from '../../audit/source.ts'
 import { scan } from '../../scan/scanner.ts'
 import type { Instruments } from '../../instruments.ts'
+import type { Clock } from '../../clock.ts'
 import type { Span, Tracer } from '../../tracer.ts'
 import type { Bookmark } from './bookmark.ts'
 import { nextPollDelayMs, fullReadEveryMs } from './poll-interval.ts'
@@ -33,12 +34,7 @@ export interface PollerOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' |
   readonly maxIntervalMs: number
   /** How long one request of a poll may take at most, and what is done with its answer. */
   readonly patienceMs: number
-  /** Wall clock, milliseconds since 1970. */
-  readonly clock: () => number
-  /** Monotonic clock, milliseconds, for durations. */
-  readonly nowMs: () => number
-  /** Calls back after a time, unless the function that it gives is called before. */
-  readonly setTimer: (callback: () => void, waitMs: number) => () => void
+  readonly clock: Clock
 }
 
 /** The one poller of a tenant. */
@@ -75,11 +71,12 @@ interface Current {
  * request budget is short.
  */
 export function createPoller (options: PollerOptions): Poller {
-  const { publish, clock, nowMs, pageSize } = options
+  const { publish, pageSize } = options
+  const { monotonicMs: nowMs, now, setTimer } = options.clock
   const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest) }
-  const health = createUpstreamHealth(clock, isTrying)
+  const health = createUpstreamHealth(now, isTrying)
   const stopping = new AbortController()
-  const upstream = createUpstreamClock(options)
+  const upstream = createUpstreamClock({ ...options, clock: now })
   let bookmark: Bookmark | undefined
   let newest: ReturnType<typeof scan> | undefined
   let current: Current | undefined
@@ -116,7 +113,7 @@ export function createPoller (options: PollerOptions): Poller {
   function wake (): void {
     const soonMs = Math.max(0, polledMs + options.intervalMs - nowMs(), options.budget().waitMs)
     cancelWake()
-    cancelWake = options.setTimer(() => { if (failures === 0) endPause() }, soonMs)
+    cancelWake = setTimer(() => { if (failures === 0) endPause() }, soonMs)
   }
 
   /** A poll that hangs, which nothing should be able to make it do, is told from one that waits. */
@@ -238,7 +235,7 @@ export function createPoller (options: PollerOptions): Poller {
   async function pause (): Promise<void> {
     if (stopping.signal.aborted) return
     await new Promise<void>((resolve) => {
-      const cancel = options.setTimer(resolve, waitMs)
+      const cancel = setTimer(resolve, waitMs)
       endPause = () => {
         cancel()
         resolve()
