@@ -69,9 +69,6 @@ export const Settings = Type.Object({
   RATE_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of one caller; 0: no limit. 600 is sensible when exposed.'),
   RATE_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of all callers; 0: no limit.'),
   EVENTS_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most events that Kubiya is asked for on behalf of one caller (lists, searches, replays); 0: no limit.'),
-  EVENTS_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'The same of all callers.'),
-  BYTES_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'Most bytes of answers to one caller, live events aside; 0: no limit.'),
-  BYTES_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000_000, 'The same of all callers.'),
   UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests to Kubiya on behalf of one caller: so many at once, and as many a minute flow in evenly; 0: no limit but its fair share, which is all that is left while nobody else asks.'),
   REQUEST_TIMEOUT_MS: count(30_000, 1000, 600_000, 'Time that a request may take to arrive.'),
   HEADERS_TIMEOUT_MS: count(10_000, 500, 600_000, 'Time that its head may take.'),
@@ -87,6 +84,9 @@ const NOT_BUILT: Record<string, string[]> = {
 
 /** Settings of earlier versions, and what they are called now. */
 const RENAMED: Record<string, keyof Settings> = { MAX_SCOPES: 'MAX_TENANTS', SCOPE_IDLE_MS: 'TENANT_IDLE_MS' }
+
+/** Settings of earlier versions that have no successor. */
+const REMOVED = ['EVENTS_LIMIT_TOTAL_PER_MINUTE', 'BYTES_LIMIT_PER_MINUTE', 'BYTES_LIMIT_TOTAL_PER_MINUTE']
 
 export type SettingsOutcome =
   | { readonly ok: true, readonly settings: Settings, /** What was passed over, each in a line. */ readonly warnings: readonly string[] }
@@ -113,7 +113,7 @@ export function readSettings (environment: Record<string, string | undefined>): 
     ...wrong.map(({ name, schema }) => `${name}: ${expectation(schema)}`),
     ...keyFaults,
     ...notBuiltFaults(environment),
-    ...renamedFaults(environment),
+    ...formerFaults(environment),
     ...ruleFaults(settings).filter((fault) => !wrong.some(({ name }) => fault.startsWith(`${name}:`)))
   ]
   if (faults.length > 0) return { ok: false, faults }
@@ -151,8 +151,12 @@ function notBuiltFaults (environment: Record<string, string | undefined>): strin
   })
 }
 
-function renamedFaults (environment: Record<string, string | undefined>): string[] {
-  return Object.entries(RENAMED).flatMap(([name, now]) => (environment[name] ?? '').trim() === '' ? [] : [`${name}: is called ${now} now`])
+function formerFaults (environment: Record<string, string | undefined>): string[] {
+  const isSet = (name: string) => (environment[name] ?? '').trim() !== ''
+  return [
+    ...Object.entries(RENAMED).filter(([name]) => isSet(name)).map(([name, now]) => `${name}: is called ${now} now`),
+    ...REMOVED.filter(isSet).map((name) => `${name}: was removed; unread answers and Kubiya's budget have bounds of their own`)
+  ]
 }
 
 function ruleFaults (settings: Settings): string[] {

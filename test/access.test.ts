@@ -164,10 +164,10 @@ t.test('a quota never gives more in any stretch of time than a minute\'s worth a
 })
 
 t.test('limits', async (t) => {
-  const none = { each: 0, all: 0 }
+  const off = { requests: 0, requestsOfAll: 0, events: 0 }
   t.test('are of each caller (429) and of all (503), tell what is left, and wait for debts', async (t) => {
     let nowMs = 0
-    const limits = createRateLimits({ requests: { each: 2, all: 3 }, events: { each: 100, all: 0 }, bytes: none, nowMs: () => nowMs })
+    const limits = createRateLimits({ requests: 2, requestsOfAll: 3, events: 100, nowMs: () => nowMs })
     t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '2', 'ratelimit-reset', '0'])
     t.equal(limits.request('a'), undefined)
     t.equal(limits.request('a'), undefined)
@@ -190,7 +190,7 @@ t.test('limits', async (t) => {
 
   t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
     holds(t, fc.property(fc.integer({ min: 1, max: 3000 }), fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }), (ahead, reads) => {
-      const limits = createRateLimits({ requests: none, events: { each: 1000, all: 0 }, bytes: { each: 1_000_000, all: 0 }, nowMs: () => 0 })
+      const limits = createRateLimits({ ...off, events: 1000, nowMs: () => 0 })
       const taken = limits.reserve('a', ahead)
       if (!taken.ok) return false
       for (const read of reads) taken.read(read)
@@ -202,20 +202,8 @@ t.test('limits', async (t) => {
     }), { numRuns: 300 })
   })
 
-  t.test('of bytes are taken as answers are sent: together no more than there are, a large one alone', async (t) => {
-    let nowMs = 0
-    const limits = createRateLimits({ requests: none, events: none, bytes: { each: 1000, all: 1500 }, nowMs: () => nowMs })
-    t.same([400, 400, 400].map((bytes) => limits.takeBytes('a', bytes)?.code), [undefined, undefined, 'rate-limited'])
-    t.match(limits.takeBytes('b', 800), { code: 'overloaded' })
-    nowMs = 60_000
-    t.equal(limits.takeBytes('a', 5000), undefined)
-    t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 240_000 }, 'it is owed afterwards')
-    t.equal(limits.takeBytes('a', 0), undefined)
-  })
-
   t.test('that are off say and count nothing', async (t) => {
-    const limits = createRateLimits({ requests: none, events: none, bytes: none, nowMs: () => 0 })
-    t.equal(limits.takeBytes('a', 1e12), undefined)
+    const limits = createRateLimits({ ...off, nowMs: () => 0 })
     t.ok(limits.reserve('a', 1e12).ok)
     t.same([limits.headers('a'), limits.request('a')], [[], undefined])
   })

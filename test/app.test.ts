@@ -100,9 +100,6 @@ t.test('settings', async (t) => {
       RATE_LIMIT_PER_MINUTE: 0,
       RATE_LIMIT_TOTAL_PER_MINUTE: 0,
       EVENTS_LIMIT_PER_MINUTE: 0,
-      EVENTS_LIMIT_TOTAL_PER_MINUTE: 0,
-      BYTES_LIMIT_PER_MINUTE: 0,
-      BYTES_LIMIT_TOTAL_PER_MINUTE: 0,
       UPSTREAM_LIMIT_PER_MINUTE: 0,
       REQUEST_TIMEOUT_MS: 30_000,
       HEADERS_TIMEOUT_MS: 10_000,
@@ -126,6 +123,7 @@ t.test('settings', async (t) => {
       ok: false, faults: ['MAX_SCOPES: is called MAX_TENANTS now', 'SCOPE_IDLE_MS: is called TENANT_IDLE_MS now']
     })
     t.ok(readSettings({ MAX_SCOPES: '', MAX_TENANTS: '5' }).ok)
+    t.match(readSettings({ BYTES_LIMIT_PER_MINUTE: '1000' }), { ok: false, faults: [/^BYTES_LIMIT_PER_MINUTE: was removed/] })
   })
 
   t.test('whose feature is not built are refused, unless they ask for nothing', async (t) => {

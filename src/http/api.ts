@@ -69,7 +69,6 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders
       memory,
       prefixOf,
       isPassthrough: settings.AUTH_MODE === 'passthrough',
-      takeBytes: (request, bytes) => limits.takeBytes(callerOf(request).key, bytes),
       requesterOf: (request) => createRequester(callerOf(request).key, limits, request.raw.socket)
     })
   })

@@ -1,11 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Denied } from '../access/caller.ts'
 import type { Archive } from '../archive/archive.ts'
 import type { ContentCoding } from '../archive/content-encoding.ts'
 import type { StoredResponse, CacheStatus, CacheResult } from '../archive/response-cache.ts'
 import { createEncodingNegotiator } from './accept-encoding.ts'
-import { sendRefusal } from './send-denied.ts'
 
 export interface CachedSenderOptions {
   /** What the request is answered from. */
@@ -15,8 +13,6 @@ export interface CachedSenderOptions {
     readonly fixed: readonly string[]
     varying (request: FastifyRequest, reply: FastifyReply): string[]
   }
-  /** Takes the bytes of an answer from what the caller may have; a refusal where that is less. */
-  readonly takeBytes: (request: FastifyRequest, bytes: number) => Denied | undefined
 }
 
 /** In which of its forms an answer is sent. */
@@ -40,7 +36,7 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
  * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is in `bearing`. The part
  * that stays the same is made once for each coding of an answer, and kept with it.
  */
-export function createCachedSender ({ archiveOf, responseHeaders, takeBytes }: CachedSenderOptions): SendCached {
+export function createCachedSender ({ archiveOf, responseHeaders }: CachedSenderOptions): SendCached {
   const choose = createEncodingNegotiator()
   const heads = new WeakMap<StoredResponse, Map<Form, readonly string[]>>()
   return send
@@ -58,11 +54,6 @@ export function createCachedSender ({ archiveOf, responseHeaders, takeBytes }: C
 
   /** Without a body: 304. */
   function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: CacheResult, body?: Buffer, coding?: ContentCoding): undefined {
-    const refusal = takeBytes(request, body?.length ?? 0)
-    if (refusal !== undefined) {
-      sendRefusal(reply, refusal)
-      return
-    }
     // Kubiya cannot be asked about the caller: it would be shown no more than what was seen before.
     const isUnchecked = request.caller?.isUnchecked === true && handling.kind === 'hit'
     const marked: CacheStatus = isUnchecked ? { kind: 'hit', detail: 'stale-if-error' } : handling

@@ -52,9 +52,9 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     end: (stream) => stream.end(CLOSE.unauthorized)
   })
   const limits = createRateLimits({
-    requests: { each: settings.RATE_LIMIT_PER_MINUTE, all: settings.RATE_LIMIT_TOTAL_PER_MINUTE },
-    events: { each: settings.EVENTS_LIMIT_PER_MINUTE, all: settings.EVENTS_LIMIT_TOTAL_PER_MINUTE },
-    bytes: { each: settings.BYTES_LIMIT_PER_MINUTE, all: settings.BYTES_LIMIT_TOTAL_PER_MINUTE },
+    requests: settings.RATE_LIMIT_PER_MINUTE,
+    requestsOfAll: settings.RATE_LIMIT_TOTAL_PER_MINUTE,
+    events: settings.EVENTS_LIMIT_PER_MINUTE,
     nowMs
   })
   const origins = createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? ''))

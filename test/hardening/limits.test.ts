@@ -94,15 +94,6 @@ t.test('events that are looked through count, of searches and of replays; a hit 
   t.equal((await service.get(search, as(SECOND))).status, 429, 'a replay is work, too')
 })
 
-t.test('bytes of answers count', async (t) => {
-  const service = await startService(t, { ...TWO, BYTES_LIMIT_PER_MINUTE: '20000' })
-  service.sandbox.publish(Array.from({ length: 30 }, () => item({ resource_text: 'x'.repeat(1000) })))
-  await service.settled()
-  t.equal((await service.get(EVENTS, { ...as(FIRST), 'accept-encoding': 'identity' })).status, 200)
-  t.equal((await service.get(EVENTS, as(FIRST))).status, 429)
-  t.equal((await service.get(EVENTS, as(SECOND))).status, 200)
-})
-
 t.test('whoever cannot be told apart by a credential is by address, and a proxy is believed only when it is known', async (t) => {
   const from = (address: string) => ({ 'x-forwarded-for': address })
   const direct = await startService(t, { RATE_LIMIT_PER_MINUTE: '2' })

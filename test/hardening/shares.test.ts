@@ -154,36 +154,12 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
   }
   const searches = (service: Service, n: number) => Promise.all(Array.from({ length: n }, (_, i) => service.get(`${EVENTS}/search?limit=1000&text=message&end_time=-${30 + i}s`, as(FIRST))))
 
-  for (const limit of ['EVENTS_LIMIT_PER_MINUTE', 'EVENTS_LIMIT_TOTAL_PER_MINUTE']) {
-    t.test(`sixty searches of a thousand events at once are not sixty thousand, with ${limit}`, async (t) => {
-      const service = await withPast(t, { [limit]: '1000' })
-      const answers = await searches(service, 60)
-      const status = limit === 'EVENTS_LIMIT_PER_MINUTE' ? 429 : 503
-      t.ok(count(answers, 200) >= 1 && count(answers, 200) <= 2, `${count(answers, 200)} were answered`)
-      t.equal(count(answers, 200) + count(answers, status), 60)
-      t.ok(answers.every((answer) => answer.status === 200 || Number(answer.headers.get('retry-after')) >= 1))
-    })
-  }
-
-  for (const limit of ['BYTES_LIMIT_PER_MINUTE', 'BYTES_LIMIT_TOTAL_PER_MINUTE']) {
-    t.test(`nor is what they weigh, with ${limit}`, async (t) => {
-      const service = await withPast(t, { [limit]: '1000000' })
-      const answers = await searches(service, 60)
-      t.ok(count(answers, 200) >= 1 && count(answers, 200) <= 2, `${count(answers, 200)} were answered`)
-      t.ok(answers.every(({ headers, status }) => status === 200 || ([429, 503].includes(status) && Number(headers.get('retry-after')) >= 1)))
-    })
-  }
-
-  t.test('small lists of large events, and answers from the cache, are no way round', async (t) => {
-    const service = await startService(t, { ...TWO, BYTES_LIMIT_PER_MINUTE: '500000' })
-    service.sandbox.publish(Array.from({ length: 10 }, () => item({ resource_text: 'x'.repeat(20_000), timestamp: ago(HOUR_MS) })))
-    await service.settled()
-    const lists = await Promise.all(Array.from({ length: 30 }, (_, n) => service.get(`${EVENTS}?page_size=10&start_time=-${61 + n}m`, as(FIRST))))
-    t.equal(count(lists, 200), 2)
-    const path = `${EVENTS}?page_size=10&start_time=-3h`
-    t.equal((await service.get(path, as(SECOND))).status, 200)
-    const hits = await Promise.all(Array.from({ length: 30 }, () => service.get(path, as(SECOND))))
-    t.equal(count(hits, 200), 1)
+  t.test('sixty searches of a thousand events at once are not sixty thousand', async (t) => {
+    const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1000' })
+    const answers = await searches(service, 60)
+    t.ok(count(answers, 200) >= 1 && count(answers, 200) <= 2, `${count(answers, 200)} were answered`)
+    t.equal(count(answers, 200) + count(answers, 429), 60)
+    t.ok(answers.every((answer) => answer.status === 200 || Number(answer.headers.get('retry-after')) >= 1))
   })
 
   t.test('what was not read is given back: after failures, empty answers, and for callers who hung up', async (t) => {

@@ -21,7 +21,6 @@ export interface EventRoutesOptions {
   readonly archiveOf: (request: FastifyRequest) => Archive
   readonly responseHeaders: CachedSenderOptions['responseHeaders']
   readonly memory: Pick<ResponseMemory, 'hold'>
-  readonly takeBytes: CachedSenderOptions['takeBytes']
   /** Whose share it is, where Kubiya has to be asked. */
   readonly requesterOf: (request: FastifyRequest) => Requester
   /** Milliseconds since 1970, for relative times. */
@@ -36,9 +35,9 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, { archiveOf, requesterOf, responseHeaders, clockOf, isPassthrough, memory, prefixOf, takeBytes }) => {
+export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, { archiveOf, requesterOf, responseHeaders, clockOf, isPassthrough, memory, prefixOf }) => {
   const known = new LRUCache<string, PageQuery>({ max: MOST_KNOWN }) // By the URL as it was written, behind the prefix.
-  const send = createCachedSender({ archiveOf, responseHeaders, takeBytes })
+  const send = createCachedSender({ archiveOf, responseHeaders })
 
   app.get('/events', {
     schema: {
