@@ -16,7 +16,7 @@ t.test('the coding that an Accept-Encoding likes best', async (t) => {
     ['gzip, deflate, br', 'br'], ['gzip', 'gzip'], ['br', 'br'], ['x-gzip', 'gzip'], ['GZIP', 'gzip'], ['*', 'br'],
     ['br;q=0.5, gzip', 'gzip'], ['gzip;q=0.5, br;q=0.500', 'br'], ['br;q=0, *', 'gzip'], ['br;q=0, gzip;q=0', undefined],
     ['identity', undefined], ['identity, gzip;q=0.5', undefined], ['identity;q=0', undefined], ['', undefined], ['zstd, compress', undefined],
-    ['gzip;q=2', undefined], ['gzip;q=x', undefined], ['gzip;level=9', undefined], [' gzip ; q=1.0 ', 'gzip'], ['gzip, br;q=nonsense', 'gzip']
+    ['gzip;q=x', undefined], [' gzip ; q=1.0 ', 'gzip'], ['gzip, br;q=nonsense', 'gzip']
   ]
   for (const [header, coding] of cases) t.equal(negotiateEncoding(header), coding, header)
 })
