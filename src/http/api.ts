@@ -1,11 +1,10 @@
 import cors from '@fastify/cors'
-import underPressure from '@fastify/under-pressure'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { ResponseMemory } from '../archive/response-memory.ts'
+import { shedLoad } from './load-shedding.ts'
 import { createRequester } from './requester.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
-import { sendProblem } from '../problems.ts'
 import { authenticate, callerOf, decorate, tenantOf } from './authenticate.ts'
 import { eventRoutes } from './routes/events.ts'
 import { streamRoutes } from './routes/stream.ts'
@@ -23,7 +22,6 @@ export interface ApiOptions {
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
 
-const SHED_RETRY_SECONDS = 5
 const PREFLIGHT_SECONDS = 600
 // Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it grants anything.
 const ACCEPTED = [
@@ -36,17 +34,7 @@ const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'rat
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
 export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders, accessControl, memory, onStreamBegan, prefixOf, settings }) => {
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
-  if (settings.MAX_LOOP_DELAY_MS > 0) {
-    await app.register(underPressure, {
-      maxEventLoopDelay: settings.MAX_LOOP_DELAY_MS,
-      pressureHandler: async (_request, reply) => {
-        // One long turn, as a start has them on a slow machine, is the mean of its second: whether it still lags counts.
-        if (await turnMs() < settings.MAX_LOOP_DELAY_MS / 2) return
-        sendProblem(reply, 'overloaded', 'This service cannot keep up.', { retry_after: SHED_RETRY_SECONDS })
-        await new Promise<void>(() => {}) // It is answered: nothing follows.
-      }
-    })
-  }
+  if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS)
   if (origins.list.length > 0) {
     await app.register(cors, {
       origin: [...origins.list],
@@ -89,11 +77,4 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders
     })
     await present.register(ticketRoutes, { tickets })
   })
-}
-
-/** How long the event loop takes to come round. */
-async function turnMs (): Promise<number> {
-  const startedMs = performance.now()
-  await new Promise((resolve) => { setTimeout(resolve) })
-  return performance.now() - startedMs
 }
