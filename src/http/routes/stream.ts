@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -14,11 +14,18 @@ import { problemAnswers } from '../response-schemas.ts'
 import { checkNumbers } from '../number-parameters.ts'
 import { StreamHeaders, StreamQuery, readStreamRequest } from '../parameters.ts'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The stream that is about to begin; read and with its slot taken. */
+    admittedStream: AdmittedStream | undefined
+  }
+}
+
 export interface StreamRoutesOptions {
   /** The present as the caller may see it. */
   readonly targetOf: (request: FastifyRequest) => StreamTarget
   /** A place for one more stream of this caller. */
-  readonly takeSlot: (request: FastifyRequest) => StreamSeat | 'none' | 'none-of-its-own'
+  readonly takeSlot: (request: FastifyRequest) => StreamSlot | 'none' | 'none-of-its-own'
   /** What else holds for the caller's streams. */
   readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'requester' | 'expiresAtMs'>
   /** Adds what every answer bears. */
@@ -30,7 +37,7 @@ export interface StreamRoutesOptions {
   readonly isDeflateAgreed: boolean
 }
 
-type StreamSeat = Slot<ReturnType<Hub['subscribe']>>
+type StreamSlot = Slot<ReturnType<Hub['subscribe']>>
 
 export interface StreamTarget {
   readonly hub: Hub
@@ -39,11 +46,11 @@ export interface StreamTarget {
   clock (): number
 }
 
-/** A stream that was read and has its place, until it begins. */
-interface Asked {
+/** A stream that was read and has its slot, until it begins. */
+interface AdmittedStream {
   readonly stream: StreamRequest
   readonly hub: Hub
-  readonly slot: StreamSeat
+  readonly slot: StreamSlot
   /** Gives the place back when the connection is lost before the stream has begun. */
   readonly giveUp: () => void
   readonly response: ServerResponse
@@ -56,7 +63,7 @@ const SSE_TYPE = 'text/event-stream'
 
 /** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
 export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }) => {
-  const asked = new WeakMap<IncomingMessage, Asked>()
+  app.decorateRequest('admittedStream', undefined)
 
   app.route({
     method: 'GET',
@@ -90,7 +97,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       }
       const giveUp = () => slot.release()
       request.raw.socket.once('close', giveUp)
-      asked.set(request.raw, { stream: { ...read.stream, ...termsOf(request) }, hub, slot, giveUp, response: reply.raw })
+      request.admittedStream = { stream: { ...read.stream, ...termsOf(request) }, hub, slot, giveUp, response: reply.raw }
     },
     handler: async (request, reply) => {
       introduce(request, reply)
@@ -106,26 +113,26 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       const connection = request.raw.socket
       // What would keep request, reply and response in memory for as long as the stream lives.
       socket.removeAllListeners('error')
-      asked.get(request.raw)?.response.detachSocket(connection)
+      request.admittedStream?.response.detachSocket(connection)
       const deflate = isDeflateAgreed ? negotiateDeflate(request.headers['sec-websocket-extensions']) : 'none'
       begin(request, (onGone) => createWebSocketTransport({ socket, connection, backlogBytes, deflate, onGone }))
     }
   })
 
-  function begin (request: FastifyRequest, openOutlet: (onGone: (code?: number) => void) => Transport): void {
-    const given = asked.get(request.raw)
-    if (given === undefined) throw new Error('a stream has begun that was not read')
-    const { giveUp, hub, slot, stream } = given
+  function begin (request: FastifyRequest, openTransport: (onGone: (code?: number) => void) => Transport): void {
+    if (request.admittedStream === undefined) throw new Error('a stream began that was not admitted')
+    const { giveUp, hub, slot, stream } = request.admittedStream
+    request.admittedStream = undefined // The request may outlive its use; the stream must not keep what it was made of.
     request.raw.socket.removeListener('close', giveUp)
     request.log.info({ request_id: request.id, subscribers: hub.size() + 1 }, 'stream began')
     const watch = createWatch(request.id, hub, slot)
-    watch.subscription = hub.subscribe(stream, openOutlet(watch.gone))
+    watch.subscription = hub.subscribe(stream, openTransport(watch.gone))
     slot.occupy(watch.subscription)
     onBegan(request, request.ws ? SWITCHING_PROTOCOLS : OK)
   }
 
   /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
-  function createWatch (requestId: string, hub: Hub, slot: StreamSeat) {
+  function createWatch (requestId: string, hub: Hub, slot: StreamSlot) {
     const startedMs = performance.now()
     const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
     let isOver = false
