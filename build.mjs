@@ -11,7 +11,7 @@ const OUTPUT = /"\.\/((?:packages\/)?[\w-]+-[A-Z0-9]{8}\.js)"/g
 // Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that has one.
 const WHOLE = [
   '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino', 'prom-client',
-  'undici/lib/api/api-request.js', 'undici/lib/dispatcher/agent.js'
+  'undici'
 ]
 // Packages that are no modules find theirs with it.
 const REQUIRE = "import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)"
