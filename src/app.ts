@@ -131,7 +131,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
 
   tracing?.instrument(server)
   server.setErrorHandler(handleError)
-  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'There is no such route.'))
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
   // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the cache.
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRequest', (request, reply, done) => {
@@ -210,7 +210,7 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   /** What the router never sees: no HTTP, or no WebSocket's handshake. */
   function refuse (error: Error & { code?: string }, socket: Duplex): void {
     if (error.code !== 'ECONNRESET' && connections.endAfterAnswer(socket)) return // An answer comes first.
-    logger.info({ code: error.code }, 'not a request that can be read')
+    logger.info({ code: error.code }, 'malformed HTTP request')
     const status = answerClientError(socket, error, everywhere)
     if (status !== undefined) instruments.requestCompleted(NO_ROUTE, status, 0)
   }

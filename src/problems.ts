@@ -3,27 +3,27 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { FailureKind } from './audit/source.ts'
 
 const KINDS = {
-  'invalid-parameter': { status: 400, title: 'A parameter is not valid' },
-  'invalid-time': { status: 400, title: 'A time is not valid' },
-  'invalid-cursor': { status: 400, title: 'The cursor is not valid' },
-  'invalid-request': { status: 400, title: 'The request cannot be read' },
-  unauthorized: { status: 401, title: 'A credential is wanted' },
-  forbidden: { status: 403, title: 'This is not allowed' },
+  'invalid-parameter': { status: 400, title: 'Invalid parameter' },
+  'invalid-time': { status: 400, title: 'Invalid time' },
+  'invalid-cursor': { status: 400, title: 'Invalid cursor' },
+  'invalid-request': { status: 400, title: 'Malformed request' },
+  unauthorized: { status: 401, title: 'Authentication required' },
+  forbidden: { status: 403, title: 'Forbidden' },
   'not-found': { status: 404, title: 'Not found' },
-  'not-acceptable': { status: 406, title: 'Only a stream can be had here' },
-  'request-timeout': { status: 408, title: 'The request took too long to arrive' },
-  'payload-too-large': { status: 413, title: 'The request is too large' },
-  'unsupported-media-type': { status: 415, title: 'A body is not expected here' },
-  'header-too-large': { status: 431, title: 'The request\'s headers are too large' },
-  'rate-limited': { status: 429, title: 'Too much was asked for' },
-  internal: { status: 500, title: 'Something went wrong here' },
+  'not-acceptable': { status: 406, title: 'Only WebSocket and text/event-stream are served here' },
+  'request-timeout': { status: 408, title: 'Request timeout' },
+  'payload-too-large': { status: 413, title: 'Request body too large' },
+  'unsupported-media-type': { status: 415, title: 'Unsupported media type' },
+  'header-too-large': { status: 431, title: 'Request headers too large' },
+  'rate-limited': { status: 429, title: 'Rate limit exceeded' },
+  internal: { status: 500, title: 'Internal error' },
   'upstream-unauthorized': { status: 502, title: 'Kubiya refused this service\'s credential' },
-  'upstream-invalid': { status: 502, title: 'Kubiya\'s answer was not understood' },
-  'upstream-unavailable': { status: 502, title: 'Kubiya could not be reached' },
-  'upstream-throttled': { status: 503, title: 'Kubiya may not be asked right now' },
-  'credential-unchecked': { status: 503, title: 'Credentials cannot be checked now' },
-  overloaded: { status: 503, title: 'Too busy' },
-  'upstream-timeout': { status: 504, title: 'Kubiya did not answer in time' }
+  'upstream-invalid': { status: 502, title: 'Invalid answer from Kubiya' },
+  'upstream-unavailable': { status: 502, title: 'Kubiya is unavailable' },
+  'upstream-throttled': { status: 503, title: 'Request budget for Kubiya exhausted' },
+  'credential-unchecked': { status: 503, title: 'Credentials cannot be verified' },
+  overloaded: { status: 503, title: 'Service overloaded' },
+  'upstream-timeout': { status: 504, title: 'Kubiya timed out' }
 } as const
 
 export type ProblemCode = keyof typeof KINDS
@@ -31,7 +31,7 @@ export type ProblemCode = keyof typeof KINDS
 /** An error answer: RFC 9457, for every 4xx and 5xx. */
 export const Problem = Type.Object({
   type: Type.String({ description: 'Identifies the kind of problem: a URN that ends in the code.', examples: ['urn:kubiya-audit-bff:problem:invalid-parameter'] }),
-  title: Type.String({ description: 'The kind of problem in words.', examples: ['A parameter is not valid'] }),
+  title: Type.String({ description: 'The kind of problem in words.', examples: ['Invalid parameter'] }),
   status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.', examples: [400] }),
   detail: Type.String({ description: 'What happened this time.', examples: ['page: must be >= 1'] }),
   code: Type.String({ description: 'The kind of problem, for programs.', examples: ['invalid-parameter'] }),
@@ -70,14 +70,14 @@ export function problemOf (code: ProblemCode, detail: string, requestId: string,
 const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   unauthorized: { code: 'upstream-unauthorized', detail: 'Kubiya refused the credential that this service uses.' },
   forbidden: { code: 'upstream-unauthorized', detail: 'Kubiya does not allow this with the credential that this service uses.' },
-  throttled: { code: 'upstream-throttled', detail: 'Kubiya\'s rate limit is reached and nothing is at hand to answer with.' },
-  budget: { code: 'upstream-throttled', detail: 'This service\'s request budget for Kubiya is spent and nothing is at hand to answer with.' },
-  share: { code: 'rate-limited', detail: 'Within a minute, too much of Kubiya was asked for on this caller\'s behalf.' },
-  timeout: { code: 'upstream-timeout', detail: 'Kubiya gave no whole answer within the deadline.' },
+  throttled: { code: 'upstream-throttled', detail: 'Kubiya\'s rate limit is reached, and no cached answer exists.' },
+  budget: { code: 'upstream-throttled', detail: 'This service\'s request budget for Kubiya is spent, and no cached answer exists.' },
+  share: { code: 'rate-limited', detail: 'This caller\'s share of requests to Kubiya is spent for this minute.' },
+  timeout: { code: 'upstream-timeout', detail: 'Kubiya sent no complete answer within the deadline.' },
   unavailable: { code: 'upstream-unavailable', detail: 'Kubiya failed or refused the connection.' },
-  invalid: { code: 'upstream-invalid', detail: 'Kubiya answered with something that is not its audit protocol.' },
+  invalid: { code: 'upstream-invalid', detail: 'Kubiya sent an answer that is not its audit protocol.' },
   'too-large': { code: 'upstream-invalid', detail: 'Kubiya\'s answer was larger than this service accepts; ask for fewer rows.' },
-  overloaded: { code: 'overloaded', detail: 'Too many answers are being made or wait to be read.' }
+  overloaded: { code: 'overloaded', detail: 'Too many answers are in progress or unread.' }
 }
 const DEFAULT_RETRY_AFTER_MS = 5000
 const MOST_FAULTS = 50

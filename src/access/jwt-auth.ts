@@ -27,8 +27,8 @@ export interface JwtAuthOptions {
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 const MOST_VERIFIED = 10_000
 const RETRY_MS = 5000
-const UNCHECKED: Denied = { ok: false, code: 'credential-unchecked', detail: 'The keys that tokens are checked with cannot be had.', retryAfterMs: RETRY_MS }
-const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many tokens are being checked.', retryAfterMs: 1000 }
+const UNCHECKED: Denied = { ok: false, code: 'credential-unchecked', detail: 'The JWK Set is unavailable; tokens cannot be verified.', retryAfterMs: RETRY_MS }
+const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many tokens are being verified.', retryAfterMs: 1000 }
 // A signature takes some 100 µs of a thread: what waits here is checked within a moment.
 const SIGNATURES: CheckQueueOptions = { mostUnderWay: 64, mostUnproven: 48, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 2000 }
 // These wait for the issuer, all for one answer.

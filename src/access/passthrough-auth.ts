@@ -27,7 +27,7 @@ export interface PassthroughAuth extends Authenticator {
 const REFUSED_MS = 60_000
 const LONGEST_HOLD_MS = 5000 // While Kubiya cannot be asked, one caller's credential is tried that often.
 const MOST_KNOWN = 10_000
-const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many credentials are being checked.', retryAfterMs: 1000 }
+const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many credentials are being verified.', retryAfterMs: 1000 }
 const PROBES: CheckQueueOptions = { mostUnderWay: 64, mostUnproven: 48, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 5000 }
 
 interface Acceptance {

@@ -130,12 +130,12 @@ function isOwn (origin: string, own: OwnOrigin | undefined): boolean {
 
 /** The caller of an admitted request. */
 export function callerOf ({ caller }: FastifyRequest): Caller {
-  if (caller === undefined) throw new Error('a request was served that nobody admitted')
+  if (caller === undefined) throw new Error('handler ran without authentication')
   return caller
 }
 
 /** What the caller of an admitted request may see. */
 export function tenantOf ({ tenant }: FastifyRequest): Tenant {
-  if (tenant === undefined) throw new Error('a request was served that nobody admitted')
+  if (tenant === undefined) throw new Error('handler ran without authentication')
   return tenant
 }

@@ -16,7 +16,7 @@ export function answerClientError (socket: Duplex, error: Error & { code?: strin
     socket.destroy()
     return undefined
   }
-  const problem = problemOf(CODES[error.code ?? ''] ?? 'invalid-request', 'This is not a request that can be read.', randomUUID())
+  const problem = problemOf(CODES[error.code ?? ''] ?? 'invalid-request', 'Malformed HTTP request.', randomUUID())
   const body = JSON.stringify(problem)
   const lines = Object.entries({
     ...headers,

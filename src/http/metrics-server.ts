@@ -17,7 +17,7 @@ export async function createMetricsServer (metrics: Metrics, settings: Settings,
     forceCloseConnections: true
   })
   server.setErrorHandler(handleError)
-  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'Only `/metrics` is here.'))
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'This port serves `/metrics` only.'))
   server.addHook('onSend', async (_request, reply) => { reply.headers(SECURITY_HEADERS) })
   await server.register(metricsRoutes, { metrics })
   return server

@@ -5,13 +5,13 @@ const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i
 
 /** What is wrong with how a request says where it goes, or `undefined`. Node takes the first `Host` of several. */
 export function hostFault ({ headers, httpVersionMinor, rawHeaders, url = '' }: IncomingMessage): string | undefined {
-  if (headers.host === undefined) return httpVersionMinor === 1 ? 'There is no `Host`.' : undefined
+  if (headers.host === undefined) return httpVersionMinor === 1 ? 'Missing `Host` header.' : undefined
   let hosts = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]
     if (name?.length === HOST.length && name.toLowerCase() === HOST) hosts++
   }
-  if (hosts > 1) return 'There is more than one `Host`.'
+  if (hosts > 1) return 'More than one `Host` header.'
   if (url.startsWith('/')) return undefined
   const [, authority] = ABSOLUTE.exec(url) ?? []
   const isOther = authority !== undefined && authority.toLowerCase() !== headers.host.trim().toLowerCase()

@@ -63,7 +63,7 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
   // Every request comes through these: with a promise each they would cost more than an answer from the cache.
   server.addHook('onRequest', (request, reply, done) => {
     if (!request.ws || isWanted(request) || request.is404) done()
-    else sendProblem(reply, 'invalid-request', 'There is no such upgrade here; ask without `Upgrade`.')
+    else sendProblem(reply, 'invalid-request', 'This route supports no upgrade; send the request without `Upgrade`.')
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
     if (request.ws) reply.header('connection', 'close') // The socket of a refused upgrade carries no further request.

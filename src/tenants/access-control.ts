@@ -76,7 +76,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
           toleranceMs: settings.AUTH_CLOCK_TOLERANCE_MS,
           recheckMs,
           authFailures: createAuthFailureLimit(nowMs),
-          onError: (err) => logger.warn({ err }, 'the keys that tokens are checked with cannot be had'),
+          onError: (err) => logger.warn({ err }, 'JWK Set unavailable; tokens cannot be verified'),
           clock: now
         })
       }

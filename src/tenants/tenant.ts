@@ -116,7 +116,7 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
       if (!isLeft) upstream.onCredentialResult?.('accepted') // A late answer says nothing against the refusal that came before it.
     },
     onSkipped: instruments.rowsSkipped,
-    onQuirk: (quirk) => logger.warn({ quirk }, 'Kubiya does not answer quite as it is asked; this is made up for here')
+    onQuirk: (quirk) => logger.warn({ quirk }, 'upstream ignored part of the query; compensating locally')
   })
 
   const feed = createLiveFeed({

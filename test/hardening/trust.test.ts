@@ -119,7 +119,7 @@ t.test('a start is refused, and a fetch of keys fails, without a part of a passw
   t.equal((await fetch(`${url}/api/v1/audit/events`, { headers: { authorization: `Bearer ${token}` } })).status, 503)
   service.child.kill('SIGTERM')
   await service.exited
-  t.match(service.lines.join(), 'the keys that tokens are checked with cannot be had')
+  t.match(service.lines.join(), 'JWK Set unavailable; tokens cannot be verified')
   t.notMatch(service.lines.join() + service.errors(), WORD)
 })
 

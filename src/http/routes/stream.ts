@@ -89,8 +89,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
       if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
       const slot = hub.isClosed() ? 'none' : takeSlot(request)
-      if (slot === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'There are as many live streams as one caller may have.', { retry_after: FULL_RETRY_SECONDS })
-      if (slot === 'none') return sendProblem(reply, 'overloaded', 'There are as many live streams as this service takes.', { retry_after: FULL_RETRY_SECONDS })
+      if (slot === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'This caller has the maximum number of live streams.', { retry_after: FULL_RETRY_SECONDS })
+      if (slot === 'none') return sendProblem(reply, 'overloaded', 'This service has the maximum number of live streams.', { retry_after: FULL_RETRY_SECONDS })
       if (!request.ws && !admitsEventStream(request.headers.accept)) { // Last: whoever asks why a WebSocket was refused asks for no stream.
         slot.release()
         return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)

@@ -27,7 +27,7 @@ export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = asyn
     }
   }, async (request, reply) => {
     const ticket = tickets.issue(callerOf(request).key, request.credential, pageOf(request))
-    if (ticket === undefined) return sendProblem(reply, 'rate-limited', 'Too many tickets are out.', { retry_after: TICKET_MS / 1000 })
+    if (ticket === undefined) return sendProblem(reply, 'rate-limited', 'Too many unused tickets.', { retry_after: TICKET_MS / 1000 })
     return reply.code(201).header('cache-control', 'no-store').send({ ticket, expires_in: TICKET_MS / 1000 })
   })
 }
