@@ -11,7 +11,7 @@ import t from 'tap'
 import { writeOpenapi } from '../tools/openapi.ts'
 import { healthRoutes } from '../src/http/routes/health.ts'
 import { readSettings } from '../src/settings.ts'
-import { ago, eventually, item, startKeyless, startService, startUpstream } from './support.ts'
+import { ago, eventually, item, startKeyless, startService, startUpstream } from './support/support.ts'
 
 type Item = Record<string, any>
 

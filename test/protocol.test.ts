@@ -8,7 +8,7 @@ import { Frame, GapFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, stat
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../src/live/transport/websocket.ts'
 import { StreamQuery } from '../src/http/parameters.ts'
 import { Settings } from '../src/settings.ts'
-import { asyncapi, checkFrame, faultOf } from './frame-check.ts'
+import { asyncapi, checkFrame, faultOf } from './support/frame-check.ts'
 
 type Item = Record<string, any>
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { eventually, item, startService, startUpstream } from '../support.ts'
+import { eventually, item, startService, startUpstream } from '../support/support.ts'
 import { findChromium, showPage } from './chromium.ts'
 import { startSite } from './page.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ago, eventually, item, startService } from '../support.ts'
+import { ago, eventually, item, startService } from '../support/support.ts'
 import { consume } from './consumer.ts'
 import { createServer } from 'node:http'
 import { once } from 'node:events'

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import ts from 'typescript'
-import { item, startService, startUpstream } from '../support.ts'
+import { item, startService, startUpstream } from '../support/support.ts'
 import { layWire } from './wire.ts'
 
 const CLIENT = 'dist/client.js'

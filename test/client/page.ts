@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createServer, request as openRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { json } from 'node:stream/consumers'
-import { DEADLINE_MS } from '../inbox.ts'
+import { DEADLINE_MS } from '../support/inbox.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
 import type { Answer, AuditSource, SourceQuery } from '../../src/audit/source.ts'
-import { CALLER } from '../purposes.ts'
+import { CALLER } from '../support/purposes.ts'
 
 export interface StockedSource {
   readonly source: AuditSource

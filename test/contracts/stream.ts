@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
-import type { Inbox } from '../inbox.ts'
-import { ago, eventually, item, startService, startUpstream, type Service } from '../support.ts'
+import type { Inbox } from '../support/inbox.ts'
+import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 /** A stream as a consumer has it, over whichever transport. */
 export interface Consumer extends Inbox {

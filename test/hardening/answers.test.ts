@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { createResponseMemory } from '../../src/archive/response-memory.ts'
-import { ago, eventually, item, startService, type Service } from '../support.ts'
+import { ago, eventually, item, startService, type Service } from '../support/support.ts'
 import { dial, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'

@@ -1,6 +1,6 @@
 import { helmetHeaders } from './helmet.ts'
 import t, { type Test } from 'tap'
-import { eventually, item, openStream, startService, type Service } from '../support.ts'
+import { eventually, item, openStream, startService, type Service } from '../support/support.ts'
 import { dial, exchange, handshake, head, statusOf } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'

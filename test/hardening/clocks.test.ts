@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { ago, eventually, item, startService, type Service, type Stream } from '../support.ts'
+import { ago, eventually, item, startService, type Service, type Stream } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const MINUTE_MS = 60_000

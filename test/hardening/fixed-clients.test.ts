@@ -2,8 +2,8 @@ import { createRequire } from 'node:module'
 import t from 'tap'
 import { admitsEventStream } from '../../src/http/accept-event-stream.ts'
 import { layWire } from '../client/wire.ts'
-import { openEventStream, type EventStream } from '../event-stream.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support.ts'
+import { openEventStream, type EventStream } from '../support/event-stream.ts'
+import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 // Clients whose makers are others: what they send today is what they will send.
 

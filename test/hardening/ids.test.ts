@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { isUsableId, isPathSafe } from '../../src/audit/upstream-id.ts'
 import type { SandboxOptions } from '../../src/sandbox/sandbox.ts'
-import { openEventStream } from '../event-stream.ts'
-import { ago, eventually, item, startService, type Service } from '../support.ts'
+import { openEventStream } from '../support/event-stream.ts'
+import { ago, eventually, item, startService, type Service } from '../support/support.ts'
 import { exchange, head, statusOf } from './raw.ts'
 
 // Whatever id Kubiya gives: the event is found by it, or keeps it beside a computed one. No path of Kubiya's is bent.

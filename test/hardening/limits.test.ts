@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { ago, eventually, item, openStream, startService, type Service } from '../support.ts'
+import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 import { dial, handshake, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ago, eventually, item, startService } from '../support.ts'
+import { ago, eventually, item, startService } from '../support/support.ts'
 import { dial, exchange, handshake, head, statusOf } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'

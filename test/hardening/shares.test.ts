@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Asked } from '../../src/sandbox/sandbox.ts'
-import { ago, eventually, item, openStream, startService, type Service } from '../support.ts'
+import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const [FIRST, SECOND] = ['first-token-0123456789', 'second-token-0123456789']

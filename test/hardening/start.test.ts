@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { eventually } from '../support.ts'
+import { eventually } from '../support/support.ts'
 
 // `npm start` where only what production needs was installed.
 

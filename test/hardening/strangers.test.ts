@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 import t, { type Test } from 'tap'
-import { ago, eventually, item, openStream, startService, type Service } from '../support.ts'
+import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 import { startCrowd } from './crowd.ts'
 import { exchange, handshake, head, statusOf } from './raw.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startProcess } from '../oracle/process.ts'
-import { ago, eventually, item, openStream, startService, startUpstream } from '../support.ts'
+import { ago, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
 
 // Subscribers that are slow, many, or come back, and a process that ends.
 

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { fold, foldAhead, holdsText } from '../../src/audit/folded-text.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
-import { scrape } from '../figures.ts'
-import { ago, item, startService } from '../support.ts'
+import { scrape } from '../support/figures.ts'
+import { ago, item, startService } from '../support/support.ts'
 
 const MB = 1024 * 1024
 const MARKS = ['\u0345', '\u0301', '\u0323', '\u0327', '\u0334'] as const

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { readSettings } from '../../src/settings.ts'
-import { listening, run } from '../process.ts'
-import { startUpstream } from '../support.ts'
+import { listening, run } from '../support/process.ts'
+import { startUpstream } from '../support/support.ts'
 
 const JWT = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'https://id.example', AUTH_AUDIENCE: 'audit' }
 const WORD = 'pa55w0rd-canary'

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Fault, SandboxOptions } from '../../src/sandbox/sandbox.ts'
-import { ago, eventually, item, startService, type Service, type Stream } from '../support.ts'
+import { ago, eventually, item, startService, type Service, type Stream } from '../support/support.ts'
 
 // What may come from Kubiya, each with one who listens: nothing is lost, nothing comes twice, the order holds.
 

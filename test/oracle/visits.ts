@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
-import { MIB, mib, publishedBytes, startMeasured, sum, unaccounted, type Held } from '../measured.ts'
-import { KINDS, visit, type Visitor } from '../visitor.ts'
+import { MIB, mib, publishedBytes, startMeasured, sum, unaccounted, type Held } from '../support/measured.ts'
+import { KINDS, visit, type Visitor } from '../support/visitor.ts'
 import { createChance } from './chance.ts'
 
 // `npm run soak:memory -- --minutes 20 --streams 300 --seed 7`: streams come, replay five minutes and go, while events

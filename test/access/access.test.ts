@@ -1,0 +1,350 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { addressKey } from '../../src/access/client-address.ts'
+import { credentialOf, digestOf } from '../../src/access/credential.ts'
+import { createRateLimits } from '../../src/access/rate-limits.ts'
+import { createOrigins, isOrigin } from '../../src/access/origins.ts'
+import { createPassthroughAuth, type PassthroughAuthOptions } from '../../src/access/passthrough-auth.ts'
+import { createTokenBucket } from '../../src/access/token-bucket.ts'
+import { createStreamSlots } from '../../src/access/stream-slots.ts'
+import { TICKET_MS, createTickets } from '../../src/access/tickets.ts'
+import { createTokenAuth, isSoundToken, tokensIn } from '../../src/access/token-auth.ts'
+import { createAuthFailureLimit } from '../../src/access/auth-failure-limit.ts'
+import { createExpiryTimers } from '../../src/live/fanout/expiry-timers.ts'
+import { readSettings } from '../../src/settings.ts'
+import { holds } from '../contracts/property.ts'
+
+const TOKEN = 'a-token-of-some-length'
+const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
+
+/** A clock that stands still until it is told to go on, and the timers that go by it. */
+function quickTime () {
+  let nowMs = 1_700_000_000_000
+  const timers = new Set<{ readonly atMs: number, readonly callback: () => void }>()
+
+  return {
+    clock: () => nowMs,
+    setTimer (callback: () => void, waitMs: number) {
+      const timer = { atMs: nowMs + waitMs, callback }
+      timers.add(timer)
+      return () => { timers.delete(timer) }
+    },
+    advance (ms: number) {
+      const endMs = nowMs + ms
+      for (;;) {
+        const [next] = [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)
+        if (next === undefined) break
+        timers.delete(next)
+        nowMs = next.atMs
+        next.callback()
+      }
+      nowMs = endMs
+    }
+  }
+}
+
+t.test('a credential', async (t) => {
+  t.test('is read from the header, whatever the case of its scheme, or from an offered subprotocol', async (t) => {
+    t.same(credentialOf({ authorization: 'Bearer abc' }), bearer('abc'))
+    t.same(credentialOf({ authorization: 'bearer  abc ' }), bearer('abc'))
+    t.same(credentialOf({ authorization: 'UserKey k:1' }), { scheme: 'UserKey', token: 'k:1' })
+    const offer = `kubiya-audit.v1, kubiya-audit.bearer.${Buffer.from('a/b+c==').toString('base64url')}`
+    t.same(credentialOf({ 'sec-websocket-protocol': offer }), bearer('a/b+c=='))
+    t.same(credentialOf({ 'sec-websocket-protocol': `kubiya-audit.userkey.${Buffer.from('k').toString('base64url')}` }), { scheme: 'UserKey', token: 'k' })
+    t.equal(credentialOf({}), 'none')
+    t.equal(credentialOf({ 'sec-websocket-protocol': 'kubiya-audit.v1' }), 'none')
+  })
+
+  t.test('of another scheme, in two places, or not in visible ASCII is none that can be read', async (t) => {
+    const offered = `kubiya-audit.bearer.${Buffer.from('abc').toString('base64url')}`
+    for (const headers of [
+      { authorization: 'Basic dTpw' }, { authorization: 'Bearer' }, { authorization: 'Bearer a b' }, { authorization: '' }, { authorization: 'Bearer é' },
+      { authorization: 'Bearer abc', 'sec-websocket-protocol': offered }, { 'sec-websocket-protocol': `${offered}, ${offered}` },
+      { 'sec-websocket-protocol': `kubiya-audit.bearer.${Buffer.from('a\r\nb').toString('base64url')}` }
+    ]) t.equal(credentialOf(headers), 'unreadable', JSON.stringify(headers))
+  })
+
+  t.test('has a digest that tells schemes apart and shows nothing', async (t) => {
+    t.not(digestOf(bearer(TOKEN)), digestOf({ scheme: 'UserKey', token: TOKEN }))
+    t.notOk(digestOf(bearer(TOKEN)).includes(TOKEN))
+  })
+})
+
+t.test('tokens', async (t) => {
+  t.test('are several at once; one that is taken away is revoked, and a list that cannot be read leaves the last one', async (t) => {
+    let read = () => [TOKEN, `${TOKEN}-2`]
+    const [revoked, errors]: [string[], unknown[]] = [[], []]
+    const authenticator = createTokenAuth({ read: () => read(), recheckMs: 5, onRevoked: (key) => revoked.push(key), onError: (error) => errors.push(error) })
+    t.teardown(authenticator.close)
+    const authenticate = (token: string) => authenticator.authenticate(bearer(token), '') as { ok: boolean, caller?: { key: string } }
+    const [first, second] = [authenticate(TOKEN), authenticate(`${TOKEN}-2`)]
+    t.ok(first.ok && second.ok)
+    t.not(first.caller?.key, second.caller?.key)
+    t.notOk(JSON.stringify(first).includes(TOKEN))
+    for (const wrong of [`${TOKEN}-3`, TOKEN.slice(1), `${TOKEN} `]) t.notOk(authenticate(wrong).ok, wrong)
+    t.notOk((authenticator.authenticate({ scheme: 'UserKey', token: TOKEN }, '') as { ok: boolean }).ok)
+    t.notOk((authenticator.authenticate('none', '') as { ok: boolean }).ok)
+
+    read = () => { throw new Error('gone') }
+    while (errors.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
+    t.ok(authenticate(TOKEN).ok)
+    read = () => [TOKEN]
+    while (revoked.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
+    t.same(revoked, [second.caller?.key])
+    t.notOk(authenticate(`${TOKEN}-2`).ok)
+    t.ok(authenticate(TOKEN).ok)
+  })
+
+  t.test('are read from lines and commas, with comments', async (t) => {
+    t.same(tokensIn('# all\nabc, def\n\n ghi # the last\nj#k'), ['abc', 'def', 'ghi', 'j#k'])
+    t.same(['x'.repeat(15), 'x'.repeat(16), `${'x'.repeat(16)} `].map(isSoundToken), [false, true, false])
+  })
+})
+
+t.test('an address counts as itself, an IPv6 one by its network, however it is written', async (t) => {
+  t.equal(addressKey('192.0.2.7'), '192.0.2.7')
+  t.equal(addressKey('::ffff:192.0.2.7'), '192.0.2.7')
+  t.equal(addressKey('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
+  t.equal(addressKey('2001:0db8:0001:0002::9'), '2001:db8:1:2::/64')
+  t.equal(addressKey('2001:db8::1'), '2001:db8:0:0::/64')
+  t.equal(addressKey('fe80::1%eth0'), 'fe80:0:0:0::/64')
+  t.equal(addressKey('::1'), '0:0:0:0::/64')
+  t.equal(addressKey('64:ff9b::192.0.2.7'), '64:ff9b:0:0::/64')
+})
+
+t.test('origins are exact', async (t) => {
+  const { allows } = createOrigins(['https://app.example.com', 'http://localhost:5173'])
+  t.ok(allows(undefined) && allows('https://app.example.com') && allows('http://localhost:5173'))
+  for (const other of ['null', '', 'https://app.example.com.evil.io', 'http://app.example.com', 'https://app.example.com:444', 'https://evil-app.example.com', 'https://APP.example.com']) t.notOk(allows(other), other)
+  t.same(['https://a.example', 'https://a.example/', 'a.example', 'https://a.example:443', 'https://A.example', '*', 'null', 'ftp://a'].map(isOrigin), [true, ...Array(7).fill(false)])
+})
+
+t.test('a ticket', async (t) => {
+  t.test('stands for its credential once, for the origin that asked', async (t) => {
+    const tickets = createTickets(quickTime().setTimer)
+    const issue = (origin?: string) => tickets.issue('me', bearer(TOKEN), origin) ?? ''
+    const first = issue()
+    t.same(tickets.redeem(first, undefined), bearer(TOKEN))
+    t.equal(tickets.redeem(first, undefined), undefined, 'not twice')
+    const page = issue('https://a.example')
+    t.equal(tickets.redeem(page, 'https://b.example'), undefined)
+    t.equal(tickets.redeem(page, 'https://a.example'), undefined, 'used up by the first try')
+    t.equal(tickets.redeem(issue('https://a.example'), undefined), undefined)
+    t.same(tickets.redeem(issue('https://a.example'), 'https://a.example'), bearer(TOKEN))
+    t.equal(tickets.redeem('made-up', undefined), undefined)
+  })
+
+  t.test('lasts half a minute, and one caller may have a hundred', async (t) => {
+    const time = quickTime()
+    const tickets = createTickets(time.setTimer)
+    const all = Array.from({ length: 101 }, () => tickets.issue('me', 'none', undefined))
+    t.same(all.map((each) => each === undefined), [...Array(100).fill(false), true])
+    t.ok(tickets.issue('another', 'none', undefined))
+    time.advance(TICKET_MS - 1)
+    t.equal(tickets.redeem(all[0] ?? '', undefined), 'none')
+    time.advance(1)
+    t.equal(tickets.redeem(all[1] ?? '', undefined), undefined)
+    t.ok(tickets.issue('me', 'none', undefined), 'those that are over do not count')
+  })
+})
+
+t.test('a quota never gives more in any stretch of time than a minute\'s worth and what came in meanwhile', async (t) => {
+  holds(t, fc.property(fc.integer({ min: 1, max: 1000 }), fc.array(fc.tuple(fc.nat(20_000), fc.integer({ min: 1, max: 50 })), { maxLength: 100 }), (perMinute, steps) => {
+    let nowMs = 0
+    let given = 0
+    const quota = createTokenBucket(perMinute, 10, () => nowMs)
+    for (const [afterMs, wanted] of steps) {
+      nowMs += afterMs
+      if (quota.waitMs('a', wanted) > 0) continue
+      quota.spend('a', wanted)
+      given += wanted
+    }
+    return given <= perMinute * (1 + nowMs / 60_000) + 1e-6
+  }))
+})
+
+t.test('limits', async (t) => {
+  const off = { requests: 0, requestsOfAll: 0, events: 0 }
+  t.test('are of each caller (429) and of all (503), tell what is left, and wait for debts', async (t) => {
+    let nowMs = 0
+    const limits = createRateLimits({ requests: 2, requestsOfAll: 3, events: 100, nowMs: () => nowMs })
+    t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '2', 'ratelimit-reset', '0'])
+    t.equal(limits.request('a'), undefined)
+    t.equal(limits.request('a'), undefined)
+    t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 30_000 })
+    t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '0', 'ratelimit-reset', '60'])
+    t.equal(limits.request('b'), undefined)
+    t.match(limits.request('c'), { code: 'overloaded', retryAfterMs: 20_000 })
+    nowMs = 60_000
+    const ahead = limits.reserve('a', 1000)
+    if (!ahead.ok) return t.fail('a full limit admits any one question')
+    t.match(limits.reserve('a', 1), { code: 'rate-limited', retryAfterMs: 600 }, 'and is then empty')
+    ahead.read(150)
+    ahead.end()
+    ahead.end()
+    t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 30_000 })
+    t.equal(limits.request('b'), undefined, 'another one\'s debt is not his')
+    nowMs = 90_000
+    t.equal(limits.request('a'), undefined)
+  })
+
+  t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
+    holds(t, fc.property(fc.integer({ min: 1, max: 3000 }), fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }), (ahead, reads) => {
+      const limits = createRateLimits({ ...off, events: 1000, nowMs: () => 0 })
+      const taken = limits.reserve('a', ahead)
+      if (!taken.ok) return false
+      for (const read of reads) taken.read(read)
+      taken.end()
+      const left = 1000 - reads.reduce((sum, each) => sum + each, 0)
+      const first = left > 0 ? limits.reserve('a', left) : undefined
+      const isExact = first === undefined || (first.ok && !limits.reserve('a', 1).ok)
+      return isExact && (left >= 0 || limits.request('a') !== undefined)
+    }), { numRuns: 300 })
+  })
+
+  t.test('that are off say and count nothing', async (t) => {
+    const limits = createRateLimits({ ...off, nowMs: () => 0 })
+    t.ok(limits.reserve('a', 1e12).ok)
+    t.same([limits.headers('a'), limits.request('a')], [[], undefined])
+  })
+})
+
+t.test('seats are so many for each and in all, are given back once, and are left by whoever is revoked', async (t) => {
+  const ended: string[] = []
+  const slots = createStreamSlots<string>({ most: 3, mostPerCaller: 2, end: (stream) => ended.push(stream) })
+  const take = (key: string) => {
+    const slot = slots.take(key)
+    if (typeof slot === 'string') throw new Error(slot)
+    return slot
+  }
+  const [a, b] = [take('me'), take('me')]
+  t.equal(slots.take('me'), 'none-of-its-own')
+  const c = take('you')
+  t.equal(slots.take('them'), 'none')
+  a.release()
+  a.release()
+  t.equal(slots.size(), 2)
+  b.occupy('b')
+  c.occupy('c')
+  const late = take('me')
+  slots.revoke('me')
+  t.same(ended, ['b'])
+  late.occupy('late')
+  t.same(ended, ['b', 'late'], 'one that begins after that ends at once')
+  for (const slot of [b, c, late]) slot.release()
+  t.equal(slots.size(), 0)
+})
+
+t.test('Kubiya\'s word on a credential', async (t) => {
+  let nowMs = 0
+  const setup = (words: Array<'accepted' | 'unauthorized' | 'forbidden'>) => {
+    const [probed, revoked]: [string[], string[]] = [[], []]
+    const options: PassthroughAuthOptions = {
+      async probe ({ key }) {
+        probed.push(key)
+        return words.shift() ?? 'accepted'
+      },
+      recheckMs: 1000,
+      graceMs: 0,
+      authFailures: createAuthFailureLimit(() => nowMs),
+      onRevoked: (key) => revoked.push(key),
+      nowMs: () => nowMs
+    }
+    const authenticator = createPassthroughAuth(options)
+    return { authenticator, probed, revoked, authenticate: async (token: string) => authenticator.authenticate(bearer(token), '192.0.2.1') }
+  }
+
+  t.test('is asked for once by all who come together, holds for so long, and is prolonged by whatever Kubiya answers', async (t) => {
+    const { authenticate, authenticator, probed } = setup([])
+    const verdicts = await Promise.all(Array.from({ length: 100 }, () => authenticate('a')))
+    t.ok(verdicts.every(({ ok }) => ok))
+    t.equal(probed.length, 1)
+    nowMs += 999
+    authenticator.heard(probed[0] ?? '', 'accepted')
+    nowMs += 999
+    await authenticate('a')
+    t.equal(probed.length, 1)
+    nowMs += 1
+    await authenticate('a')
+    t.equal(probed.length, 2)
+  })
+
+  t.test('is not asked for again within a minute of a refusal, whichever call was refused', async (t) => {
+    const { authenticate, authenticator, probed, revoked } = setup(['unauthorized', 'forbidden'])
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
+    t.match(await authenticate('b'), { ok: false, code: 'forbidden' })
+    t.equal(probed.length, 2)
+    t.same(revoked, probed)
+    nowMs += 60_000
+    t.match(await authenticate('a'), { ok: true })
+    authenticator.heard(probed[0] ?? '', 'unauthorized')
+    t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
+    t.equal(probed.length, 3)
+  })
+
+  t.test('is asked for only so often for one address, good credentials not counted', async (t) => {
+    const { authenticate, probed } = setup([...Array(10).fill('accepted'), ...Array(1000).fill('unauthorized')])
+    for (let n = 0; n < 100; n++) await authenticate(String(n))
+    t.equal(probed.length, 40)
+    t.match(await authenticate('another'), { ok: false, code: 'rate-limited' })
+    t.match(await authenticate('3'), { ok: true }, 'who was accepted goes on')
+  })
+})
+
+t.test('listeners are warned a minute before their credential ends, or at once, and told when it has', async (t) => {
+  const time = quickTime()
+  const said: string[] = []
+  const startMs = time.clock()
+  const expiries = createExpiryTimers<string>({
+    clock: { now: time.clock, monotonicMs: time.clock, setTimer: time.setTimer },
+    warn: (members, atMs) => said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
+    end: (members) => [...members].forEach((member) => {
+      expiries.delete(member)
+      said.push(`${member} ended at ${(time.clock() - startMs) / 1000}`)
+    })
+  })
+  const inSeconds = (seconds: number) => startMs + seconds * 1000
+  expiries.add('a', inSeconds(100))
+  expiries.add('b', inSeconds(100))
+  expiries.add('gone', inSeconds(100))
+  expiries.add('soon', inSeconds(10))
+  expiries.add('far', inSeconds(30 * 86_400))
+  expiries.delete('gone')
+  time.advance(200_000)
+  t.same(said, ['soon warned at 0 of 10', 'soon ended at 10', 'a,b warned at 40 of 100', 'a ended at 100', 'b ended at 100'])
+  time.advance(30 * 86_400_000)
+  t.same(said.slice(5), [`far warned at ${30 * 86_400 - 60} of ${30 * 86_400}`, `far ended at ${30 * 86_400}`])
+})
+
+t.test('settings of who is let in', async (t) => {
+  const faultsOf = (environment: Record<string, string>) => {
+    const outcome = readSettings({ KUBIYA_API_KEY: 'k', ...environment })
+    return outcome.ok ? [] : outcome.faults
+  }
+  const JWT = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'https://id.example', AUTH_AUDIENCE: 'audit' }
+  const file = t.testdir({ tokens: `# ours\n${TOKEN}\n`, empty: '\n', short: 'secret\n' })
+
+  t.same(faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS: `${TOKEN},${TOKEN}2`, HOST: '0.0.0.0' }), [])
+  t.same(faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS_FILE: `${file}/tokens` }), [])
+  t.same(faultsOf(JWT), [])
+  t.same(faultsOf({ AUTH_MODE: 'passthrough', NODE_ENV: 'production', KUBIYA_API_KEY: '', HOST: '::' }), [], 'without a key')
+  t.same(faultsOf({ TRUST_PROXY: '10.0.0.0/8, 192.0.2.1', ALLOWED_ORIGINS: 'https://a.example, http://localhost:5173' }), [])
+  const short = faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS: 'secret' })
+  t.match(short, [/^AUTH_TOKENS: /])
+  t.notMatch(short.join(), 'secret')
+  for (const [name, environment] of [
+    ['AUTH_TOKENS', { AUTH_MODE: 'token' }],
+    ['AUTH_TOKENS', { AUTH_TOKENS: TOKEN }],
+    ['AUTH_TOKENS_FILE', { AUTH_MODE: 'token', AUTH_TOKENS_FILE: `${file}/nothing` }],
+    ['AUTH_TOKENS_FILE', { AUTH_MODE: 'token', AUTH_TOKENS_FILE: `${file}/empty` }],
+    ['AUTH_TOKENS_FILE', { AUTH_MODE: 'token', AUTH_TOKENS_FILE: `${file}/short` }],
+    ['AUTH_ISSUER', { ...JWT, AUTH_ISSUER: '' }],
+    ['AUTH_JWKS_URL', { ...JWT, AUTH_JWKS_URL: 'file:///etc/passwd' }],
+    ['AUTH_AUDIENCE', { AUTH_AUDIENCE: 'audit' }],
+    ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: '*' }],
+    ['ALLOWED_ORIGINS', { ALLOWED_ORIGINS: 'https://a.example/' }],
+    ['TRUST_PROXY', { TRUST_PROXY: 'everyone' }],
+    ['HOST', { HOST: '0.0.0.0' }]
+  ] as const) t.match(faultsOf(environment), [new RegExp(`^${name}: `)], JSON.stringify(environment))
+})

@@ -1,0 +1,933 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { parseInstant, type Instant } from '../../src/audit/instant.ts'
+import { writeJson, type JsonObject } from '../../src/audit/exact-json.ts'
+import type { Failure, FailureKind, Purpose, SourceQuery } from '../../src/audit/source.ts'
+import { readBody } from '../../src/kubiya/read-body.ts'
+import { createRequestBudget, type RequestBudget } from '../../src/kubiya/request-budget.ts'
+import { silentTracer } from '../../src/tracer.ts'
+import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../../src/kubiya/client.ts'
+import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../../src/kubiya/failure.ts'
+import { createListParser, readWhole, type ParsedList } from '../../src/kubiya/list-parser.ts'
+import { listParameters, listUrl } from '../../src/kubiya/list-request.ts'
+import { readEvent } from '../../src/kubiya/response.ts'
+import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts'
+import { auditSourceContract } from '../contracts/audit-source.ts'
+import { holds, holdsAsync } from '../contracts/property.ts'
+import { eventually } from '../support/support.ts'
+import { CALLER, POLLER } from '../support/purposes.ts'
+
+interface Owner { teardown (action: () => unknown): void }
+
+const KEY = 'canary-key-5f3a'
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+
+function at (text: string): Instant {
+  return parseInstant(text) ?? 0n
+}
+
+function question (query: Partial<SourceQuery> = {}): SourceQuery {
+  return { filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 50, ...query }
+}
+
+const unlimited = (): RequestBudget => createRequestBudget({ perMinute: 0, perDay: 0 })
+
+/** A client in front of a sandbox; both end with the test. */
+async function started (t: Owner, options: SandboxOptions = {}, clientOptions: Partial<KubiyaOptions> = {}) {
+  const sandbox = await startSandbox({ apiKey: KEY, ...options })
+  t.teardown(() => sandbox.close())
+  const outcomes: string[] = []
+  const client = createKubiyaClient({
+    baseUrl: sandbox.url,
+    authorization: `UserKey ${KEY}`,
+    userAgent: 'kubiya-audit-bff/test',
+    sessionFilter: 'extra.session_id',
+    timeoutMs: 5000,
+    maxBytes: 1_000_000,
+    budget: unlimited(),
+    tracer: silentTracer,
+    onRequest: (_purpose, outcome) => { outcomes.push(outcome) },
+    ...clientOptions
+  })
+  t.teardown(() => client.close())
+  return { sandbox, client, outcomes, read: (query: Partial<SourceQuery> = {}, purpose: Purpose = CALLER) => client.read(question(query), purpose) }
+}
+
+function kindOf (outcome: { ok: true } | Failure): FailureKind | 'ok' {
+  return outcome.ok ? 'ok' : outcome.kind
+}
+
+t.test('the list URL', async (t) => {
+  t.test('is the same for every way of writing a base, and keeps a gateway\'s prefix', async (t) => {
+    for (const base of ['https://api.kubiya.test', 'https://api.kubiya.test/', 'https://api.kubiya.test/api/v1', 'https://api.kubiya.test/api/v1/', 'https://api.kubiya.test//']) {
+      t.equal(listUrl(base).href, 'https://api.kubiya.test/api/v1/auditing/items', base)
+    }
+    for (const base of ['http://gw.test:8080/kubiya', 'http://gw.test:8080/kubiya/', 'http://gw.test:8080/kubiya/api/v1//', 'http://gw.test:8080/kubiya?x=1#y']) {
+      t.equal(listUrl(base).href, 'http://gw.test:8080/kubiya/api/v1/auditing/items', base)
+    }
+    t.equal(listUrl('https://api.kubiya.test/myapi/v1').pathname, '/myapi/v1/api/v1/auditing/items')
+  })
+})
+
+t.test('the list parameters', async (t) => {
+  const spelled = (query: Partial<SourceQuery>, spelling: 'extra.session_id' | 'session_id' | 'local' = 'extra.session_id') =>
+    Object.fromEntries(listParameters(question(query), spelling))
+
+  t.test('are those of the public clients: compact JSON, the page from 1, the page size', async (t) => {
+    const window = { start: at('2025-06-01T00:00:00Z'), end: at('2025-06-02T00:00:00Z') }
+    t.same(spelled({ window, filter: { category_type: 'agents' } }), {
+      filter: '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:00Z"},"category_type":"agents"}',
+      sort: '{"timestamp":-1}',
+      page: '1',
+      page_size: '50'
+    })
+    t.same(spelled({ direction: 'asc', page: 3, pageSize: 1000 }), { sort: '{"timestamp":1}', page: '3', page_size: '1000' })
+  })
+
+  t.test('round bounds outward to whole seconds', async (t) => {
+    const window = { start: at('2025-06-01T00:00:00.999999999Z'), end: at('2025-06-02T00:00:00.000000001Z') }
+    t.equal(spelled({ window }).filter, '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:01Z"}}')
+    t.equal(spelled({ window: { end: at('1969-12-31T23:59:58.5Z') } }).filter, '{"timestamp":{"lte":"1969-12-31T23:59:59Z"}}')
+  })
+
+  t.test('name every field that Kubiya can judge, and never text or status', async (t) => {
+    const filter = {
+      category_type: 'a', category_name: 'b', resource_type: 'c', action_type: 'd', session_id: 's', status: 'failed' as const, text: 'x'
+    }
+    const fields = '"category_type":"a","category_name":"b","resource_type":"c","action_type":"d"'
+    t.equal(spelled({ filter }).filter, `{${fields},"extra.session_id":"s"}`)
+    t.equal(spelled({ filter }, 'session_id').filter, `{${fields},"session_id":"s"}`)
+    t.equal(spelled({ filter }, 'local').filter, `{${fields}}`)
+    t.same(Object.keys(spelled({ filter: { text: 'x', status: 'success' } })), ['sort', 'page', 'page_size'])
+  })
+
+  t.test('carry any value as a value', async (t) => {
+    holds(t, fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (value) => {
+      const parameters = new URLSearchParams(listParameters(question({ filter: { category_type: value } }), 'local').toString())
+      return [...parameters.keys()].join() === 'filter,sort,page,page_size' && JSON.stringify({ category_type: value }) === parameters.get('filter')
+    }))
+  })
+})
+
+const MANY_ROWS = 10_000
+function createReader (remembers: boolean) {
+  const read = createListParser({ remembers })
+  return async (body: string): Promise<ParsedList | undefined> => {
+    const listing = await read(body, MANY_ROWS)
+    if (listing === 'too-large') throw new Error(listing)
+    return listing
+  }
+}
+
+const readListing = (body: string) => createReader(false)(body)
+const createPolledReader = () => createReader(true)
+
+t.test('an answer of the list call', async (t) => {
+  const names = async (body: string) => (await readListing(body))?.events.map(({ item }) => item.n)
+
+  t.test('is a bare array, or items, or data', async (t) => {
+    for (const body of ['[{"n":1},{"n":2}]', ' {"items":[{"n":1},{"n":2}],"success":true}', '{"data":[{"n":1},{"n":2}]}', '{"items":[{"n":1},{"n":2}],"data":null}']) {
+      t.same(await names(body), [1, 2], body)
+    }
+  })
+
+  t.test('may be empty in several ways', async (t) => {
+    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(await readListing(body), { events: [], rows: 0, noEvents: 0, unreadable: [] }, body)
+  })
+
+  t.test('is not the protocol when it is anything else', async (t) => {
+    for (const body of [
+      '', ' ', '{}', '<!doctype html><html></html>', '[{"n":1}', '{"items":[{"n":1}', '"text"', '5', 'true', '{"items":{}}', '{"items":"x"}', '{"data":5}', '{"error":"x"}',
+      '{"items":[]}{}', '[{"n":1},]', '{"__proto__":{"items":[]}}'
+    ]) t.equal(await readListing(body), undefined, body)
+  })
+
+  t.test('is served with its odd elements counted, and its odd items passed through', async (t) => {
+    const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`
+    const listing = await readListing(`[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`)
+    t.equal(listing?.rows, 9)
+    t.equal(listing?.noEvents, 4)
+    t.same(listing?.events.map(({ item }) => item.n), [1, 2, 3, 4, 5])
+    t.ok(listing?.events[1]?.json.includes(deep), 'what is nested deep is an event like any other')
+    t.equal(({} as Record<string, unknown>).polluted, undefined)
+    t.match(listing?.events[4]?.json, /"big":12345678901234567890.*"t":"\\ud800"/)
+    t.ok(Object.hasOwn(listing?.events[3]?.item ?? {}, '__proto__'))
+  })
+
+  t.test('is readable beside an element that is nested beyond all reason, where numbers are kept exact too', async (t) => {
+    const deep = `${'{"a":['.repeat(3000)}${']}'.repeat(3000)}`
+    const listing = await readListing(`[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`)
+    t.same(listing?.events.map(({ item }) => item.n), [1, 3])
+    t.equal(listing?.rows, 3)
+    t.same(listing?.unreadable, [1], 'one event stands before it')
+    t.match(listing?.events[0]?.json, '"big":9007199254740993')
+  })
+
+  t.test('is too large where its rows together hold more values than memory should, however small each is', async (t) => {
+    const deep = `{"a":${'['.repeat(4900)}${']'.repeat(4900)}}`
+    const wide = `{"a":[${'[],'.repeat(20_000)}[]]}`
+    for (const [row, rows] of [[deep, 204], [wide, 25]] as const) {
+      const body = (count: number) => `[${Array(count).fill(row).join()}]`
+      t.equal((await readListing(body(rows - 5)))?.events.length, rows - 5)
+      for (const remembers of [false, true]) await t.rejects(createReader(remembers)(body(rows)), { message: 'too-large' })
+    }
+  })
+
+  t.test('counts exact duplicates within itself', async (t) => {
+    const [first, second] = (await readListing('[{"n":1},{"n":1}]'))?.events ?? []
+    t.equal(second?.id, `${first?.id}.2`)
+  })
+
+  t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
+    for (const row of ['{}', '1', '{"n":1}', '[]']) {
+      const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
+      t.match(await createListParser({ remembers: false })(rows(20), 20), { rows: 20 }, row)
+      t.equal(await createListParser({ remembers: false })(rows(21), 20), undefined, row)
+      t.equal(await readListing(rows(300_000)), undefined, row)
+    }
+  })
+
+  t.test('may hold one event of too many values, whose place is told', async (t) => {
+    const keys = Array.from({ length: 60_000 }, (_, n) => `"k${n}":1`).join(',')
+    const listing = await readListing(`{"items":[{"n":1},{${keys}},{"n":2}],"pagination":{"page":1}}`)
+    t.same(listing?.events.map(({ item }) => item.n), [1, 2])
+    t.same(listing?.unreadable, [1])
+  })
+
+  t.test('costs time that grows with its bytes alone', async (t) => {
+    const most = 4_000_000
+    for (const body of [
+      `[{"a":1}]${' '.repeat(most)}x`, `[{"a":1}${' '.repeat(most)}`, '['.repeat(most), '[{"a":'.repeat(most / 6), `[${'{},'.repeat(most / 3)}{}]`,
+      `[{"a":"${'\\'.repeat(most / 2)}"}]x`, `{"items":[]${','.repeat(most)}`, `{${'"a":1,'.repeat(most / 6)}"items":[]}`
+    ]) t.equal(await readListing(body), undefined, body.slice(0, 20))
+  })
+})
+
+t.test('answers that repeat the one before', async (t) => {
+  t.test('are read as if each were the first', async (t) => {
+    const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, { deep: [[{ a: [] }], {}] }, { big: 0.1, list: [1, 2] })
+    const element = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.integer({ min: 0, max: 6 }), quirk).map(([n, more]) => JSON.stringify({ n, ...more })) }, { weight: 1, arbitrary: fc.constantFrom('null', '5', '0', '[]', '"x"', '{"n":1,"big":9007199254740993}', `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`) })
+    const whole = fc.record({
+      wrapper: fc.constantFrom(['[', ']'], ['[', ']'], ['[', ']'], [' [ ', ' ] '], ['{"items":[', ']}'], ['{"data": [', ']}'], ['{"data":[', '],"items":[{"n":9}]}'], ['{"items":[', '],"total":3}'], ['[', '{"n":3}]'], ['[', ',]'], ['[', ''], ['[', ']\u00a0'], ['{"items":[', ']'], ['[', ']}'], ['[', ',"open']),
+      separator: fc.constantFrom(',', ',', ', ', '\n,\n', '', '\u00a0,', ',,'),
+      elements: fc.array(element, { maxLength: 8 })
+    })
+    const step = fc.record({ drop: fc.nat(3), add: fc.array(element, { maxLength: 3 }), fresh: fc.option(whole) })
+    await holdsAsync(t, fc.asyncProperty(whole, fc.array(step, { maxLength: 6 }), async (first, steps) => {
+      const read = createPolledReader()
+      let { elements, separator, wrapper } = first
+      for (const step of [undefined, ...steps]) {
+        if (step !== undefined) ({ elements, separator, wrapper } = step.fresh ?? { elements: [...elements.slice(step.drop), ...step.add], separator, wrapper })
+        const body = `${wrapper[0]}${elements.join(separator)}${wrapper[1]}`
+        const [read1, read2, whole] = await Promise.all([read(body), readListing(body), readWhole(body, MANY_ROWS)])
+        if (new Set([read1, read2, whole].map((each) => JSON.stringify(comparable(each)))).size > 1) return false
+      }
+      return true
+    }), { numRuns: 1000 })
+  })
+
+  t.test('give the same event again where it is written just as it was, and another where anything differs', async (t) => {
+    const read = createPolledReader()
+    const [a, b, c] = [1, 2, 3].map((n) => `{"n":${n},"timestamp":"2025-06-03T10:00:0${n}Z"}`)
+    const before = (await read(`[${a},${b},${b}]`))?.events ?? []
+    const after = (await read(`[${b},${b},${c}]`))?.events ?? []
+    t.equal(after[0], before[1], 'neither parsed nor identified again')
+    t.equal(after[1]?.id, before[2]?.id, 'a twin is still one')
+    t.same(after.map(({ item }) => item.n), [2, 2, 3])
+    const other = (await read(`[{"n":2.0,"timestamp":"2025-06-03T10:00:02Z"},${b}]`))?.events ?? []
+    t.not(other[0], before[1])
+    t.equal(other[0]?.id, before[1]?.id, 'the same event, written otherwise')
+  })
+
+  t.test('know long elements again, too, and tell those apart that are equally long', async (t) => {
+    const read = createPolledReader()
+    const long = (n: number) => `{"n":${n},"text":"${'x'.repeat(20_000)}${n}"}`
+    const before = (await read(`[${long(1)},${long(2)}]`))?.events ?? []
+    const after = (await read(`[${long(3)},${long(2)},${long(1)}]`))?.events ?? []
+    t.same(after.map(({ item }) => item.n), [3, 2, 1])
+    t.equal(after[1], before[1])
+    t.equal(after[2], before[0])
+  })
+
+  t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
+    for (const body of ['[{"n":1},{"n":2}', '[{"n":1}{"n":2}]', '[{"n":1},]', '[{"n":1},{"n":2},{"n":3]', '[{"n":1},{"n":2}]]', '[{"n":1},{"n":2}],']) {
+      const read = createPolledReader()
+      await read('[{"n":1},{"n":2}]')
+      t.equal(await read(body), undefined, body)
+      t.same((await read('[{"n":1},{"n":2}]'))?.events.map(({ item }) => item.n), [1, 2], 'and do no harm to what follows')
+    }
+  })
+
+  function comparable (listing: ParsedList | undefined) {
+    return listing && { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
+  }
+})
+
+t.test('an answer by id', async (t) => {
+  t.test('is the event, bare or wrapped', async (t) => {
+    for (const body of [
+      '{"timestamp":"2025-06-03T10:00:00Z","n":1}', '[{"timestamp":"2025-06-03T10:00:00Z","n":1}]', '{"items":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}',
+      '{"data":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}', '{"item":{"timestamp":"2025-06-03T10:00:00Z","n":1}}', '{"data":{"timestamp":"2025-06-03T10:00:00Z","n":1}}',
+      '{"id":"a-1","timestamp":"2025-06-03T10:00:00Z","n":1}'
+    ]) {
+      const event = readEvent(body, 'a-1')
+      t.ok(typeof event === 'object', body)
+      if (typeof event === 'object') t.same([event.id, event.instant, event.item.n], ['a-1', at('2025-06-03T10:00:00Z'), 1])
+    }
+  })
+
+  t.test('says nothing when it is empty, HTML, or another event than was asked for', async (t) => {
+    for (const body of ['null', '[]', '{}', '<html>', '  <!doctype html>', '{"items":[]}', '{"data":null}', '{"id":"b-2","timestamp":"2025-06-03T10:00:00Z"}']) {
+      t.equal(readEvent(body, 'a-1'), 'none', body)
+    }
+  })
+
+  t.test('is not the protocol when it is anything else', async (t) => {
+    for (const body of ['', '{"timestamp":', '5', '"x"', '{"error":"boom"}', '{"success":false}']) t.equal(readEvent(body, 'a-1'), undefined, body)
+  })
+})
+
+t.test('a failure', async (t) => {
+  t.test('has its kind by status, and bears the wait that was asked for where waiting helps', async (t) => {
+    const kinds = { 301: 'invalid', 302: 'invalid', 400: 'invalid', 401: 'unauthorized', 403: 'forbidden', 404: 'invalid', 418: 'invalid', 429: 'throttled', 500: 'unavailable', 502: 'unavailable', 503: 'unavailable', 504: 'unavailable' }
+    for (const [status, kind] of Object.entries(kinds)) t.equal(failureOfStatus(Number(status), undefined).kind, kind, status)
+    t.same([429, 503, 401, 400].map((status) => failureOfStatus(status, 1500).retryAfterMs), [1500, 1500, undefined, undefined])
+  })
+
+  t.test('has its kind by exception', async (t) => {
+    const named = (name: string, code?: string) => Object.assign(new Error('x'), { name }, code === undefined ? {} : { code })
+    for (const [error, kind] of [
+      [named('TimeoutError'), 'timeout'], [named('AbortError'), 'timeout'], [named('ConnectTimeoutError', 'UND_ERR_CONNECT_TIMEOUT'), 'timeout'],
+      [named('Error', 'ETIMEDOUT'), 'timeout'], [new TypeError('fetch failed', { cause: named('HeadersTimeoutError') }), 'timeout'],
+      [named('Error', 'Z_DATA_ERROR'), 'invalid'], [named('Error', 'ECONNREFUSED'), 'unavailable'], [named('Error', 'ENOTFOUND'), 'unavailable'], ['odd', 'unavailable']
+    ] as const) t.equal(failureOfError(error).kind, kind, String(error))
+  })
+
+  t.test('is worth another try when the connection was lost, the upstream was down or asked to wait', async (t) => {
+    const kinds: FailureKind[] = ['unavailable', 'throttled', 'unauthorized', 'forbidden', 'budget', 'timeout', 'invalid', 'too-large']
+    t.same(kinds.filter((kind) => isWorthAnotherTry({ ok: false, kind })), ['unavailable', 'throttled'])
+  })
+
+  t.test('reads Retry-After in seconds and as a date, never below zero nor above five minutes', async (t) => {
+    const now = Date.parse('Tue, 03 Jun 2025 10:00:00 GMT')
+    for (const [header, waitMs] of [
+      ['0', 0], ['7', 7000], [' 7 ', 7000], ['300', 300_000], ['99999', 300_000], ['-5', 0],
+      ['Tue, 03 Jun 2025 10:00:30 GMT', 30_000], ['Tue, 03 Jun 2025 11:00:00 GMT', 300_000], ['Tue, 03 Jun 2025 09:00:00 GMT', 0],
+      ['', undefined], ['soon', undefined], [undefined, undefined], [['1', '2'], undefined]
+    ] as const) t.equal(parseRetryAfter(header, now), waitMs, String(header))
+  })
+})
+
+t.test('a body', async (t) => {
+  const encodings = { gzip: gzipSync, 'x-gzip': gzipSync, GZIP: gzipSync, deflate: deflateSync, br: brotliCompressSync }
+
+  t.test('is read in any encoding that HTTP has', async (t) => {
+    t.same(await readBody(Readable.from([Buffer.from('caf'), Buffer.from([0xc3]), Buffer.from([0xa9])]), undefined, 100), { text: 'café' })
+    t.same(await readBody(Readable.from([Buffer.from('x')]), 'identity', 100), { text: 'x' })
+    for (const [encoding, compress] of Object.entries(encodings)) {
+      t.same(await readBody(Readable.from([compress('café')]), encoding, 100), { text: 'café' }, encoding)
+    }
+    t.equal(await readBody(Readable.from([Buffer.from('x')]), 'zstd', 100), 'unknown-encoding')
+  })
+
+  t.test('is cut at the cap, counted after inflating', async (t) => {
+    t.same(await readBody(Readable.from([Buffer.alloc(100, 'x')]), undefined, 100), { text: 'x'.repeat(100) })
+    t.equal(await readBody(Readable.from([Buffer.alloc(101, 'x')]), undefined, 100), 'too-large')
+    for (const [encoding, compress] of Object.entries(encodings)) {
+      const body = Readable.from([compress(Buffer.alloc(1_000_000, 'x'))])
+      t.equal(await readBody(body, encoding, 100_000), 'too-large', encoding)
+      t.ok(body.destroyed)
+    }
+  })
+
+  t.test('throws what does not inflate', async (t) => {
+    await t.rejects(readBody(Readable.from([Buffer.from('no gzip')]), 'gzip', 100), { code: 'Z_DATA_ERROR' })
+    await t.rejects(readBody(Readable.from([gzipSync('cut off').subarray(0, 12)]), 'gzip', 100), { code: 'Z_BUF_ERROR' })
+  })
+})
+
+/** The most requests in any stretch of so many milliseconds; times ascend. */
+function mostWithin (times: number[], spanMs: number): number {
+  let most = 0
+  for (let first = 0, last = 0; last < times.length; last++) {
+    while ((times[last] ?? 0) - (times[first] ?? 0) >= spanMs) first++
+    most = Math.max(most, last - first + 1)
+  }
+  return most
+}
+
+t.test('a budget', async (t) => {
+  t.test('lets any sliding minute and day hold no more than its limits, whatever is asked', async (t) => {
+    const demand = fc.array(fc.record({
+      gapMs: fc.oneof(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 0, max: 20 * MINUTE_MS }), fc.integer({ min: 0, max: 8 * 60 * MINUTE_MS })),
+      count: fc.integer({ min: 1, max: 60 }),
+      everyMs: fc.integer({ min: 0, max: 3000 }),
+      purpose: fc.constantFrom<Purpose>(CALLER, POLLER)
+    }), { minLength: 1, maxLength: 120 })
+    holds(t, fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 400 }), demand, (perMinute, perDay, bursts) => {
+      const budget = createRequestBudget({ perMinute, perDay })
+      const went: number[] = []
+      let nowMs = 1_750_000_000_000
+      for (const { gapMs, count, everyMs, purpose } of bursts) {
+        nowMs += gapMs
+        for (let i = 0; i < count; i++, nowMs += everyMs) if (budget.take(purpose, nowMs) === 0) went.push(nowMs)
+      }
+      return mostWithin(went, MINUTE_MS) <= perMinute && mostWithin(went, DAY_MS) <= perDay
+    }), { numRuns: 150 })
+  })
+
+  t.test('bears a poller and callers for a whole day, within 100 a minute and 5000 a day, and uses most of it', async (t) => {
+    const budget = createRequestBudget({ perMinute: 100, perDay: 5000 })
+    const went: number[] = []
+    for (let nowMs = 0; nowMs < 2 * DAY_MS; nowMs += 3000) {
+      if (budget.take(nowMs % 9000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
+    }
+    t.ok(mostWithin(went, MINUTE_MS) <= 100)
+    t.ok(mostWithin(went, DAY_MS) <= 5000)
+    t.ok(went.filter((ms) => ms < DAY_MS).length > 4800, 'nearly all of a day\'s limit was used')
+  })
+
+  t.test('says how long to wait, and then lets one go', async (t) => {
+    holds(t, fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 5000 }), fc.constantFrom<Purpose>(CALLER, POLLER), (perMinute, perDay, purpose) => {
+      const budget = createRequestBudget({ perMinute, perDay })
+      let waitMs = 0
+      for (let i = 0; i < 200 && waitMs === 0; i++) waitMs = budget.take(purpose, 1000)
+      return waitMs === 0 || (Number.isInteger(waitMs) && budget.take(purpose, 1000 + waitMs) === 0)
+    }))
+  })
+
+  t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
+    const budget = createRequestBudget({ perMinute: 80, perDay: 0 })
+    let callers = 0
+    const take = (purpose: Purpose, nowMs: number) => {
+      let taken = 0
+      while (budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0) taken++
+      return taken
+    }
+    t.same(budget.levels(0), [{ span: 'minute', left: 20, capacity: 20 }])
+    t.equal(take(CALLER, 0), 19, 'all but the one that is the poller\'s')
+    t.equal(take(POLLER, 0), 1)
+    t.ok(budget.take(POLLER, 2000) > 0, 'the little that flowed in since is for callers')
+    t.equal(take(CALLER, 2000), 2)
+    const fresh = createRequestBudget({ perMinute: 80, perDay: 0 })
+    let polls = 0
+    while (fresh.take(POLLER, 0) === 0) polls++
+    t.match(fresh.levels(0), [{ left: 20 - polls }])
+    t.ok(20 - polls >= 2, 'a share is left to callers')
+    t.equal(fresh.take(CALLER, 0), 0)
+  })
+
+  t.test('gives the poller its call each minute, however greedy the callers', async (t) => {
+    const budget = createRequestBudget({ perMinute: 40, perDay: 0 })
+    let polls = 0
+    let callers = 0
+    for (let nowMs = 0; nowMs < 30 * MINUTE_MS; nowMs += 500) {
+      while (budget.take({ kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0);
+      if (budget.take(POLLER, nowMs) === 0) polls++
+    }
+    t.ok(polls >= 28 && polls <= 31, `${polls} polls in 30 minutes`)
+  })
+
+  t.test('obeys the upstream\'s own count until it is renewed', async (t) => {
+    const budget = unlimited()
+    budget.applyUpstreamLimit({ remaining: 2, untilMs: 10_000 }, 0)
+    t.same([budget.take(CALLER, 0), budget.take(POLLER, 1000)], [0, 0])
+    t.equal(budget.take(CALLER, 2000), 8000)
+    t.equal(budget.take(CALLER, 10_000), 0)
+  })
+
+  t.test('believes the upstream\'s count for five minutes at most, and finds out once a minute whether it still holds', async (t) => {
+    const budget = unlimited()
+    const untilMs = 23 * 60 * MINUTE_MS
+    budget.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
+    const went: number[] = []
+    for (let nowMs = 0; nowMs < 6 * MINUTE_MS; nowMs += 1000) {
+      if (went.length < 10 && budget.take(nowMs % 2000 === 0 ? CALLER : POLLER, nowMs) === 0) went.push(nowMs)
+    }
+    t.same(went.slice(0, 6), [1, 2, 3, 4, 5, 5 + 1 / 60].map((minutes) => Math.round(minutes * MINUTE_MS)))
+    t.equal(budget.waitMs(CALLER, 2 * DAY_MS), 0)
+    const still = unlimited()
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
+    t.equal(still.take(POLLER, MINUTE_MS), 0)
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, MINUTE_MS + 100)
+    t.equal(still.take(CALLER, MINUTE_MS + 200), MINUTE_MS - 200, 'the same again: another minute')
+    t.equal(still.take(POLLER, 2 * MINUTE_MS), 0)
+    still.applyUpstreamLimit(undefined, 2 * MINUTE_MS + 100)
+    t.same(Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)), [0, 0, 0, 0, 0], 'an answer that says nothing of it ends it')
+    still.applyUpstreamLimit({ remaining: 0, untilMs }, 3 * MINUTE_MS)
+    still.applyUpstreamLimit({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
+    t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
+  })
+
+  t.test('lets nothing out before the moment that the upstream named, whatever it says is left', async (t) => {
+    const budget = unlimited()
+    budget.pauseUntil(10_000)
+    t.same([budget.take(CALLER, 1000), budget.take(POLLER, 4000)], [9000, 6000])
+    budget.applyUpstreamLimit({ remaining: 50, untilMs: 60_000 }, 4000)
+    t.same([budget.take(CALLER, 5000), budget.take(POLLER, 9999)], [5000, 1])
+    budget.pauseUntil(2000)
+    t.equal(budget.take(CALLER, 9000), 1000, 'an earlier moment does not bring it forward')
+    t.same([budget.take(CALLER, 10_000), budget.take(POLLER, 10_000)], [0, 0])
+  })
+
+  t.test('is not widened by the upstream\'s count', async (t) => {
+    const budget = createRequestBudget({ perMinute: 4, perDay: 0 })
+    budget.applyUpstreamLimit({ remaining: 1000, untilMs: 10_000 }, 0)
+    t.equal(budget.take(CALLER, 0), 0)
+    t.ok(budget.take(CALLER, 0) > 0)
+  })
+
+  t.test('has no limit when it is off', async (t) => {
+    const budget = unlimited()
+    t.same(budget.levels(0), [])
+    t.ok(Array.from({ length: 10_000 }, () => budget.take(POLLER, 0)).every((waitMs) => waitMs === 0))
+  })
+})
+
+t.test('the client keeps the contract of a source', async (t) => {
+  auditSourceContract(t, async (t) => {
+    const { client, sandbox } = await started(t)
+    return { source: client, publish: (items: JsonObject[]) => sandbox.publish(...items) }
+  })
+})
+
+t.test('a request', async (t) => {
+  t.test('carries exactly the parameters and headers of Kubiya\'s public clients', async (t) => {
+    const { sandbox, read } = await started(t, {}, { organizationId: 'org-7' })
+    const window = { start: at('2025-06-01T00:00:00.5Z'), end: at('2025-06-02T00:00:00Z') }
+    t.equal(kindOf(await read({ window, filter: { category_type: 'a&page_size=9', text: 'x' }, direction: 'asc', page: 2, pageSize: 7 })), 'ok')
+    const [asked, ...others] = sandbox.requests
+    t.same(others, [])
+    t.equal(asked?.method, 'GET')
+    t.equal(asked?.path, '/api/v1/auditing/items')
+    t.same([...new URLSearchParams(asked?.search)], [
+      ['filter', '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:00Z"},"category_type":"a&page_size=9"}'],
+      ['sort', '{"timestamp":1}'], ['page', '2'], ['page_size', '7']
+    ])
+    const { host, connection, ...headers } = asked?.headers ?? {}
+    t.same(headers, {
+      authorization: `UserKey ${KEY}`,
+      accept: 'application/json',
+      'accept-encoding': 'gzip',
+      'content-type': 'application/json',
+      'user-agent': 'kubiya-audit-bff/test',
+      'x-organization-id': 'org-7'
+    })
+  })
+
+  t.test('names no organization when none is set', async (t) => {
+    const { sandbox, read } = await started(t)
+    await read()
+    t.notOk('x-organization-id' in (sandbox.requests[0]?.headers ?? {}))
+  })
+
+  t.test('goes to the same place with every way of writing the base', async (t) => {
+    for (const suffix of ['', '/', '/api/v1', '/api/v1/']) {
+      const sandbox = await startSandbox({ apiKey: KEY, prefix: '/gateway' })
+      t.teardown(() => sandbox.close())
+      const { read } = await started(t, {}, { baseUrl: `${sandbox.url}${suffix}` })
+      t.equal(kindOf(await read()), 'ok', suffix)
+      t.equal(sandbox.requests[0]?.path, '/gateway/api/v1/auditing/items')
+    }
+  })
+
+  t.test('for an event by id escapes what the id holds', async (t) => {
+    const { sandbox, client } = await started(t)
+    await client.find('qL+8xw== user@host;é&\u2028', CALLER)
+    t.equal(sandbox.requests[0]?.path, '/api/v1/auditing/items/qL%2B8xw%3D%3D%20user%40host%3B%C3%A9%26%E2%80%A8')
+    t.equal(sandbox.requests[0]?.search, '')
+  })
+
+  t.test('is never one for Kubiya\'s own stream, nor for an id that could be read as another path', async (t) => {
+    const { sandbox, client } = await started(t)
+    for (const id of ['stream', 'a/b', 'a\\b', 'a%2fb', '100%', 'x?admin=1', 'a#b', 'a/../b?c=d#e']) {
+      t.same(await client.find(id, CALLER), { ok: true, event: undefined }, id)
+    }
+    t.equal(sandbox.asked, 0)
+  })
+})
+
+t.test('the client reads', async (t) => {
+  const items = [{ n: 1, timestamp: '2025-06-03T10:00:00Z' }, { n: 2, timestamp: '2025-06-03T10:00:01.5Z' }]
+
+  t.test('every shape of list, with the upstream\'s clock', async (t) => {
+    for (const shape of ['array', 'items', 'data'] as const) {
+      const { sandbox, read } = await started(t, { shape, now: () => Date.parse('2025-06-03T10:00:05Z') })
+      sandbox.publish(items)
+      const answer = await read()
+      t.ok(answer.ok)
+      if (!answer.ok) continue
+      t.same(answer.events.map(({ item }) => item.n), [2, 1], shape)
+      t.equal(answer.upstreamMs, Date.parse('2025-06-03T10:00:05Z'))
+    }
+  })
+
+  t.test('every shape of nothing', async (t) => {
+    for (const empty of ['array', 'null', '204', 'items-null'] as const) {
+      const { read } = await started(t, { empty, shape: 'items' })
+      const answer = await read()
+      t.ok(answer.ok, empty)
+      if (answer.ok) t.same([answer.events, answer.rows, answer.end], [[], 0, true], empty)
+    }
+  })
+
+  t.test('what is not the protocol as a failure, never as no events', async (t) => {
+    const { sandbox, read, outcomes } = await started(t)
+    sandbox.publish(items)
+    const faults: Fault[] = [
+      { kind: 'html' }, { kind: 'empty-body' }, { kind: 'truncated' }, { kind: 'body', body: '{}' }, { kind: 'body', body: '{"error":"x"}' }, { kind: 'body', body: '[{"n":1}' },
+      { kind: 'status', status: 404 }, { kind: 'status', status: 400 }, { kind: 'status', status: 418 }, { kind: 'status', status: 201, body: '[]' }
+    ]
+    for (const fault of faults) {
+      sandbox.faults.next(fault)
+      t.same(await read(), { ok: false, kind: 'invalid' }, JSON.stringify(fault))
+    }
+    t.same(outcomes.length, faults.length, 'none of them was tried again')
+  })
+
+  t.test('a refusal as what it is, and asks no second time', async (t) => {
+    const { sandbox, read } = await started(t)
+    for (const [status, kind] of [[401, 'unauthorized'], [403, 'forbidden']] as const) {
+      sandbox.resetRequests()
+      sandbox.faults.next({ kind: 'status', status, headers: { 'retry-after': '1' } })
+      t.same(await read(), { ok: false, kind })
+      t.equal(sandbox.asked, 1)
+    }
+    const { read: readAsStranger } = await started(t, {}, { authorization: 'UserKey other' })
+    t.same(await readAsStranger(), { ok: false, kind: 'unauthorized' })
+  })
+
+  t.test('the end of the log only where a shorter answer proves it', async (t) => {
+    const { sandbox, read } = await started(t, { pageCap: 2 })
+    sandbox.publish(Array.from({ length: 5 }, (_, n) => ({ n, timestamp: '2025-06-03T10:00:00Z' })))
+    const endAt = async (page: number, pageSize: number) => {
+      const answer = await read({ page, pageSize })
+      return answer.ok ? answer.end : 'failed'
+    }
+    t.equal(await endAt(1, 10), undefined, 'shorter than asked, but nothing longer was seen')
+    t.equal(await endAt(1, 2), false)
+    t.equal(await endAt(3, 2), true)
+    t.equal(await endAt(9, 2), true)
+  })
+
+  t.test('its budget first: the upstream is not asked for what it does not bear', async (t) => {
+    const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 4, perDay: 0 }) })
+    t.equal(kindOf(await read()), 'ok')
+    const refused = await read()
+    t.equal(kindOf(refused), 'budget')
+    t.ok(!refused.ok && (refused.retryAfterMs ?? 0) > 0)
+    t.equal(sandbox.asked, 1)
+  })
+
+  t.test('the upstream\'s own rate limit, and stops before it is refused', async (t) => {
+    const { sandbox, read } = await started(t, { rateLimit: { perMinute: 2 } })
+    t.same([kindOf(await read()), kindOf(await read())], ['ok', 'ok'])
+    const third = await read()
+    t.equal(kindOf(third), 'budget')
+    t.equal(sandbox.asked, 2)
+  })
+
+  t.test('no sooner than it was told, on anybody\'s behalf, not even when an answer says then that requests are left', async (t) => {
+    const { sandbox, read } = await started(t, { rateLimit: { perMinute: 100 } })
+    let release = () => {}
+    sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: ({ query }) => query.pageSize === 7 })
+    const underWay = read({ pageSize: 7 })
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '4' }, when: ({ query }) => query.pageSize === 8 })
+    t.equal(kindOf(await read({ pageSize: 8 }, POLLER)), 'throttled')
+    const early = [await read(), await read({}, POLLER)]
+    release()
+    t.equal(kindOf(await underWay), 'ok')
+    early.push(await read(), await read({}, POLLER))
+    t.same(early.map(kindOf), ['budget', 'budget', 'budget', 'budget'])
+    t.equal(sandbox.asked, 2)
+    const [last] = early.slice(-1)
+    const waitMs = last === undefined || last.ok ? 0 : last.retryAfterMs ?? 0
+    t.ok(waitMs > 0 && waitMs <= 4000, `${waitMs} ms`)
+    await new Promise((resolve) => { setTimeout(resolve, waitMs) }) // As long as it was told to wait.
+    t.equal(kindOf(await read()), 'ok')
+  })
+
+  t.test('on, where the upstream\'s rate limit makes no sense', async (t) => {
+    const { sandbox, read } = await started(t)
+    const soon = String(Math.ceil(Date.now() / 1000) + 60)
+    const senseless = [
+      ['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', ''], ['NaN', soon], ['-0', soon], ['-1', soon], ['0.5', soon], ['0', `${soon}.5`],
+      ['1e-9', soon], ['0', `-${soon}`], ['0, 0', soon], ['0', `${soon}, ${soon}`], ['0', '9'.repeat(400)], ['0'.repeat(400), soon], ['Infinity', soon], ['0x0', soon]
+    ] as const
+    for (const [remaining, reset] of senseless) {
+      sandbox.faults.next({ kind: 'status', status: 200, body: '[]', headers: { 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset } })
+      t.equal(kindOf(await read()), 'ok', `${remaining} until ${reset}`)
+    }
+    t.equal(kindOf(await read()), 'ok')
+  })
+
+  t.test('on, where an answer that is no list tells of a rate limit, or an older one told of more', async (t) => {
+    const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + 60) }
+    const { client, sandbox, read } = await started(t)
+    const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({ kind: 'status', status, headers, body: '[]' }))
+    faults.push({ kind: 'status', status: 200, headers, body: '{}' }, { kind: 'status', status: 200, headers, body: '<html></html>' })
+    for (const fault of faults) {
+      sandbox.faults.next(fault)
+      t.not(kindOf(await read()), 'ok', JSON.stringify(fault))
+    }
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '{"id":"a","timestamp":"2025-06-03T10:00:00Z"}' })
+    t.equal(kindOf(await client.find('a', CALLER)), 'ok', 'an event is no list')
+    t.equal(kindOf(await read()), 'ok')
+    sandbox.faults.next({ kind: 'status', status: 200, headers, body: '[]' })
+    t.equal(kindOf(await read()), 'ok')
+    t.equal(kindOf(await read({}, POLLER)), 'budget', 'a list is obeyed')
+  })
+})
+
+t.test('a deadline', async (t) => {
+  t.test('ends a call that is not answered, falls silent or trickles, and leaves nothing in flight', async (t) => {
+    const faults: Fault[] = [{ kind: 'hang' }, { kind: 'headers-then-silence' }, { kind: 'trickle', everyMs: 20 }]
+    await Promise.all(faults.map(async (fault) => {
+      const { sandbox, client, read } = await started(t, {}, { timeoutMs: 1000 })
+      sandbox.faults.during(fault)
+      t.same(await read(), { ok: false, kind: 'timeout' }, fault.kind)
+      t.same(await client.find('a', CALLER), { ok: false, kind: 'timeout' }, fault.kind)
+      t.equal(sandbox.asked, 2, 'no second try of either')
+      sandbox.faults.clear()
+      t.equal(kindOf(await read({}, POLLER)), 'ok', 'and the next call is answered')
+      await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
+    }))
+  })
+
+  t.test('is one for all tries of a call', async (t) => {
+    const { sandbox, read } = await started(t, {}, { timeoutMs: 250_000 })
+    sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '300' } })
+    t.same(await read(), { ok: false, kind: 'unavailable', retryAfterMs: 300_000 }, 'at once: waiting as asked would pass the deadline')
+    t.equal(sandbox.asked, 1)
+  })
+
+  t.test('does not fall on a connection that is refused', async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+    await new Promise((resolve) => server.close(resolve))
+    const { read } = await started(t, {}, { baseUrl: `http://127.0.0.1:${port}` })
+    t.same(await read({}, POLLER), { ok: false, kind: 'unavailable' })
+  })
+})
+
+t.test('the byte cap', async (t) => {
+  t.test('ends a huge answer and one that inflates without end, in bounded memory', async (t) => {
+    const { sandbox, read } = await started(t, {}, { maxBytes: 100_000 })
+    const before = process.memoryUsage().rss
+    sandbox.faults.next({ kind: 'huge', bytes: 2 ** 30 })
+    t.same(await read(), { ok: false, kind: 'too-large' })
+    sandbox.faults.next({ kind: 'gzip-bomb', bytes: 10 * 2 ** 30 })
+    t.same(await read(), { ok: false, kind: 'too-large' })
+    t.ok(process.memoryUsage().rss - before < 2 ** 28)
+    t.equal(sandbox.asked, 2)
+    t.equal(kindOf(await read()), 'ok', 'and the next answer is read as ever')
+  })
+
+  t.test('lets an answer of just its size through', async (t) => {
+    const body = `["${'x'.repeat(96)}"]`
+    const { sandbox, read } = await started(t, {}, { maxBytes: 100 })
+    sandbox.faults.next({ kind: 'body', body })
+    t.equal(kindOf(await read()), 'ok')
+    sandbox.faults.next({ kind: 'body', body: `${body} ` })
+    t.equal(kindOf(await read()), 'too-large')
+  })
+})
+
+t.test('a redirect', async (t) => {
+  t.test('is not followed, so that the key goes nowhere else', async (t) => {
+    const { sandbox, read, client } = await started(t)
+    const elsewhere = await startSandbox({ apiKey: KEY })
+    t.teardown(() => elsewhere.close())
+    sandbox.faults.next({ kind: 'redirect', location: `${elsewhere.url}/api/v1/auditing/items` }, 2)
+    t.same(await read(), { ok: false, kind: 'invalid' })
+    t.same(await client.find('a', CALLER), { ok: false, kind: 'invalid' })
+    t.equal(elsewhere.asked, 0)
+    t.equal(sandbox.asked, 2)
+  })
+})
+
+t.test('another try', async (t) => {
+  const lost: Fault[] = [{ kind: 'status', status: 500 }, { kind: 'status', status: 503 }, { kind: 'reset' }, { kind: 'status', status: 429 }]
+
+  t.test('is made twice at most for a caller', async (t) => {
+    await Promise.all(lost.map(async (fault) => {
+      const { sandbox, read } = await started(t)
+      sandbox.faults.during(fault)
+      const outcome = await read()
+      t.ok(['unavailable', 'throttled'].includes(kindOf(outcome)))
+      t.equal(sandbox.asked, 3, JSON.stringify(fault))
+    }))
+  })
+
+  t.test('brings a caller through a short trouble', async (t) => {
+    const { sandbox, read, outcomes } = await started(t)
+    sandbox.faults.next({ kind: 'reset' })
+    sandbox.faults.next({ kind: 'status', status: 502 })
+    t.equal(kindOf(await read()), 'ok')
+    t.same(outcomes, ['unavailable', 'unavailable', 'ok'])
+  })
+
+  t.test('is never made for the poller', async (t) => {
+    for (const fault of lost) {
+      const { sandbox, read } = await started(t)
+      sandbox.faults.during(fault)
+      t.not(kindOf(await read({}, POLLER)), 'ok')
+      t.equal(sandbox.asked, 1, JSON.stringify(fault))
+    }
+  })
+
+  t.test('waits as long as the upstream asks', async (t) => {
+    const { sandbox, read } = await started(t)
+    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '1' } })
+    t.equal(kindOf(await read()), 'ok')
+    const [first, second] = sandbox.requests
+    t.ok((second?.at ?? 0) - (first?.at ?? 0) >= 950)
+  })
+
+  t.test('that the deadline cuts off does not hide what failed before it', async (t) => {
+    const { sandbox, read } = await started(t, {}, { timeoutMs: 2000 })
+    sandbox.faults.next({ kind: 'status', status: 500 })
+    sandbox.faults.during({ kind: 'hang' })
+    t.equal(kindOf(await read()), 'unavailable')
+    t.equal(sandbox.asked, 2)
+  })
+
+  t.test('is paid for out of the budget', async (t) => {
+    const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 12, perDay: 0 }) })
+    sandbox.faults.during({ kind: 'status', status: 500 })
+    t.equal(kindOf(await read()), 'budget', 'three tokens, one of them the poller\'s')
+    t.equal(sandbox.asked, 2)
+  })
+})
+
+t.test('a session', async (t) => {
+  const event = { timestamp: '2025-06-03T10:00:00Z', extra: { session_id: 's' } }
+  const keysOf = (sandbox: Sandbox) => sandbox.requests.map(({ query }) => Object.keys(query.filter as object).join())
+  const filter = { session_id: 's' }
+
+  t.test('is asked for in the other spelling where the first finds nothing, and the one that works is remembered', async (t) => {
+    for (const [works, asked] of [['session_id', 'extra.session_id'], ['extra.session_id', 'session_id']] as const) {
+      const { sandbox, read } = await started(t, { sessionFilter: works }, { sessionFilter: asked })
+      sandbox.publish(event)
+      for (let i = 0; i < 2; i++) {
+        const answer = await read({ filter })
+        t.equal(answer.ok && answer.rows, 1)
+      }
+      t.same(keysOf(sandbox), [asked, works, works])
+    }
+  })
+
+  t.test('is asked for once where the first spelling works', async (t) => {
+    const { sandbox, read } = await started(t)
+    sandbox.publish(event)
+    await read({ filter })
+    await read({ filter, page: 2 })
+    t.same(keysOf(sandbox), ['extra.session_id', 'extra.session_id'])
+  })
+
+  t.test('is not asked for twice behind its first page, nor once its spelling is known', async (t) => {
+    const { sandbox, read } = await started(t)
+    await read({ filter, page: 2 })
+    t.same(keysOf(sandbox), ['extra.session_id'])
+    sandbox.publish(event)
+    await read({ filter })
+    sandbox.remove(() => true)
+    sandbox.resetRequests()
+    await read({ filter })
+    t.same(keysOf(sandbox), ['extra.session_id'])
+  })
+
+  t.test('has no events only when both spellings say so', async (t) => {
+    const { sandbox, read } = await started(t)
+    const answer = await read({ filter })
+    t.same(answer.ok && [answer.rows, answer.end], [0, true])
+    t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
+    sandbox.faults.next({ kind: 'status', status: 401, when: ({ query }) => 'session_id' in (query.filter as object) })
+    t.equal(kindOf(await read({ filter })), 'unauthorized')
+  })
+
+  t.test('has what the first spelling found where the second one is refused', async (t) => {
+    const { sandbox, read } = await started(t)
+    const refuse = sandbox.faults.during({ kind: 'status', status: 400, when: ({ query }) => 'session_id' in (query.filter as object) })
+    const answer = await read({ filter })
+    t.same(answer.ok && [answer.rows, answer.end], [0, true])
+    t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
+    refuse()
+    sandbox.faults.during({ kind: 'status', status: 503, when: ({ query }) => 'session_id' in (query.filter as object) })
+    t.equal(kindOf(await read({ filter }, POLLER)), 'unavailable', 'but a failure is one')
+  })
+
+  t.test('is not asked for by name where it is judged here', async (t) => {
+    const { sandbox, read } = await started(t, {}, { sessionFilter: 'local' })
+    sandbox.publish(event, { ...event, extra: null })
+    const answer = await read({ filter })
+    t.equal(answer.ok && answer.rows, 2)
+    t.notOk(sandbox.requests[0]?.search.includes('session_id'))
+  })
+})
+
+t.test('an event by id', async (t) => {
+  const event = { id: 'a-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }
+  const found = async (client: KubiyaClient, id: string) => {
+    const outcome = await client.find(id, CALLER)
+    return outcome.ok ? outcome.event?.item.n : outcome.kind
+  }
+
+  t.test('is found where the upstream answers by id', async (t) => {
+    const { sandbox, client } = await started(t)
+    sandbox.publish(event)
+    t.equal(await found(client, 'a-1'), 1)
+    t.same(await client.find('a-2', CALLER), { ok: true, event: undefined })
+  })
+
+  t.test('is not said to be missing where the upstream has no such call', async (t) => {
+    for (const byId of ['404', '405', '501', 'html', 'null', '[]', '{}'] as const) {
+      const { sandbox, client } = await started(t, { byId })
+      sandbox.publish(event)
+      t.same(await client.find('a-1', CALLER), { ok: true, event: undefined }, byId)
+      t.equal(sandbox.asked, 1, byId)
+    }
+  })
+
+  t.test('is an error where the upstream fails', async (t) => {
+    const { sandbox, client } = await started(t)
+    for (const [status, kind] of [[401, 'unauthorized'], [403, 'forbidden'], [400, 'invalid']] as const) {
+      sandbox.faults.next({ kind: 'status', status })
+      t.equal(await found(client, 'a-1'), kind)
+    }
+    for (const [status, kind] of [[429, 'throttled'], [500, 'unavailable']] as const) {
+      sandbox.faults.next({ kind: 'status', status }, 3)
+      t.equal(await found(client, 'a-1'), kind)
+    }
+    sandbox.faults.next({ kind: 'body', body: '{"n":1' })
+    t.equal(await found(client, 'a-1'), 'invalid')
+    sandbox.faults.next({ kind: 'body', body: '{"error":"x"}' })
+    t.equal(await found(client, 'a-1'), 'invalid')
+    sandbox.faults.next({ kind: 'body', body: JSON.stringify({ ...event, id: 'b-2' }) })
+    t.equal(await found(client, 'a-1'), undefined, 'another event than was asked for')
+  })
+})
+
+t.test('the key', async (t) => {
+  t.test('is in no outcome, even when the upstream echoes it', async (t) => {
+    const { sandbox, client, read } = await started(t, {}, { timeoutMs: 200, maxBytes: 10_000 })
+    const faults: Fault[] = [
+      { kind: 'status', status: 500, body: `{"stack":"${KEY}"}` }, { kind: 'status', status: 401, body: `{"key":"${KEY}"}` }, { kind: 'status', status: 429, headers: { 'retry-after': KEY } },
+      { kind: 'redirect', location: `https://elsewhere.test/${KEY}` }, { kind: 'body', body: `{"error":"${KEY}"}` }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'huge', bytes: 1_000_000 }
+    ]
+    for (const fault of faults) {
+      sandbox.faults.clear()
+      sandbox.faults.during(fault)
+      const outcomes = [await read({}, POLLER), await client.find('a', CALLER)]
+      t.ok(outcomes.every((outcome) => !outcome.ok), fault.kind)
+      t.notOk(writeJson(JSON.parse(JSON.stringify(outcomes)) as JsonObject).includes(KEY), fault.kind)
+    }
+    t.notOk(JSON.stringify(client).includes(KEY))
+  })
+})

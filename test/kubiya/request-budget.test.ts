@@ -1,0 +1,70 @@
+import fc from 'fast-check'
+import t from 'tap'
+import type { Purpose } from '../../src/audit/source.ts'
+import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
+import { holds } from '../contracts/property.ts'
+import { CALLER, POLLER } from '../support/purposes.ts'
+
+const purpose = fc.constantFrom<Purpose>(CALLER, POLLER)
+const limits = fc.record({ perMinute: fc.integer({ min: 0, max: 120 }), perDay: fc.integer({ min: 0, max: 6000 }) })
+const asked = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 90_000 }), purpose, pausesMs: fc.option(fc.integer({ min: 0, max: 30_000 }), { nil: undefined }) }), { maxLength: 60 })
+
+t.test('a budget', async (t) => {
+  t.test('tells how long a request would have to wait, and takes nothing by that', async (t) => {
+    holds(t, fc.property(limits, asked, (given, happenings) => {
+      const [budget, untouched] = [createRequestBudget(given), createRequestBudget(given)]
+      let nowMs = 1_750_000_000_000
+      const least = (atMs: number) => Math.min(...budget.levels(atMs).map(({ left }) => left))
+      return happenings.every(({ afterMs, pausesMs, purpose }) => {
+        nowMs += afterMs
+        if (pausesMs !== undefined) for (const each of [budget, untouched]) each.pauseUntil(nowMs + pausesMs)
+        const told = [budget.waitMs(purpose, nowMs), budget.waitMs(purpose, nowMs), budget.waitMs(POLLER, nowMs)]
+        const left = least(nowMs)
+        const taken = budget.take(purpose, nowMs)
+        return told[0] === told[1] && told[0] === taken && taken === untouched.take(purpose, nowMs) && left >= least(nowMs)
+      })
+    }), { numRuns: 200 })
+  })
+
+  t.test('lets a request go when the time that it told is over', async (t) => {
+    holds(t, fc.property(limits, purpose, fc.integer({ min: 0, max: 2000 }), (given, purpose, count) => {
+      const budget = createRequestBudget(given)
+      for (let i = 0; i < count && budget.take(CALLER, 0) === 0; i++);
+      return budget.take(purpose, budget.waitMs(purpose, 0)) === 0
+    }), { numRuns: 100 })
+  })
+
+  t.test('is short of nothing when it is full, or off, and of everything when the poller gets what flows in', async (t) => {
+    t.equal(createRequestBudget({ perMinute: 0, perDay: 0 }).scarcity(0), 0)
+    const budget = createRequestBudget({ perMinute: 400, perDay: 0 })
+    t.equal(budget.scarcity(0), 0)
+    for (let i = 0; i < 45; i++) budget.take(POLLER, 0)
+    t.equal(budget.scarcity(0), 0.5, '55 of 100 are left, 10 of which are not the poller\'s')
+    while (budget.take(POLLER, 0) === 0);
+    t.equal(budget.scarcity(0), 1)
+    while (budget.take(CALLER, 0) === 0);
+    t.equal(budget.scarcity(0), 1)
+    t.equal(budget.scarcity(20_000), 0, 'five a second flow in')
+  })
+
+  t.test('is as short as the bucket that has least', async (t) => {
+    const budget = createRequestBudget({ perMinute: 4000, perDay: 400 })
+    for (let i = 0; i < 45; i++) budget.take(POLLER, 0)
+    t.equal(budget.scarcity(0), 0.5)
+    t.ok(budget.scarcity(60_000) > 0.49, 'a minute fills the one of the minute, and little of that of the day')
+  })
+
+  t.test('is between 0 and 1 short, and the less the longer nothing is asked', async (t) => {
+    holds(t, fc.property(limits, asked, (given, happenings) => {
+      const budget = createRequestBudget(given)
+      let nowMs = 0
+      return happenings.every(({ afterMs, purpose }) => {
+        const before = budget.scarcity(nowMs)
+        nowMs += afterMs
+        const after = budget.scarcity(nowMs)
+        budget.take(purpose, nowMs)
+        return before >= after && after >= 0 && budget.scarcity(nowMs) >= after && budget.scarcity(nowMs) <= 1
+      })
+    }), { numRuns: 200 })
+  })
+})

@@ -1,0 +1,462 @@
+import t from 'tap'
+import { parseInstant } from '../../../src/audit/instant.ts'
+import { CLOSE } from '../../../src/live/transport/close-codes.ts'
+import { NOW, createLine, createStage, cursorOf, happen, healthOf, idsOf, typesOf, type Line, type Stage } from '../../support/stage.ts'
+import { at } from '../../support/timeline.ts'
+
+/** The size of an event's frame. */
+function bytesOf (stage: Stage): number {
+  const line = createLine()
+  const { subscription } = stage.listen({ from: at(-300) }, line)
+  subscription.disconnected()
+  return Math.max(...line.frames.filter(({ type }) => type === 'event').map((frame) => JSON.stringify(frame).length))
+}
+
+t.test('a listener', async (t) => {
+  t.test('is greeted, given what is there and then what comes, in one synchronous step each', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    stage.listen(NOW, line)
+    t.equal(line.frames[0]?.type, 'hello')
+    t.same(cursorOf(line.frames[0]), { kind: 'replay', log: stage.log.cursorAt(3), after: { instant: at(0), id: '' } })
+    const { turns } = stage.listen(NOW, createLine())
+    await turns()
+    happen(stage, 2, 3)
+    t.same(line.faults, [])
+  })
+
+  t.test('misses nothing that enters between its joining and its first turn', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 3, 3)
+    await turns()
+    t.same(line.ids(), idsOf(6))
+  })
+
+  t.test('goes on exactly behind each cursor that it was given, in the replay and in the log', async (t) => {
+    const stage = createStage()
+    happen(stage, 5)
+    const first = createLine()
+    const { turns } = stage.listen(NOW, first)
+    await turns()
+    happen(stage, 5, 5)
+    t.same(first.ids(), idsOf(10))
+    for (const [i, frame] of first.frames.filter(({ type }) => type === 'event').entries()) {
+      const since = cursorOf(frame)
+      if (since === undefined) throw new Error('an event has a cursor')
+      t.equal(since.kind, i < 5 ? 'replay' : 'log')
+      const line = createLine()
+      await stage.listen({ since }, line).turns()
+      t.match(line.frames[0], { type: 'hello', resumed: true })
+      t.same(line.ids(), idsOf(9 - i, i + 1))
+    }
+  })
+
+  t.test('gets what matches its filter, and a place behind the rest', async (t) => {
+    const stage = createStage()
+    for (const [i, id] of idsOf(6).entries()) stage.publish(id, i, { category_type: i % 2 === 0 ? 'a' : 'b' })
+    stage.pass(6)
+    stage.poll()
+    const line = createLine()
+    const { subscription, turns } = stage.listen(NOW, line, { filter: { category_type: 'a' } })
+    await turns()
+    for (const [i, id] of idsOf(5, 6).entries()) stage.publish(id, 6 + i, { category_type: i === 0 ? 'a' : 'b' })
+    stage.pass(6)
+    stage.poll()
+    t.same(line.ids(), ['e0', 'e2', 'e4', 'e6'])
+    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(7))
+    subscription.heartbeat(healthOf({ lagMs: 40 }))
+    t.match(line.frames.at(-1), { type: 'heartbeat', upstream: 'ok', lag_ms: 40 })
+    t.same(cursorOf(line.frames.at(-1)), stage.log.end(), 'what was filtered out is behind it')
+  })
+
+  t.test('is given a replay in turns of half a million characters, those of events that do not match included', async (t) => {
+    const stage = createStage({ log: { maxBytes: 10_000_000 }, context: { batchBytes: 65_536 } })
+    for (let i = 0; i < 20; i++) {
+      stage.publish(`a${i}`, i, { category_type: 'a' })
+      stage.publish(`b${i}`, i + 0.5, { category_type: 'b', pad: 'x'.repeat(100_000) })
+    }
+    stage.pass(20)
+    stage.poll()
+    const line = createLine()
+    await stage.listen({ from: at(-300) }, line, { filter: { category_type: 'a' } }).turns()
+    t.same(line.sends, [1, 6, 6, 6, 2])
+  })
+
+  t.test('has a cursor of a later instant once more is certain, though nothing came', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    const line = createLine()
+    const { subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    const before = stage.log.end()
+    const later = before.instant + 1_000_000_000n
+    stage.log.append({ epoch: before.epoch, first: before.offset, entries: [], highWater: later })
+    subscription.heartbeat(healthOf({}))
+    t.same(cursorOf(line.frames.at(-1)), { ...before, instant: later })
+  })
+
+  t.test('hears of a gap in its place, whatever its filter', async (t) => {
+    const stage = createStage()
+    happen(stage, 2)
+    const [early, late] = [createLine(), createLine()]
+    const { turns } = stage.listen(NOW, early, { filter: { category_type: 'none' } })
+    await turns()
+    stage.gap(2, 2.5)
+    happen(stage, 1, 2)
+    await stage.listen(NOW, late).turns()
+    t.same([typesOf(early), typesOf(late)], [['hello', 'gap'], ['hello', 'event', 'event', 'gap', 'event']])
+    t.match(early.frames[1], { type: 'gap', from: '2025-06-03T10:00:02Z', to: '2025-06-03T10:00:02.5Z', reason: 'too-large' })
+    t.same(cursorOf(early.frames[1]), stage.log.cursorAt(3))
+  })
+
+  t.test('hears of a gap once, though the log moves on while it stands right behind it, and when it comes back there', async (t) => {
+    const stage = createStage()
+    happen(stage, 3)
+    stage.gap(3, 3.5)
+    happen(stage, 3, 3)
+    const line = createLine(10)
+    line.block()
+    const { turns } = stage.listen(NOW, line)
+    for (let i = 0; i < 20; i++) {
+      await turns()
+      line.drain()
+      happen(stage, 1, 6 + i)
+    }
+    t.same(line.ids().slice(0, 6), idsOf(6))
+    const gaps = line.frames.filter(({ type }) => type === 'gap')
+    t.equal(gaps.length, 1)
+    const since = cursorOf(gaps[0])
+    if (since === undefined) throw new Error('a gap has a cursor')
+    const later = createLine()
+    await stage.listen({ since }, later).turns()
+    t.same([later.ids().slice(0, 3), typesOf(later).includes('gap')], [idsOf(3, 3), false])
+  })
+
+  t.test('goes on where it stood in the past of the log when the log moves on, and loses and repeats nothing', async (t) => {
+    for (const maxEvents of [12, 40]) {
+      const stage = createStage({ log: { maxEvents } })
+      happen(stage, 12)
+      const line = createLine(10)
+      line.block()
+      const { turns } = stage.listen({ from: at(1) }, line)
+      for (let i = 0; i < 40; i++) {
+        await turns()
+        line.drain()
+        stage.pass(1)
+        stage.publish(`e${12 + 2 * i}`)
+        stage.publish(`e${13 + 2 * i}`, stage.now() - 5.5)
+        stage.poll()
+      }
+      line.unblock()
+      for (let i = 0; i < 120; i++) await turns()
+      t.same([new Set(line.ids()), line.ids().length, line.faults], [new Set(idsOf(92)), 92, []], `a log of ${maxEvents}`)
+    }
+  })
+
+  t.test('waits for a log that is not filled yet', async (t) => {
+    let isFilled = false
+    const stage = createStage({ context: { isFilled: () => isFilled } })
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 3)
+    await turns()
+    t.same(typesOf(line), ['hello'])
+    t.same(cursorOf(line.frames[0]), { kind: 'replay', log: { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) }, after: { instant: at(0), id: '' } })
+    isFilled = true
+    stage.tell()
+    await turns()
+    t.same(line.ids(), idsOf(3))
+  })
+
+  t.test('catches up in batches, in turns with others', async (t) => {
+    const stage = createStage()
+    for (const id of idsOf(1000)) stage.publish(id)
+    stage.poll()
+    const line = createLine(10_000_000)
+    const { turns } = stage.listen({ from: at(-1) }, line)
+    t.ok(line.ids().length < 300, `${line.ids().length} at once`)
+    await turns()
+    t.same(new Set(line.ids()), new Set(idsOf(1000)))
+    t.ok(Math.max(...line.sends) <= 256)
+  })
+})
+
+t.test('a subscriber that is slow', async (t) => {
+  t.test('is never sent more than there is room for, except a single frame while nothing is unsent', async (t) => {
+    const stage = createStage()
+    happen(stage, 20)
+    const bytes = bytesOf(stage)
+    for (const capacity of [10, bytes - 1, bytes, 2 * bytes, 5 * bytes]) {
+      const line = createLine(capacity)
+      line.block()
+      const { turns } = stage.listen(NOW, line)
+      const rounds: number[] = []
+      for (let i = 0; i < 30; i++) {
+        await turns()
+        rounds.push(line.frames.length)
+        line.drain()
+      }
+      t.same([line.ids(), line.faults], [idsOf(20), []], `room for ${capacity}`)
+      t.ok((rounds[1] ?? 0) - (rounds[0] ?? 0) <= Math.max(1, Math.floor(capacity / (bytes - 20))))
+    }
+  })
+
+  t.test('goes on from the log once what waits has gone', async (t) => {
+    const stage = createStage()
+    const line = createLine(1000)
+    const { subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 50)
+    const delivered = line.ids().length
+    t.ok(delivered > 0 && delivered < 10)
+    line.drain(line.backlogBytes() - 1)
+    t.equal(line.ids().length, delivered, 'something still waits')
+    line.drain(1)
+    t.ok(line.ids().length > delivered)
+    line.unblock()
+    for (let i = 0; i < 30; i++) await turns()
+    t.same([line.ids(), line.faults], [idsOf(50), []])
+    subscription.heartbeat(healthOf({}))
+    t.same(cursorOf(line.frames.at(-1)), stage.log.end())
+    t.ok(line.frames.slice(-40).every((frame) => cursorOf(frame)?.kind === 'log'))
+  })
+
+  t.test('is served from where it stood when the log has let go of its place: nothing twice, nothing missing', async (t) => {
+    for (const log of [{ maxEvents: 5 }, { maxEvents: 30 }]) {
+      const stage = createStage({ log })
+      const line = createLine(1000)
+      const { turns } = stage.listen(NOW, line)
+      await turns()
+      happen(stage, 3)
+      await turns()
+      line.block()
+      happen(stage, 40, 3)
+      await turns()
+      line.unblock()
+      for (let i = 0; i < 40; i++) await turns()
+      happen(stage, 3, 43)
+      await turns()
+      t.same([line.ids(), line.faults, typesOf(line).includes('gap')], [idsOf(46), [], false], `a log of ${log.maxEvents}`)
+    }
+  })
+
+  t.test('is served from where it stood though one batch let go of more than the lateness', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 10_000 })
+    const line = createLine(1000)
+    const { subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 3)
+    line.block()
+    for (const id of idsOf(100, 3)) {
+      stage.pass(1)
+      stage.publish(id)
+    }
+    stage.poll()
+    subscription.end(CLOSE.slow)
+    const since = cursorOf(line.frames.at(-1))
+    if (since === undefined) throw new Error('an end has a cursor')
+    const later = createLine(1_000_000)
+    await stage.listen({ since }, later).turns()
+    t.same(new Set([...line.ids(), ...later.ids()]), new Set(idsOf(103)))
+  })
+
+  t.test('is told what is missing when its place is let go of again and again', async (t) => {
+    const stage = createStage({ log: { maxEvents: 4 } })
+    const line = createLine(400)
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 2)
+    await turns()
+    line.block()
+    for (let round = 0, next = 2; round < 6; round++, next += 20) {
+      happen(stage, 20, next)
+      await turns()
+    }
+    line.unblock()
+    for (let i = 0; i < 200; i++) await turns()
+    happen(stage, 2, 122)
+    for (let i = 0; i < 5; i++) await turns()
+    const gaps = line.frames.flatMap((frame) => frame.type === 'gap' ? [frame] : [])
+    const ids = new Set(line.ids())
+    const missing = stage.items.filter(({ item, seconds }) => !ids.has(String(item.id)) && !gaps.some(({ from, to }) => (parseInstant(from) ?? 0n) <= at(seconds) && at(seconds) <= (parseInstant(to) ?? 0n)))
+    t.same(missing, [])
+    t.equal(ids.size, line.ids().length, 'nothing came twice')
+    t.same(line.faults, [])
+    t.ok(gaps.length <= 1 && gaps.every(({ reason }) => reason === 'history-evicted'))
+    t.same(line.ids().slice(-2), idsOf(2, 122))
+  })
+
+  t.test('hears of a change when there is room for it, and what the state is then', async (t) => {
+    const stage = createStage()
+    const line = createLine(300)
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 5)
+    const delivered = line.frames.length
+    stage.tell({ failure: { ok: false, kind: 'timeout' }, isHeldBack: false, latenessMs: undefined })
+    stage.tell({ failure: { ok: false, kind: 'unauthorized' }, isHeldBack: false, latenessMs: undefined })
+    t.equal(line.frames.length, delivered)
+    line.unblock()
+    for (let i = 0; i < 10; i++) await turns()
+    t.same(line.frames.flatMap((frame) => frame.type === 'status' ? [frame.upstream] : []), ['unauthorized'])
+    t.same([line.ids(), line.faults], [idsOf(5), []])
+  })
+
+  t.test('gets no heartbeat and no verbose status that there is no room for', async (t) => {
+    const stage = createStage()
+    const line = createLine(300)
+    const { subscription, turns } = stage.listen(NOW, line, { verbose: true })
+    await turns()
+    line.block()
+    happen(stage, 5)
+    const delivered = line.frames.length
+    subscription.heartbeat(healthOf({}))
+    subscription.healthChanged(healthOf({}))
+    t.equal(line.frames.length, delivered)
+    t.same(line.faults, [])
+  })
+
+  t.test('is ended when it has taken nothing for a while, and not before', async (t) => {
+    const stage = createStage({ context: { stallMs: 30_000 } })
+    const line = createLine(400)
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    stage.pass(100)
+    subscription.check()
+    t.equal(ended(), 0, 'nothing waits for it')
+    line.block()
+    for (const id of idsOf(10)) stage.publish(id)
+    stage.poll()
+    for (let i = 0; i < 5; i++) {
+      line.drain(10)
+      subscription.check()
+      stage.pass(29.9)
+      subscription.check()
+      t.equal(ended(), 0)
+    }
+    stage.pass(0.1)
+    subscription.check()
+    t.same([ended(), line.endings], [1, [CLOSE.slow]])
+    const last = line.frames.at(-1)
+    t.match(last, { type: 'end', reason: 'slow', reconnect: true })
+  })
+
+  t.test('is given all of that time from when something is first seen to wait, however quiet it was before', async (t) => {
+    const stage = createStage({ context: { stallMs: 30_000 } })
+    const line = createLine()
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    stage.pass(3600)
+    subscription.check()
+    line.block()
+    happen(stage, 1)
+    stage.pass(29.9)
+    subscription.check()
+    t.equal(ended(), 0)
+    stage.pass(29.9)
+    subscription.check()
+    t.equal(ended(), 0)
+    stage.pass(0.1)
+    subscription.check()
+    t.equal(ended(), 1)
+  })
+})
+
+t.test('a stream', async (t) => {
+  t.test('ends when its transport says that nobody is there', async (t) => {
+    const stage = createStage()
+    let isThere = true
+    const line: Line = { ...createLine(), keepAlive: () => isThere }
+    const { ended, subscription } = stage.listen(NOW, line)
+    subscription.check()
+    t.equal(ended(), 0)
+    isThere = false
+    subscription.check()
+    t.same([ended(), line.endings], [1, [CLOSE.slow]])
+  })
+
+  t.test('ends once, with a word and the place, whatever room there is; nothing follows', async (t) => {
+    const stage = createStage()
+    const line = createLine(400)
+    const { ended, subscription, turns } = stage.listen(NOW, line)
+    await turns()
+    line.block()
+    happen(stage, 10)
+    const delivered = line.ids()
+    subscription.end(CLOSE.timeout)
+    t.match(line.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false })
+    t.same(cursorOf(line.frames.at(-1)), stage.log.cursorAt(delivered.length), 'the place behind what it was given')
+    const frames = line.frames.length
+    happen(stage, 3, 10)
+    line.unblock()
+    subscription.end(CLOSE.shutdown)
+    subscription.heartbeat(healthOf({}))
+    subscription.sendStatus()
+    subscription.healthChanged(healthOf({ upstream: 'degraded' }))
+    subscription.start()
+    subscription.check()
+    subscription.disconnected()
+    await turns()
+    t.same([line.frames.length, line.endings, ended(), line.faults], [frames, [CLOSE.timeout], 1, []])
+  })
+
+  t.test('says nothing when its connection is gone, and leaves its replay', async (t) => {
+    let followers = 0
+    const stage = createStage({
+      context: {
+        backfill: () => ({
+          place: stage.log.end(),
+          newest: stage.log.newestInstant,
+          version: () => 0,
+          rows: () => [],
+          state: () => 'reading' as const,
+          reached: () => at(0),
+          follow () {
+            followers++
+            return () => { followers-- }
+          }
+        })
+      }
+    })
+    const line = createLine()
+    const { ended, subscription } = stage.listen({ from: at(-3600) }, line)
+    t.same([typesOf(line), followers], [['hello'], 1])
+    subscription.disconnected()
+    subscription.disconnected()
+    t.same([typesOf(line), followers, ended(), line.endings], [['hello'], 0, 1, []])
+  })
+
+  t.test('tells at first how Kubiya is where it is not well, or where it is to tell everything', async (t) => {
+    const stage = createStage()
+    const [plain, verbose] = [createLine(), createLine()]
+    stage.listen(NOW, plain)
+    const { subscription } = stage.listen(NOW, verbose, { verbose: true })
+    subscription.healthChanged(healthOf({ lagMs: 12 }))
+    t.same([typesOf(plain), typesOf(verbose)], [['hello'], ['hello', 'status', 'status']])
+    t.match(verbose.frames[2], { upstream: 'ok', lag_ms: 12 })
+    stage.tell({ failure: { ok: false, kind: 'throttled' }, isHeldBack: false, latenessMs: undefined })
+    const unwell = createLine()
+    stage.listen(NOW, unwell)
+    t.same(typesOf(unwell), ['hello', 'status'])
+    t.match(unwell.frames[1], { upstream: 'throttled' })
+  })
+
+  t.test('says by how much less it looks back, while that is so', async (t) => {
+    const stage = createStage()
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    stage.tell({ failure: undefined, isHeldBack: false, latenessMs: 4000 })
+    await turns()
+    stage.tell()
+    await turns()
+    t.match(line.frames.slice(1), [{ type: 'status', upstream: 'degraded', lateness_ms: 4000 }, { type: 'status', upstream: 'ok' }])
+    t.notOk('lateness_ms' in (line.frames[2] ?? {}))
+  })
+})

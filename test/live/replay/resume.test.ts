@@ -1,0 +1,180 @@
+import t from 'tap'
+import { parseInstant } from '../../../src/audit/instant.ts'
+import { NOW, createLine, createStage, cursorOf, happen, idsOf, typesOf } from '../../support/stage.ts'
+import { at } from '../../support/timeline.ts'
+
+t.test('a replay from Kubiya', async (t) => {
+  /** Listens from before the log, whose subscribers so far were given `evicted` events that it keeps no more. */
+  const evicted = (options: Parameters<typeof createStage>[0] = {}) => {
+    const stage = createStage({ log: { maxEvents: 5 }, ...options })
+    happen(stage, 40)
+    return stage
+  }
+
+  t.test('gives all of the past in the order of instants, and then the log, each once', async (t) => {
+    const stage = evicted()
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    happen(stage, 5, 40)
+    await turns()
+    happen(stage, 5, 45)
+    await turns()
+    t.same(line.ids(), idsOf(50))
+    const kinds = line.frames.flatMap((frame) => frame.type === 'event' ? [cursorOf(frame)?.kind] : [])
+    t.same(kinds, [...Array.from({ length: 40 }, () => 'replay'), ...Array.from({ length: 10 }, () => 'log')], 'what came after its place was taken is the log\'s')
+  })
+
+  t.test('leaves what has become visible, but not entered the log, to the log', async (t) => {
+    const stage = evicted()
+    stage.publish('early', stage.now())
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    t.same(line.ids(), idsOf(40))
+    stage.poll()
+    t.same(line.ids(), [...idsOf(40), 'early'])
+  })
+
+  t.test('gives what is older than anything that may still enter', async (t) => {
+    const stage = evicted()
+    stage.publish('ancient', 1.5)
+    const line = createLine()
+    await stage.listen(NOW, line).turns()
+    stage.poll()
+    t.same(line.ids().filter((id) => id === 'ancient'), ['ancient'])
+    t.equal(line.ids().length, 41)
+  })
+
+  t.test('stops after so many events, with word of what is missing, and goes on live', async (t) => {
+    const stage = evicted({ backfills: { limit: 10 } })
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    await turns()
+    happen(stage, 2, 40)
+    await turns()
+    t.same(line.ids(), [...idsOf(10), ...idsOf(2, 40)])
+    t.match(line.frames[11], { type: 'gap', reason: 'replay-limit', from: '2025-06-03T10:00:11Z', to: '2025-06-03T10:00:40Z' })
+    t.same(cursorOf(line.frames[11]), stage.log.cursorAt(40))
+  })
+
+  t.test('says that Kubiya could not be read from where on, and goes on live', async (t) => {
+    const { random } = Math
+    Math.random = () => 0
+    t.teardown(() => { Math.random = random })
+    const stage = evicted()
+    const read = stage.source.read
+    let reads = 0
+    stage.source.read = async (query, purpose) => ++reads > 2 ? { ok: false, kind: 'throttled' } : read({ ...query, pageSize: 10 }, purpose)
+    const line = createLine()
+    const { turns } = stage.listen(NOW, line)
+    for (let i = 0; i < 200 && !typesOf(line).includes('gap'); i++) {
+      await new Promise((resolve) => { setTimeout(resolve, 1) })
+      await turns()
+    }
+    happen(stage, 1, 40)
+    const gap = line.frames.find(({ type }) => type === 'gap')
+    t.match(gap, { reason: 'upstream-outage', to: '2025-06-03T10:00:40Z' })
+    const delivered = line.ids().length - 1
+    t.ok(delivered >= 8 && delivered < 30)
+    t.same(line.ids(), [...idsOf(delivered), 'e40'])
+    t.equal(gap?.type === 'gap' && parseInstant(gap.from), at(delivered + 1))
+  })
+
+  t.test('is shared by those who come back, and each gets what it lacks, by its filter', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 } })
+    const early = createLine()
+    await stage.listen(NOW, early).turns()
+    for (const [i, id] of idsOf(40).entries()) {
+      stage.pass(1)
+      stage.publish(id, stage.now(), { category_type: i % 2 === 0 ? 'a' : 'b' })
+      stage.poll()
+    }
+    const asked = stage.source.questions.length
+    const cursors = early.frames.flatMap((frame) => frame.type === 'event' ? [cursorOf(frame)] : [])
+    const lines = await Promise.all([20, 22, 25, 27].map(async (i) => {
+      const since = cursors[i]
+      const line = createLine()
+      if (since !== undefined) await stage.listen({ since }, line, { filter: { category_type: 'a' } }).turns()
+      return [i, line] as const
+    }))
+    for (const [i, line] of lines) {
+      t.match(line.frames[0], { type: 'hello', resumed: false })
+      t.same(line.ids(), idsOf(40).filter((_, n) => n > i && n % 2 === 0), `behind event ${i}`)
+    }
+    t.ok(stage.source.questions.length - asked <= 3, `${stage.source.questions.length - asked} questions for four`)
+  })
+
+  t.test('is gone on with by one of its own where the one for all was too short', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 }, quirks: { pageCap: 5 } })
+    const early = createLine()
+    await stage.listen(NOW, early).turns()
+    for (const [i, id] of idsOf(120).entries()) {
+      stage.pass(1)
+      stage.publish(id, stage.now(), { category_type: i % 2 === 0 ? 'a' : 'b' })
+      stage.poll()
+    }
+    const since = cursorOf(early.frames[3])
+    if (since === undefined) throw new Error('an event has a cursor')
+    const line = createLine()
+    await stage.listen({ since }, line, { filter: { category_type: 'a' } }).turns()
+    t.same(line.ids(), idsOf(120).filter((_, n) => n > 2 && n % 2 === 0))
+    t.notOk(typesOf(line).includes('gap'))
+    t.same(new Set(stage.source.questions.map(({ filter }) => filter.category_type)), new Set([undefined, 'a']))
+  })
+
+  t.test('goes on exactly behind a cursor of its own while its place is kept', async (t) => {
+    const stage = evicted()
+    const first = createLine()
+    await stage.listen(NOW, first).turns()
+    const since = cursorOf(first.frames[20])
+    if (since === undefined) throw new Error('an event has a cursor')
+    happen(stage, 3, 40)
+    const line = createLine()
+    await stage.listen({ since }, line).turns()
+    t.match(line.frames[0], { resumed: true })
+    t.same(line.ids(), idsOf(23, 20))
+  })
+
+  t.test('repeats nothing to one who goes on exactly in the middle of it, though it had a part of it before', async (t) => {
+    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000 })
+    const first = createLine()
+    await stage.listen(NOW, first).turns()
+    happen(stage, 10)
+    const middle = cursorOf(first.frames.at(-1))
+    happen(stage, 30, 10)
+    if (middle === undefined) throw new Error('an event has a cursor')
+    const second = createLine(10)
+    second.block()
+    await stage.listen({ since: middle }, second).turns()
+    t.match(second.frames[0], { type: 'hello', resumed: false })
+    const since = cursorOf(second.frames[0])
+    if (since === undefined) throw new Error('hello has a cursor')
+    const third = createLine()
+    await stage.listen({ since }, third).turns()
+    const [hello] = third.frames
+    const repeated = third.ids().filter((id) => idsOf(10).includes(id))
+    t.ok(hello?.type === 'hello' && (!hello.resumed || repeated.length === 0), `${repeated.length} repeated`)
+    t.same(third.ids().slice(-30), idsOf(30, 10))
+  })
+
+  t.test('begins anew where it was dropped for want of memory, and repeats nothing', async (t) => {
+    for (const room of [0, 1000]) {
+      const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000, backfills: { maxBytes: 4000 } })
+      const line = createLine(1000)
+      const { turns } = stage.listen(NOW, line)
+      await turns()
+      happen(stage, 10)
+      await turns()
+      line.block()
+      happen(stage, 30, 10)
+      await turns()
+      line.drain(room)
+      await turns()
+      for (const resource of ['none', 'nothing']) await stage.listen(NOW, createLine(), { filter: { resource_type: resource } }).turns()
+      for (const from of [-1, -11, -21]) await stage.listen({ from: at(from) }, createLine()).turns()
+      line.unblock()
+      for (let i = 0; i < 100; i++) await turns()
+      t.same(line.ids(), idsOf(40), `room for ${room} before`)
+    }
+  })
+})

@@ -1,0 +1,196 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import t from 'tap'
+import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
+import { compileFilter, type AuditFilter } from '../../src/audit/filter.ts'
+import { parseInstant, type Instant } from '../../src/audit/instant.ts'
+import type { JsonObject } from '../../src/audit/exact-json.ts'
+import { holdsAsync } from '../contracts/property.ts'
+import { createLine, createStage, type Line, type Stage } from '../support/stage.ts'
+import { at } from '../support/timeline.ts'
+
+const LATENESS_SECONDS = 10
+const MOST_TURNS = 5000
+
+type Command =
+  | { readonly kind: 'publish', readonly late: number, readonly category: string, readonly count: number }
+  | { readonly kind: 'poll' }
+  | { readonly kind: 'pass', readonly seconds: number }
+  | { readonly kind: 'turn' }
+  | { readonly kind: 'outage', readonly isDown: boolean }
+  | { readonly kind: 'join', readonly ago: number, readonly filter: AuditFilter, readonly capacity: number }
+  | { readonly kind: 'return', readonly listener: number, readonly frame: number, readonly capacity: number, readonly stays: boolean }
+  | { readonly kind: 'block' | 'unblock' | 'drain', readonly listener: number }
+
+interface Listener {
+  readonly line: Line
+  readonly filter: AuditFilter
+  /** All that it must get in the end, from here on. */
+  readonly isWanted: (item: JsonObject, instant: Instant) => boolean
+  /** What the one before it was given, up to the cursor. */
+  readonly before: ReadonlySet<string>
+  readonly drop: () => void
+  isGone: boolean
+}
+
+interface Scenario {
+  readonly commands: Command[]
+  readonly maxEvents: number
+  readonly limit: number
+  readonly maxBytes: number
+  readonly pageCap: number
+}
+
+async function turn (): Promise<void> {
+  await new Promise((resolve) => { setImmediate(resolve) })
+}
+
+async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scenario): Promise<string | undefined> {
+  const stage = createStage({ log: { maxEvents }, latenessMs: LATENESS_SECONDS * 1000, backfills: { limit, maxBytes }, quirks: { pageCap } })
+  const listeners: Listener[] = []
+  let serial = 0
+  for (const command of commands) await act(command)
+  await comeToRest(stage, listeners, commands.some(({ kind }) => kind === 'outage'))
+  await stage.hub.close(0)
+  return listeners.filter(({ isGone }) => !isGone).map((each) => judge(each, stage)).find((each) => each !== undefined)
+
+  async function act (command: Command): Promise<void> {
+    switch (command.kind) {
+      case 'publish':
+        for (let i = 0; i < command.count; i++) stage.publish(`e${serial++}`, stage.now() - command.late - i / 100, { category_type: command.category })
+        return
+      case 'poll': return stage.poll()
+      case 'pass': return stage.pass(command.seconds)
+      case 'outage': return stage.fall(command.isDown)
+      case 'turn': return turn()
+      case 'join': return join(command)
+      case 'return': return comeBack(command)
+      default: listeners[command.listener % Math.max(1, listeners.length)]?.line[command.kind]()
+    }
+  }
+
+  function join ({ ago, capacity, filter }: Extract<Command, { kind: 'join' }>): void {
+    const from = at(stage.now() - ago)
+    const line = createLine(capacity)
+    listeners.push({ line, filter, isWanted: (_, instant) => instant >= from, before: new Set(), drop: stage.join({ from }, line, filter), isGone: false })
+  }
+
+  /** Another connection goes on behind a frame that an earlier one was given. */
+  function comeBack ({ capacity, frame, listener, stays }: Extract<Command, { kind: 'return' }>): void {
+    const earlier = listeners[listener % Math.max(1, listeners.length)]
+    if (earlier === undefined) return
+    const place = frame % earlier.line.frames.length
+    const cursor = cursorIn(earlier.line, place)
+    if (cursor === undefined) return
+    const given = earlier.line.frames.slice(0, place + 1)
+    const line = createLine(capacity)
+    const before = new Set([...earlier.before, ...given.flatMap((each) => each.type === 'event' ? [each.event.id] : [])])
+    const gaps = given.flatMap((each) => each.type === 'gap' ? [[instantOf(each.from), instantOf(each.to)] as const] : [])
+    const isWanted = (item: JsonObject, instant: Instant) => earlier.isWanted(item, instant) && !gaps.some(([from, to]) => from <= instant && instant <= to)
+    listeners.push({ line, filter: earlier.filter, isWanted, before, drop: stage.join({ since: cursor }, line, earlier.filter), isGone: false })
+    if (stays) return
+    earlier.drop()
+    earlier.isGone = true
+  }
+}
+
+function cursorIn (line: Line, place: number): StreamCursor | undefined {
+  const frame = line.frames[place]
+  const cursor = frame === undefined || !('cursor' in frame) ? undefined : decodeCursor(frame.cursor)
+  return cursor?.kind === 'page' ? undefined : cursor
+}
+
+function instantOf (text: unknown): Instant {
+  return parseInstant(text) ?? 0n
+}
+
+/** Everyone takes what there is, until nothing comes any more. */
+async function comeToRest (stage: Stage, listeners: Listener[], hasFallen: boolean): Promise<void> {
+  stage.fall(false)
+  stage.poll()
+  const seen = () => listeners.reduce((sum, { line }) => sum + line.frames.length, 0)
+  let turns = 0
+  for (let quiet = 0, before = -1; quiet < 20; quiet = before === seen() ? quiet + 1 : 0) {
+    if (++turns > MOST_TURNS) throw new Error('it does not come to rest')
+    before = seen()
+    for (const { line } of listeners) line.unblock()
+    await (hasFallen ? sleep(1) : turn())
+  }
+}
+
+function judge ({ before, filter, isWanted, line }: Listener, { items }: Stage): string | undefined {
+  if (line.faults[0] !== undefined) return line.faults[0]
+  const ids = line.ids()
+  const accepts = compileFilter(filter)
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  if (twice !== undefined) return `${twice} came twice`
+  const [hello] = line.frames
+  const again = ids.find((id) => before.has(id))
+  if (hello?.type === 'hello' && hello.resumed && again !== undefined) return `${again} was repeated to one who went on exactly`
+  const gaps = line.frames.flatMap((frame) => frame.type === 'gap' ? [[instantOf(frame.from), instantOf(frame.to)] as const] : [])
+  for (const { item } of items) {
+    const id = String(item.id)
+    const instant = instantOf(item.timestamp)
+    if (ids.includes(id) && !accepts(item)) return `${id} does not match`
+    const isCovered = ids.includes(id) || before.has(id) || gaps.some(([from, to]) => from <= instant && instant <= to)
+    if (accepts(item) && isWanted(item, instant) && !isCovered) return `${id} is missing`
+  }
+  const offsets = line.frames.flatMap((frame) => frame.type === 'event' ? [decodeCursor(frame.cursor)] : []).flatMap((cursor) => cursor?.kind === 'log' ? [cursor.offset] : [])
+  if (offsets.some((offset, i) => i > 0 && offset <= (offsets[i - 1] ?? 0))) return 'not in the order of the log'
+  return undefined
+}
+
+const which = fc.nat({ max: 1000 })
+const capacity = fc.constantFrom(100, 1000, 3000, 65_536)
+const publish = fc.record({ kind: fc.constant('publish' as const), late: fc.integer({ min: 0, max: LATENESS_SECONDS - 1 }), category: fc.constantFrom('a', 'b'), count: fc.integer({ min: 1, max: 8 }) })
+const outage: fc.Arbitrary<Command> = fc.record({ kind: fc.constant('outage' as const), isDown: fc.boolean() })
+const usual: Array<fc.WeightedArbitrary<Command>> = [
+  { weight: 6, arbitrary: publish },
+  { weight: 6, arbitrary: fc.constant<Command>({ kind: 'poll' }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('pass' as const), seconds: fc.integer({ min: 1, max: 8 }) }) },
+  { weight: 4, arbitrary: fc.constant<Command>({ kind: 'turn' }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('join' as const), ago: fc.integer({ min: 0, max: 60 }), filter: fc.constantFrom({}, { category_type: 'a' }), capacity }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('return' as const), listener: which, frame: which, capacity, stays: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('block' as const, 'unblock' as const, 'drain' as const), listener: which }) }
+]
+
+function scenarios (limits: { maxEvents: [number, number], limit: fc.Arbitrary<number>, maxBytes: fc.Arbitrary<number>, more?: Array<fc.WeightedArbitrary<Command>> }): fc.Arbitrary<Scenario> {
+  return fc.record({
+    commands: fc.array(fc.oneof(...usual, ...limits.more ?? []), { minLength: 1, maxLength: 80, size: 'max' }),
+    maxEvents: fc.integer({ min: limits.maxEvents[0], max: limits.maxEvents[1] }),
+    limit: limits.limit,
+    maxBytes: limits.maxBytes,
+    pageCap: fc.constantFrom(5, 20, 1000)
+  })
+}
+
+t.test('every subscriber gets every event once or is told where some are missing, wherever it begins and however slow it is', async (t) => {
+  const delivers = (given: fc.Arbitrary<Scenario>) => fc.asyncProperty(given, async (each) => {
+    const fault = await faultOf(each)
+    if (fault !== undefined) throw new Error(fault)
+  })
+  const unlimited = { limit: fc.constant(10_000), maxBytes: fc.constant(10_000_000) }
+
+  t.test('from a log that keeps all', async (t) => {
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [1000, 1000], ...unlimited })), { numRuns: 40 })
+  })
+
+  t.test('from a log that keeps little', async (t) => {
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited })), { numRuns: 100, interruptAfterTimeLimit: 15_000 })
+  })
+
+  t.test('where replays are cut', async (t) => {
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], limit: fc.integer({ min: 1, max: 30 }), maxBytes: fc.constant(10_000_000) })), { numRuns: 70, interruptAfterTimeLimit: 15_000 })
+  })
+
+  t.test('where replays are dropped for want of memory', async (t) => {
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], limit: fc.constant(10_000), maxBytes: fc.integer({ min: 300, max: 8000 }) })), { numRuns: 70, interruptAfterTimeLimit: 15_000 })
+  })
+
+  t.test('through outages of Kubiya', async (t) => {
+    const { random } = Math
+    Math.random = () => 0 // Back-off without waiting.
+    t.teardown(() => { Math.random = random })
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited, more: [{ weight: 4, arbitrary: outage }] })), { numRuns: 30 })
+  })
+})
