@@ -162,7 +162,7 @@ t.test('the page', async (t) => {
   })
 
   t.test('names every parameter, the subprotocol, and settings as they are', async (t) => {
-    t.same(tables(section('Beginning a stream')).get('parameter')?.sort(), Object.keys(StreamQuery.properties).sort())
+    t.same(tables(section('Starting a stream')).get('parameter')?.sort(), Object.keys(StreamQuery.properties).sort())
     t.match(protocol, `\`${SUBPROTOCOL}\``)
     t.match(protocol, `at most ${String(StreamQuery.properties.timeout_minutes.maximum)}`)
     const settings = new Map(Object.entries<Item>(Settings.properties))

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
 import type { Answer, AuditSource, CallerPurpose, Failure, Found, Quirk, Purpose, SourceQuery } from '../audit/source.ts'
 import { isPathSafe } from '../audit/upstream-id.ts'
+import type { Clock } from '../clock.ts'
 import type { Span, Tracer } from '../tracer.ts'
 import { createHttpAgent, type HttpAgent } from './http-agent.ts'
 import { discardBody, readBody } from './read-body.ts'
@@ -26,6 +26,7 @@ export interface KubiyaOptions {
   /** Of one answer, inflated. */
   readonly maxBytes: number
   readonly budget: RequestBudget
+  readonly clock: Clock
   /** What requests go out with, where clients share it; whoever made it ends it. */
   readonly agent?: HttpAgent
   readonly tracer: Tracer
@@ -69,14 +70,15 @@ const SAYS_NOTHING = new Set([404, 405, 501])
  * `Retry-After` obeyed where the deadline allows); the poller has its own cadence and is tried once.
  */
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
-  const { budget, maxBytes, onRequest, timeoutMs } = options
+  const { budget, clock, maxBytes, onRequest, timeoutMs } = options
+  const { monotonicMs, now } = clock
   const url = listUrl(options.baseUrl)
   const connect = { timeout: Math.min(timeoutMs, LONGEST_CONNECT_MS) }
   const agents = {
     poller: options.agent ?? createHttpAgent({ connections: POLLER_CONNECTIONS, connect }),
     caller: options.agent ?? createHttpAgent({ connections: CALLER_CONNECTIONS, connect })
   }
-  const fairQueue = createFairQueue({ budget, places: CALLER_CONNECTIONS, clock: Date.now, setTimer })
+  const fairQueue = createFairQueue({ budget, places: CALLER_CONNECTIONS, clock: now, setTimer: clock.setTimer })
   const headers = {
     authorization: options.authorization,
     accept: 'application/json',
@@ -129,7 +131,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     if (listing === 'too-large') return { ok: false, kind: 'too-large' }
-    budget.applyUpstreamLimit(reply.upstreamLimit, Date.now())
+    budget.applyUpstreamLimit(reply.upstreamLimit, now())
     const { events, noEvents, rows, unreadable } = listing
     longestAnswer = Math.max(longestAnswer, rows)
     options.onListing?.()
@@ -157,12 +159,12 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
 
   /** One call: as many requests as it takes, within one deadline. */
   async function call (target: URL, purpose: Purpose, accepted: Set<number> = new Set()): Promise<Reply | Failure> {
-    const deadlineMs = performance.now() + timeoutMs
+    const deadlineMs = monotonicMs() + timeoutMs
     let failure: Failure | undefined
     for (let tries = 1; ; tries++) {
       const turn = await turnOf(purpose, deadlineMs)
       if (!turn.ok) return turn
-      const reply = await request(target, purpose, Math.max(1, deadlineMs - performance.now()), accepted).finally(turn.leave)
+      const reply = await request(target, purpose, Math.max(1, deadlineMs - monotonicMs()), accepted).finally(turn.leave)
       if (reply.ok || purpose.kind === 'poller') return reply
       // A try cut off by what the others had left of the deadline says less than the one before it.
       if (reply.kind === 'timeout' && failure !== undefined) return failure
@@ -170,16 +172,16 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
       if (tries === MOST_TRIES || !isWorthAnotherTry(reply)) return reply
       const toldMs = reply.retryAfterMs === undefined ? 0 : reply.retryAfterMs + TIMER_SLACK_MS
       const delayMs = Math.max(toldMs, Math.random() * FIRST_DELAY_MS * 2 ** tries)
-      if (performance.now() + delayMs >= deadlineMs) return reply
-      await sleep(delayMs, undefined, { ref: false })
+      if (monotonicMs() + delayMs >= deadlineMs) return reply
+      await new Promise<void>((resolve) => clock.setTimer(resolve, delayMs))
     }
   }
 
   /** The poller goes or does not; callers wait for their turn. */
   async function turnOf (purpose: Purpose, deadlineMs: number): Promise<Turn | Failure> {
-    const leftMs = Math.max(0, deadlineMs - performance.now())
+    const leftMs = Math.max(0, deadlineMs - monotonicMs())
     if (purpose.kind === 'caller') return fairQueue.enter(purpose, Math.min(timeoutMs * WAIT_SHARE, leftMs))
-    const waitMs = budget.take(purpose, Date.now())
+    const waitMs = budget.take(purpose, now())
     return waitMs > 0 ? { ok: false, kind: 'budget', retryAfterMs: waitMs } : { ok: true, leave: () => {} }
   }
 
@@ -187,9 +189,9 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   async function request (target: URL, purpose: Purpose, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
     const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose: purpose.kind }
     return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
-      const startedMs = performance.now()
+      const startedMs = monotonicMs()
       const reply = await send(target, agents[purpose.kind], AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
-      onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, performance.now() - startedMs)
+      onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, monotonicMs() - startedMs)
       if (reply.ok) span.note({ 'http.response.status_code': reply.status })
       else span.fail(reply.kind)
       return reply
@@ -207,7 +209,7 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
       if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
-      const upstreamLimit = readUpstreamLimit(response.headers, Date.now())
+      const upstreamLimit = readUpstreamLimit(response.headers, now())
       return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), upstreamLimit }
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
@@ -215,16 +217,11 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   function toFailure ({ headers: received, statusCode }: Dispatcher.ResponseData): Failure {
-    const retryAfterMs = parseRetryAfter(received['retry-after'], Date.now())
+    const retryAfterMs = parseRetryAfter(received['retry-after'], now())
     // Told to wait, nobody asks again before that: neither the poller nor another caller.
-    if (statusCode === 429 && retryAfterMs !== undefined) budget.pauseUntil(Date.now() + retryAfterMs)
+    if (statusCode === 429 && retryAfterMs !== undefined) budget.pauseUntil(now() + retryAfterMs)
     return failureOfStatus(statusCode, retryAfterMs)
   }
-}
-
-function setTimer (callback: () => void, waitMs: number): () => void {
-  const timer = setTimeout(callback, waitMs)
-  return () => clearTimeout(timer)
 }
 
 function oneHeader (value: string | string[] | undefined): string | undefined {

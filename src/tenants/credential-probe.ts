@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../access/caller.ts'
 import type { Failure } from '../audit/source.ts'
+import { systemClock } from '../clock.ts'
 import { createHttpAgent } from '../kubiya/http-agent.ts'
 import type { RequestBudget } from '../kubiya/request-budget.ts'
 import { createKubiyaClient } from '../kubiya/client.ts'
@@ -53,6 +54,7 @@ export function createCredentialProbe ({ instruments, settings, tracer, upstream
       timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
       maxBytes: settings.UPSTREAM_MAX_BYTES,
       budget,
+      clock: systemClock,
       agent,
       tracer,
       onRequest: instruments.upstreamRequestCompleted

@@ -106,6 +106,7 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
     timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
     maxBytes: settings.UPSTREAM_MAX_BYTES,
     budget,
+    clock: systemClock,
     tracer,
     onRequest (purpose, outcome, durationMs) {
       logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'asked Kubiya')

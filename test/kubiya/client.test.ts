@@ -10,6 +10,7 @@ import type { Failure, FailureKind, Purpose, SourceQuery } from '../../src/audit
 import { readBody } from '../../src/kubiya/read-body.ts'
 import { createRequestBudget, type RequestBudget } from '../../src/kubiya/request-budget.ts'
 import { silentTracer } from '../../src/tracer.ts'
+import { systemClock } from '../../src/clock.ts'
 import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../../src/kubiya/client.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../../src/kubiya/failure.ts'
 import { createListParser, readWhole, type ParsedList } from '../../src/kubiya/list-parser.ts'
@@ -50,6 +51,7 @@ async function started (t: Owner, options: SandboxOptions = {}, clientOptions: P
     timeoutMs: 5000,
     maxBytes: 1_000_000,
     budget: unlimited(),
+    clock: systemClock,
     tracer: silentTracer,
     onRequest: (_purpose, outcome) => { outcomes.push(outcome) },
     ...clientOptions

@@ -7,6 +7,7 @@ import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
 import { createKubiyaClient } from '../../src/kubiya/client.ts'
 import type { FrameCache } from '../../src/live/fanout/frame-cache.ts'
 import type { EventLog } from '../../src/live/log/event-log.ts'
+import { systemClock } from '../../src/clock.ts'
 import { createLiveFeed } from '../../src/live/live-feed.ts'
 import { createStreamSlots } from '../../src/access/stream-slots.ts'
 import type { Hub } from '../../src/live/fanout/hub.ts'
@@ -70,6 +71,7 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
     timeoutMs: TIMEOUT_MS,
     maxBytes: MAX_BYTES,
     budget: createRequestBudget({ perMinute: 0, perDay: 0 }),
+    clock: systemClock,
     tracer: silentTracer
   })
   const source = substitutes.source?.(client) ?? client
