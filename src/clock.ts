@@ -1,10 +1,10 @@
-/** Time, handed to whoever needs it, so that tests can put another one in its place. */
+/** The clock that a module is given. A test gives it another one. */
 export interface Clock {
   /** Wall clock, milliseconds since 1970. */
   now (): number
   /** Monotonic clock for durations, milliseconds. */
   monotonicMs (): number
-  /** Calls back once after so many milliseconds; gives the function that prevents it. */
+  /** Calls `callback` once, after `waitMs` milliseconds. Returns a function that cancels the timer. */
   setTimer (callback: () => void, waitMs: number): () => void
 }
 

@@ -16,7 +16,7 @@ export const Settings = Type.Object({
   METRICS_PORT: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535, description: 'Port for `/metrics` alone, which then is not on `PORT`; 0 takes any free one and prints it.' })),
   OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(Type.String({ pattern: '^https?://[^\\s]+$', description: 'Where an OpenTelemetry collector takes spans over HTTP, such as `http://127.0.0.1:4318`. Without it nothing is traced. OpenTelemetry\'s other variables count as well.' })),
   NODE_ENV: Type.Optional(Type.String({ description: '`production` refuses to start without a key.' })),
-  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Lets a `HOST` other than loopback serve whoever reaches it, with `AUTH_MODE=none`.' }),
+  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Allows `AUTH_MODE=none` on a `HOST` that is not loopback. Everyone who reaches the service may then read.' }),
   ALLOW_PLAIN_HTTP: Type.Boolean({ default: false, description: 'Permits `http` beyond loopback in `KUBIYA_BASE_URL` and `AUTH_JWKS_URL`. Anyone on the way can then read and change what is sent.' }),
 
   KUBIYA_API_KEY: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,8192}$', description: 'Kubiya API key, sent as `Authorization: UserKey …` and shown nowhere. Without it the embedded sandbox is used.' })),
@@ -52,7 +52,7 @@ export const Settings = Type.Object({
   STREAM_COMPRESSION: Type.Boolean({ default: true, description: 'Grants `permessage-deflate` to WebSocket clients that offer it. Live events are compressed once for all of them.' }),
   DRAIN_MS: count(20_000, 0, 3_600_000, 'Time over which streams are ended at shutdown.'),
 
-  AUTH_MODE: Type.Union(['none', 'token', 'jwt', 'passthrough'].map((mode) => Type.Literal(mode)), { default: 'none', description: 'Who is let in: whoever asks; bearers of a token of `AUTH_TOKENS`; bearers of a JSON Web Token; whoever Kubiya accepts, each with the credential that Kubiya is then asked with.' }),
+  AUTH_MODE: Type.Union(['none', 'token', 'jwt', 'passthrough'].map((mode) => Type.Literal(mode)), { default: 'none', description: 'Who may call. `none`: everyone. `token`: callers with a token of `AUTH_TOKENS`. `jwt`: callers with a JSON Web Token. `passthrough`: callers with a credential that Kubiya accepts; Kubiya is asked with it.' }),
   AUTH_TOKENS: Type.Optional(Type.String({ description: 'Tokens of mode `token`, separated by commas, each of 16 characters at least.' })),
   AUTH_TOKENS_FILE: Type.Optional(Type.String({ description: 'A file of such tokens, one a line, `#` for comments. It is read anew every `AUTH_RECHECK_MS`; streams of a token that is gone end.' })),
   AUTH_JWKS_URL: Type.Optional(Type.String({ description: 'Where the keys of mode `jwt` are (a JWK Set).' })),
@@ -69,7 +69,7 @@ export const Settings = Type.Object({
   RATE_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of one caller; 0: no limit. 600 is sensible when exposed.'),
   RATE_LIMIT_TOTAL_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests of all callers; 0: no limit.'),
   EVENTS_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most events that Kubiya is asked for on behalf of one caller (lists, searches, replays); 0: no limit.'),
-  UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Most requests to Kubiya on behalf of one caller: so many at once, and as many a minute flow in evenly; 0: no limit but its fair share, which is all that is left while nobody else asks.'),
+  UPSTREAM_LIMIT_PER_MINUTE: count(0, 0, 1_000_000_000, 'Token bucket of requests to Kubiya for one caller: its size, and its refill a minute. 0: the fair share alone limits the caller.'),
   REQUEST_TIMEOUT_MS: count(30_000, 1000, 600_000, 'Time that a request may take to arrive.'),
   HEADERS_TIMEOUT_MS: count(10_000, 500, 600_000, 'Time that its head may take.'),
   KEEP_ALIVE_MS: count(72_000, 1, 3_600_000, 'How long a connection is kept open for a further request.'),

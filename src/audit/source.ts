@@ -78,8 +78,8 @@ export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
   find (id: string, purpose: CallerPurpose): Promise<Found | Failure>
   /**
-   * Told by whoever judges the rows: worth a line in the log the first time. `skipped`: so many rows of this answer are left
-   * out for it, each time that they are met.
+   * Reports that an answer differs from what was asked. The first report of each quirk is logged. `skipped` is the number of
+   * rows of this answer that are left out; a row counts again in each answer that contains it.
    */
   reportQuirk (quirk: Quirk, skipped?: number): void
   /** Quirks noticed so far, so that later reads reckon with them from the start. */

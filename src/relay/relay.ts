@@ -2,7 +2,7 @@ import type { Announcement, Batch } from '../audit/log-batch.ts'
 
 /**
  * The port between the replica that polls and all that serve, itself included. It numbers what is announced and gives it
- * to every follower: in one order, each batch whole, none twice. `announce` resolves when the batch can no longer be lost.
+ * to every subscriber: in one order, each batch whole, none twice. `publish` resolves when the batch can no longer be lost.
  */
 export interface Relay {
   /** The numbering that offsets belong to. */

@@ -1,12 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../access/caller.ts'
 import type { Failure } from '../audit/source.ts'
-import { systemClock } from '../clock.ts'
 import { createHttpAgent } from '../kubiya/http-agent.ts'
 import type { RequestBudget } from '../kubiya/request-budget.ts'
 import { createKubiyaClient } from '../kubiya/client.ts'
 import type { Instruments } from '../instruments.ts'
-import { createOwnBudget, type Upstream } from './tenant.ts'
+import { clientSettings, createOwnBudget, type Upstream } from './tenant.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
 
@@ -46,15 +45,10 @@ export function createCredentialProbe ({ instruments, settings, tracer, upstream
 
   function clientOf (authorization: string, budget: RequestBudget) {
     return createKubiyaClient({
+      ...clientSettings(settings, version),
       baseUrl: upstream.baseUrl,
       authorization,
-      ...settings.KUBIYA_ORGANIZATION_ID !== undefined && { organizationId: settings.KUBIYA_ORGANIZATION_ID },
-      userAgent: `kubiya-audit-bff/${version}`,
-      sessionFilter: settings.KUBIYA_SESSION_FILTER,
-      timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
-      maxBytes: settings.UPSTREAM_MAX_BYTES,
       budget,
-      clock: systemClock,
       agent,
       tracer,
       onRequest: instruments.upstreamRequestCompleted

@@ -92,21 +92,28 @@ export function createOwnBudget (settings: Settings, isBudgeted: boolean): Reque
   })
 }
 
+/** What every client of Kubiya is made with, whosever credential it has. */
+export function clientSettings (settings: Settings, version: string) {
+  return {
+    ...settings.KUBIYA_ORGANIZATION_ID !== undefined && { organizationId: settings.KUBIYA_ORGANIZATION_ID },
+    userAgent: `kubiya-audit-bff/${version}`,
+    sessionFilter: settings.KUBIYA_SESSION_FILTER,
+    timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
+    maxBytes: settings.UPSTREAM_MAX_BYTES,
+    clock: systemClock
+  }
+}
+
 /** Wires one tenant: the past, archive → cache → client, and beside it the present. */
 export function createTenant ({ logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions): Tenant {
   const { monotonicMs: nowMs, now: clock } = systemClock
   const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
   let isLeft = false
   const client = createKubiyaClient({
+    ...clientSettings(settings, version),
     baseUrl: upstream.baseUrl,
     authorization: upstream.authorization,
-    ...settings.KUBIYA_ORGANIZATION_ID !== undefined && { organizationId: settings.KUBIYA_ORGANIZATION_ID },
-    userAgent: `kubiya-audit-bff/${version}`,
-    sessionFilter: settings.KUBIYA_SESSION_FILTER,
-    timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
-    maxBytes: settings.UPSTREAM_MAX_BYTES,
     budget,
-    clock: systemClock,
     tracer,
     onRequest (purpose, outcome, durationMs) {
       logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'asked Kubiya')

@@ -62,7 +62,7 @@ export interface Consumer {
   close (): void
 }
 
-/** On its way along the log it is just a place in it, kept whole: once the log has let go of the place, it cannot tell its instant any more. */
+/** A live consumer is a position in the log. The whole cursor is kept: the log cannot tell the instant of an evicted position. */
 type State = Waiting | ReplayReader | LogCursor | GapAhead
 
 const MOST_FRAMES = 256
@@ -214,8 +214,8 @@ class SubscriberConsumer implements Consumer {
   }
 
   /**
-   * Its place was let go of while it was slow: it is served as if it had come back with its cursor, as often as that brings it
-   * forward. Three times in a row in vain, it is told what is missing.
+   * The log evicted its position while it was slow. It resumes as a client with its cursor would, as often as that brings it
+   * forward. After three times in a row without progress it reports a gap.
    */
   private reposition (): 'later' {
     const stood = this.position()
