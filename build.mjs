@@ -1,5 +1,6 @@
-// Turns the TypeScript into what Node 20 runs: the service with all packages that it needs beside it, and the parts of its page;
-// the client module, with its declarations and as a package of its own; what writes the documents; one file a test. Types are checked by `npm run types`.
+// Turns the TypeScript into what Node 20 runs: the service with all packages that it needs beside it, and the parts of
+// its page; the client module, with its declarations and as a package of its own; what writes the documents; one file a
+// test. Types are checked by `npm run types`.
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 
@@ -8,7 +9,8 @@ const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
 const CLIENT_PACKAGE = 'dist/client'
 // How a file of the service's names another one: esbuild puts a digest into it.
 const OUTPUT = /"\.\/((?:packages\/)?[\w-]+-[A-Z0-9]{8}\.js)"/g
-// Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that has one.
+// Packages that are one piece each. They get a file of their own that has no source map: Node reads all of a file that
+// has one.
 const WHOLE = [
   '@fastify/websocket', 'close-with-grace', 'fastify', 'fastify-plugin', 'pino', 'prom-client',
   'undici'
@@ -93,7 +95,8 @@ function missingParts () {
   for (const part of parts) {
     if (!part.endsWith('.js') || part.startsWith('dist/docs/') || !existsSync(part)) continue
     const folder = part.slice(0, part.lastIndexOf('/'))
-    for (const [, name] of readFileSync(part, 'utf8').matchAll(OUTPUT)) parts.add(`${folder}/${name}`) // Is looked at, too.
+    // Is looked at, too.
+    for (const [, name] of readFileSync(part, 'utf8').matchAll(OUTPUT)) parts.add(`${folder}/${name}`)
   }
   return [...parts].filter((part) => !existsSync(part))
 }
@@ -155,7 +158,10 @@ function wholePackages () {
   }
 }
 
-/** Requires what Node brings along: an import makes every part of a module ready at once, of `node:http` a whole HTTP client. */
+/**
+ * Requires what Node brings along: an import makes every part of a module ready at once, of `node:http` a whole HTTP
+ * client.
+ */
 function requiredBuiltins () {
   return {
     name: 'required-builtins',

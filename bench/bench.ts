@@ -11,7 +11,8 @@ import { describeMachine } from './machine.ts'
 import { results, table, warnings } from './report.ts'
 import type { Row } from './row.ts'
 
-// npm run bench [-- [--quick] [--write] [figure …]]: measures, prints a table, and after a whole run writes bench/RESULTS.md.
+// npm run bench [-- [--quick] [--write] [figure …]]: measures, prints a table, and after a whole run writes
+// bench/RESULTS.md.
 
 const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
   'fan-out': fanOut, filters, compressed, latency, memory, cache, misses, 'upstream-calls': upstreamCalls, start
@@ -22,7 +23,9 @@ const given = process.argv.slice(2)
 const isQuick = given.includes('--quick')
 const wanted = given.filter((each) => !each.startsWith('--'))
 const unknown = wanted.filter((name) => !Object.hasOwn(FIGURES, name))
-if (unknown.length > 0) throw new Error(`no such figure: ${unknown.join(', ')}; there are ${Object.keys(FIGURES).join(', ')}`)
+if (unknown.length > 0) {
+  throw new Error(`no such figure: ${unknown.join(', ')}; there are ${Object.keys(FIGURES).join(', ')}`)
+}
 
 process.stdout.write([...describeMachine(), ...warnings().map((line) => `!!! ${line}`), ''].join('\n'))
 const rows: Row[] = []

@@ -26,13 +26,22 @@ interface Outcome {
 const MOST_LATENCIES = 20_000
 let loads = 0
 
-/** A connection from an address of its own for each load: the ports of one address wait a minute until they can be used again. */
+/**
+ * A connection from an address of its own for each load: the ports of one address wait a minute until they can be used
+ * again.
+ */
 function connectTo (port: number): Socket {
   return connect({ port, host: '127.0.0.1', localAddress: `127.1.${Math.floor(loads / 250) % 250}.${1 + loads % 250}` })
 }
 
 function requestBytes (path: string, headers: Record<string, string> = {}): string {
-  return [`GET ${path} HTTP/1.1`, 'Host: localhost', ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join('\r\n')
+  return [
+    `GET ${path} HTTP/1.1`,
+    'Host: localhost',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    '',
+    ''
+  ].join('\r\n')
 }
 
 /** Calls back with each answer on a connection: its status and the bytes of its body. */
@@ -97,7 +106,9 @@ async function load ({ connections, forMs, headers, path, pauseMs = 0, port }: L
 }
 
 /** So many equal requests at once, each on its own connection; the first caller hangs up before it is answered. */
-async function crowd ({ count, path, port }: { port: number, path: string, count: number }): Promise<Record<string, number>> {
+async function crowd (
+  { count, path, port }: { port: number, path: string, count: number }
+): Promise<Record<string, number>> {
   const statuses: Record<string, number> = {}
   const sockets: Socket[] = []
   loads++
@@ -114,7 +125,12 @@ async function crowd ({ count, path, port }: { port: number, path: string, count
     socket.write(requestBytes(path))
     if (index === 0) setTimeout(() => socket.destroy(), 20)
   }
-  const outcomes = await Promise.race([Promise.all(done), sleep(60_000, undefined, { ref: false }).then(() => { throw new Error('not all were answered') })])
+  const outcomes = await Promise.race([
+    Promise.all(done),
+    sleep(60_000, undefined, { ref: false }).then(() => {
+      throw new Error('not all were answered')
+    })
+  ])
   for (const outcome of outcomes) statuses[outcome] = (statuses[outcome] ?? 0) + 1
   for (const socket of sockets) socket.destroy()
   return statuses

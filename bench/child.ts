@@ -30,7 +30,12 @@ export function abandon (): void {
 }
 
 /** Starts a command on its side of the machine. What it prints goes nowhere, but errors. */
-export function startChild (side: Side, command: readonly string[], environment: NodeJS.ProcessEnv = {}, canTalk = false): Child {
+export function startChild (
+  side: Side,
+  command: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+  canTalk = false
+): Child {
   const [file = '', ...rest] = canPin ? ['taskset', '-c', side === 'measured' ? '0' : '1', ...command] : command
   const stdio: StdioOptions = canTalk ? ['ignore', 'ignore', 'inherit', 'ipc'] : ['ignore', 'ignore', 'inherit']
   const child = spawn(file, rest, { stdio, env: { ...process.env, ...environment } })
@@ -82,7 +87,10 @@ export function startProgram (side: Side, name: string, nodeFlags: readonly stri
 export async function listening (port: number, withinMs = 20_000): Promise<void> {
   for (const startedMs = performance.now(); performance.now() - startedMs < withinMs; await sleep(20)) {
     const socket = connect(port, '127.0.0.1')
-    const isOpen = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false)
+    const isOpen = await Promise.race([
+      once(socket, 'connect').then(() => true),
+      once(socket, 'error').then(() => false)
+    ]).catch(() => false)
     socket.destroy()
     if (isOpen) return
   }

@@ -1,13 +1,17 @@
 const AGENTS = ['deploy-helper', 'incident-desk', 'cost-watch', 'access-review', 'db-caretaker']
 const TOOLS = ['kubectl', 'terraform', 'psql', 'aws', 'helm', 'jira']
-const WORDS = 'restart rollout staging billing notifications timeout replica quota budget approve denied namespace cluster latency pods secret rotate backup restore canary'.split(' ')
+const WORDS =
+  'restart rollout staging billing notifications timeout replica quota budget approve denied namespace cluster ' +
+    'latency pods secret rotate backup restore canary'
+      .split(' ')
 
 /** Of how many groups each event belongs to one tenth: filters by `category_name` tell them apart. */
 export const GROUPS = 10
 
 /** An audit event like Kubiya's, about 900 bytes as published; every one differs. */
 export function eventOf (n: number, ms: number): object {
-  const words = (count: number) => Array.from({ length: count }, (_, i) => WORDS[scramble(n * 31 + i) % WORDS.length]).join(' ')
+  const words = (count: number) =>
+    Array.from({ length: count }, (_, i) => WORDS[scramble(n * 31 + i) % WORDS.length]).join(' ')
   return {
     org: 'acme',
     email: `user${scramble(n) % 97}@acme.test`,
@@ -22,7 +26,12 @@ export function eventOf (n: number, ms: number): object {
     extra: {
       session_id: `${hex(n)}-${hex(n >>> 3)}`,
       tool_name: `${TOOLS[scramble(n) % TOOLS.length]}_${WORDS[n % WORDS.length]}`,
-      tool_args: { namespace: `team-${n % 13}`, replicas: n % 5, image: `registry.acme.test/app:${scramble(n) % 5000}`, reason: words(8) },
+      tool_args: {
+        namespace: `team-${n % 13}`,
+        replicas: n % 5,
+        image: `registry.acme.test/app:${scramble(n) % 5000}`,
+        reason: words(8)
+      },
       tool_output: `${words(14)}\n${words(10)}`,
       trace: hex(n * 7)
     },

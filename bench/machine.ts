@@ -13,8 +13,12 @@ export const nchanModule: string | undefined = NCHAN.find((path) => readOr(path,
 export function describeMachine (): string[] {
   const [cpu] = cpus()
   return [
-    `${cpu?.model.trim() ?? 'CPU'}, ${cpus().length} virtual, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
-    `Node ${process.versions.node}, fastify ${versionOf('fastify')}, ws ${versionOf('ws')}, undici ${versionOf('undici')}, ${nginx === undefined ? 'no nginx' : nginxVersion()}`
+    `${cpu?.model.trim() ?? 'CPU'}, ${cpus().length} virtual, ${
+      Math.round(totalmem() / 2 ** 30)
+    } GiB, Linux ${release()}`,
+    `Node ${process.versions.node}, fastify ${versionOf('fastify')}, ws ${versionOf('ws')}, undici ${
+      versionOf('undici')
+    }, ${nginx === undefined ? 'no nginx' : nginxVersion()}`
   ]
 }
 

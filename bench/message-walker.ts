@@ -34,7 +34,9 @@ export function createWalker (counts: Counts, onPayload?: OnPayload): Walker {
       }
       const piece = Math.min(left, chunk.length - at)
       left -= piece
-      if (onPayload !== undefined && isData(header)) onPayload(chunk.subarray(at, at + piece), left === 0, (header.readUInt8(0) & 0x40) !== 0)
+      if (onPayload !== undefined && isData(header)) {
+        onPayload(chunk.subarray(at, at + piece), left === 0, (header.readUInt8(0) & 0x40) !== 0)
+      }
       at += piece
       if (left > 0) return
       ended()

@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { startChild, type Child } from './child.ts'
 import { nchanModule, nginx } from './machine.ts'
 
-/** nginx with nchan: `/publish` takes an event, `/stream` gives them over WebSockets. `undefined` where it is not installed. */
+/**
+ * nginx with nchan: `/publish` takes an event, `/stream` gives them over WebSockets. `undefined` where it is not
+ * installed.
+ */
 export function startNchan (port: number): Child | undefined {
   if (nginx === undefined || nchanModule === undefined) return undefined
   return start(`load_module ${nchanModule};`, 20_000, `
@@ -31,8 +34,11 @@ export function startProxyCache (port: number, origin: number): Child | undefine
 /** One process, so that its CPU time is all there is. */
 function start (modules: string, connections: number, http: string): Child {
   const folder = mkdtempSync(join(tmpdir(), 'bench-nginx-'))
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ')
-  writeFileSync(join(folder, 'nginx.conf'), `${modules}
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`)
+    .join(' ')
+  writeFileSync(
+    join(folder, 'nginx.conf'),
+    `${modules}
     daemon off; master_process off; pid nginx.pid; error_log stderr crit; worker_rlimit_nofile ${connections};
     events { worker_connections ${connections}; }
     http { access_log off; ${temporary} ${http} }`)

@@ -31,14 +31,20 @@ function boundText (bound: Bound): string {
 export function warnings (): string[] {
   return [
     ...nginx === undefined ? ['nginx is not installed: its figures are missing'] : [],
-    ...nginx !== undefined && nchanModule === undefined ? ['nginx has no nchan (libnginx-mod-nchan): its figure is missing'] : []
+    ...nginx !== undefined && nchanModule === undefined
+      ? ['nginx has no nchan (libnginx-mod-nchan): its figure is missing']
+      : []
   ]
 }
 
 export function results (rows: readonly Row[]): string {
   return `# Results
 
-${[`${new Date().toISOString().slice(0, 10)}`, ...describeMachine(), ...warnings()].map((line) => `- ${line}`).join('\n')}
+${
+    [`${new Date().toISOString().slice(0, 10)}`, ...describeMachine(), ...warnings()].map((line) => `- ${line}`).join(
+      '\n'
+    )
+  }
 
 ${table(rows)}
 ## How they are measured

@@ -20,10 +20,23 @@ export function isMet ({ bound, value }: Row): boolean | undefined {
 }
 
 /** A ratio with its parts, for one line. */
-export function ratioRow (figure: string, [name, value]: [string, number], [peer, other]: [string, number | undefined], unit: string, bound: Bound, steal?: number): Row {
+export function ratioRow (
+  figure: string,
+  [name, value]: [string, number],
+  [peer, other]: [string, number | undefined],
+  unit: string,
+  bound: Bound,
+  steal?: number
+): Row {
   const more = steal === undefined ? {} : { steal }
   if (other === undefined) return { figure, measured: `${peer} is not installed`, bound, ...more }
-  return { figure, measured: `${name} ${format(value)} ${unit}, ${peer} ${format(other)}`, value: value / other, bound, ...more }
+  return {
+    figure,
+    measured: `${name} ${format(value)} ${unit}, ${peer} ${format(other)}`,
+    value: value / other,
+    bound,
+    ...more
+  }
 }
 
 export function format (value: number): string {

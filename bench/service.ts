@@ -8,12 +8,19 @@ export interface Service extends Child {
 export const STREAM = '/api/v1/audit/stream?start_time=now'
 
 /** The service as it runs in production, in front of a stand-in for Kubiya; every setting not named has its default. */
-export async function startService (environment: Record<string, string> = {}, nodeFlags: readonly string[] = []): Promise<Service> {
+export async function startService (
+  environment: Record<string, string> = {},
+  nodeFlags: readonly string[] = []
+): Promise<Service> {
   const [port, upstreamPort] = [await freePort(), await freePort()]
   const upstream = startProgram('measuring', 'upstream')
   await upstream.ask({ listen: upstreamPort })
   await upstream.ask({ make: 200 })
-  const child = startChild('measured', [process.execPath, ...nodeFlags, '--enable-source-maps', 'dist/main.js'], { ...productionAt(upstreamPort), PORT: String(port), ...environment })
+  const child = startChild('measured', [process.execPath, ...nodeFlags, '--enable-source-maps', 'dist/main.js'], {
+    ...productionAt(upstreamPort),
+    PORT: String(port),
+    ...environment
+  })
   await listening(port)
   await ready(port)
   return {

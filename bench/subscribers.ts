@@ -62,8 +62,19 @@ function join ({ extensions, paths, port }: Wanted, index: number): Promise<void
     const walker = createWalker(line, lines.length === 0 && extensions !== undefined ? inflating(line) : undefined)
     lines.push(line)
     socket.on('error', reject)
-    socket.write([`GET ${path} HTTP/1.1`, 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-      ...extensions === undefined ? [] : [`Sec-WebSocket-Extensions: ${extensions}`], '', ''].join('\r\n'))
+    socket.write(
+      [
+        `GET ${path} HTTP/1.1`,
+        'Host: localhost',
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        ...extensions === undefined ? [] : [`Sec-WebSocket-Extensions: ${extensions}`],
+        '',
+        ''
+      ].join('\r\n')
+    )
 
     function begin (chunk: Buffer): void {
       head = Buffer.concat([head, chunk])
@@ -90,7 +101,10 @@ function join ({ extensions, paths, port }: Wanted, index: number): Promise<void
   })
 }
 
-/** Reads what is compressed as a browser would, each message in the context of those before it, and fails if it is no event. */
+/**
+ * Reads what is compressed as a browser would, each message in the context of those before it, and fails if it is no
+ * event.
+ */
 function inflating (line: Line): OnPayload {
   let pieces: Buffer[] = []
   let context = Buffer.alloc(0)
@@ -99,7 +113,9 @@ function inflating (line: Line): OnPayload {
     if (!ends) return
     const payload = Buffer.concat(pieces)
     pieces = []
-    const text = isCompressed ? inflateRawSync(Buffer.concat([payload, TAIL]), { dictionary: context, finishFlush: constants.Z_SYNC_FLUSH }) : payload
+    const text = isCompressed
+      ? inflateRawSync(Buffer.concat([payload, TAIL]), { dictionary: context, finishFlush: constants.Z_SYNC_FLUSH })
+      : payload
     if (isCompressed) {
       context = Buffer.concat([context, text]).subarray(-WINDOW_BYTES)
       line.inflated++
@@ -111,7 +127,12 @@ function inflating (line: Line): OnPayload {
 
 answer({
   open,
-  counts: () => ({ messages, bytes, inflated: lines[0]?.inflated ?? 0, closed: lines.filter(({ closed, socket }) => closed || socket.destroyed).length }),
+  counts: () => ({
+    messages,
+    bytes,
+    inflated: lines[0]?.inflated ?? 0,
+    closed: lines.filter(({ closed, socket }) => closed || socket.destroyed).length
+  }),
   /** Resolves with the monotonic time at which so many messages more had come. */
   until: ({ more, withinMs }: { more: number, withinMs: number }) => Promise.race([
     new Promise<string>((resolve) => { goal = { total: messages + more, resolve } }),

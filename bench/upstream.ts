@@ -17,7 +17,10 @@ let sentAt = 0n
 const server = createServer((request, response) => {
   requests++
   const { searchParams } = new URL(request.url ?? '/', 'http://upstream')
-  const filter = JSON.parse(searchParams.get('filter') ?? '{}') as { timestamp?: { gte?: string, lte?: string }, category_name?: string }
+  const filter = JSON.parse(searchParams.get('filter') ?? '{}') as {
+    timestamp?: { gte?: string, lte?: string },
+    category_name?: string
+  }
   const isAscending = (JSON.parse(searchParams.get('sort') ?? '{}') as { timestamp?: number }).timestamp === 1
   const [page, size] = [Number(searchParams.get('page') ?? 1), Number(searchParams.get('page_size') ?? 50)]
   if (filter.category_name === 'misses') named++

@@ -1,6 +1,6 @@
-// Follows events with the client module, each once: over lost connections and restarts of the service, and over restarts of
-// its own when it may keep its cursor in a file. `npm run build` first.
-// node examples/each-event-once.mjs [http://127.0.0.1:3000] [file]
+// Follows events with the client module, each once: over lost connections and restarts of the service, and over
+// restarts of its own when it may keep its cursor in a file. `npm run build` first. node examples/each-event-once.mjs
+// [http://127.0.0.1:3000] [file]
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { openAuditStream } from 'kubiya-audit-bff/client'
 import WebSocket from 'ws'

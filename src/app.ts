@@ -64,9 +64,14 @@ export interface App {
 }
 
 /**
- * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in order.
+ * Builds the service from its settings: everything wired, nothing listening. Closing the server ends all of it in
+ * order.
  */
-export async function buildApp (settings: Settings, pino: Logger, { answers, docs = docsRoutes, patience, tracing }: AppOptions = {}): Promise<App> {
+export async function buildApp (
+  settings: Settings,
+  pino: Logger,
+  { answers, docs = docsRoutes, patience, tracing }: AppOptions = {}
+): Promise<App> {
   const logger: FastifyBaseLogger = pino
   const sandbox = usesSandbox(settings) ? await startSandbox({ history: 'day' }) : undefined
   const upstream: Upstream = sandbox === undefined
@@ -77,14 +82,19 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   const tracer = tracing ?? silentTracer
   const memory = createResponseMemory({ ...ANSWERS, ...answers })
   const pools = createPools(settings)
-  const open = (each: Upstream) => createTenant({ settings, pools, upstream: each, logger, memory, instruments, tracer, version })
+  const open = (each: Upstream) =>
+    createTenant({ settings, pools, upstream: each, logger, memory, instruments, tracer, version })
   const accessControl = await createAccessControl({ settings, upstream, logger, instruments, tracer, version, open })
   const { authenticator, hosts, limits, origins, tenants, tickets } = accessControl
   const marks = sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' }
   const everywhere = { ...SECURITY_HEADERS, ...marks }
   const responseHeaders = createResponseHeaders({
     everywhere,
-    vary: ['accept-encoding', ...settings.AUTH_MODE === 'none' ? [] : ['authorization'], ...origins.list.length === 0 ? [] : ['origin']].join(', '),
+    vary: [
+      'accept-encoding',
+      ...settings.AUTH_MODE === 'none' ? [] : ['authorization'],
+      ...origins.list.length === 0 ? [] : ['origin']
+    ].join(', '),
     isCrossOrigin: origins.list.length > 0,
     limits: ({ caller }) => caller === undefined ? [] : limits.headers(caller.key)
   })
@@ -132,14 +142,16 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
   tracing?.instrument(server)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
-  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the cache.
+  // Callbacks, since every request comes through these: with a promise for each they cost more than an answer from the
+  // cache.
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRequest', (request, reply, done) => {
     const { rawHeaders } = request.raw
     const fault = hostFault(request.raw) // RFC 9112 §3.2; Node would say so with no word.
     endIfFramingIsUnsure(request.raw, reply.raw)
-    if (rawHeaders.length > 2 * MOST_HEADERS) sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
-    else if (fault !== undefined) sendProblem(reply, 'invalid-request', fault)
+    if (rawHeaders.length > 2 * MOST_HEADERS) {
+      sendProblem(reply, 'header-too-large', `More than ${MOST_HEADERS} headers are not read.`)
+    } else if (fault !== undefined) sendProblem(reply, 'invalid-request', fault)
     else done()
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
@@ -157,17 +169,31 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
     refuse
   })
   // Behind the upgrades, which part from the socket of one that is refused.
-  if (settings.AUTH_MODE === 'none') server.addHook('onRequest', (request, reply, done) => { if (!isRefused(request, reply)) done() })
+  if (settings.AUTH_MODE === 'none') {
+    server.addHook('onRequest', (request, reply, done) => {
+      if (!isRefused(request, reply)) done()
+    })
+  }
   await server.register(emptyBody)
   await server.register(docs, { mode: settings.AUTH_MODE, limits })
-  await server.register(api, { prefix: API_PREFIX, settings, accessControl, responseHeaders, memory, prefixOf, onStreamBegan: (request, status) => tracing?.streamStarted(request, status) })
+  await server.register(api, {
+    prefix: API_PREFIX,
+    settings,
+    accessControl,
+    responseHeaders,
+    memory,
+    prefixOf,
+    onStreamBegan: (request, status) => tracing?.streamStarted(request, status)
+  })
   await server.register(healthRoutes, {
     health: tenants.health,
     isDraining: () => draining,
     sandbox: sandbox !== undefined
   })
 
-  const metricsServer = settings.METRICS_PORT === undefined ? undefined : await createMetricsServer(metrics, settings, logger)
+  const metricsServer = settings.METRICS_PORT === undefined
+    ? undefined
+    : await createMetricsServer(metrics, settings, logger)
   if (metricsServer === undefined) await server.register(metricsRoutes, { metrics })
 
   server.addHook('onListen', async () => tenants.start()) // Whoever asks in the meantime is answered first.
@@ -201,8 +227,14 @@ export async function buildApp (settings: Settings, pino: Logger, { answers, doc
       health,
       latenessMs: health.latenessMs ?? settings.LATENESS_MS,
       tenants: usage.length,
-      cache: { entries: sum(({ cache }) => cache.entries), bytes: sum(({ cache }) => cache.bytes), capacityBytes: settings.CACHE_MAX_BYTES },
-      budget: SPANS.flatMap((span) => levels.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)),
+      cache: {
+        entries: sum(({ cache }) => cache.entries),
+        bytes: sum(({ cache }) => cache.bytes),
+        capacityBytes: settings.CACHE_MAX_BYTES
+      },
+      budget: SPANS.flatMap((span) =>
+        levels.filter((stock) => stock.span === span).sort((a, b) => a.left - b.left).slice(0, 1)
+      ),
       subscribersCapacity: settings.MAX_SUBSCRIBERS
     }
   }

@@ -13,7 +13,10 @@ export type CacheLookup =
 
 export type TransportKind = 'websocket' | 'sse'
 
-/** Moments that are counted. Called where they happen, on the hot paths too: none of them may cost more than a few additions. */
+/**
+ * Moments that are counted. Called where they happen, on the hot paths too: none of them may cost more than a few
+ * additions.
+ */
 export interface Instruments {
   /** An answer has gone out. `route` is the pattern that answered, `none` where there is none. */
   requestCompleted (route: string, status: number, durationMs: number): void

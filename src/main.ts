@@ -19,14 +19,17 @@ async function serve (settings: Settings, warnings: readonly string[]): Promise<
   const { flush, logger } = await createLogger(settings.LOG_LEVEL, tracing?.ids)
   for (const warning of warnings) logger.warn(warning)
   const app = await buildApp(settings, logger, { tracing })
-  const grace = closeWithGrace({ delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] }, async ({ err, signal }) => {
-    if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
-    logger.info({ signal }, 'ending')
-    await app.server.close()
-    await tracing?.end()
-    logger.info('ended')
-    await flush()
-  })
+  const grace = closeWithGrace(
+    { delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] },
+    async ({ err, signal }) => {
+      if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
+      logger.info({ signal }, 'ending')
+      await app.server.close()
+      await tracing?.end()
+      logger.info('ended')
+      await flush()
+    }
+  )
   app.server.addHook('onClose', async () => grace.uninstall())
   process.on('SIGUSR2', () => toggleLevel(logger, settings))
   try {
@@ -40,7 +43,10 @@ async function serve (settings: Settings, warnings: readonly string[]): Promise<
 }
 
 /** Nothing of OpenTelemetry is loaded unless it is wanted. */
-async function startTracing ({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Settings, onError: (error: unknown) => void): Promise<Tracing | undefined> {
+async function startTracing (
+  { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Settings,
+  onError: (error: unknown) => void
+): Promise<Tracing | undefined> {
   if (endpoint === undefined) return undefined
   const { createTracing } = await import('./telemetry/opentelemetry.ts')
   return createTracing({ endpoint, version, onError })
@@ -57,7 +63,9 @@ function introduce ({ upstream }: App, { metricsUrl, url }: Awaited<ReturnType<A
   const lines = logger.child({}, { level: 'info' })
   lines.info(`kubiya-audit-bff ${version} listens on ${url}`)
   if (upstream.sandbox) {
-    lines.warn('NO KUBIYA_API_KEY: this is the embedded SANDBOX with made-up events. Set KUBIYA_API_KEY for the real ones.')
+    lines.warn(
+      'NO KUBIYA_API_KEY: this is the embedded SANDBOX with made-up events. Set KUBIYA_API_KEY for the real ones.'
+    )
   } else {
     lines.info(`upstream ${upstream.url}`)
   }

@@ -30,23 +30,35 @@ export type ProblemCode = keyof typeof KINDS
 
 /** An error answer: RFC 9457, for every 4xx and 5xx. */
 export const Problem = Type.Object({
-  type: Type.String({ description: 'Identifies the kind of problem: a URN that ends in the code.', examples: ['urn:kubiya-audit-bff:problem:invalid-parameter'] }),
+  type: Type.String({
+    description: 'Identifies the kind of problem: a URN that ends in the code.',
+    examples: ['urn:kubiya-audit-bff:problem:invalid-parameter']
+  }),
   title: Type.String({ description: 'The kind of problem in words.', examples: ['Invalid parameter'] }),
   status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.', examples: [400] }),
   detail: Type.String({ description: 'What happened this time.', examples: ['page: must be >= 1'] }),
   code: Type.String({ description: 'The kind of problem, for programs.', examples: ['invalid-parameter'] }),
   request_id: Type.String({ description: 'Find this request in the logs by it.', examples: ['req-4f1c2a'] }),
-  errors: Type.Optional(Type.Array(Type.Object({
-    parameter: Type.String({ description: 'Which parameter.', examples: ['page'] }),
-    message: Type.String({ description: 'What is wrong with it.', examples: ['must be >= 1'] })
-  }), { description: 'Everything that is wrong with the request\'s parameters.' })),
-  retry_after: Type.Optional(Type.Integer({ minimum: 0, description: 'Seconds to wait, as in the header `Retry-After`.' })),
+  errors: Type.Optional(Type.Array(
+    Type.Object({
+      parameter: Type.String({ description: 'Which parameter.', examples: ['page'] }),
+      message: Type.String({ description: 'What is wrong with it.', examples: ['must be >= 1'] })
+    }),
+    { description: "Everything that is wrong with the request's parameters." }
+  )),
+  retry_after: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Seconds to wait, as in the header `Retry-After`.' })
+  ),
   window: Type.Optional(Type.Object({
     start_time: Type.String(),
     end_time: Type.String()
   }, { description: 'Of a describe that found nothing: the interval that was looked through.' })),
-  scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'Of a describe that found nothing: how many events were looked at.' })),
-  complete: Type.Optional(Type.Boolean({ description: 'Of a describe that found nothing: whether that was every event of the interval.' }))
+  scanned: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Of a describe that found nothing: how many events were looked at.' })
+  ),
+  complete: Type.Optional(
+    Type.Boolean({ description: 'Of a describe that found nothing: whether that was every event of the interval.' })
+  )
 }, { $id: 'Problem', description: 'An error (RFC 9457).' })
 export type Problem = Static<typeof Problem>
 
@@ -55,7 +67,12 @@ export type ProblemParts = Partial<Pick<Problem, 'errors' | 'retry_after' | 'win
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
 /** Answers with a problem. Nothing of it is kept by anyone. */
-export function sendProblem (reply: FastifyReply, code: ProblemCode, detail: string, parts: ProblemParts = {}): FastifyReply {
+export function sendProblem (
+  reply: FastifyReply,
+  code: ProblemCode,
+  detail: string,
+  parts: ProblemParts = {}
+): FastifyReply {
   const problem = problemOf(code, detail, reply.request.id, parts)
   if (parts.retry_after !== undefined) reply.header('retry-after', parts.retry_after)
   return reply.code(problem.status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
@@ -69,14 +86,23 @@ export function problemOf (code: ProblemCode, detail: string, requestId: string,
 
 const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   unauthorized: { code: 'upstream-unauthorized', detail: 'Kubiya refused the credential that this service uses.' },
-  forbidden: { code: 'upstream-unauthorized', detail: 'Kubiya does not allow this with the credential that this service uses.' },
-  throttled: { code: 'upstream-throttled', detail: 'Kubiya\'s rate limit is reached, and no cached answer exists.' },
-  budget: { code: 'upstream-throttled', detail: 'This service\'s request budget for Kubiya is spent, and no cached answer exists.' },
-  share: { code: 'rate-limited', detail: 'This caller\'s share of requests to Kubiya is spent for this minute.' },
+  forbidden: {
+    code: 'upstream-unauthorized',
+    detail: 'Kubiya does not allow this with the credential that this service uses.'
+  },
+  throttled: { code: 'upstream-throttled', detail: "Kubiya's rate limit is reached, and no cached answer exists." },
+  budget: {
+    code: 'upstream-throttled',
+    detail: "This service's request budget for Kubiya is spent, and no cached answer exists."
+  },
+  share: { code: 'rate-limited', detail: "This caller's share of requests to Kubiya is spent for this minute." },
   timeout: { code: 'upstream-timeout', detail: 'Kubiya sent no complete answer within the deadline.' },
   unavailable: { code: 'upstream-unavailable', detail: 'Kubiya failed or refused the connection.' },
   invalid: { code: 'upstream-invalid', detail: 'Kubiya sent an answer that is not its audit protocol.' },
-  'too-large': { code: 'upstream-invalid', detail: 'Kubiya\'s answer was larger than this service accepts; ask for fewer rows.' },
+  'too-large': {
+    code: 'upstream-invalid',
+    detail: "Kubiya's answer was larger than this service accepts; ask for fewer rows."
+  },
   overloaded: { code: 'overloaded', detail: 'Too many answers are in progress or unread.' }
 }
 const DEFAULT_RETRY_AFTER_MS = 5000
@@ -89,13 +115,22 @@ const OWN_FAILURES: Partial<typeof FAILURES> = {
 }
 
 /**
- * Answers with what the upstream's failure means to a caller; no word of the upstream's own. `isOwn`: Kubiya was asked with
- * the caller's own credential.
+ * Answers with what the upstream's failure means to a caller; no word of the upstream's own. `isOwn`: Kubiya was asked
+ * with the caller's own credential.
  */
-export function sendFailure (reply: FastifyReply, failure: { kind: FailureKind, retryAfterMs?: number }, isOwn = false): FastifyReply {
+export function sendFailure (
+  reply: FastifyReply,
+  failure: { kind: FailureKind, retryAfterMs?: number },
+  isOwn = false
+): FastifyReply {
   const { code, detail } = (isOwn ? OWN_FAILURES[failure.kind] : undefined) ?? meaningOf(failure.kind)
   const waits = [429, 503].includes(KINDS[code].status)
-  return sendProblem(reply, code, detail, waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {})
+  return sendProblem(
+    reply,
+    code,
+    detail,
+    waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {}
+  )
 }
 
 /** What the upstream's failure is to a caller. */
@@ -108,7 +143,9 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   if (error.validation !== undefined) {
     const errors = error.validation.map(({ instancePath, message = 'is not valid', params, keyword }) => ({
       parameter: keyword === 'additionalProperties' ? String(params.additionalProperty) : instancePath.slice(1),
-      message: keyword === 'additionalProperties' ? 'is not a parameter of this route' : describeRule(keyword, message, params)
+      message: keyword === 'additionalProperties'
+        ? 'is not a parameter of this route'
+        : describeRule(keyword, message, params)
     }))
     return sendFaults(reply, 'invalid-parameter', errors)
   }
@@ -121,11 +158,18 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
 }
 
 /**
- * Answers with all that is wrong with the parameters: at most fifty faults are named, and how many more there are. A request
- * of some kilobytes must not get an answer of hundreds.
+ * Answers with all that is wrong with the parameters: at most fifty faults are named, and how many more there are. A
+ * request of some kilobytes must not get an answer of hundreds.
  */
-export function sendFaults (reply: FastifyReply, code: ProblemCode, faults: Array<{ parameter: string, message: string }>): FastifyReply {
-  const errors = faults.slice(0, MOST_FAULTS).map(({ message, parameter }) => ({ parameter: shortened(parameter), message }))
+export function sendFaults (
+  reply: FastifyReply,
+  code: ProblemCode,
+  faults: Array<{ parameter: string, message: string }>
+): FastifyReply {
+  const errors = faults.slice(0, MOST_FAULTS).map(({ message, parameter }) => ({
+    parameter: shortened(parameter),
+    message
+  }))
   const texts = errors.map(({ message, parameter }) => `${parameter}: ${message}`)
   if (faults.length > MOST_FAULTS) texts.push(`and ${faults.length - MOST_FAULTS} more`)
   return sendProblem(reply, code, texts.join('; '), { errors })

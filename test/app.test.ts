@@ -30,11 +30,19 @@ async function raw (url: string, text: string): Promise<string> {
 }
 
 function handshake (): Record<string, string> {
-  return { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': randomBytes(16).toString('base64') }
+  return {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': randomBytes(16).toString('base64')
+  }
 }
 
 /** Asks for an upgrade; what was answered, be it the 101. */
-async function upgraded (url: string, headers: Record<string, string> = {}): Promise<{ status: number, headers: IncomingMessage['headers'], text: string }> {
+async function upgraded (
+  url: string,
+  headers: Record<string, string> = {}
+): Promise<{ status: number, headers: IncomingMessage['headers'], text: string }> {
   const request = openRequest(url, { headers: { ...handshake(), ...headers } }).end()
   const [response] = await Promise.race([once(request, 'response'), once(request, 'upgrade')]) as [IncomingMessage]
   const text = response.statusCode === 101 ? '' : await textOf(response)
@@ -111,10 +119,30 @@ t.test('settings', async (t) => {
 
   t.test('that are wrong are all named at once, and no value is shown', async (t) => {
     const secret = 'a secret with blanks'
-    const outcome = readSettings({ PORT: '70000', LOG_LEVEL: 'loud', POLL_INTERVAL_MS: '3 s', ALLOW_ANONYMOUS: 'perhaps', KUBIYA_API_KEY: secret, KUBIYA_BASE_URL: 'ftp://kubiya', DRAIN_MS: '-1', AUTH_MODE: 'magic', REDIS_URL: 'redis://:password@host' })
+    const outcome = readSettings({
+      PORT: '70000',
+      LOG_LEVEL: 'loud',
+      POLL_INTERVAL_MS: '3 s',
+      ALLOW_ANONYMOUS: 'perhaps',
+      KUBIYA_API_KEY: secret,
+      KUBIYA_BASE_URL: 'ftp://kubiya',
+      DRAIN_MS: '-1',
+      AUTH_MODE: 'magic',
+      REDIS_URL: 'redis://:password@host'
+    })
     if (outcome.ok) return t.fail('must be refused')
     const names = outcome.faults.map((fault) => fault.split(':')[0]).sort()
-    t.same([...new Set(names)], ['ALLOW_ANONYMOUS', 'AUTH_MODE', 'DRAIN_MS', 'KUBIYA_API_KEY', 'KUBIYA_BASE_URL', 'LOG_LEVEL', 'POLL_INTERVAL_MS', 'PORT', 'REDIS_URL'])
+    t.same([...new Set(names)], [
+      'ALLOW_ANONYMOUS',
+      'AUTH_MODE',
+      'DRAIN_MS',
+      'KUBIYA_API_KEY',
+      'KUBIYA_BASE_URL',
+      'LOG_LEVEL',
+      'POLL_INTERVAL_MS',
+      'PORT',
+      'REDIS_URL'
+    ])
     t.ok(outcome.faults.every((fault) => !fault.includes(secret) && !fault.includes('password')))
   })
 
@@ -123,7 +151,10 @@ t.test('settings', async (t) => {
       ok: false, faults: ['MAX_SCOPES: is called MAX_TENANTS now', 'SCOPE_IDLE_MS: is called TENANT_IDLE_MS now']
     })
     t.ok(readSettings({ MAX_SCOPES: '', MAX_TENANTS: '5' }).ok)
-    t.match(readSettings({ BYTES_LIMIT_PER_MINUTE: '1000' }), { ok: false, faults: [/^BYTES_LIMIT_PER_MINUTE: was removed/] })
+    t.match(readSettings({ BYTES_LIMIT_PER_MINUTE: '1000' }), {
+      ok: false,
+      faults: [/^BYTES_LIMIT_PER_MINUTE: was removed/]
+    })
   })
 
   t.test('whose feature is not built are refused, unless they ask for nothing', async (t) => {
@@ -156,7 +187,18 @@ t.test('settings', async (t) => {
 
 t.test('without a key every answer says that it is the sandbox\'s', async (t) => {
   const { url, get, stream } = await startKeyless(t)
-  for (const [path, status] of [[`${EVENTS}?page_size=3`, 200], [`${EVENTS}?page=0`, 400], ['/nothing', 404], [STREAM, 200], [`${STREAM}?nonsense=1`, 400], ['/livez', 200], ['/openapi.json', 200], [`${EVENTS}/%`, 400]] as const) {
+  for (
+    const [path, status] of [
+      [`${EVENTS}?page_size=3`, 200],
+      [`${EVENTS}?page=0`, 400],
+      ['/nothing', 404],
+      [STREAM, 200],
+      [`${STREAM}?nonsense=1`, 400],
+      ['/livez', 200],
+      ['/openapi.json', 200],
+      [`${EVENTS}/%`, 400]
+    ] as const
+  ) {
     const response = await get(path)
     t.equal(response.status, status, path)
     t.equal(response.headers.get('x-kubiya-sandbox'), 'true', path)
@@ -172,7 +214,18 @@ t.test('without a key every answer says that it is the sandbox\'s', async (t) =>
   t.match(await (await get('/readyz')).json(), { upstream: { sandbox: true } })
   t.match(await raw(url, 'NONSENSE\r\n\r\n'), /\r\nx-kubiya-sandbox: true\r\n/i)
 
-  for (const search of ['category_type=agents&action_type=invoke', 'category_type=workflows&action_type=execute', 'category_type=users&status=failed&text=authentication', 'resource_type=agent', 'session_id=session-123', 'category_name=my-agent', 'text=error', 'text=timeout']) {
+  for (
+    const search of [
+      'category_type=agents&action_type=invoke',
+      'category_type=workflows&action_type=execute',
+      'category_type=users&status=failed&text=authentication',
+      'resource_type=agent',
+      'session_id=session-123',
+      'category_name=my-agent',
+      'text=error',
+      'text=timeout'
+    ]
+  ) {
     const page = await (await get(`${SEARCH}?${search}&page_size=5`)).json() as Item
     t.ok(page.items.length > 0, `the documentation's example finds something: ${search}`)
   }
@@ -190,11 +243,18 @@ t.test('probes', async (t) => {
     await eventually('the first attempt has ended', async () => (await service.get('/readyz')).status === 200)
     const ready = await (await service.get('/readyz')).json() as Item
     t.match(ready, { status: 'ready', upstream: { state: 'degraded', last_good_poll: null, lag_ms: Number } })
-    t.same([Object.keys(ready), Object.keys(ready.upstream)], [['status', 'upstream'], ['state', 'last_good_poll', 'lag_ms']], 'nothing else')
+    t.same([Object.keys(ready), Object.keys(ready.upstream)], [['status', 'upstream'], [
+      'state',
+      'last_good_poll',
+      'lag_ms'
+    ]], 'nothing else')
     hang()
     const streams = [service.stream(), service.stream()]
     await Promise.all(streams.map((stream) => stream.until(({ type }) => type === 'hello')))
-    await eventually('Kubiya is back', async () => (await (await service.get('/readyz')).json() as Item).upstream.state === 'ok')
+    await eventually(
+      'Kubiya is back',
+      async () => (await (await service.get('/readyz')).json() as Item).upstream.state === 'ok'
+    )
     t.match(await (await service.get('/readyz')).json(), { upstream: { last_good_poll: /Z$/ } })
     const closing = service.close()
     await streams[0]?.until(({ type }) => type === 'end')
@@ -208,7 +268,16 @@ t.test('probes', async (t) => {
     const server = fastify()
     t.teardown(() => server.close())
     let isPolling = true
-    const health = () => ({ upstream: 'ok' as const, sinceMs: 0, lastGoodMs: 0, lagMs: 0, attempted: true, latenessMs: undefined, fullReads: 1, isPolling })
+    const health = () => ({
+      upstream: 'ok' as const,
+      sinceMs: 0,
+      lastGoodMs: 0,
+      lagMs: 0,
+      attempted: true,
+      latenessMs: undefined,
+      fullReads: 1,
+      isPolling
+    })
     await server.register(healthRoutes, { health, isDraining: () => false, sandbox: false })
     t.match(await server.inject('/readyz'), { statusCode: 200 })
     isPolling = false
@@ -224,11 +293,24 @@ t.test('errors', async (t) => {
   await service.settled()
 
   t.test('of unknown routes and methods are problems', async (t) => {
-    for (const [method, path] of [['GET', '/'], ['GET', '/api/v1/audit'], ['GET', '/api/v1/audit/events/a/b'], ['POST', EVENTS], ['DELETE', `${EVENTS}/x`], ['GET', '/metrics/all']] as const) {
+    for (
+      const [method, path] of [
+        ['GET', '/'],
+        ['GET', '/api/v1/audit'],
+        ['GET', '/api/v1/audit/events/a/b'],
+        ['POST', EVENTS],
+        ['DELETE', `${EVENTS}/x`],
+        ['GET', '/metrics/all']
+      ] as const
+    ) {
       const response = await fetch(`${service.url}${path}`, { method })
       t.equal(response.status, 404, `${method} ${path}`)
       t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8')
-      t.match(await response.json(), { code: 'not-found', status: 404, request_id: response.headers.get('x-request-id') })
+      t.match(await response.json(), {
+        code: 'not-found',
+        status: 404,
+        request_id: response.headers.get('x-request-id')
+      })
     }
   })
 
@@ -265,7 +347,11 @@ t.test('errors', async (t) => {
   })
 
   t.test('take no body', async (t) => {
-    const response = await fetch(`${service.url}${EVENTS}`, { method: 'POST', body: 'x'.repeat(100_000), headers: { 'content-type': 'application/json' } })
+    const response = await fetch(`${service.url}${EVENTS}`, {
+      method: 'POST',
+      body: 'x'.repeat(100_000),
+      headers: { 'content-type': 'application/json' }
+    })
     t.ok(response.status >= 400 && response.status < 500)
     t.match(response.headers.get('content-type'), 'application/problem+json')
   })
@@ -277,13 +363,22 @@ t.test('an upgrade', async (t) => {
   t.test('of another route is refused before it is made, and what it asked for is in no log line', async (t) => {
     const service = await startService(t)
     const secret = `secret-${randomUUID()}`
-    const cases = [[`${EVENTS}?category_type=${secret}`, 400, 'invalid-request'], ['/livez', 400, 'invalid-request'], [`/nowhere?key=${secret}`, 404, 'not-found']] as const
+    const cases = [[`${EVENTS}?category_type=${secret}`, 400, 'invalid-request'], ['/livez', 400, 'invalid-request'], [
+      `/nowhere?key=${secret}`,
+      404,
+      'not-found'
+    ]] as const
     for (const [path, status, code] of cases) {
       const answer = await upgraded(`${service.url}${path}`)
       t.equal(answer.status, status, path)
       t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8', path)
       t.match(JSON.parse(answer.text), { status, code, request_id: answer.headers['x-request-id'] }, path)
-      if (path !== '/livez') await eventually('its line is written', () => service.logs.some((line) => line.request_id === answer.headers['x-request-id'] && line.status === status))
+      if (path !== '/livez') {
+        await eventually('its line is written', () =>
+          service.logs.some((line) =>
+            line.request_id === answer.headers['x-request-id'] && line.status === status
+          ))
+      }
     }
     t.notOk(JSON.stringify(service.logs).includes(secret))
     t.equal((await upgraded(`${service.url}${STREAM}`)).status, 101, 'the one that there is')
@@ -297,7 +392,7 @@ t.test('an upgrade', async (t) => {
     }
   })
 
-  t.test('whose handshake is none is refused with a problem, which says that it is the sandbox\'s where it is', async (t) => {
+  t.test("whose handshake is none is refused with a problem, which says that it is the sandbox's where it is", async (t) => {
     const [keyed, keyless] = [await startService(t), await startKeyless(t)]
     for (const headers of [{ 'sec-websocket-key': 'short' }, { 'sec-websocket-version': '7' }]) {
       for (const [url, mark] of [[keyed.url, undefined], [keyless.url, 'true']] as const) {
@@ -306,7 +401,11 @@ t.test('an upgrade', async (t) => {
         t.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8')
         t.equal(answer.headers['x-content-type-options'], 'nosniff')
         t.equal(answer.headers['x-kubiya-sandbox'], mark)
-        t.match(JSON.parse(answer.text), { status: 400, code: 'invalid-request', request_id: answer.headers['x-request-id'] })
+        t.match(JSON.parse(answer.text), {
+          status: 400,
+          code: 'invalid-request',
+          request_id: answer.headers['x-request-id']
+        })
       }
     }
   })
@@ -331,7 +430,10 @@ t.test('closing', async (t) => {
     const asked = service.get(EVENTS)
     await eventually('Kubiya is asked', () => sandbox.asked === 1)
     const closing = service.close()
-    await eventually('the service listens no more', async () => await service.get('/livez').then(() => false, () => true))
+    await eventually(
+      'the service listens no more',
+      async () => await service.get('/livez').then(() => false, () => true)
+    )
     release()
     const answer = await asked
     t.equal(answer.status, 200)
@@ -345,15 +447,26 @@ t.test('logs', async (t) => {
   const secret = `secret-${randomUUID()}`
   service.sandbox.publish(item())
   await service.settled()
-  const paths = [`${EVENTS}?category_type=${secret}`, `${SEARCH}?text=${secret}`, `${EVENTS}?token=${secret}`, `${EVENTS}?cursor=${secret}`, `/nothing?key=${secret}`]
+  const paths = [
+    `${EVENTS}?category_type=${secret}`,
+    `${SEARCH}?text=${secret}`,
+    `${EVENTS}?token=${secret}`,
+    `${EVENTS}?cursor=${secret}`,
+    `/nothing?key=${secret}`
+  ]
   const headers = { authorization: `Bearer ${secret}`, cookie: `session=${secret}` }
-  const ids = await Promise.all(paths.map(async (path) => (await service.get(path, headers)).headers.get('x-request-id')))
+  const ids = await Promise.all(
+    paths.map(async (path) => (await service.get(path, headers)).headers.get('x-request-id'))
+  )
   const stream = service.stream(`?category_type=${secret}`)
   await stream.until(({ type }) => type === 'hello')
   stream.socket.close()
   await stream.closed
   await service.stream(`?since=${secret}`).refused
-  await eventually('all lines are written', () => ids.every((id) => service.logs.some((line) => line.request_id === id)))
+  await eventually(
+    'all lines are written',
+    () => ids.every((id) => service.logs.some((line) => line.request_id === id))
+  )
 
   t.test('have one line a request, with its id, path, status and time', async (t) => {
     for (const [index, id] of ids.entries()) {
@@ -380,33 +493,63 @@ t.test('documents', async (t) => {
     t.same(JSON.parse(await readFile('openapi/openapi.json', 'utf8')), document)
     t.same(JSON.parse(await writeOpenapi()), document, 'and what its routes give')
     t.match(document.openapi, /^3\.1\./)
-    for (const path of [EVENTS, SEARCH, `${EVENTS}/{id}`, STREAM, '/livez', '/readyz', '/metrics']) t.ok(document.paths[path]?.get, path)
+    for (const path of [EVENTS, SEARCH, `${EVENTS}/{id}`, STREAM, '/livez', '/readyz', '/metrics']) {
+      t.ok(document.paths[path]?.get, path)
+    }
   })
 
   t.test('describe every answer as it is', async (t) => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
     ajv.addSchema(document, 'document')
-    const pointer = (...steps: string[]) => steps.map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')
+    const pointer = (...steps: string[]) =>
+      steps.map((step) => encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')
     const fits = (path: string, status: string, type: string, answer: unknown): string => {
-      const validate = ajv.compile({ $ref: `document#/${pointer('paths', path, 'get', 'responses', status, 'content', type, 'schema')}` })
+      const validate = ajv.compile({
+        $ref: `document#/${pointer('paths', path, 'get', 'responses', status, 'content', type, 'schema')}`
+      })
       return validate(answer) ? '' : ajv.errorsText(validate.errors)
     }
     const json = async (path: string) => (await service.get(path)).json()
-    service.sandbox.publish(Array.from({ length: 60 }, (_, n) => item({ timestamp: ago(n * 1000), extra: n % 2 === 0 ? null : { deep: [n] }, version: n % 3 === 0 ? '1' : n, action_successful: null })))
+    service.sandbox.publish(
+      Array.from({ length: 60 }, (_, n) =>
+        item({
+          timestamp: ago(n * 1000),
+          extra: n % 2 === 0 ? null : { deep: [n] },
+          version: n % 3 === 0 ? '1' : n,
+          action_successful: null
+        }))
+    )
     await service.settled()
     const page = await json(EVENTS) as Item
     const answers: Array<[string, unknown]> = [
-      [EVENTS, page], [EVENTS, await json(page.pagination.next)], [EVENTS, await json(`${EVENTS}?status=failed`)], [EVENTS, await json(`${EVENTS}?session_id=none`)],
-      [EVENTS, await json(`${EVENTS}?start_time=-2h&end_time=-1h`)], [SEARCH, await json(`${SEARCH}?text=message&page_size=2`)], [SEARCH, await json(`${SEARCH}?text=nowhere`)],
-      [`${EVENTS}/{id}`, await json(`${EVENTS}/${page.items[0].id}`)], ['/livez', await json('/livez')], ['/readyz', await json('/readyz')]
+      [EVENTS, page],
+      [EVENTS, await json(page.pagination.next)],
+      [EVENTS, await json(`${EVENTS}?status=failed`)],
+      [EVENTS, await json(`${EVENTS}?session_id=none`)],
+      [EVENTS, await json(`${EVENTS}?start_time=-2h&end_time=-1h`)],
+      [SEARCH, await json(`${SEARCH}?text=message&page_size=2`)],
+      [SEARCH, await json(`${SEARCH}?text=nowhere`)],
+      [`${EVENTS}/{id}`, await json(`${EVENTS}/${page.items[0].id}`)],
+      ['/livez', await json('/livez')],
+      ['/readyz', await json('/readyz')]
     ]
     for (const [path, answer] of answers) t.equal(fits(path, '200', 'application/json', answer), '', path)
-    for (const path of [`${EVENTS}?page=0&nonsense=1`, `${EVENTS}?start_time=x`, `${EVENTS}?cursor=x`]) t.equal(fits(EVENTS, '4XX', 'application/problem+json', await json(path)), '', path)
-    t.equal(fits(`${EVENTS}/{id}`, '4XX', 'application/problem+json', await json(`${EVENTS}/no-such-id`)), '', 'not found')
+    for (const path of [`${EVENTS}?page=0&nonsense=1`, `${EVENTS}?start_time=x`, `${EVENTS}?cursor=x`]) {
+      t.equal(fits(EVENTS, '4XX', 'application/problem+json', await json(path)), '', path)
+    }
+    t.equal(
+      fits(`${EVENTS}/{id}`, '4XX', 'application/problem+json', await json(`${EVENTS}/no-such-id`)),
+      '',
+      'not found'
+    )
     service.sandbox.faults.during({ kind: 'status', status: 429, headers: { 'retry-after': '30' } })
     t.equal(fits(SEARCH, '5XX', 'application/problem+json', await json(`${SEARCH}?text=cold`)), '', 'throttled')
 
-    t.not(fits(EVENTS, '200', 'application/json', { ...page, items: [{ resource_text: 'no id' }] }), '', 'an event without an id is none')
+    t.not(
+      fits(EVENTS, '200', 'application/json', { ...page, items: [{ resource_text: 'no id' }] }),
+      '',
+      'an event without an id is none'
+    )
     t.not(fits(EVENTS, '200', 'application/json', { items: [] }), '', 'a page without its parts is none')
     t.not(fits(SEARCH, '200', 'application/json', page), '', 'a list is no search')
     t.not(fits(EVENTS, '4XX', 'application/problem+json', { error: 'x' }), '', 'not every object is a problem')
@@ -414,7 +557,19 @@ t.test('documents', async (t) => {
 
   t.test('generate a client', async (t) => {
     const source = astToString(await openapiTS(document as Parameters<typeof openapiTS>[0], { silent: true }))
-    for (const name of ['listEvents', 'searchEvents', 'describeEvent', 'streamEvents', 'AuditEvent', 'EventPage', 'SearchPage', 'Problem', 'sort_direction']) t.ok(source.includes(name), name)
+    for (
+      const name of [
+        'listEvents',
+        'searchEvents',
+        'describeEvent',
+        'streamEvents',
+        'AuditEvent',
+        'EventPage',
+        'SearchPage',
+        'Problem',
+        'sort_direction'
+      ]
+    ) t.ok(source.includes(name), name)
   })
 
   t.test('are a page that fetches nothing from elsewhere', async (t) => {
@@ -422,7 +577,9 @@ t.test('documents', async (t) => {
       const page = await service.get(path)
       t.equal(page.status, 200)
       t.match(page.headers.get('content-type'), 'text/html')
-      return [...(await page.text()).matchAll(/(?:src|href|data-document)(?:=|: )["']([^"']+)["']/g)].map(([, link = '']) => new URL(link, page.url).href)
+      return [...(await page.text()).matchAll(/(?:src|href|data-document)(?:=|: )["']([^"']+)["']/g)].map((
+        [, link = '']
+      ) => new URL(link, page.url).href)
     }))
     t.same(linked[0], linked[1], 'with a slash at the end and without')
     t.ok(linked[0]?.includes(`${service.url}/openapi.json`))
@@ -431,7 +588,9 @@ t.test('documents', async (t) => {
       const part = await fetch(link)
       t.equal(part.status, 200, link.pathname)
       const text = await part.text()
-      if (/\.css$|initializer\.js$/.test(link.pathname)) t.notMatch(text, /(?:url\(|@import|src=|href=|url:)\s*["']?https?:\/\//, link.pathname)
+      if (/\.css$|initializer\.js$/.test(link.pathname)) {
+        t.notMatch(text, /(?:url\(|@import|src=|href=|url:)\s*["']?https?:\/\//, link.pathname)
+      }
     }
   })
 })

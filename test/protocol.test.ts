@@ -4,7 +4,16 @@ import { version } from '../src/app.ts'
 import { asyncapi as describeStream } from '../tools/asyncapi.ts'
 import { FRAME_EXAMPLES } from '../tools/frame-examples.ts'
 import * as endings from '../src/live/transport/close-codes.ts'
-import { Frame, GapFrame, eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import {
+  Frame,
+  GapFrame,
+  eventFrame,
+  gapFrame,
+  heartbeatFrame,
+  helloFrame,
+  statusFrame,
+  type PreparedFrame
+} from '../src/live/transport/frames.ts'
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../src/live/transport/websocket.ts'
 import { StreamQuery } from '../src/http/parameters.ts'
 import { Settings } from '../src/settings.ts'
@@ -41,7 +50,12 @@ function tables (text: string): Map<string, string[]> {
   rows.forEach((cell, index) => {
     if (cell === undefined || rows[index - 1] !== undefined) return
     const end = rows.indexOf(undefined, index)
-    found.set(cell, rows.slice(index + 2, end === -1 ? undefined : end).flatMap((each) => [...(each ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)))
+    found.set(
+      cell,
+      rows.slice(index + 2, end === -1 ? undefined : end).flatMap((each) =>
+        [...(each ?? '').matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
+      )
+    )
   })
   return found
 }
@@ -70,13 +84,16 @@ t.test('the document for tools', async (t) => {
     const text = JSON.stringify(asyncapi)
     const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference = '']) => reference)
     t.ok(references.length > 10)
-    const target = (reference: string) => reference.replace(/^#\//, '').split('/').reduce<any>((place, name) => place?.[name], asyncapi)
+    const target = (reference: string) =>
+      reference.replace(/^#\//, '').split('/').reduce<any>((place, name) => place?.[name], asyncapi)
     t.same(references.filter((reference) => target(reference) === undefined), [])
     t.notMatch(text, '"$id"')
   })
 
   t.test('lets through what the encoders make', async (t) => {
-    const shown = Object.values<Item>(asyncapi.components.messages).map(({ examples }): unknown[] => examples.map(({ payload }: Item) => payload))
+    const shown = Object.values<Item>(asyncapi.components.messages).map(({ examples }): unknown[] =>
+      examples.map(({ payload }: Item) => payload)
+    )
     t.ok(shown.every(({ length }) => length > 0), 'each has an example')
     const made = frames().map(({ payload }): unknown => JSON.parse(String(payload)))
     t.same([...shown.flat(), ...made].flatMap((frame) => faultOf(frame) ?? []), [])
@@ -85,7 +102,9 @@ t.test('the document for tools', async (t) => {
   t.test('lets through no frame that lacks something, has something more, or something else', async (t) => {
     const met = new Set<string>()
     const surprises: string[] = []
-    const look = (what: string, frame: Item, isWrong = true) => { if ((faultOf(frame) !== undefined) !== isWrong) surprises.push(what) }
+    const look = (what: string, frame: Item, isWrong = true) => {
+      if ((faultOf(frame) !== undefined) !== isWrong) surprises.push(what)
+    }
     for (const { payload } of frames()) {
       const frame = JSON.parse(String(payload)) as Item
       const schema = schemas.find(({ properties }) => properties.type.const === frame.type) ?? {}
@@ -95,21 +114,39 @@ t.test('the document for tools', async (t) => {
         met.add(`${frame.type}.${name}`)
         const { [name]: left, ...rest } = frame
         look(`${frame.type} without ${name}`, rest, isRequired(name))
-        for (const wrong of [null, {}, [left]]) look(`${frame.type} with ${name} ${JSON.stringify(wrong)}`, { ...frame, [name]: wrong })
+        for (const wrong of [null, {}, [left]]) {
+          look(`${frame.type} with ${name} ${JSON.stringify(wrong)}`, { ...frame, [name]: wrong })
+        }
       }
     }
     t.same(surprises, [])
-    t.same([...met].sort(), schemas.flatMap(({ properties }) => Object.keys(properties).map((name) => `${properties.type.const}.${name}`)).sort(), 'all fields were tried')
+    t.same(
+      [...met].sort(),
+      schemas.flatMap(({ properties }) => Object.keys(properties).map((name) => `${properties.type.const}.${name}`))
+        .sort(),
+      'all fields were tried'
+    )
   })
 
   t.test('lets through no word or number that is none of the protocol', async (t) => {
-    const [hello, event, gap, status, end] = (['hello', 'event', 'gap', 'status', 'end'] as const).map((type): Item => JSON.parse(String(Object.values(FRAME_EXAMPLES[type])[0]?.payload ?? '')))
+    const [hello, event, gap, status, end] = (['hello', 'event', 'gap', 'status', 'end'] as const).map((type): Item =>
+      JSON.parse(String(Object.values(FRAME_EXAMPLES[type])[0]?.payload ?? ''))
+    )
     const wrong = [
-      { ...hello, type: 'welcome' }, { ...hello, type: 'heartbeat' }, { ...hello, resumed: 'true' },
-      { ...event, late: false }, { ...event, event: { timestamp: 1 } }, { ...event, event: { id: '' } },
-      { ...gap, reason: 'history' }, { ...gap, from: 1 },
-      { ...status, upstream: 'down' }, { ...status, lag_ms: -1 }, { ...status, lag_ms: 0.5 }, { ...status, cursor: 'a' },
-      { ...end, reason: 'bored' }, { ...end, reconnect: 1 }
+      { ...hello, type: 'welcome' },
+      { ...hello, type: 'heartbeat' },
+      { ...hello, resumed: 'true' },
+      { ...event, late: false },
+      { ...event, event: { timestamp: 1 } },
+      { ...event, event: { id: '' } },
+      { ...gap, reason: 'history' },
+      { ...gap, from: 1 },
+      { ...status, upstream: 'down' },
+      { ...status, lag_ms: -1 },
+      { ...status, lag_ms: 0.5 },
+      { ...status, cursor: 'a' },
+      { ...end, reason: 'bored' },
+      { ...end, reconnect: 1 }
     ]
     t.same(wrong.filter((frame) => faultOf(frame) === undefined), [])
     t.throws(() => checkFrame({ ...gap, reason: 'history' } as unknown as Frame), /asyncapi\.json.*reason/)
@@ -130,14 +167,20 @@ t.test('the page', async (t) => {
       t.same(tables(content).get('field'), Object.keys(fields), type.const)
       for (const [name, schema] of Object.entries<Item>(fields)) {
         if (schema.anyOf === undefined || (type.const === 'heartbeat' && name === 'upstream')) continue // As in `status`.
-        t.same(tables(content).get(`\`${name}\``) ?? literals(schema).filter((word) => content.includes(`\`${word}\``)), literals(schema), `${type.const}.${name}`)
+        t.same(
+          tables(content).get(`\`${name}\``) ?? literals(schema).filter((word) => content.includes(`\`${word}\``)),
+          literals(schema),
+          `${type.const}.${name}`
+        )
       }
       t.match(content, /^\n?Service → client\./, `${type.const}: its direction`)
     }
   })
 
   t.test('shows frames as they are sent', async (t) => {
-    const shown = ofFrames.map(([, content]) => [...content.matchAll(/```json\n(.*)\n```/g)].map(([, json = '']) => JSON.parse(json)))
+    const shown = ofFrames.map(([, content]) =>
+      [...content.matchAll(/```json\n(.*)\n```/g)].map(([, json = '']) => JSON.parse(json))
+    )
     t.same(shown.flat().map(({ type }) => `\`${type}\``), ofFrames.map(([heading]) => heading))
     const ofEvents = [...protocol.matchAll(/^data: (.*)$/gm)].map(([, json = '']) => JSON.parse(json))
     t.ok(ofEvents.length > 0)
@@ -158,7 +201,9 @@ t.test('the page', async (t) => {
       t.match(under(closeCode), `\`reconnect: ${reconnect}\``)
     }
     for (const [code, most] of Object.entries(OF_LIMITS)) t.match(under(Number(code)), ` ${most} `)
-    for (const code of [...Object.values(FAULTS).map(({ closeCode }) => closeCode), ...Object.keys(OF_LIMITS).map(Number)]) t.match(under(code), 'No `end`')
+    for (
+      const code of [...Object.values(FAULTS).map(({ closeCode }) => closeCode), ...Object.keys(OF_LIMITS).map(Number)]
+    ) t.match(under(code), 'No `end`')
   })
 
   t.test('names every parameter, the subprotocol, and settings as they are', async (t) => {
@@ -166,7 +211,9 @@ t.test('the page', async (t) => {
     t.match(protocol, `\`${SUBPROTOCOL}\``)
     t.match(protocol, `at most ${String(StreamQuery.properties.timeout_minutes.maximum)}`)
     const settings = new Map(Object.entries<Item>(Settings.properties))
-    const named = [...protocol.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name).filter((name) => name !== 'LIKE_THIS')
+    const named = [...protocol.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name = '']) => name).filter((name) =>
+      name !== 'LIKE_THIS'
+    )
     t.same(named.filter((name) => !settings.has(name)), [])
     const defaults = [...protocol.matchAll(/`([A-Z_]+)` \((\d+) unless set\)/g)]
     t.ok(defaults.length >= 3)
@@ -174,22 +221,52 @@ t.test('the page', async (t) => {
   })
 
   t.test('has no link to a heading that is not there', async (t) => {
-    const anchors = [...protocol.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-'))
+    const anchors = [...protocol.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
+    )
     for (const [, anchor = ''] of protocol.matchAll(/\]\(#([^)]+)\)/g)) t.ok(anchors.includes(anchor), anchor)
   })
 })
 
 /** Frames of every type and kind, each made by its encoder. */
 function frames (): PreparedFrame[] {
-  const cursor = { kind: 'replay', log: { kind: 'log', epoch: 'abcd', offset: 0, instant: -1n }, after: { instant: 0n, id: 'é' } } as const
-  const health = { upstream: 'ok', sinceMs: 0, lastGoodMs: undefined, lagMs: 0.4, attempted: false, latenessMs: undefined, fullReads: 0, isPolling: true } as const
-  const events: Item[] = [{ id: 'a' }, { id: 'b', timestamp: null, cursor: 1, type: 'hello', extra: { deep: [1, { more: '✅' }] } }]
+  const cursor = {
+    kind: 'replay',
+    log: { kind: 'log', epoch: 'abcd', offset: 0, instant: -1n },
+    after: { instant: 0n, id: 'é' }
+  } as const
+  const health = {
+    upstream: 'ok',
+    sinceMs: 0,
+    lastGoodMs: undefined,
+    lagMs: 0.4,
+    attempted: false,
+    latenessMs: undefined,
+    fullReads: 0,
+    isPolling: true
+  } as const
+  const events: Item[] = [{ id: 'a' }, {
+    id: 'b',
+    timestamp: null,
+    cursor: 1,
+    type: 'hello',
+    extra: { deep: [1, { more: '✅' }] }
+  }]
   return [
     ...Object.values(FRAME_EXAMPLES).flatMap((examples) => Object.values(examples)),
     helloFrame(cursor, true, 50),
-    ...events.map((item, index) => eventFrame({ event: { id: String(item.id), instant: undefined, item, json: JSON.stringify(item) }, late: index > 0 }, cursor)),
-    ...literals(GapFrame.properties.reason).map((reason) => gapFrame({ from: 0n, to: 1n, reason: reason as 'too-large' }, cursor)),
-    ...(['ok', 'degraded', 'throttled', 'unauthorized'] as const).flatMap((upstream) => [statusFrame({ ...health, upstream }), heartbeatFrame(cursor, { ...health, upstream, latenessMs: 0 })]),
+    ...events.map((item, index) =>
+      eventFrame({
+        event: { id: String(item.id), instant: undefined, item, json: JSON.stringify(item) },
+        late: index > 0
+      }, cursor)
+    ),
+    ...literals(GapFrame.properties.reason).map((reason) =>
+      gapFrame({ from: 0n, to: 1n, reason: reason as 'too-large' }, cursor)
+    ),
+    ...(['ok', 'degraded', 'throttled', 'unauthorized'] as const).flatMap((
+      upstream
+    ) => [statusFrame({ ...health, upstream }), heartbeatFrame(cursor, { ...health, upstream, latenessMs: 0 })]),
     statusFrame({ ...health, latenessMs: 0.6 })
   ]
 }

@@ -12,13 +12,24 @@ const TARGET = 'dist/client.d.ts'
 const PUBLIC = ['src/client/types.ts', 'src/client/client.ts']
 const SCHEMAS: Record<string, TSchema> = { PublishedEvent, AuditFilter, Frame, Problem }
 
-const printed = Object.entries(SCHEMAS).map(([name, schema]) => `${comment(schema, '')}export type ${name} = ${print(schema, '')};\n`)
+const printed = Object.entries(SCHEMAS).map(([name, schema]) =>
+  `${comment(schema, '')}export type ${name} = ${print(schema, '')};\n`
+)
 await writeFile(TARGET, [...printed, ...await Promise.all(PUBLIC.map(declared))].join(''))
 
 /** What a file declares itself. Imports and what is passed on name what stands in the same file here. */
 async function declared (path: string): Promise<string> {
-  const { outputText, diagnostics = [] } = ts.transpileDeclaration(await readFile(path, 'utf8'), { fileName: path, reportDiagnostics: true })
-  if (diagnostics.length > 0) throw new Error(ts.formatDiagnostics(diagnostics, { getCanonicalFileName: (name) => name, getCurrentDirectory: () => '', getNewLine: () => '\n' }))
+  const { outputText, diagnostics = [] } = ts.transpileDeclaration(await readFile(path, 'utf8'), {
+    fileName: path,
+    reportDiagnostics: true
+  })
+  if (diagnostics.length > 0) {
+    throw new Error(ts.formatDiagnostics(diagnostics, {
+      getCanonicalFileName: (name) => name,
+      getCurrentDirectory: () => '',
+      getNewLine: () => '\n'
+    }))
+  }
   return outputText.replace(/^(?:import|export) (?:type )?[{*][^;]*;\n/gm, '')
 }
 

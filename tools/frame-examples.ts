@@ -2,15 +2,39 @@ import type { LogCursor } from '../src/audit/cursor.ts'
 import { PublishedEvent, type AuditEvent } from '../src/audit/event.ts'
 import { NANOS_PER_MS, NANOS_PER_SECOND, msFromInstant, parseInstant, type Instant } from '../src/audit/instant.ts'
 import { CLOSE } from '../src/live/transport/close-codes.ts'
-import { endFrame, eventFrame, expiringFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type Frame, type PreparedFrame } from '../src/live/transport/frames.ts'
+import {
+  endFrame,
+  eventFrame,
+  expiringFrame,
+  gapFrame,
+  heartbeatFrame,
+  helloFrame,
+  statusFrame,
+  type Frame,
+  type PreparedFrame
+} from '../src/live/transport/frames.ts'
 import type { Health } from '../src/live/ingest/upstream-health.ts'
 
-const item = Object.fromEntries(Object.entries(PublishedEvent.properties).map(([name, { examples: [value] }]) => [name, value]))
+const item = Object.fromEntries(
+  Object.entries(PublishedEvent.properties).map(([name, { examples: [value] }]) => [name, value])
+)
 const instant = parseInstant(item.timestamp) ?? 0n
 const event: AuditEvent = { id: item.id, instant, item, json: JSON.stringify(item) }
-const good: Health = { upstream: 'ok', sinceMs: msFromInstant(instant), lastGoodMs: undefined, lagMs: 1834, attempted: true, latenessMs: undefined, isPolling: true, fullReads: 1 }
+const good: Health = {
+  upstream: 'ok',
+  sinceMs: msFromInstant(instant),
+  lastGoodMs: undefined,
+  lagMs: 1834,
+  attempted: true,
+  latenessMs: undefined,
+  isPolling: true,
+  fullReads: 1
+}
 
-/** Frames as documents show them: made by the encoders that the streams use. A type of frame that has none does not compile. */
+/**
+ * Frames as documents show them: made by the encoders that the streams use. A type of frame that has none does not
+ * compile.
+ */
 export const FRAME_EXAMPLES: Record<Frame['type'], Record<string, PreparedFrame>> = {
   hello: {
     begun: helloFrame(cursorAt(1041, instant), false, 20_000),
@@ -21,8 +45,14 @@ export const FRAME_EXAMPLES: Record<Frame['type'], Record<string, PreparedFrame>
     late: eventFrame({ event, late: true }, cursorAt(1043, instant + 9n * NANOS_PER_SECOND))
   },
   gap: {
-    'too-large': gapFrame({ from: instant, to: instant + 250n * NANOS_PER_MS, reason: 'too-large' }, cursorAt(1044, instant)),
-    'replay-limit': gapFrame({ from: instant, to: instant + 3600n * NANOS_PER_SECOND, reason: 'replay-limit' }, cursorAt(1044, instant))
+    'too-large': gapFrame(
+      { from: instant, to: instant + 250n * NANOS_PER_MS, reason: 'too-large' },
+      cursorAt(1044, instant)
+    ),
+    'replay-limit': gapFrame(
+      { from: instant, to: instant + 3600n * NANOS_PER_SECOND, reason: 'replay-limit' },
+      cursorAt(1044, instant)
+    )
   },
   status: {
     ok: statusFrame(good),
@@ -35,7 +65,9 @@ export const FRAME_EXAMPLES: Record<Frame['type'], Record<string, PreparedFrame>
   expiring: {
     soon: expiringFrame(msFromInstant(instant))
   },
-  end: Object.fromEntries(Object.values(CLOSE).map((ending) => [ending.reason, endFrame(cursorAt(1044, instant), ending)]))
+  end: Object.fromEntries(
+    Object.values(CLOSE).map((ending) => [ending.reason, endFrame(cursorAt(1044, instant), ending)])
+  )
 }
 
 function cursorAt (offset: number, highWater: Instant): LogCursor {

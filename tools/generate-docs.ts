@@ -29,6 +29,9 @@ for (const [path, text] of Object.entries(wanted)) {
 
 function settingsPage (): string {
   const rows = Object.entries(Settings.properties).map(([name, schema]: [string, TSchema]) =>
-    `| \`${name}\` | ${schema.default === undefined ? '' : String(schema.default)} | ${schema.description ?? ''} |\n`)
-  return `# Settings\n\nThe service reads its settings from the environment. A value that does not fit ends the start, with a line for each fault.\n\n| setting | default | what it does |\n| --- | --- | --- |\n${rows.join('')}`
+    `| \`${name}\` | ${schema.default === undefined ? '' : String(schema.default)} | ${schema.description ?? ''} |\n`
+  )
+  return `# Settings\n\nThe service reads its settings from the environment. A value that does not fit ends the start, with a line for each fault.\n\n| setting | default | what it does |\n| --- | --- | --- |\n${
+    rows.join('')
+  }`
 }

@@ -12,15 +12,21 @@ const SERVERS = [{ url: '/', description: 'This service.' }]
 // Relative to the document, so that it is right behind a proxy that offers the service under a path.
 const RELATIVE_SERVERS = SERVERS.map((each) => ({ ...each, url: '.' }))
 
-/** The OpenAPI document of all routes, as it is served. It is written beforehand: no start of the service should wait for it. */
+/**
+ * The OpenAPI document of all routes, as it is served. It is written beforehand: no start of the service should wait
+ * for it.
+ */
 export async function writeOpenapi (): Promise<string> {
   const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
-  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), { docs: fastifyPlugin(collector, { name: 'openapi' }) })
+  const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), {
+    docs: fastifyPlugin(collector, { name: 'openapi' })
+  })
   await server.ready()
   const document = server.swagger()
   await server.close()
-  return `${JSON.stringify({ ...document, servers: RELATIVE_SERVERS }, null, 2)}\n` // The collector takes whole URLs only.
+  // The collector takes whole URLs only.
+  return `${JSON.stringify({ ...document, servers: RELATIVE_SERVERS }, null, 2)}\n`
 }
 
 /** Collects the document from the routes that are registered after it. */
@@ -32,7 +38,9 @@ const collector: FastifyPluginAsync = async (app) => {
       info: {
         title: 'kubiya-audit-bff',
         version,
-        description: 'Kubiya audit events for front ends: typed, cached list, search and describe, and live streams over one shared poller.',
+        description:
+          'Kubiya audit events for front ends: typed, cached list, search and describe, and live streams over one ' +
+            'shared poller.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' }
       },
       servers: SERVERS,
@@ -42,6 +50,9 @@ const collector: FastifyPluginAsync = async (app) => {
         { name: 'operations', description: 'For those who run the service.' }
       ]
     },
-    refResolver: { buildLocalReference: (schema, _baseUri, _fragment, index) => typeof schema.$id === 'string' ? schema.$id : `schema-${index}` }
+    refResolver: {
+      buildLocalReference: (schema, _baseUri, _fragment, index) =>
+        typeof schema.$id === 'string' ? schema.$id : `schema-${index}`
+    }
   })
 }

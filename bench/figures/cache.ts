@@ -42,19 +42,51 @@ export async function cache (isQuick: boolean): Promise<Row[]> {
   const hit: [string, number] = ['hit', perCpu('hit') ?? NaN]
   const unit = 'requests per ms of CPU'
   return [
-    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of a bare Fastify route`, hit, ['route', perCpu('route')], unit, TARGETS.cache.bareRoute, steal),
-    ratioRow(`A hit of ${Math.round(bytes / 1024)} KB, of nginx proxy_cache`, hit, ['nginx', perCpu('nginx')], unit, TARGETS.cache.nginx, steal),
-    ratioRow('A 304, of the 200', ['304', perCpu('304') ?? NaN], ['200', hit[1]], unit, TARGETS.cache.notModified, steal),
+    ratioRow(
+      `A hit of ${Math.round(bytes / 1024)} KB, of a bare Fastify route`,
+      hit,
+      ['route', perCpu('route')],
+      unit,
+      TARGETS.cache.bareRoute,
+      steal
+    ),
+    ratioRow(
+      `A hit of ${Math.round(bytes / 1024)} KB, of nginx proxy_cache`,
+      hit,
+      ['nginx', perCpu('nginx')],
+      unit,
+      TARGETS.cache.nginx,
+      steal
+    ),
+    ratioRow(
+      'A 304, of the 200',
+      ['304', perCpu('304') ?? NaN],
+      ['200', hit[1]],
+      unit,
+      TARGETS.cache.notModified,
+      steal
+    ),
     { figure: 'The same hit as gzip', measured: `${(perCpu('gzip') ?? NaN).toFixed(1)} ${unit}`, steal }
   ]
 
-  function asked (name: string, server: Child, port: number, path: string, headers: Record<string, string> = {}, status = '200'): Contender {
+  function asked (
+    name: string,
+    server: Child,
+    port: number,
+    path: string,
+    headers: Record<string, string> = {},
+    status = '200'
+  ): Contender {
     return {
       name,
       async slice () {
         const before = server.cpuMicros()
-        const outcome = await callers.ask<Outcome>({ load: { port, path, headers, connections: CONNECTIONS, forMs: 1200 } })
-        if (Object.keys(outcome.statuses).join() !== status) throw new Error(`${name} was answered with ${JSON.stringify(outcome.statuses)}`)
+        const outcome = await callers.ask<Outcome>({
+          load: { port, path, headers, connections: CONNECTIONS, forMs: 1200 }
+        })
+        if (Object.keys(outcome.statuses).join() !== status) {
+          throw new Error(`${name} was answered with ${JSON.stringify(outcome.statuses)}`)
+        }
         return { micros: server.cpuMicros() - before, units: outcome.answered }
       }
     }
@@ -67,7 +99,9 @@ async function pathOfSize (port: number): Promise<string> {
   for (let [size, tries] = [40, 0]; tries < 3; tries++) {
     path = `/api/v1/audit/events?${WINDOW}&page_size=${size}`
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers: { 'accept-encoding': 'identity' } })
-    if (response.status !== 200) throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`)
+    if (response.status !== 200) {
+      throw new Error(`${path} was answered with ${response.status}: ${await response.text()}`)
+    }
     const bytes = (await response.arrayBuffer()).byteLength
     size = Math.min(LARGEST_PAGE, Math.round(size * WANTED_BYTES / bytes))
   }

@@ -22,7 +22,9 @@ export async function fanOut (isQuick: boolean): Promise<Row[]> {
     ])
     const [service, loop, net, nchan] = senders
     const contenders = (sliceMs: number) => [
-      service.contender('service', pace, sliceMs), loop.contender('README loop', pace, sliceMs), net.contender('net', pace, sliceMs),
+      service.contender('service', pace, sliceMs),
+      loop.contender('README loop', pace, sliceMs),
+      net.contender('net', pace, sliceMs),
       ...nchan === undefined ? [] : [nchan.contender('nchan', pace, sliceMs)]
     ]
     await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
@@ -31,8 +33,19 @@ export async function fanOut (isQuick: boolean): Promise<Row[]> {
     const ours: [string, number] = ['service', costs.get('service') ?? NaN]
     const figure = (peer: string) => `CPU per delivered event, ${title}, of ${peer}`
     const unit = 'µs'
-    rows.push(ratioRow(figure('the README loop'), ours, ['README loop', costs.get('README loop')], unit, TARGETS[name].readmeLoop, steal))
-    if (name === 'fanOutTen') rows.push(ratioRow(figure('nchan'), ours, ['nchan', costs.get('nchan')], unit, TARGETS.fanOutTen.nchan, steal))
+    rows.push(
+      ratioRow(
+        figure('the README loop'),
+        ours,
+        ['README loop', costs.get('README loop')],
+        unit,
+        TARGETS[name].readmeLoop,
+        steal
+      )
+    )
+    if (name === 'fanOutTen') {
+      rows.push(ratioRow(figure('nchan'), ours, ['nchan', costs.get('nchan')], unit, TARGETS.fanOutTen.nchan, steal))
+    }
     rows.push(ratioRow(figure('a plain net loop'), ours, ['net', costs.get('net')], unit, TARGETS[name].net, steal))
   }
   return rows
@@ -44,35 +57,108 @@ const VARIANTS = 20
 
 /** Many filters against one, at the same number of events for each subscriber and poll. */
 export async function filters (isQuick: boolean): Promise<Row[]> {
-  const names = ['deploy-helper-0', 'incident-desk-1', 'cost-watch-2', 'access-review-3', 'db-caretaker-4', 'deploy-helper-5', 'incident-desk-6', 'cost-watch-7', 'access-review-8', 'db-caretaker-9']
-  const paths = names.flatMap((name) => Array.from({ length: VARIANTS }, (_, cut) => `/api/v1/audit/stream?start_time=now&category_name=${name}&text=${encodeURIComponent(EVERYWHERE.slice(cut))}`))
+  const names = [
+    'deploy-helper-0',
+    'incident-desk-1',
+    'cost-watch-2',
+    'access-review-3',
+    'db-caretaker-4',
+    'deploy-helper-5',
+    'incident-desk-6',
+    'cost-watch-7',
+    'access-review-8',
+    'db-caretaker-9'
+  ]
+  const paths = names.flatMap((name) =>
+    Array.from(
+      { length: VARIANTS },
+      (_, cut) =>
+        `/api/v1/audit/stream?start_time=now&category_name=${name}&text=${encodeURIComponent(EVERYWHERE.slice(cut))}`
+    )
+  )
   const one = await serviceSender({ subscribers: SUBSCRIBERS }, 250)
   const many = await serviceSender({ subscribers: SUBSCRIBERS, paths }, 250)
-  const contenders = (sliceMs: number) => [one.contender('one filter', { events: 10, everyMs: 250 }, sliceMs), many.contender('many filters', { events: 100, everyMs: 250 }, sliceMs)]
+  const contenders = (
+    sliceMs: number
+  ) => [
+    one.contender('one filter', { events: 10, everyMs: 250 }, sliceMs),
+    many.contender('many filters', { events: 100, everyMs: 250 }, sliceMs)
+  ]
   await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
   const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 7)
   await stopAll([one, many])
-  return [ratioRow(`CPU per delivered event, ${SUBSCRIBERS} subscribers over ${paths.length} filters, of one filter`, ['many', costs.get('many filters') ?? NaN], ['one', costs.get('one filter')], 'µs', TARGETS.filters.oneFilter, steal)]
+  return [
+    ratioRow(
+      `CPU per delivered event, ${SUBSCRIBERS} subscribers over ${paths.length} filters, of one filter`,
+      ['many', costs.get('many filters') ?? NaN],
+      ['one', costs.get('one filter')],
+      'µs',
+      TARGETS.filters.oneFilter,
+      steal
+    )
+  ]
 }
 
 /** Compressed for those who offer it, against plain: CPU and bytes. */
 export async function compressed (isQuick: boolean): Promise<Row[]> {
   const pace = { events: 10, everyMs: 250 }
   const plain = await serviceSender({ subscribers: SUBSCRIBERS }, 250)
-  const together = await serviceSender({ subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; client_max_window_bits' }, 250, { STREAM_COMPRESSION: 'true' })
-  const alone = await serviceSender({ subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; server_no_context_takeover' }, 250, { STREAM_COMPRESSION: 'true' })
-  const contenders = (sliceMs: number) => [plain.contender('plain', pace, sliceMs), together.contender('together', pace, sliceMs), alone.contender('alone', pace, sliceMs)]
+  const together = await serviceSender(
+    { subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; client_max_window_bits' },
+    250,
+    { STREAM_COMPRESSION: 'true' }
+  )
+  const alone = await serviceSender(
+    { subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; server_no_context_takeover' },
+    250,
+    { STREAM_COMPRESSION: 'true' }
+  )
+  const contenders = (
+    sliceMs: number
+  ) => [
+    plain.contender('plain', pace, sliceMs),
+    together.contender('together', pace, sliceMs),
+    alone.contender('alone', pace, sliceMs)
+  ]
   await alternate(contenders(2000), isQuick ? 1 : WARM_UP)
   for (const sender of [plain, together, alone]) await sender.bytesPerMessage()
   const { costs, steal } = await alternate(contenders(isQuick ? 1500 : 2500), isQuick ? 2 : 7)
-  const [plainBytes = NaN, togetherBytes = NaN, aloneBytes = NaN] = await Promise.all([plain, together, alone].map((sender) => sender.bytesPerMessage()))
+  const [plainBytes = NaN, togetherBytes = NaN, aloneBytes = NaN] = await Promise.all(
+    [plain, together, alone].map((sender) => sender.bytesPerMessage())
+  )
   await stopAll([plain, together, alone])
   const cost = (name: string) => costs.get(name) ?? NaN
   return [
-    ratioRow('CPU per delivered event, compressed in the batch\'s context, of plain', ['compressed', cost('together')], ['plain', cost('plain')], 'µs', TARGETS.compressed.cpu, steal),
-    ratioRow('CPU per delivered event, compressed without context, of plain', ['compressed', cost('alone')], ['plain', cost('plain')], 'µs', TARGETS.compressed.cpu, steal),
-    ratioRow('Bytes per delivered event, in the batch\'s context, of plain', ['compressed', togetherBytes], ['plain', plainBytes], 'bytes', TARGETS.compressed.bytesTogether),
-    ratioRow('Bytes per delivered event, without context, of plain', ['compressed', aloneBytes], ['plain', plainBytes], 'bytes', TARGETS.compressed.bytesAlone)
+    ratioRow(
+      "CPU per delivered event, compressed in the batch's context, of plain",
+      ['compressed', cost('together')],
+      ['plain', cost('plain')],
+      'µs',
+      TARGETS.compressed.cpu,
+      steal
+    ),
+    ratioRow(
+      'CPU per delivered event, compressed without context, of plain',
+      ['compressed', cost('alone')],
+      ['plain', cost('plain')],
+      'µs',
+      TARGETS.compressed.cpu,
+      steal
+    ),
+    ratioRow(
+      "Bytes per delivered event, in the batch's context, of plain",
+      ['compressed', togetherBytes],
+      ['plain', plainBytes],
+      'bytes',
+      TARGETS.compressed.bytesTogether
+    ),
+    ratioRow(
+      'Bytes per delivered event, without context, of plain',
+      ['compressed', aloneBytes],
+      ['plain', plainBytes],
+      'bytes',
+      TARGETS.compressed.bytesAlone
+    )
   ]
 }
 

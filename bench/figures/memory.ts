@@ -19,13 +19,31 @@ export async function memory (isQuick: boolean): Promise<Row[]> {
   const bare = await ofBareWs(MANY)
   const many = await ofService(MANY)
   const rows: Row[] = [
-    ratioRow(`Memory of an idle subscriber at ${MANY}, of a bare ws server`, ['service', many], ['ws', bare], 'bytes', TARGETS.memory.bareWs),
-    { figure: `Memory of an idle subscriber at ${MANY} (bytes)`, measured: `${format(many)}`, value: many, bound: TARGETS.memory.bytes }
+    ratioRow(
+      `Memory of an idle subscriber at ${MANY}, of a bare ws server`,
+      ['service', many],
+      ['ws', bare],
+      'bytes',
+      TARGETS.memory.bareWs
+    ),
+    {
+      figure: `Memory of an idle subscriber at ${MANY} (bytes)`,
+      measured: `${format(many)}`,
+      value: many,
+      bound: TARGETS.memory.bytes
+    }
   ]
   if (isQuick) return rows
   const veryMany = await ofService(most)
-  const limited = most < VERY_MANY ? ` (${VERY_MANY} would need as many open files; the limit here is ${openFilesLimit()})` : ''
-  return [...rows, { figure: `The same at ${most}, of ${MANY}${limited}`, measured: `${format(veryMany)} bytes`, value: veryMany / many, bound: TARGETS.memory.growth }]
+  const limited = most < VERY_MANY
+    ? ` (${VERY_MANY} would need as many open files; the limit here is ${openFilesLimit()})`
+    : ''
+  return [...rows, {
+    figure: `The same at ${most}, of ${MANY}${limited}`,
+    measured: `${format(veryMany)} bytes`,
+    value: veryMany / many,
+    bound: TARGETS.memory.growth
+  }]
 }
 
 async function ofService (count: number): Promise<number> {

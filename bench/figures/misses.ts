@@ -15,13 +15,25 @@ export async function misses (): Promise<Row[]> {
   const callers = startProgram('measuring', 'callers')
   await service.upstream.ask({ delay: ANSWER_AFTER_MS })
   const path = '/api/v1/audit/events?category_name=misses&start_time=2020-01-01T00:00:00Z&end_time=2020-01-02T00:00:00Z'
-  const { 200: answered = 0, closed = 0, ...others } = await callers.ask<Record<string, number>>({ crowd: { port: service.port, path, count } })
+  const { 200: answered = 0, closed = 0, ...others } = await callers.ask<Record<string, number>>({
+    crowd: { port: service.port, path, count }
+  })
   const calls = await service.upstream.ask<number>({ named: true })
   await Promise.all([callers, service].map((child) => child.stop()))
   const errors = Object.values(others).reduce((sum, each) => sum + each, 0) + Math.max(0, closed - 1)
   if (answered + closed + errors < count) throw new Error(`${count} asked, ${answered} were answered`)
   return [
-    { figure: `Upstream calls for ${count} equal misses at once`, measured: `${calls}, with ${answered} answers`, value: calls, bound: TARGETS.misses.calls },
-    { figure: 'Errors among them, the first caller having hung up', measured: `${errors}`, value: errors, bound: TARGETS.misses.errors }
+    {
+      figure: `Upstream calls for ${count} equal misses at once`,
+      measured: `${calls}, with ${answered} answers`,
+      value: calls,
+      bound: TARGETS.misses.calls
+    },
+    {
+      figure: 'Errors among them, the first caller having hung up',
+      measured: `${errors}`,
+      value: errors,
+      bound: TARGETS.misses.errors
+    }
   ]
 }

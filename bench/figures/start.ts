@@ -34,7 +34,15 @@ export async function start (isQuick: boolean): Promise<Row[]> {
   const typical = (name: string) => median(kept(name).map(({ cost }) => cost))
   const steal = Math.max(...kinds.flatMap(({ name }) => kept(name).map((slice) => slice.steal)))
   return ['npm start', 'image'].map((name) =>
-    ratioRow(`Exec → first answer, as ${name} runs it, of an empty node:http`, [name, typical(name)], ['empty', typical('empty')], 'ms', TARGETS.start.empty, steal))
+    ratioRow(
+      `Exec → first answer, as ${name} runs it, of an empty node:http`,
+      [name, typical(name)],
+      ['empty', typical('empty')],
+      'ms',
+      TARGETS.start.empty,
+      steal
+    )
+  )
 }
 
 async function firstAnswerMs (command: readonly string[], environment: Record<string, string>): Promise<number> {

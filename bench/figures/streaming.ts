@@ -17,7 +17,12 @@ export interface Sender {
   stop (): Promise<void>
 }
 
-interface Counts { readonly messages: number, readonly bytes: number, readonly closed: number, readonly inflated: number }
+interface Counts {
+  readonly messages: number
+  readonly bytes: number
+  readonly closed: number
+  readonly inflated: number
+}
 
 const SETTLE_MS = 2000
 
@@ -28,8 +33,16 @@ export interface Audience {
 }
 
 /** The service; polls as often as events come. */
-export async function serviceSender (group: Audience, pollMs: number, environment: Record<string, string> = {}): Promise<Sender> {
-  const service = await startService({ POLL_INTERVAL_MS: String(pollMs), POLL_MAX_INTERVAL_MS: String(pollMs), ...environment })
+export async function serviceSender (
+  group: Audience,
+  pollMs: number,
+  environment: Record<string, string> = {}
+): Promise<Sender> {
+  const service = await startService({
+    POLL_INTERVAL_MS: String(pollMs),
+    POLL_MAX_INTERVAL_MS: String(pollMs),
+    ...environment
+  })
   return senderOf(service, service.upstream, service.port, { paths: [STREAM], ...group })
 }
 
@@ -50,9 +63,21 @@ export async function nchanSender (group: Audience): Promise<Sender | undefined>
   return senderOf(server, publisher, port, { paths: ['/stream'], ...group })
 }
 
-async function senderOf (server: Child, ticker: Child, port: number, group: Audience & { readonly paths: readonly string[] }): Promise<Sender> {
+async function senderOf (
+  server: Child,
+  ticker: Child,
+  port: number,
+  group: Audience & { readonly paths: readonly string[] }
+): Promise<Sender> {
   const generator = startProgram('measuring', 'subscribers')
-  await generator.ask({ open: { port, paths: group.paths, count: group.subscribers, ...group.extensions !== undefined && { extensions: group.extensions } } })
+  await generator.ask({
+    open: {
+      port,
+      paths: group.paths,
+      count: group.subscribers,
+      ...group.extensions !== undefined && { extensions: group.extensions }
+    }
+  })
   const counts = () => generator.ask<Counts>({ counts: true })
   let last = await counts()
 

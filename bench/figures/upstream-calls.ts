@@ -13,9 +13,20 @@ export async function upstreamCalls (isQuick: boolean): Promise<Row[]> {
   const windowMs = isQuick ? 5000 : 10_000
   const one = await perMinute(1, [STREAM], windowMs)
   const many = await perMinute(MANY, [STREAM], windowMs)
-  const filtered = await perMinute(MANY, Array.from({ length: FILTERS }, (_, n) => `${STREAM}&category_name=deploy-helper-${n}`), windowMs)
-  const measured = `1 subscriber ${format(one)}, ${MANY} ${format(many)}, ${MANY} with ${FILTERS} filters ${format(filtered)} a minute`
-  return [{ figure: 'Upstream calls, most of them to fewest', measured, value: Math.max(one, many, filtered) / Math.min(one, many, filtered), bound: TARGETS.upstream.ratio }]
+  const filtered = await perMinute(
+    MANY,
+    Array.from({ length: FILTERS }, (_, n) => `${STREAM}&category_name=deploy-helper-${n}`),
+    windowMs
+  )
+  const measured = `1 subscriber ${format(one)}, ${MANY} ${format(many)}, ${MANY} with ${FILTERS} filters ${
+    format(filtered)
+  } a minute`
+  return [{
+    figure: 'Upstream calls, most of them to fewest',
+    measured,
+    value: Math.max(one, many, filtered) / Math.min(one, many, filtered),
+    bound: TARGETS.upstream.ratio
+  }]
 }
 
 async function perMinute (subscribers: number, paths: readonly string[], windowMs: number): Promise<number> {

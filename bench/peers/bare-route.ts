@@ -5,7 +5,11 @@ import { answer } from '../commands.ts'
 
 const server = fastify()
 let body = Buffer.alloc(0)
-server.get('/bytes', (_request, reply) => reply.header('cache-control', 'public, max-age=3600').type('application/json; charset=utf-8').send(body))
+server.get(
+  '/bytes',
+  (_request, reply) =>
+    reply.header('cache-control', 'public, max-age=3600').type('application/json; charset=utf-8').send(body)
+)
 
 answer({
   listen: async (port: number) => { await server.listen({ port, host: '127.0.0.1' }) },

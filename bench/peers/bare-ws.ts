@@ -9,5 +9,8 @@ const sockets = new WebSocketServer({ server, perMessageDeflate: false })
 sockets.on('connection', (socket) => socket.on('error', () => socket.terminate()))
 
 answer({
-  listen: async (port: number) => new Promise<void>((resolve) => { server.listen({ port, host: '127.0.0.1' }, resolve) })
+  listen: async (port: number) =>
+    new Promise<void>((resolve) => {
+      server.listen({ port, host: '127.0.0.1' }, resolve)
+    })
 })

@@ -11,7 +11,14 @@ answer({
   listen: (given: number) => { port = given },
   tick: createTicker((texts) => {
     for (const text of texts) {
-      const call = request({ agent, port, host: '127.0.0.1', path: '/publish', method: 'POST', headers: { 'content-length': Buffer.byteLength(text) } }, (response) => response.resume())
+      const call = request({
+        agent,
+        port,
+        host: '127.0.0.1',
+        path: '/publish',
+        method: 'POST',
+        headers: { 'content-length': Buffer.byteLength(text) }
+      }, (response) => response.resume())
       call.on('error', () => {}).end(text)
     }
   })

@@ -12,7 +12,16 @@ const server = createServer((_request, response) => response.end())
 server.on('upgrade', (request, connection) => {
   const socket = connection as Socket
   const accept = createHash('sha1').update(`${request.headers['sec-websocket-key'] ?? ''}${GUID}`).digest('base64')
-  socket.write(['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket', `Sec-WebSocket-Accept: ${accept}`, '', ''].join('\r\n'))
+  socket.write(
+    [
+      'HTTP/1.1 101 Switching Protocols',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      `Sec-WebSocket-Accept: ${accept}`,
+      '',
+      ''
+    ].join('\r\n')
+  )
   socket.on('error', () => {}).on('close', () => sockets.delete(socket)).resume()
   sockets.add(socket)
 })

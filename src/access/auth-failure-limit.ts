@@ -62,7 +62,12 @@ export function createAuthFailureLimit (nowMs: () => number): AuthFailureLimit {
     const own: Bound = { minutes: ofAddress, key: address, whose: 'address' }
     if (proven.has(address)) return [own, { minutes: ofProven, key: ALL, whose: 'all' }]
     const { narrow, wide } = networksOf(address)
-    return [own, { minutes: ofNarrow, key: narrow, whose: 'network' }, { minutes: ofWide, key: wide, whose: 'network' }, { minutes: ofUnproven, key: ALL, whose: 'all' }]
+    return [
+      own,
+      { minutes: ofNarrow, key: narrow, whose: 'network' },
+      { minutes: ofWide, key: wide, whose: 'network' },
+      { minutes: ofUnproven, key: ALL, whose: 'all' }
+    ]
   }
 }
 
@@ -72,7 +77,9 @@ interface Bound {
   readonly whose: 'address' | 'network' | 'all'
 }
 
-/** What each of many did within the last minute. A bucket that refills would let more than the bound through a burst. */
+/**
+ * What each of many did within the last minute. A bucket that refills would let more than the bound through a burst.
+ */
 interface Minutes {
   /** Milliseconds until one more may be added. */
   waitMs (key: string, atMs: number): number

@@ -29,9 +29,23 @@ export interface Admitted {
 
 export type AuthResult = Admitted | Denied
 
-export const UNAUTHORIZED: Denied = { ok: false, code: 'unauthorized', detail: 'Send a valid credential in the header `Authorization`.' }
-export const FORBIDDEN: Denied = { ok: false, code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
-export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Denied => whose === 'all'
-  ? { ok: false, code: 'overloaded', detail: 'Too many invalid credentials from all callers.', retryAfterMs }
-  : { ok: false, code: 'rate-limited', detail: `Too many invalid credentials from this ${whose}.`, retryAfterMs }
-export const NO_TENANT: Denied = { ok: false, code: 'overloaded', detail: 'The maximum number of tenants is active.', retryAfterMs: 30_000 }
+export const UNAUTHORIZED: Denied = {
+  ok: false,
+  code: 'unauthorized',
+  detail: 'Send a valid credential in the header `Authorization`.'
+}
+export const FORBIDDEN: Denied = {
+  ok: false,
+  code: 'forbidden',
+  detail: 'Kubiya does not allow this with the credential.'
+}
+export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Denied =>
+  whose === 'all'
+    ? { ok: false, code: 'overloaded', detail: 'Too many invalid credentials from all callers.', retryAfterMs }
+    : { ok: false, code: 'rate-limited', detail: `Too many invalid credentials from this ${whose}.`, retryAfterMs }
+export const NO_TENANT: Denied = {
+  ok: false,
+  code: 'overloaded',
+  detail: 'The maximum number of tenants is active.',
+  retryAfterMs: 30_000
+}

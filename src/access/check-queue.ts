@@ -58,7 +58,8 @@ export function createCheckQueue (options: CheckQueueOptions): CheckQueue {
   }
 
   function mayBegin (lane: Lane, isProven: boolean): boolean {
-    return underWay < options.mostUnderWay && (isProven || unproven < options.mostUnproven) && lane.underWay < options.mostPerAddress
+    return underWay < options.mostUnderWay && (isProven || unproven < options.mostUnproven) &&
+      lane.underWay < options.mostPerAddress
   }
 
   function enter (lane: Lane, isProven: boolean): void {

@@ -18,7 +18,8 @@ export function addressKey (address: string): string {
 
 /**
  * Names where a request comes from that proxies may have passed on: `hops` are the peer, then what each trusted proxy
- * says, the caller last. What is no address counts as the proxy that said it. A connection that has gone has no address.
+ * says, the caller last. What is no address counts as the proxy that said it. A connection that has gone has no
+ * address.
  */
 export function callerKey (ip = '', hops: readonly string[] = [ip]): string {
   for (let index = hops.length - 1; index >= 0; index--) {

@@ -17,7 +17,10 @@ const SCHEMES: Record<string, Credential['scheme']> = { bearer: 'Bearer', userke
  * `none`: neither; `unreadable`: another scheme, or more than one credential. `rawHeaders` tells of a repeated
  * `Authorization`: Node keeps the first alone, while a proxy in front may have judged another.
  */
-export function credentialOf (headers: IncomingHttpHeaders, rawHeaders: readonly string[] = []): Credential | 'none' | 'unreadable' {
+export function credentialOf (
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[] = []
+): Credential | 'none' | 'unreadable' {
   const { authorization, 'sec-websocket-protocol': offered } = headers
   if (authorization !== undefined && countOf(rawHeaders, 'authorization') > 1) return 'unreadable'
   const fromOffer = offered?.includes('kubiya-audit.') === true ? credentialsOffered(offered) : []

@@ -74,7 +74,10 @@ export function createHostReader (): (field: string | undefined) => Host | undef
   }
 }
 
-/** Reads a field `Host`, or the authority of a request's target; `undefined`: there is none, or it is no host with a port. */
+/**
+ * Reads a field `Host`, or the authority of a request's target; `undefined`: there is none, or it is no host with a
+ * port.
+ */
 export function readHost (field: string | undefined): Host | undefined {
   const [, inBrackets, plain = '', port = ''] = AUTHORITY.exec(field?.toLowerCase() ?? '') ?? []
   if (Number(port) > 65_535) return undefined
@@ -92,7 +95,10 @@ export function hostsIn (text: string): string[] {
   return text.split(',').map((each) => each.trim()).filter((each) => each !== '')
 }
 
-/** Whether a text of `ALLOWED_HOSTS` names a host: without a port, since a port says nothing about who resolves the name. */
+/**
+ * Whether a text of `ALLOWED_HOSTS` names a host: without a port, since a port says nothing about who resolves the
+ * name.
+ */
 export function isHostName (text: string): boolean {
   return text === ANY || isIPv6(text) || (readHost(text)?.port === '' && !text.endsWith(':'))
 }

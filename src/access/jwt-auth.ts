@@ -27,12 +27,36 @@ export interface JwtAuthOptions {
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 const MOST_VERIFIED = 10_000
 const RETRY_MS = 5000
-const UNCHECKED: Denied = { ok: false, code: 'credential-unchecked', detail: 'The JWK Set is unavailable; tokens cannot be verified.', retryAfterMs: RETRY_MS }
-const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many tokens are being verified.', retryAfterMs: 1000 }
+const UNCHECKED: Denied = {
+  ok: false,
+  code: 'credential-unchecked',
+  detail: 'The JWK Set is unavailable; tokens cannot be verified.',
+  retryAfterMs: RETRY_MS
+}
+const BUSY: Denied = {
+  ok: false,
+  code: 'overloaded',
+  detail: 'Too many tokens are being verified.',
+  retryAfterMs: 1000
+}
 // A signature takes some 100 µs of a thread: what waits here is checked within a moment.
-const SIGNATURES: CheckQueueOptions = { mostUnderWay: 64, mostUnproven: 48, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 2000 }
+const SIGNATURES: CheckQueueOptions = {
+  mostUnderWay: 64,
+  mostUnproven: 48,
+  mostPerAddress: 8,
+  mostWaitingPerAddress: 256,
+  mostWaiting: 4096,
+  patienceMs: 2000
+}
 // These wait for the issuer, all for one answer.
-const UNKNOWN_KEYS: CheckQueueOptions = { mostUnderWay: 1024, mostUnproven: 768, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 6000 }
+const UNKNOWN_KEYS: CheckQueueOptions = {
+  mostUnderWay: 1024,
+  mostUnproven: 768,
+  mostPerAddress: 8,
+  mostWaitingPerAddress: 256,
+  mostWaiting: 4096,
+  patienceMs: 6000
+}
 
 interface Verified {
   readonly caller: Caller
@@ -40,9 +64,9 @@ interface Verified {
 }
 
 /**
- * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. A token whose key is
- * at hand asks nobody and is no trial. Tokens that name an unknown key wait in a line of their own: whatever they do, they
- * take no place from the others. While keys cannot be had the last ones count.
+ * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. A token whose key
+ * is at hand asks nobody and is no trial. Tokens that name an unknown key wait in a line of their own: whatever they
+ * do, they take no place from the others. While keys cannot be had the last ones count.
  */
 export function createJwtAuth (options: JwtAuthOptions): Authenticator {
   const { audience, clock, issuer, onError, recheckMs, toleranceMs, authFailures } = options
@@ -102,7 +126,12 @@ export function createJwtAuth (options: JwtAuthOptions): Authenticator {
   async function verify (token: string, find: JWTVerifyGetKey, digest: string): Promise<AuthResult> {
     try {
       const { payload } = await jwtVerify(token, find, {
-        issuer, audience, algorithms: ALGORITHMS, requiredClaims: ['exp'], clockTolerance: toleranceMs / 1000, currentDate: new Date(clock())
+        issuer,
+        audience,
+        algorithms: ALGORITHMS,
+        requiredClaims: ['exp'],
+        clockTolerance: toleranceMs / 1000,
+        currentDate: new Date(clock())
       })
       const caller = callerOf(payload, digest)
       verified.set(digest, { caller, untilMs: Math.min(caller.expiresAtMs, clock() + recheckMs) })

@@ -4,7 +4,9 @@ import type { Denied } from './caller.ts'
 /** Which pages may stream. */
 export interface Origins {
   readonly list: readonly string[]
-  /** Whether a request with this `Origin` may go on; one without comes from no browser and is judged by its credential. */
+  /**
+   * Whether a request with this `Origin` may go on; one without comes from no browser and is judged by its credential.
+   */
   allows (origin: string | undefined): boolean
 }
 
@@ -19,7 +21,9 @@ export function originRefusal (origin: string, own: OwnOrigin | undefined): Deni
   const isOwn = own?.origin === origin
   const remedy = isOwn
     ? `The setting ALLOWED_HOSTS=${new URL(origin).hostname} admits pages of this service's own address.`
-    : isOrigin(origin) ? `The setting ALLOWED_ORIGINS=${origin} admits them.` : 'No setting admits an origin of this form.'
+    : isOrigin(origin)
+      ? `The setting ALLOWED_ORIGINS=${origin} admits them.`
+      : 'No setting admits an origin of this form.'
   return { ok: false, code: 'forbidden', detail: `Pages of this origin may not stream from here. ${remedy}` }
 }
 

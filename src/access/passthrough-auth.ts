@@ -27,8 +27,20 @@ export interface PassthroughAuth extends Authenticator {
 const REFUSED_MS = 60_000
 const LONGEST_HOLD_MS = 5000 // While Kubiya cannot be asked, one caller's credential is tried that often.
 const MOST_KNOWN = 10_000
-const BUSY: Denied = { ok: false, code: 'overloaded', detail: 'Too many credentials are being verified.', retryAfterMs: 1000 }
-const PROBES: CheckQueueOptions = { mostUnderWay: 64, mostUnproven: 48, mostPerAddress: 8, mostWaitingPerAddress: 256, mostWaiting: 4096, patienceMs: 5000 }
+const BUSY: Denied = {
+  ok: false,
+  code: 'overloaded',
+  detail: 'Too many credentials are being verified.',
+  retryAfterMs: 1000
+}
+const PROBES: CheckQueueOptions = {
+  mostUnderWay: 64,
+  mostUnproven: 48,
+  mostPerAddress: 8,
+  mostWaitingPerAddress: 256,
+  mostWaiting: 4096,
+  patienceMs: 5000
+}
 
 interface Acceptance {
   /** When Kubiya accepted the credential last. */
@@ -38,9 +50,9 @@ interface Acceptance {
 }
 
 /**
- * Admits by Kubiya's own word: a credential is good as long as Kubiya accepted it within `recheckMs`, whatever it was asked.
- * While Kubiya cannot be asked, a credential that it accepted before stays good for `graceMs` more. One that it refused is
- * not asked about for a minute.
+ * Admits by Kubiya's own word: a credential is good as long as Kubiya accepted it within `recheckMs`, whatever it was
+ * asked. While Kubiya cannot be asked, a credential that it accepted before stays good for `graceMs` more. One that it
+ * refused is not asked about for a minute.
  */
 export function createPassthroughAuth (options: PassthroughAuthOptions): PassthroughAuth {
   const { graceMs, nowMs, onRevoked, probe, recheckMs, authFailures } = options
@@ -52,7 +64,11 @@ export function createPassthroughAuth (options: PassthroughAuthOptions): Passthr
 
   function authenticate (credential: Credential | 'none', address: string): AuthResult | Promise<AuthResult> {
     if (credential === 'none') return UNAUTHORIZED
-    const caller: Caller = { key: `kubiya:${digestOf(credential)}`, authorization: `${credential.scheme} ${credential.token}`, address }
+    const caller: Caller = {
+      key: `kubiya:${digestOf(credential)}`,
+      authorization: `${credential.scheme} ${credential.token}`,
+      address
+    }
     const before = accepted.get(caller.key)
     if (before !== undefined && nowMs() - before.atMs < recheckMs) return { ok: true, caller }
     const refusal = refusalOf(caller.key)
@@ -68,7 +84,11 @@ export function createPassthroughAuth (options: PassthroughAuthOptions): Passthr
 
   async function ask (caller: Caller, address: string): Promise<AuthResult> {
     const isKnown = accepted.has(caller.key) // One that was accepted before is no trial.
-    const verdict = await line.run(address, isKnown || authFailures.isProven(address), () => isKnown ? asked(caller, address) : tried(caller, address))
+    const verdict = await line.run(
+      address,
+      isKnown || authFailures.isProven(address),
+      () => isKnown ? asked(caller, address) : tried(caller, address)
+    )
     return verdict === 'busy' ? unchecked(caller) ?? BUSY : verdict
   }
 

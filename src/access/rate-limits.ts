@@ -28,7 +28,10 @@ export interface RateLimits {
   request (key: Caller['key']): Denied | undefined
   /** Reserves events before the upstream is asked. A full limit admits any one question. */
   reserve (key: Caller['key'], events: number): EventReservation | Denied
-  /** `RateLimit-Limit`, `-Remaining` and `-Reset` of requests, names and values in turn; none where they are not limited. */
+  /**
+   * `RateLimit-Limit`, `-Remaining` and `-Reset` of requests, names and values in turn; none where they are not
+   * limited.
+   */
   headers (key: Caller['key']): string[]
 }
 
@@ -37,7 +40,8 @@ const ALL = ''
 const UNLIMITED: EventReservation = { ok: true, read: () => {}, end: () => {} }
 
 export function createRateLimits ({ events, nowMs, requests, requestsOfAll }: RateLimitsOptions): RateLimits {
-  const bucketOf = (perMinute: number, mostKeys: number) => perMinute === 0 ? undefined : createTokenBucket(perMinute, mostKeys, nowMs)
+  const bucketOf = (perMinute: number, mostKeys: number) =>
+    perMinute === 0 ? undefined : createTokenBucket(perMinute, mostKeys, nowMs)
   const ofCaller = bucketOf(requests, MOST_CALLERS)
   const ofAll = bucketOf(requestsOfAll, 1)
   const ofEvents = bucketOf(events, MOST_CALLERS)
@@ -49,7 +53,14 @@ export function createRateLimits ({ events, nowMs, requests, requestsOfAll }: Ra
     const owedMs = waitFor(ofEvents, key, 0)
     if (owedMs > 0) return tooMany('events of the past', owedMs)
     const allMs = waitFor(ofAll, ALL, 1)
-    if (allMs > 0) return { ok: false, code: 'overloaded', detail: 'All callers together sent too many requests.', retryAfterMs: allMs }
+    if (allMs > 0) {
+      return {
+        ok: false,
+        code: 'overloaded',
+        detail: 'All callers together sent too many requests.',
+        retryAfterMs: allMs
+      }
+    }
     ofCaller?.spend(key, 1)
     ofAll?.spend(ALL, 1)
     return undefined
@@ -68,7 +79,14 @@ export function createRateLimits ({ events, nowMs, requests, requestsOfAll }: Ra
     if (ofCaller === undefined) return []
     const left = Math.max(0, Math.floor(ofCaller.left(key)))
     const resetSeconds = Math.ceil(ofCaller.waitMs(key, ofCaller.perMinute) / 1000)
-    return ['ratelimit-limit', String(ofCaller.perMinute), 'ratelimit-remaining', String(left), 'ratelimit-reset', String(resetSeconds)]
+    return [
+      'ratelimit-limit',
+      String(ofCaller.perMinute),
+      'ratelimit-remaining',
+      String(left),
+      'ratelimit-reset',
+      String(resetSeconds)
+    ]
   }
 }
 
@@ -95,5 +113,10 @@ function waitFor (bucket: TokenBucket | undefined, key: string, amount: number):
 }
 
 function tooMany (what: string, retryAfterMs: number): Denied {
-  return { ok: false, code: 'rate-limited', detail: `This caller asked for too many ${what} within a minute.`, retryAfterMs }
+  return {
+    ok: false,
+    code: 'rate-limited',
+    detail: `This caller asked for too many ${what} within a minute.`,
+    retryAfterMs
+  }
 }

@@ -18,8 +18,8 @@ export interface Tickets {
   /** `undefined`: there are as many as may be, of this caller or in all. */
   issue (holder: string, credential: Credential | 'none', origin: string | undefined): string | undefined
   /**
-   * The credential that a ticket stands for; `undefined` where it is used, over, made up, or not this page's. `own`: the
-   * service's own origin, where a page of it may have sent the request without an `Origin`.
+   * The credential that a ticket stands for; `undefined` where it is used, over, made up, or not this page's. `own`:
+   * the service's own origin, where a page of it may have sent the request without an `Origin`.
    */
   redeem (ticket: string, origin: string | undefined, own?: string): Credential | 'none' | undefined
   /** Forgets all of them. */

@@ -15,8 +15,8 @@ export interface TokenAuthOptions {
 }
 
 /**
- * Admits by static bearer tokens. Kept and compared as SHA-256 digests, each of them whatever the others say, so that the
- * time it takes tells nothing of a token.
+ * Admits by static bearer tokens. Kept and compared as SHA-256 digests, each of them whatever the others say, so that
+ * the time it takes tells nothing of a token.
  */
 export function createTokenAuth ({ onError, onRevoked, read, recheckMs }: TokenAuthOptions): Authenticator {
   let accepted = new Map(read().map(entryOf))
@@ -53,7 +53,8 @@ export function createTokenAuth ({ onError, onRevoked, read, recheckMs }: TokenA
 
 /** The tokens in a text: one a line or separated by commas; `#` begins a comment. */
 export function tokensIn (text: string): string[] {
-  return text.split('\n').flatMap((line) => line.replace(/(^|\s)#.*$/, '').split(',')).map((token) => token.trim()).filter((token) => token !== '')
+  return text.split('\n').flatMap((line) => line.replace(/(^|\s)#.*$/, '').split(',')).map((token) => token.trim())
+    .filter((token) => token !== '')
 }
 
 /** Whether a token can come in a header, and is long enough not to be found by trying. */

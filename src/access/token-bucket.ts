@@ -1,6 +1,9 @@
 import { LRUCache } from 'lru-cache'
 
-/** A token bucket for each of many: refilled evenly, holding a minute's worth, and in debt where something cost more than was left. */
+/**
+ * A token bucket for each of many: refilled evenly, holding a minute's worth, and in debt where something cost more
+ * than was left.
+ */
 export interface TokenBucket {
   readonly perMinute: number
   /** What is left, possibly less than nothing. */

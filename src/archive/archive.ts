@@ -56,12 +56,30 @@ type Produced = Awaited<ReturnType<CacheRequest['produce']>>
 
 /** Wires the past of one tenant: questions to the cache, and what the cache has not to the source. */
 export function createArchive (options: ArchiveOptions): Archive {
-  const { source, cache, memory, log, tenant, scanLimit, hasPlenty, latenessMs, openTtlMs, closedTtlMs, clock, earliestClock, nowMs } = options
+  const {
+    source,
+    cache,
+    memory,
+    log,
+    tenant,
+    scanLimit,
+    hasPlenty,
+    latenessMs,
+    openTtlMs,
+    closedTtlMs,
+    clock,
+    earliestClock,
+    nowMs
+  } = options
   const requests = new WeakMap<PageQuery, CacheRequest>()
   const hasNews = createInvalidation(log)
   return { page, describe, encoded: cache.encoded }
 
-  function page (question: PageQuery, noCache: boolean, requester: Requester): CacheResult | Promise<CacheResult | Failure> {
+  function page (
+    question: PageQuery,
+    noCache: boolean,
+    requester: Requester
+  ): CacheResult | Promise<CacheResult | Failure> {
     const known = requests.get(question)
     if (known !== undefined) return cache.serve(known, noCache, requester)
     const request = requestOf(question)
@@ -78,16 +96,31 @@ export function createArchive (options: ArchiveOptions): Archive {
         return ({ instant, item }: AuditEvent) => fits(item) && (instant === undefined || isWithin(instant, window))
       }
     }
-    return { key: pageCacheKey(tenant, question), produce: (requester, signal) => withRoom(roomOf(question), (room) => producePage(question, room, requester, signal)), isInvalidated: (entry) => hasNews(entry, interest) }
+    return {
+      key: pageCacheKey(tenant, question),
+      produce: (requester, signal) =>
+        withRoom(roomOf(question), (room) => producePage(question, room, requester, signal)),
+      isInvalidated: (entry) => hasNews(entry, interest)
+    }
   }
 
   /** Makes an answer once there is memory for it. */
-  async function withRoom (events: number, produce: (room: ResponseReservation) => Promise<Produced>): Promise<Produced> {
+  async function withRoom (
+    events: number,
+    produce: (room: ResponseReservation) => Promise<Produced>
+  ): Promise<Produced> {
     const room = await memory.reserve(events)
-    return room === undefined ? { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS } : produce(room).finally(room.release)
+    return room === undefined
+      ? { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS }
+      : produce(room).finally(room.release)
   }
 
-  async function producePage (question: PageQuery, room: ResponseReservation, requester: Requester, signal: AbortSignal): Promise<Produced> {
+  async function producePage (
+    question: PageQuery,
+    room: ResponseReservation,
+    requester: Requester,
+    signal: AbortSignal
+  ): Promise<Produced> {
     const asked = now()
     const window = rangeOf(question, asked, earliest())
     const position = log.position() // Before Kubiya is asked, so that what comes meanwhile is on neither side missed.
@@ -98,7 +131,8 @@ export function createArchive (options: ArchiveOptions): Archive {
     if (!page.ok) return page
 
     const next = nextCursor(question, window, page)
-    const isOpen = question.page === 1 && question.after === undefined && (window.end === undefined || window.end >= floorToSecond(asked))
+    const isOpen = question.page === 1 && question.after === undefined &&
+      (window.end === undefined || window.end >= floorToSecond(asked))
     const liveCursor = isOpen ? position : undefined
     const isClosed = hasAbsoluteRange(question) && isFinal(newestInstant(question, window), earliest(), latenessMs)
     const readMs = nowMs()
@@ -133,7 +167,15 @@ export function createArchive (options: ArchiveOptions): Archive {
     if (!finding.ok) return finding
     const { event, ...missing } = finding
     if (event === undefined) {
-      const entry = { body: Buffer.alloc(0), missing, etag: '', readMs: nowMs(), freshMs: MISSING_FRESH_MS, logPosition: position, headers: {} }
+      const entry = {
+        body: Buffer.alloc(0),
+        missing,
+        etag: '',
+        readMs: nowMs(),
+        freshMs: MISSING_FRESH_MS,
+        logPosition: position,
+        headers: {}
+      }
       return { ok: true, entry, keep: true }
     }
     const { body, etag } = await renderEvent(event.json)
@@ -145,7 +187,11 @@ export function createArchive (options: ArchiveOptions): Archive {
     const computed = parseComputedId(id)
     const instant = computed?.instant
     if (computed !== undefined && instant !== undefined) {
-      return reserved(requester, 1, (reservation) => findByComputedId(metered(source, reservation), id, { ...computed, instant }, purpose))
+      return reserved(
+        requester,
+        1,
+        (reservation) => findByComputedId(metered(source, reservation), id, { ...computed, instant }, purpose)
+      )
     }
     if (computed === undefined) {
       const found = isPathSafe(id)
@@ -173,7 +219,11 @@ function roomOf ({ filter, page, pageSize }: PageQuery): number {
 }
 
 /** Takes events ahead for as long as something is read, whichever way that ends. */
-async function reserved<T> (requester: Requester, events: number, read: (reservation: Reservation) => Promise<T | Failure>): Promise<T | Failure> {
+async function reserved<T> (
+  requester: Requester,
+  events: number,
+  read: (reservation: Reservation) => Promise<T | Failure>
+): Promise<T | Failure> {
   const reservation = requester.reserve(events)
   if (!reservation.ok) return reservation
   try {

@@ -19,7 +19,9 @@ export interface Encodings<Entry> {
   bytes (entry: Entry): number
 }
 
-export function createEncodings<Entry extends Encoded> ({ compress, onError, onMade }: EncodingsOptions<Entry>): Encodings<Entry> {
+export function createEncodings<Entry extends Encoded> (
+  { compress, onError, onMade }: EncodingsOptions<Entry>
+): Encodings<Entry> {
   const made = new WeakMap<Entry, Map<ContentCoding, Buffer | Promise<Buffer | undefined>>>()
 
   return {

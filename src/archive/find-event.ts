@@ -27,10 +27,16 @@ const FEW_PAGES = 3
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
 /**
- * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Exact duplicates are counted
- * across both answers, since one may stand at the end of a page and the other at the start of the next.
+ * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Exact
+ * duplicates are counted across both answers, since one may stand at the end of a page and the other at the start of
+ * the next.
  */
-export async function findByComputedId (source: AuditSource, id: string, { digest, instant, ordinal }: DatedId, purpose: Purpose): Promise<Lookup | Failure> {
+export async function findByComputedId (
+  source: AuditSource,
+  id: string,
+  { digest, instant, ordinal }: DatedId,
+  purpose: Purpose
+): Promise<Lookup | Failure> {
   const window = { start: instant, end: instant }
   let scanned = 0
   let pageSize = LARGEST
@@ -47,7 +53,9 @@ export async function findByComputedId (source: AuditSource, id: string, { diges
     scanned += answer.rows
     twins = twins.concat(answer.events.filter((each) => each.id === first || each.id.startsWith(`${first}.`)))
     const found = twins[ordinal - 1]
-    if (found !== undefined || answer.end === true) return { ok: true, event: found && identifyAs(found.item, id), window, scanned, complete: true }
+    if (found !== undefined || answer.end === true) {
+      return { ok: true, event: found && identifyAs(found.item, id), window, scanned, complete: true }
+    }
     pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
     page++
   }
@@ -63,7 +71,10 @@ export interface ScanOptions {
   readonly purpose: Purpose
 }
 
-/** Looks for an id through the last seven days, newest first, within the scan limit. An id is made up easily, so it costs little. */
+/**
+ * Looks for an id through the last seven days, newest first, within the scan limit. An id is made up easily, so it
+ * costs little.
+ */
 export async function findByScan (source: AuditSource, id: string, options: ScanOptions): Promise<Lookup | Failure> {
   const { mayGoOn, now, purpose, scanLimit } = options
   const window = { start: floorToSecond(now) - SCANNED_SPAN }

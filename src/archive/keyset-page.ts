@@ -27,7 +27,10 @@ export interface Page {
   /** Matches behind `next` that still belong to pages before this one, which the scan did not get to. */
   readonly skip: number
   readonly scanned: number
-  /** Whether the page is full or the window at its end: not cut off by the scan limit, the request budget or the caller's share. */
+  /**
+   * Whether the page is full or the window at its end: not cut off by the scan limit, the request budget or the
+   * caller's share.
+   */
   readonly complete: boolean
   /** Whether rows were judged here and not by Kubiya alone, so that pages count matches. */
   readonly filteredLocally: boolean
@@ -52,7 +55,13 @@ export interface AnswerSize {
 const ANY_SIZE: AnswerSize = { maxBytes: Infinity, onHeld: () => {} }
 
 /** Reads one page. One deeper than the first is asked for by number where Kubiya alone judges its rows. */
-export async function readPage (source: AuditSource, request: PageRequest, scanLimit: number, purpose: Purpose, size: AnswerSize = ANY_SIZE): Promise<Page | Failure> {
+export async function readPage (
+  source: AuditSource,
+  request: PageRequest,
+  scanLimit: number,
+  purpose: Purpose,
+  size: AnswerSize = ANY_SIZE
+): Promise<Page | Failure> {
   if (request.page > 1 && request.after === undefined && !isJudgedHere(request.filter)) {
     const page = await readNumbered(source, request, upstreamSize(request.pageSize), purpose, size)
     if (page !== 'unsuitable') return page
@@ -61,7 +70,13 @@ export async function readPage (source: AuditSource, request: PageRequest, scanL
 }
 
 /** Reads from the window's start, or from `after`, until the page is full and the order of its rows is certain. */
-async function scanPage (source: AuditSource, request: PageRequest, scanLimit: number, purpose: Purpose, size: AnswerSize): Promise<Page | Failure> {
+async function scanPage (
+  source: AuditSource,
+  request: PageRequest,
+  scanLimit: number,
+  purpose: Purpose,
+  size: AnswerSize
+): Promise<Page | Failure> {
   const { filter, direction } = request
   const gathering = startGathering(request, size.maxBytes)
   const pageSize = isJudgedHere(filter) ? LARGEST : upstreamSize(gathering.wanted)
@@ -95,7 +110,8 @@ function startGathering (request: PageRequest, maxBytes: number) {
     filteredLocally ||= step.rejected > 0
     end = step.end
     frontier = step.reached
-    if (step.skipped !== undefined) unread.set(`${step.skipped.from}/${step.skipped.to}`, step.skipped) // Pages overlap: it is met again.
+    // Pages overlap: it is met again.
+    if (step.skipped !== undefined) unread.set(`${step.skipped.from}/${step.skipped.to}`, step.skipped)
     for (const row of step.rows) {
       if (after !== undefined && !isAfter(row.key, after, direction)) continue
       rows.push(row)
@@ -111,7 +127,17 @@ function startGathering (request: PageRequest, maxBytes: number) {
     if (!end && certain.length < wanted && !isCut) return undefined
     const hasMore = isCut || !end || rows.length > wanted
     const next = hasMore ? given.at(-1)?.key : undefined
-    return { ok: true, events: events(given), next, skip: 0, scanned, complete: true, filteredLocally, transient: false, skipped: [...unread.values()] }
+    return {
+      ok: true,
+      events: events(given),
+      next,
+      skip: 0,
+      scanned,
+      complete: true,
+      filteredLocally,
+      transient: false,
+      skipped: [...unread.values()]
+    }
   }
 
   /** The page as far as it came, if it came any further than where it began. */
@@ -122,7 +148,17 @@ function startGathering (request: PageRequest, maxBytes: number) {
     const given = certain.slice(skipped, wanted)
     const skip = Math.max(0, skipped - certain.length)
     const next = { instant: frontier, id: '' }
-    return { ok: true, events: events(given), next, skip, scanned, complete: false, filteredLocally, transient: reason === 'passing', skipped: [...unread.values()] }
+    return {
+      ok: true,
+      events: events(given),
+      next,
+      skip,
+      scanned,
+      complete: false,
+      filteredLocally,
+      transient: reason === 'passing',
+      skipped: [...unread.values()]
+    }
   }
 
   function certainRows (): KeyedEvent[] {

@@ -9,21 +9,48 @@ import type { SkippedRange } from '../scan/scanner.ts'
 import type { Page } from './keyset-page.ts'
 import type { PageQuery } from './page-query.ts'
 
-const bound = (description: string) => Type.Union([Type.String(), Type.Null()], { description, examples: ['2025-06-03T00:00:00Z'] })
+const bound = (description: string) =>
+  Type.Union([Type.String(), Type.Null()], { description, examples: ['2025-06-03T00:00:00Z'] })
 
 export const Pagination = Type.Object({
   page: Type.Integer({ minimum: 1, description: 'Number of this page, from 1.', examples: [1] }),
   page_size: Type.Integer({ minimum: 1, description: 'Most items of a page.', examples: [50] }),
-  has_more: Type.Boolean({ description: 'Whether there may be a further page; it may turn out to be empty.', examples: [true] }),
-  next: Type.Union([Type.String(), Type.Null()], { description: 'Where the next page is. Following it gives every event that was visible when the first page was read exactly once.', examples: ['/api/v1/audit/events?cursor=1.WyJw…'] }),
-  next_cursor: Type.Union([Type.String(), Type.Null()], { description: 'The parameter `cursor` of the next page alone, for whoever builds the address.', examples: ['1.WyJw…'] }),
-  scanned: Type.Optional(Type.Integer({ minimum: 0, description: 'How many events were looked at for this page; set where rows were judged here, so that pages count matches.' })),
-  complete: Type.Optional(Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' })),
-  skipped: Type.Optional(Type.Array(Type.Object({
-    from: Type.String({ description: 'Start of the interval, usable as `start_time`.' }),
-    to: Type.String({ description: 'End of the interval, usable as `end_time`.' }),
-    reason: Type.Union([Type.Literal('too-large'), Type.Literal('upstream-outage')], { description: 'As in a stream\'s `gap`.' })
-  }), { description: 'Where events stand that could not be read. Missing where there are none.' }))
+  has_more: Type.Boolean({
+    description: 'Whether there may be a further page; it may turn out to be empty.',
+    examples: [true]
+  }),
+  next: Type.Union([Type.String(), Type.Null()], {
+    description:
+      'Where the next page is. Following it gives every event that was visible when the first page was read ' +
+        'exactly once.',
+    examples: ['/api/v1/audit/events?cursor=1.WyJw…']
+  }),
+  next_cursor: Type.Union([Type.String(), Type.Null()], {
+    description: 'The parameter `cursor` of the next page alone, for whoever builds the address.',
+    examples: ['1.WyJw…']
+  }),
+  scanned: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description:
+        'How many events were looked at for this page; set where rows were judged here, so that pages count matches.'
+    })
+  ),
+  complete: Type.Optional(
+    Type.Boolean({
+      description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.'
+    })
+  ),
+  skipped: Type.Optional(Type.Array(
+    Type.Object({
+      from: Type.String({ description: 'Start of the interval, usable as `start_time`.' }),
+      to: Type.String({ description: 'End of the interval, usable as `end_time`.' }),
+      reason: Type.Union([Type.Literal('too-large'), Type.Literal('upstream-outage')], {
+        description: "As in a stream's `gap`."
+      })
+    }),
+    { description: 'Where events stand that could not be read. Missing where there are none.' }
+  ))
 }, { description: 'Where this page stands.' })
 
 export const Window = Type.Object({
@@ -31,7 +58,11 @@ export const Window = Type.Object({
   end_time: bound('Upper bound, inclusive; null: none.')
 }, { description: 'The window that was read.' })
 
-const LiveCursor = Type.String({ description: 'Position of the live log before Kubiya was asked: `GET /api/v1/audit/stream?since=…` goes on from here without a hole. On first pages of windows that are still open; also in the header `x-live-cursor`.' })
+const LiveCursor = Type.String({
+  description:
+    'Position of the live log before Kubiya was asked: `GET /api/v1/audit/stream?since=…` goes on from here ' +
+      'without a hole. On first pages of windows that are still open; also in the header `x-live-cursor`.'
+})
 
 /** The answer of a list. */
 export const EventPage = Type.Object({
@@ -50,7 +81,9 @@ export const SearchPage = Type.Object({
     category_type: Type.Union([Type.String(), Type.Null()], { description: 'The category that was asked for.' }),
     time_range: Type.Object({ start: bound('As in `window`.'), end: bound('As in `window`.') }),
     scanned: Type.Integer({ minimum: 0, description: 'How many events were looked at for this page.' }),
-    complete: Type.Boolean({ description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.' })
+    complete: Type.Boolean({
+      description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.'
+    })
   }, { description: 'What was searched, and how much of it.' })
 }, { $id: 'SearchPage', description: 'A page of matches.' })
 
@@ -116,8 +149,16 @@ export async function renderEvent (json: string): Promise<RenderedBody> {
   return writeItems([json], '', '', '')
 }
 
-/** Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator is over the links' prefix, too. */
-async function writeItems (jsons: readonly string[], head: string, tail: string, prefix: string): Promise<RenderedBody> {
+/**
+ * Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator
+ * is over the links' prefix, too.
+ */
+async function writeItems (
+  jsons: readonly string[],
+  head: string,
+  tail: string,
+  prefix: string
+): Promise<RenderedBody> {
   const hash = createHash('sha256').update(prefix)
   const commas = Math.max(0, jsons.length - 1)
   const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)

@@ -38,7 +38,12 @@ export interface LogPosition {
 /** How a request was answered, as RFC 9211 describes it. */
 export type CacheStatus =
   | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' | 'stale-if-error' }
-  | { readonly kind: 'forwarded', readonly reason: 'miss' | 'stale' | 'request', readonly collapsed: boolean, readonly detail?: 'stale-if-error' }
+  | {
+    readonly kind: 'forwarded',
+    readonly reason: 'miss' | 'stale' | 'request',
+    readonly collapsed: boolean,
+    readonly detail?: 'stale-if-error'
+  }
 
 export interface CacheResult {
   readonly ok: true
@@ -64,8 +69,14 @@ export interface ResponseCacheOptions {
 
 export interface CacheRequest {
   readonly key: string
-  /** Makes the answer at the cost of the first who asked, for all who wait. The signal: all have gone. `keep: false`: it is forgotten. */
-  readonly produce: (requester: Requester, signal: AbortSignal) => Promise<{ readonly ok: true, readonly entry: StoredResponse, readonly keep: boolean } | Failure>
+  /**
+   * Makes the answer at the cost of the first who asked, for all who wait. The signal: all have gone. `keep: false`: it
+   * is forgotten.
+   */
+  readonly produce: (
+    requester: Requester,
+    signal: AbortSignal
+  ) => Promise<{ readonly ok: true, readonly entry: StoredResponse, readonly keep: boolean } | Failure>
   /** Whether an event has come that the entry would have to show. */
   readonly isInvalidated: (entry: StoredResponse) => boolean
 }
@@ -97,14 +108,16 @@ const HIT: CacheStatus = { kind: 'hit' }
 const STALE_HIT: CacheStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
 
 /**
- * Keeps prepared answers and their encodings, bounded by bytes. A key is produced by one call at a time, whoever asks and
- * whoever hangs up. Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya fails,
- * except that a refused credential (401) empties the cache and a refused question (403) drops its entry.
+ * Keeps prepared answers and their encodings, bounded by bytes. A key is produced by one call at a time, whoever asks
+ * and whoever hangs up. Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya
+ * fails, except that a refused credential (401) empties the cache and a refused question (403) drops its entry.
  */
 export function createResponseCache (options: ResponseCacheOptions): ResponseCache {
   const { maxBytes, instruments, nowMs, staleIfErrorMs, staleMs } = options
   const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
-  const entries = maxBytes === 0 ? undefined : new LRUCache<string, StoredResponse>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
+  const entries = maxBytes === 0
+    ? undefined
+    : new LRUCache<string, StoredResponse>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
   const share = options.pool?.join({ shrink })
   const keys = new WeakMap<StoredResponse, string>()
   const flights = new Map<string, Flight>()
@@ -112,7 +125,13 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
   let isClosed = false
 
-  return { serve, encoded: encodings.get, clear, close, stock: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
+  return {
+    serve,
+    encoded: encodings.get,
+    clear,
+    close,
+    stock: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() })
+  }
 
   function clear (): void {
     generation++
@@ -136,7 +155,11 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     return entries?.calculatedSize ?? 0
   }
 
-  function serve (request: CacheRequest, noCache: boolean, requester: Requester): CacheResult | Promise<CacheResult | Failure> {
+  function serve (
+    request: CacheRequest,
+    noCache: boolean,
+    requester: Requester
+  ): CacheResult | Promise<CacheResult | Failure> {
     const entry = entries?.get(request.key)
     if (entry === undefined) return forward(request, requester, 'miss', undefined)
     const ageMs = nowMs() - entry.readMs
@@ -158,7 +181,13 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     return ageMs >= options.refreshIntervalMs || !refreshed.has(entry)
   }
 
-  async function forward (request: CacheRequest, requester: Requester, reason: 'miss' | 'stale' | 'request', stale: StoredResponse | undefined, isRefresh = false): Promise<CacheResult | Failure> {
+  async function forward (
+    request: CacheRequest,
+    requester: Requester,
+    reason: 'miss' | 'stale' | 'request',
+    stale: StoredResponse | undefined,
+    isRefresh = false
+  ): Promise<CacheResult | Failure> {
     const collapsed = flights.has(request.key)
     const begunIn = generation
     const flight = join(request, requester)
@@ -176,7 +205,11 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     return outcome
   }
 
-  function served (entry: StoredResponse, handling: CacheStatus & { kind: 'forwarded' }, result: CacheLookup): CacheResult {
+  function served (
+    entry: StoredResponse,
+    handling: CacheStatus & { kind: 'forwarded' },
+    result: CacheLookup
+  ): CacheResult {
     instruments.cacheLookup(result, handling.collapsed)
     return { ok: true, entry, ageMs: nowMs() - entry.readMs, handling }
   }
@@ -206,7 +239,12 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   }
 
   /** Where all have gone who waited for one, it may be given up, or may come all the same. */
-  async function produce (request: CacheRequest, requester: Requester, signal: AbortSignal, givenUp: Flight | undefined): ReturnType<CacheRequest['produce']> {
+  async function produce (
+    request: CacheRequest,
+    requester: Requester,
+    signal: AbortSignal,
+    givenUp: Flight | undefined
+  ): ReturnType<CacheRequest['produce']> {
     const before = await givenUp?.outcome
     return before?.ok === true ? before : request.produce(requester, signal)
   }

@@ -42,7 +42,9 @@ export interface PageCursor {
   readonly direction: Direction
   readonly pageSize: number
   readonly page: number
-  /** Matches behind `after` that belong to pages before this one: the scan ended before it got to the page asked for. */
+  /**
+   * Matches behind `after` that belong to pages before this one: the scan ended before it got to the page asked for.
+   */
   readonly skip: number
   /** The last place that was given; an empty id stands before (going down: behind) every event of its instant. */
   readonly after: SortKey
@@ -53,7 +55,10 @@ export type StreamCursor = LogCursor | ReplayCursor
 
 export type Cursor = StreamCursor | PageCursor
 
-/** Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a request's head. */
+/**
+ * Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a
+ * request's head.
+ */
 export const LONGEST_CURSOR = 13_500
 
 const VERSION = '1'
@@ -98,7 +103,12 @@ function unpack (packed: unknown[]): Cursor {
   if (kind === 'r') {
     const delivered = rest.slice(5).map(unpackGiven)
     if (delivered.length > MOST_DELIVERED_RANGES) throw new RangeError('too much was given')
-    return { kind: 'replay', log: unpackLog(rest.slice(0, 3)), after: unpackPlace(rest.slice(3)), ...delivered.length > 0 && { delivered } }
+    return {
+      kind: 'replay',
+      log: unpackLog(rest.slice(0, 3)),
+      after: unpackPlace(rest.slice(3)),
+      ...delivered.length > 0 && { delivered }
+    }
   }
   if (kind !== 'p') throw new TypeError('no kind of cursor')
   const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest

@@ -19,8 +19,8 @@ export interface ComputedId {
 /**
  * Gives the items of one upstream answer their ids. An item's own id is taken where it counts; otherwise the id is
  * `kab1.<nanoseconds since 1970, or none>.<128 bits of SHA-256 over the item's canonical JSON>`, the item as Kubiya
- * gave it, and, for the second and later of items that are equal in every field (exact duplicates), `.<ordinal>`. Exact duplicates are
- * counted within this one answer only: the same event met on two pages must not become two.
+ * gave it, and, for the second and later of items that are equal in every field (exact duplicates), `.<ordinal>`. Exact
+ * duplicates are counted within this one answer only: the same event met on two pages must not become two.
  */
 export function identify (items: JsonObject[]): AuditEvent[] {
   return numberDuplicates(items.map(identifyItem))

@@ -1,6 +1,6 @@
 /**
- * Bytes of their own for what is kept for long. Node cuts small buffers from shared blocks of 8 KiB, and zlib gives views
- * of blocks of 16 KiB: one piece keeps its whole block in memory.
+ * Bytes of their own for what is kept for long. Node cuts small buffers from shared blocks of 8 KiB, and zlib gives
+ * views of blocks of 16 KiB: one piece keeps its whole block in memory.
  */
 export function exactBuffer (text: string): Buffer {
   const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text))

@@ -68,9 +68,9 @@ export interface TextSpan {
 }
 
 /**
- * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on. `undefined` when the
- * array holds anything else, never ends, or has more than `most` elements. Brackets are counted, whatever kind they are of:
- * what is found is an object only if it is JSON.
+ * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on. `undefined` when
+ * the array holds anything else, never ends, or has more than `most` elements. Brackets are counted, whatever kind they
+ * are of: what is found is an object only if it is JSON.
  */
 export function objectSpans (text: string, from: number, most = Infinity): TextSpan[] | undefined {
   const spans: TextSpan[] = []

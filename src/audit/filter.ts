@@ -16,14 +16,19 @@ export const FieldFilter = Type.Object({
   status: Type.Optional(Type.Unsafe<'success' | 'failed'>({
     type: 'string',
     enum: ['success', 'failed'],
-    description: 'Only events whose `action_successful` is true (`success`) or false (`failed`). A missing or null one is neither.'
+    description:
+      'Only events whose `action_successful` is true (`success`) or false (`failed`). A missing or null one is neither.'
   }))
 }, { additionalProperties: false })
 
 /** What search and the live stream can be narrowed by. */
 export const AuditFilter = Type.Object({
   ...FieldFilter.properties,
-  text: field('Only events that hold this text, in any case and script, in the value of any field, nested ones too; names of fields are not searched.', 'timeout')
+  text: field(
+    'Only events that hold this text, in any case and script, in the value of any field, nested ones too; names of ' +
+      'fields are not searched.',
+    'timeout'
+  )
 }, { additionalProperties: false })
 export type AuditFilter = Static<typeof AuditFilter>
 

@@ -17,8 +17,8 @@ let old = new WeakMap<JsonObject, readonly string[]>()
 let youngCharacters = 0
 
 /**
- * One spelling for what differs in case or composition only. Upper case, because unlike lower case it does not depend on
- * the neighbours (σ and ς) and unfolds ß; lower case before it, for what has no other way there (ẞ, ϴ).
+ * One spelling for what differs in case or composition only. Upper case, because unlike lower case it does not depend
+ * on the neighbours (σ and ς) and unfolds ß; lower case before it, for what has no other way there (ẞ, ϴ).
  */
 export function fold (text: string): string {
   return ASCII.test(text) ? text.toUpperCase() : foldPiece(parted(text))
@@ -29,7 +29,10 @@ export function holdsText (item: JsonObject, folded: string): boolean {
   return (kept(item) ?? keep(item, valuesOf(item).map(fold))).some((text) => text.includes(folded))
 }
 
-/** Folds an item's values ahead, in slices of time where they are long: megabytes take longer than the event loop may stand. */
+/**
+ * Folds an item's values ahead, in slices of time where they are long: megabytes take longer than the event loop may
+ * stand.
+ */
 export async function foldAhead (item: JsonObject): Promise<void> {
   const values = valuesOf(item)
   if (values.every(({ length }) => length <= PIECE_CHARACTERS) || kept(item) !== undefined) return

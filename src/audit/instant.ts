@@ -1,4 +1,6 @@
-/** A moment as nanoseconds since 1970-01-01T00:00:00Z. A bigint, because a `number` (and so `Date`) cannot hold them. */
+/**
+ * A moment as nanoseconds since 1970-01-01T00:00:00Z. A bigint, because a `number` (and so `Date`) cannot hold them.
+ */
 export type Instant = bigint
 
 export const NANOS_PER_MS = 1_000_000n
@@ -8,8 +10,8 @@ const TIMESTAMP =
   /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,30}))?(?: ?[Zz]|([+-])(\d\d):?(\d\d))?$/
 
 /**
- * Reads a timestamp as Kubiya may write it: RFC 3339 with 0–9 fraction digits (further ones are cut), any offset; also with
- * a blank for the `T`, and without a zone, which means UTC. Anything else is `undefined`.
+ * Reads a timestamp as Kubiya may write it: RFC 3339 with 0–9 fraction digits (further ones are cut), any offset; also
+ * with a blank for the `T`, and without a zone, which means UTC. Anything else is `undefined`.
  */
 export function parseInstant (text: unknown): Instant | undefined {
   const parts = typeof text === 'string' && text.length <= 64 ? TIMESTAMP.exec(text) : null

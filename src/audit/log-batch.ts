@@ -2,8 +2,8 @@ import type { AuditEvent } from './event.ts'
 import type { Instant } from './instant.ts'
 
 /**
- * Why events may be missing: the log let go of them before they were given · more than a replay gives · Kubiya could not be
- * read there · one event is larger than what is read of an answer.
+ * Why events may be missing: the log let go of them before they were given · more than a replay gives · Kubiya could
+ * not be read there · one event is larger than what is read of an answer.
  */
 export type GapReason = 'history-evicted' | 'replay-limit' | 'upstream-outage' | 'too-large'
 
@@ -20,7 +20,9 @@ export interface NewEvent {
   readonly late: boolean
 }
 
-/** Something that could not be read: it takes a place of its own among the events, so that nobody misses the word of it. */
+/**
+ * Something that could not be read: it takes a place of its own among the events, so that nobody misses the word of it.
+ */
 export interface NewGap {
   readonly gap: Gap
 }
@@ -31,8 +33,9 @@ export type NewEntry = NewEvent | NewGap
 export interface Announcement {
   readonly entries: readonly NewEntry[]
   /**
-   * Where everything is seen that is not later than the lateness: the newest instant met, never past now, and never more than
-   * the lateness past what the last whole read leaves in doubt. Whoever resumes from there minus the lateness misses nothing.
+   * Where everything is seen that is not later than the lateness: the newest instant met, never past now, and never
+   * more than the lateness past what the last whole read leaves in doubt. Whoever resumes from there minus the lateness
+   * misses nothing.
    */
   readonly highWater: Instant
 }

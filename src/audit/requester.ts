@@ -6,7 +6,10 @@ export interface Requester {
   readonly key: string
   /** Takes so many events ahead; a failure where this caller may not have them now. */
   reserve (events: number): Reservation | Failure
-  /** Calls back when the requester has hung up, unless the function that it gives is called before. Without it, it stays. */
+  /**
+   * Calls back when the requester has hung up, unless the function that it gives is called before. Without it, it
+   * stays.
+   */
   onDisconnect? (listener: () => void): () => void
 }
 

@@ -68,18 +68,24 @@ export interface Failure {
 }
 
 /** What an upstream was caught at. */
-export type Quirk = 'ignores-filter' | 'ignores-bounds' | 'ignores-sort' | 'sorts-by-second' | 'sends-what-is-no-event' | 'sends-unreadable-events'
+export type Quirk =
+  | 'ignores-filter'
+  | 'ignores-bounds'
+  | 'ignores-sort'
+  | 'sorts-by-second'
+  | 'sends-what-is-no-event'
+  | 'sends-unreadable-events'
 
 /**
- * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not at
- * all; it promises neither order nor filter nor bounds, only that what it gives is what the upstream answered.
+ * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not
+ * at all; it promises neither order nor filter nor bounds, only that what it gives is what the upstream answered.
  */
 export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
   find (id: string, purpose: CallerPurpose): Promise<Found | Failure>
   /**
-   * Reports that an answer differs from what was asked. The first report of each quirk is logged. `skipped` is the number of
-   * rows of this answer that are left out; a row counts again in each answer that contains it.
+   * Reports that an answer differs from what was asked. The first report of each quirk is logged. `skipped` is the
+   * number of rows of this answer that are left out; a row counts again in each answer that contains it.
    */
   reportQuirk (quirk: Quirk, skipped?: number): void
   /** Quirks noticed so far, so that later reads reckon with them from the start. */

@@ -1,5 +1,13 @@
 import {
-  EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, floorToSecond, formatInstant, isWritable, maxInstant, parseInstant, type Instant
+  EARLIEST,
+  NANOS_PER_MS,
+  NANOS_PER_SECOND,
+  floorToSecond,
+  formatInstant,
+  isWritable,
+  maxInstant,
+  parseInstant,
+  type Instant
 } from './instant.ts'
 
 /** A stretch of time, both ends inclusive; a missing end is open. */
@@ -21,7 +29,9 @@ export interface RequestedRange {
   readonly unbounded: boolean
 }
 
-export const TIME_ADVICE = 'time format not understood; use RFC 3339, e.g. 2024-01-01T00:00:00Z, or a relative time such as -15m, -6h, -7d or now'
+export const TIME_ADVICE =
+  'time format not understood; use RFC 3339, e.g. 2024-01-01T00:00:00Z, or a relative time such as -15m, -6h, -7d ' +
+    'or now'
 
 const DEFAULT_SPAN = 24n * 3600n * NANOS_PER_SECOND
 const RELATIVE = /^-(\d{1,9})([smhd])$/
@@ -32,8 +42,8 @@ const LONGEST_AGO_SECONDS = 10_000_000_000 // Some 317 years.
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /**
- * Reads a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), every form in which an event may write its timestamp, with the
- * same meaning, or a date alone, which is its midnight UTC; `undefined` for anything else.
+ * Reads a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), every form in which an event may write its timestamp,
+ * with the same meaning, or a date alone, which is its midnight UTC; `undefined` for anything else.
  */
 export function parseTimeBound (text: string): TimeBound | undefined {
   if (text === 'now') return { kind: 'ago', seconds: 0 }
@@ -48,9 +58,9 @@ export function parseTimeBound (text: string): TimeBound | undefined {
 }
 
 /**
- * The window that was meant, now. Relative bounds fall on whole seconds, as Kubiya's do, so that none of its rows has to
- * be refused at their edge. The usual start is counted from `earliest`, now by the clock that is behind: whichever clock is
- * wrong, the window holds the last 24 hours.
+ * The window that was meant, now. Relative bounds fall on whole seconds, as Kubiya's do, so that none of its rows has
+ * to be refused at their edge. The usual start is counted from `earliest`, now by the clock that is behind: whichever
+ * clock is wrong, the window holds the last 24 hours.
  */
 export function resolveRange (asked: RequestedRange, now: Instant, earliest: Instant = now): TimeRange {
   const end = asked.end === undefined ? undefined : resolveTimeBound(asked.end, now)
@@ -73,7 +83,9 @@ export function rangeKey (asked: RequestedRange): string {
   const key = (moment: TimeBound | undefined) =>
     moment === undefined ? '' : moment.kind === 'at' ? formatInstant(moment.instant) : `-${moment.seconds}s`
   // Without an end, the default start is 24 h ago, and asking for just that is the same question.
-  const usual: TimeBound | undefined = asked.end === undefined ? { kind: 'ago', seconds: Number(DEFAULT_SPAN / NANOS_PER_SECOND) } : undefined
+  const usual: TimeBound | undefined = asked.end === undefined
+    ? { kind: 'ago', seconds: Number(DEFAULT_SPAN / NANOS_PER_SECOND) }
+    : undefined
   return `${asked.unbounded && asked.start === undefined ? '*' : key(asked.start ?? usual)}/${key(asked.end)}`
 }
 

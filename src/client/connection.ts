@@ -24,7 +24,10 @@ const HELLO_MS = 15_000
 const SILENT_HEARTBEATS = 2.5
 const LASTING_MS = 30_000
 
-/** One WebSocket, from the attempt to open it until it is lost. A network can lose a connection without a word to either side. */
+/**
+ * One WebSocket, from the attempt to open it until it is lost. A network can lose a connection without a word to either
+ * side.
+ */
 export function openConnection (options: ConnectionOptions): Connection {
   const { address, onFrame, onLasting, onLost, onNonsense, WebSocket } = options
   const socket = new WebSocket(address, SUBPROTOCOL)
@@ -37,7 +40,8 @@ export function openConnection (options: ConnectionOptions): Connection {
 
   socket.addEventListener('open', () => { isOpen = true })
   socket.addEventListener('message', ({ data }) => { if (!isOver) read(data) })
-  // Not every WebSocket that could not be opened says `close` as well; one that was open always does, and with its code.
+  // Not every WebSocket that could not be opened says `close` as well; one that was open always does, and with its
+  // code.
   socket.addEventListener('error', () => { if (!isOpen) lose({ reason: 'failed' }) })
   socket.addEventListener('close', ({ code }) => lose({ reason: isOpen ? 'closed' : 'failed', code }))
   return { close }

@@ -23,9 +23,13 @@ export function cursorOf (frame: Frame): string | undefined {
   return isCursor(cursor) ? cursor : undefined
 }
 
-/** Whether a frame has the fields of its type. Fields that nothing depends on may be missing, but are never of another type. */
+/**
+ * Whether a frame has the fields of its type. Fields that nothing depends on may be missing, but are never of another
+ * type.
+ */
 function isSound (frame: Fields): boolean {
-  const { at, cursor, event, from, lag_ms: lagMs = 0, reason, reconnect, resumed, since = '', to, type, upstream } = frame
+  const { at, cursor, event, from, lag_ms: lagMs = 0, reason, reconnect, resumed, since = '', to, type, upstream } =
+    frame
   switch (type) {
     case 'hello': return isCursor(cursor) && typeof resumed === 'boolean'
     case 'event': return isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)

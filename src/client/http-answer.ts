@@ -12,10 +12,13 @@ export interface Answer {
 }
 
 /**
- * Asks, and reads what is answered within 10 s. `undefined`: nobody answered in time, or the page may not read the answer.
- * A `fetch` that is passed in may ignore that it is aborted, so its promise is not waited for either.
+ * Asks, and reads what is answered within 10 s. `undefined`: nobody answered in time, or the page may not read the
+ * answer. A `fetch` that is passed in may ignore that it is aborted, so its promise is not waited for either.
  */
-export async function readAnswer (ask: (signal: AbortSignal) => Promise<Response>, asking: AbortController): Promise<Answer | undefined> {
+export async function readAnswer (
+  ask: (signal: AbortSignal) => Promise<Response>,
+  asking: AbortController
+): Promise<Answer | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<undefined>((resolve) => { timer = setTimeout(() => resolve(undefined), ANSWER_MS) })
   try {

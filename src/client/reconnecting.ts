@@ -1,7 +1,15 @@
 import { socketAddress } from './url.ts'
 import { backOffMs } from './back-off.ts'
 import { openConnection } from './connection.ts'
-import type { AuditStreamOptions, BackOffBounds, EndFrame, Frame, Loss, Reconnection, WebSocketConstructor } from './types.ts'
+import type {
+  AuditStreamOptions,
+  BackOffBounds,
+  EndFrame,
+  Frame,
+  Loss,
+  Reconnection,
+  WebSocketConstructor
+} from './types.ts'
 import { createFailure } from './failure.ts'
 import { cursorOf } from './frame.ts'
 import { askWhy, finalProblem, retryAfterSeconds, type Refusal } from './rejection.ts'

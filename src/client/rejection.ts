@@ -13,10 +13,15 @@ const PROBLEM = 'application/problem+json'
 const FINAL = [400, 401, 403, 404]
 
 /**
- * Asks the same address over HTTP, as WebSockets do not tell the status and the problem. The service looks at the parameters
- * first and then answers 406, because a problem is all that is asked for.
+ * Asks the same address over HTTP, as WebSockets do not tell the status and the problem. The service looks at the
+ * parameters first and then answers 406, because a problem is all that is asked for.
  */
-export async function askWhy (address: URL, fetch: NonNullable<AuditStreamOptions['fetch']>, authorization: string | undefined, asking: AbortController): Promise<Refusal> {
+export async function askWhy (
+  address: URL,
+  fetch: NonNullable<AuditStreamOptions['fetch']>,
+  authorization: string | undefined,
+  asking: AbortController
+): Promise<Refusal> {
   const headers = { accept: PROBLEM, ...authorization !== undefined && { authorization } }
   const answer = await readAnswer((signal) => fetch(address, { headers, redirect: 'error', signal }), asking)
   return answer === undefined ? {} : readRefusal(answer)

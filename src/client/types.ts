@@ -18,9 +18,9 @@ export interface AuditStreamOptions {
   /** Only events that match; all without. */
   readonly filter?: AuditFilter | undefined
   /**
-   * What the service is to be asked with, as `Authorization` has it: `Bearer …` or `UserKey …`. A ticket is got with it for
-   * each connection. A function is asked before each, so that a credential that has ended can be followed by a fresh one:
-   * without it the stream ends with `unauthorized`.
+   * What the service is to be asked with, as `Authorization` has it: `Bearer …` or `UserKey …`. A ticket is got with it
+   * for each connection. A function is asked before each, so that a credential that has ended can be followed by a
+   * fresh one: without it the stream ends with `unauthorized`.
    */
   readonly credential?: string | (() => string | Promise<string>) | undefined
   /** Begins behind this cursor: an earlier stream's `cursor`, or a list's `live_cursor`. */
@@ -34,7 +34,10 @@ export interface AuditStreamOptions {
 
   /** Events of this interval may be missing. Told as soon as it is known, maybe ahead of events not yet taken. */
   readonly onGap?: ((gap: GapFrame) => void) | undefined
-  /** How the service fares with Kubiya. Heartbeats tell it too: what changed while there was no connection is heard from them. */
+  /**
+   * How the service fares with Kubiya. Heartbeats tell it too: what changed while there was no connection is heard from
+   * them.
+   */
   readonly onStatus?: ((status: StatusFrame | HeartbeatFrame) => void) | undefined
   /** There is a connection, the first or a further one. */
   readonly onHello?: ((hello: HelloFrame) => void) | undefined
@@ -44,8 +47,8 @@ export interface AuditStreamOptions {
   /** Ids that were seen before, as on a listed page: their events are not given. */
   readonly known?: Iterable<string> | undefined
   /**
-   * How many ids, at least, are remembered so that no event is given twice; default 50 000. At most twice as many are kept,
-   * of at most 200 characters each.
+   * How many ids, at least, are remembered so that no event is given twice; default 50 000. At most twice as many are
+   * kept, of at most 200 characters each.
    */
   readonly remembered?: number | undefined
   /**
@@ -54,8 +57,8 @@ export interface AuditStreamOptions {
    */
   readonly maxPending?: number | undefined
   /**
-   * Bounds of the wait before a connection is tried again; default 250 ms, doubling up to 30 s. The wait is random; from the
-   * fourth try on it is at least half of the bound. It begins anew after a connection that has lasted 30 s.
+   * Bounds of the wait before a connection is tried again; default 250 ms, doubling up to 30 s. The wait is random;
+   * from the fourth try on it is at least half of the bound. It begins anew after a connection that has lasted 30 s.
    */
   readonly backOff?: Partial<BackOffBounds> | undefined
   /** Where there is none, such as in Node 20: the class of `ws`, or another. */
@@ -71,13 +74,14 @@ export interface BackOffBounds {
 
 /**
  * Audit events, each once, for as long as they are asked for: connections are made again when they are lost, and go on
- * where the last one stopped. Nothing is sent before the first event is asked for. A stream is for one consumer, and can be
- * iterated once. The iteration throws an `AuditStreamError` when coming back makes no sense, and what a hook throws.
+ * where the last one stopped. Nothing is sent before the first event is asked for. A stream is for one consumer, and
+ * can be iterated once. The iteration throws an `AuditStreamError` when coming back makes no sense, and what a hook
+ * throws.
  */
 export interface AuditStream extends AsyncIterable<PublishedEvent> {
   /**
-   * The place behind the last event that was taken, for `since` after a restart of the consumer. Store it once that event
-   * has been dealt with: whatever comes behind it is given again.
+   * The place behind the last event that was taken, for `since` after a restart of the consumer. Store it once that
+   * event has been dealt with: whatever comes behind it is given again.
    */
   readonly cursor: string | undefined
   next (): Promise<IteratorResult<PublishedEvent, undefined>>
@@ -88,7 +92,10 @@ export interface AuditStream extends AsyncIterable<PublishedEvent> {
 
 /** Why there is no connection. */
 export interface Loss {
-  /** `failed`: it could not be made; `closed`: it broke; `silent`: nothing came for too long; otherwise the service's own word. */
+  /**
+   * `failed`: it could not be made; `closed`: it broke; `silent`: nothing came for too long; otherwise the service's
+   * own word.
+   */
   readonly reason: 'failed' | 'closed' | 'silent' | EndFrame['reason']
   /** The close code, where there was one. */
   readonly code?: number | undefined
@@ -105,8 +112,8 @@ export interface Reconnection extends Loss {
 export interface AuditStreamError extends Error {
   readonly name: 'AuditStreamError'
   /**
-   * A problem's code, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`; or `invalid-frame`: a message of
-   * the server is no frame.
+   * A problem's code, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`; or `invalid-frame`: a
+   * message of the server is no frame.
    */
   readonly code: string
   /** The HTTP status, where the service refused the connection. */

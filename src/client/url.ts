@@ -3,7 +3,10 @@ import type { AuditStreamOptions } from './types.ts'
 const STREAM = '/api/v1/audit/stream'
 
 /** The stream's address over HTTP. A cursor takes the place of the start that was asked for. */
-export function streamAddress ({ filter, startTime, url, verbose }: AuditStreamOptions, since: string | undefined): URL {
+export function streamAddress (
+  { filter, startTime, url, verbose }: AuditStreamOptions,
+  since: string | undefined
+): URL {
   const { location } = globalThis as { location?: { readonly href: string } } // Only a page has one.
   const address = new URL(url, location?.href)
   address.protocol = address.protocol.replace('ws', 'http')

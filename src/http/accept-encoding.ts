@@ -24,7 +24,10 @@ export function createEncodingNegotiator (): (header: string | undefined) => Cho
   }
 }
 
-/** The coding that an `Accept-Encoding` prefers (RFC 9110 §12.5.3); `undefined`: identity, also where nothing is acceptable. */
+/**
+ * The coding that an `Accept-Encoding` prefers (RFC 9110 §12.5.3); `undefined`: identity, also where nothing is
+ * acceptable.
+ */
 export function negotiateEncoding (header: string): Choice {
   const text = header.toLowerCase().replaceAll('x-gzip', 'gzip') // RFC 9110 §8.4.1.3.
   const [best] = new Negotiator({ headers: { 'accept-encoding': text } }).encodings(AVAILABLE, { preferred: PREFERRED })

@@ -8,8 +8,9 @@ interface Range {
 }
 
 /**
- * Whether `Accept` admits Server-Sent Events (RFC 9110 §12.5.1). The most exact entry that fits decides. Parameters other
- * than `q` and a foreign `charset` change nothing. Without the header, or with an empty one, everything is admitted.
+ * Whether `Accept` admits Server-Sent Events (RFC 9110 §12.5.1). The most exact entry that fits decides. Parameters
+ * other than `q` and a foreign `charset` change nothing. Without the header, or with an empty one, everything is
+ * admitted.
  */
 export function admitsEventStream (accept = ''): boolean {
   const entries = split(accept, ',')

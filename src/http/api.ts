@@ -23,16 +23,44 @@ export interface ApiOptions {
 }
 
 const PREFLIGHT_SECONDS = 600
-// Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it grants anything.
+// Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it
+// grants anything.
 const ACCEPTED = [
-  'authorization', 'cache-control', 'content-type', 'if-none-match', 'last-event-id', 'pragma', 'x-request-id', 'x-requested-with',
-  'baggage', 'traceparent', 'tracestate', 'sentry-trace',
-  'x-datadog-origin', 'x-datadog-parent-id', 'x-datadog-sampling-priority', 'x-datadog-trace-id'
+  'authorization',
+  'cache-control',
+  'content-type',
+  'if-none-match',
+  'last-event-id',
+  'pragma',
+  'x-request-id',
+  'x-requested-with',
+  'baggage',
+  'traceparent',
+  'tracestate',
+  'sentry-trace',
+  'x-datadog-origin',
+  'x-datadog-parent-id',
+  'x-datadog-sampling-priority',
+  'x-datadog-trace-id'
 ]
-const READABLE = ['age', 'cache-status', 'etag', 'link', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'retry-after', 'x-live-cursor', 'x-request-id']
+const READABLE = [
+  'age',
+  'cache-status',
+  'etag',
+  'link',
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
+  'retry-after',
+  'x-live-cursor',
+  'x-request-id'
+]
 
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
-export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders, accessControl, memory, onStreamBegan, prefixOf, settings }) => {
+export const api: FastifyPluginAsync<ApiOptions> = async (
+  app,
+  { responseHeaders, accessControl, memory, onStreamBegan, prefixOf, settings }
+) => {
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
   if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS)
   if (origins.list.length > 0) {
@@ -46,7 +74,15 @@ export const api: FastifyPluginAsync<ApiOptions> = async (app, { responseHeaders
     })
   }
   decorate(app)
-  const door = { authenticator, hosts, limits, origins, tickets, tenantOf: tenants.acquire, challenge: accessControl.challenge }
+  const door = {
+    authenticator,
+    hosts,
+    limits,
+    origins,
+    tickets,
+    tenantOf: tenants.acquire,
+    challenge: accessControl.challenge
+  }
 
   await app.register(async (past) => {
     await past.register(authenticate, { ...door, isLive: false })

@@ -47,13 +47,22 @@ export function decorate (app: FastifyInstance): void {
   app.decorateRequest('credential', 'none')
 }
 
-/** Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a promise costs more than a hit. */
-const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge, authenticator, hosts, isLive, limits, origins, tenantOf, tickets }) => {
+/**
+ * Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a
+ * promise costs more than a hit.
+ */
+const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
+  app,
+  { challenge, authenticator, hosts, isLive, limits, origins, tenantOf, tickets }
+) => {
   app.addHook('onRequest', (request, reply, done) => {
     if (hasLeft(request)) return leave(reply)
     const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
     if (name !== undefined) {
-      sendFaults(reply, 'invalid-parameter', [{ parameter: name, message: 'credentials do not belong in a URL: use `Authorization`, or a ticket' }])
+      sendFaults(reply, 'invalid-parameter', [{
+        parameter: name,
+        message: 'credentials do not belong in a URL: use `Authorization`, or a ticket'
+      }])
       return
     }
     const verdict = judge(request)
@@ -69,7 +78,8 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge,
     }
     const presented = credentialOf(request.headers, request.raw.rawHeaders)
     const ticketed = isLive ? redeemed(request) : undefined
-    if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED // Exactly one credential: which of two counts, nobody can say.
+    // Exactly one credential: which of two counts, nobody can say.
+    if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED
     const credential = ticketed ?? presented
     if (credential === 'unreadable') return UNAUTHORIZED
     request.credential = credential
@@ -80,10 +90,15 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (app, { challenge,
   function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
     const { ticket } = request.query as { ticket?: unknown }
     if (ticket === undefined) return undefined
-    return typeof ticket === 'string' ? tickets.redeem(ticket, pageOf(request), ownPageOf(request)) ?? 'unreadable' : 'unreadable'
+    return typeof ticket === 'string'
+      ? tickets.redeem(ticket, pageOf(request), ownPageOf(request)) ?? 'unreadable'
+      : 'unreadable'
   }
 
-  /** Where a page of the service's own would have come from. An `EventSource` on it says no origin, but some browsers say that. */
+  /**
+   * Where a page of the service's own would have come from. An `EventSource` on it says no origin, but some browsers
+   * say that.
+   */
   function ownPageOf (request: FastifyRequest): string | undefined {
     const { 'sec-fetch-site': site = 'same-origin' } = request.headers
     const own = hosts.ownOrigin(request.protocol, hostOf(request))

@@ -10,8 +10,15 @@ const CODES: Record<string, ProblemCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout'
 }
 
-/** Answers a problem on a socket that no route has: what came over it was no request, or no WebSocket's. Gives the status, where anyone is there to read it. */
-export function answerClientError (socket: Duplex, error: Error & { code?: string }, headers: Record<string, string>): number | undefined {
+/**
+ * Answers a problem on a socket that no route has: what came over it was no request, or no WebSocket's. Gives the
+ * status, where anyone is there to read it.
+ */
+export function answerClientError (
+  socket: Duplex,
+  error: Error & { code?: string },
+  headers: Record<string, string>
+): number | undefined {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return undefined

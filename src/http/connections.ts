@@ -47,17 +47,19 @@ const LOOK_FOR_STREAM_MS = 200
 const MOST_DISCARDED_BYTES = 1024 * 1024
 
 /**
- * Node answers pipelined requests one after the other, but begins all of them at once. An answer that waits for another one
- * is never told that its connection has gone. So the parser stops at a request that comes while an answer is under way:
- * none of its handlers runs, and the connection ends after that answer. Clients that pipeline repeat such requests
- * (RFC 9112 §9.3.2); a client that has read an answer is never cut, since an answer is under way until its last byte is with
- * the system.
+ * Node answers pipelined requests one after the other, but begins all of them at once. An answer that waits for another
+ * one is never told that its connection has gone. So the parser stops at a request that comes while an answer is under
+ * way: none of its handlers runs, and the connection ends after that answer. Clients that pipeline repeat such requests
+ * (RFC 9112 §9.3.2); a client that has read an answer is never cut, since an answer is under way until its last byte is
+ * with the system.
  */
 export function createConnections (options: ConnectionsOptions): Connections {
   const { lookMs = LOOK_MS, nowMs = () => performance.now(), onConnect, onUpgrade, stallMs = STALL_MS } = options
   const open = new Map<Duplex, Connection>()
 
-  /** Node asks a message whether it is an upgrade before it asks who would serve it, and stops parsing where it is one. */
+  /**
+   * Node asks a message whether it is an upgrade before it asks who would serve it, and stops parsing where it is one.
+   */
   class Message extends IncomingMessage {
     private asksForUpgrade = false
     private answer: boolean | undefined
@@ -156,7 +158,10 @@ function isOpenEnded (response: ServerResponse | undefined): boolean {
   return response !== undefined && response.headersSent && !response.writableEnded
 }
 
-/** Ends a connection behind an answer. What else comes is read, for a socket that is closed with unread bytes takes the answer's end with it. */
+/**
+ * Ends a connection behind an answer. What else comes is read, for a socket that is closed with unread bytes takes the
+ * answer's end with it.
+ */
 function endAfter (response: ServerResponse, socket: Socket): void {
   socket.on('error', () => socket.destroy())
   if (isOpenEnded(response)) {
@@ -164,7 +169,9 @@ function endAfter (response: ServerResponse, socket: Socket): void {
     return
   }
   let discarded = 0
-  const timer = setInterval(() => { if (isOpenEnded(response)) socket.destroy() }, LOOK_FOR_STREAM_MS).unref() // It may become one.
+  const timer = setInterval(() => {
+    if (isOpenEnded(response)) socket.destroy()
+  }, LOOK_FOR_STREAM_MS).unref() // It may become one.
   socket.once('close', () => clearInterval(timer))
   if (!response.headersSent) response.shouldKeepAlive = false
   socket.on('data', (bytes: Buffer) => {
@@ -187,8 +194,8 @@ function destroySoon (socket: Socket): void {
 }
 
 /**
- * Bytes that the system has not taken yet. One write of megabytes counts as a whole in `writableLength` until it has ended;
- * only the handle knows how far it is, as Node's own socket timeout does.
+ * Bytes that the system has not taken yet. One write of megabytes counts as a whole in `writableLength` until it has
+ * ended; only the handle knows how far it is, as Node's own socket timeout does.
  */
 function unreadBytes (socket: Socket): number {
   if (socket.writableLength === 0) return 0

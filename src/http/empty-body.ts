@@ -7,7 +7,10 @@ import fastifyPlugin from 'fastify-plugin'
 const ABOUT_BODIES = ['content-type', 'content-length', 'transfer-encoding']
 const NEVER_READ = ['GET', 'HEAD', 'OPTIONS']
 
-/** Lets an empty body be none, whatever its headers call it: there is nothing to misread. A body with bytes stays as it is. */
+/**
+ * Lets an empty body be none, whatever its headers call it: there is nothing to misread. A body with bytes stays as it
+ * is.
+ */
 const plugin: FastifyPluginAsync = async (app) => {
   app.addHook('preParsing', (request, _reply, payload, done) => {
     const { headers, method } = request

@@ -8,13 +8,18 @@ const ABSOLUTE = /^https?:\/\/([^/?#]*)/i
 const readHost = createHostReader()
 const PROBES = ['/livez', '/readyz']
 
-/** The host that a request asks: that of an absolute target before that of `Host` (RFC 9112 §3.2.2), as they were received. */
+/**
+ * The host that a request asks: that of an absolute target before that of `Host` (RFC 9112 §3.2.2), as they were
+ * received.
+ */
 export function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): Host | undefined {
   const authority = url.charCodeAt(0) === SLASH ? undefined : ABSOLUTE.exec(url)?.[1]
   return readHost(authority ?? headers.host)
 }
 
-/** Answers requests for a host that is not this service's; says whether it did. Probes are answered whatever they name. */
+/**
+ * Answers requests for a host that is not this service's; says whether it did. Probes are answered whatever they name.
+ */
 export function createHostCheck (hosts: Hosts): (request: FastifyRequest, reply: FastifyReply) => boolean {
   return (request, reply) => {
     const host = hostOf(request)

@@ -5,8 +5,9 @@ type Compile = ReturnType<BuildCompilerFromPool>
 type Validate = ReturnType<Compile>
 
 /**
- * What Fastify makes of the routes' schemas. Answers are sent as they are: their schemas are for the documents, and nothing is
- * compiled of them. What is asked is validated as Fastify does it, but compiled when a route is first asked and not at start.
+ * What Fastify makes of the routes' schemas. Answers are sent as they are: their schemas are for the documents, and
+ * nothing is compiled of them. What is asked is validated as Fastify does it, but compiled when a route is first asked
+ * and not at start.
  */
 export const schemaCompilers = {
   buildSerializer: () => () => JSON.stringify,

@@ -8,8 +8,8 @@ const RETRY_SECONDS = 5
 const NANOS_PER_MS = 1e6
 
 /**
- * Answers requests with 503 while the event loop lags: its mean delay over the last second is more than `maxDelayMs`, and it
- * still is. One long turn, as a start has them on a slow machine, is the mean of its second.
+ * Answers requests with 503 while the event loop lags: its mean delay over the last second is more than `maxDelayMs`,
+ * and it still is. One long turn, as a start has them on a slow machine, is the mean of its second.
  */
 export function shedLoad (app: FastifyInstance, maxDelayMs: number): void {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })

@@ -6,8 +6,15 @@ import { schemaCompilers } from './lazy-validators.ts'
 import { SECURITY_HEADERS } from './security-headers.ts'
 import type { Settings } from '../settings.ts'
 
-/** A server of its own for the metrics, on a port that callers need not reach. It goes on answering while the service drains. */
-export async function createMetricsServer (metrics: Metrics, settings: Settings, logger: FastifyBaseLogger): Promise<FastifyInstance> {
+/**
+ * A server of its own for the metrics, on a port that callers need not reach. It goes on answering while the service
+ * drains.
+ */
+export async function createMetricsServer (
+  metrics: Metrics,
+  settings: Settings,
+  logger: FastifyBaseLogger
+): Promise<FastifyInstance> {
   const server = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),

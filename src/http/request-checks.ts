@@ -18,7 +18,10 @@ export function hostFault ({ headers, httpVersionMinor, rawHeaders, url = '' }: 
   return isOther ? 'The request target names another authority than `Host`.' : undefined
 }
 
-/** A chunked body of HTTP/1.0 may have been framed by someone who knows no chunks: nothing behind it is read (RFC 9112 §6.1). */
+/**
+ * A chunked body of HTTP/1.0 may have been framed by someone who knows no chunks: nothing behind it is read (RFC 9112
+ * §6.1).
+ */
 export function endIfFramingIsUnsure ({ headers, httpVersionMinor }: IncomingMessage, response: ServerResponse): void {
   if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false
 }

@@ -10,13 +10,15 @@ declare module 'fastify' {
 }
 
 /**
- * Makes the hook that writes one line a request, with the ids of its trace where there are any; never its query, which may hold what somebody searched for. What is in the
- * line is known, so that no time goes into looking for names to redact.
+ * Makes the hook that writes one line a request, with the ids of its trace where there are any; never its query, which
+ * may hold what somebody searched for. What is in the line is known, so that no time goes into looking for names to
+ * redact.
  */
 export function createRequestLog (
   logger: FastifyBaseLogger & Pick<Logger, 'isLevelEnabled'>, idsOf?: (request: FastifyRequest) => object
 ) {
-  const lines = logger.child({}, { redact: [], level: 'trace' }) // Whether they are wanted is asked of the logger, whose level can change.
+  // Whether they are wanted is asked of the logger, whose level can change.
+  const lines = logger.child({}, { redact: [], level: 'trace' })
 
   return function logRequest (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const { id, log, method, url } = request
@@ -31,10 +33,12 @@ export function createRequestLog (
 }
 
 /**
- * Gives requests the service's own logger, or one with their route's level: a child for each request would cost as much as
- * a good part of the answer, and most write nothing by it. Who writes names the request.
+ * Gives requests the service's own logger, or one with their route's level: a child for each request would cost as much
+ * as a good part of the answer, and most write nothing by it. Who writes names the request.
  */
-export function createRequestLoggers (logger: FastifyBaseLogger): (parent: FastifyBaseLogger, bindings: object, options: { level?: string }) => FastifyBaseLogger {
+export function createRequestLoggers (
+  logger: FastifyBaseLogger
+): (parent: FastifyBaseLogger, bindings: object, options: { level?: string }) => FastifyBaseLogger {
   const byLevel = new Map<string, FastifyBaseLogger>()
 
   return (_parent, _bindings, { level }) => {

@@ -10,7 +10,10 @@ export interface RequestMetricsOptions {
 /** What no route answers. */
 export const NO_ROUTE = 'none'
 
-/** Counts the answers of all routes that are registered afterwards. Each knows its pattern from then on: asking a request for it costs more than to count. */
+/**
+ * Counts the answers of all routes that are registered afterwards. Each knows its pattern from then on: asking a
+ * request for it costs more than to count.
+ */
 export function measureRequests (server: FastifyInstance, { instruments, streamPath }: RequestMetricsOptions): void {
   server.addHook('onRoute', (route) => {
     route.onResponse = [counting(route.url), ...[route.onResponse ?? []].flat()]

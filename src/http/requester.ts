@@ -23,5 +23,9 @@ export function createRequester (key: string, limits: RateLimits, socket?: Socke
 
 /** Its own doing is its share's end; that of all callers together is the budget's. */
 function failureOf ({ code, retryAfterMs }: Denied): Failure {
-  return { ok: false, kind: code === 'rate-limited' ? 'share' : 'budget', ...retryAfterMs !== undefined && { retryAfterMs } }
+  return {
+    ok: false,
+    kind: code === 'rate-limited' ? 'share' : 'budget',
+    ...retryAfterMs !== undefined && { retryAfterMs }
+  }
 }

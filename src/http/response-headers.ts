@@ -16,7 +16,10 @@ export interface ResponseHeadersOptions {
 export interface ResponseHeaders {
   /** Sets them on an answer that Fastify sends. */
   apply (request: FastifyRequest, reply: FastifyReply): void
-  /** For handlers that write their own head: what is the same on every answer, `Vary` included, names and values in turn. */
+  /**
+   * For handlers that write their own head: what is the same on every answer, `Vary` included, names and values in
+   * turn.
+   */
   readonly fixed: readonly string[]
   /** … and what differs from answer to answer. */
   varying (request: FastifyRequest, reply: FastifyReply): string[]
@@ -24,12 +27,15 @@ export interface ResponseHeaders {
 
 const TLS = Object.entries(TLS_HEADERS).flat()
 
-export function createResponseHeaders ({ everywhere, isCrossOrigin, limits, vary }: ResponseHeadersOptions): ResponseHeaders {
+export function createResponseHeaders (
+  { everywhere, isCrossOrigin, limits, vary }: ResponseHeadersOptions
+): ResponseHeaders {
   const entries = Object.entries(everywhere)
 
   return {
     apply (request, reply) {
-      for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value) // The page has a policy of its own.
+      // The page has a policy of its own.
+      for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value)
       if (request.protocol === 'https') reply.headers(TLS_HEADERS)
       reply.header('x-request-id', request.id)
       const left = limits(request)
@@ -39,7 +45,11 @@ export function createResponseHeaders ({ everywhere, isCrossOrigin, limits, vary
     varying (request, reply) {
       const head = ['x-request-id', request.id, ...limits(request)]
       if (request.protocol === 'https') head.push(...TLS)
-      if (isCrossOrigin) for (const [name, value] of Object.entries(reply.getHeaders())) if (name !== 'vary') head.push(name, String(value))
+      if (isCrossOrigin) {
+        for (const [name, value] of Object.entries(reply.getHeaders())) {
+          if (name !== 'vary') { head.push(name, String(value)) }
+        }
+      }
       return head
     }
   }

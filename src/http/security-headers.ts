@@ -14,7 +14,10 @@ export const TLS_HEADERS: Readonly<Record<string, string>> = {
   'strict-transport-security': 'max-age=31536000; includeSubDomains'
 }
 
-/** Of the page at `/docs` besides: its own scripts, styles, pictures and requests, nothing inline; what helmet sets for pages. */
+/**
+ * Of the page at `/docs` besides: its own scripts, styles, pictures and requests, nothing inline; what helmet sets for
+ * pages.
+ */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': [
     "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",

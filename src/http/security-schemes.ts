@@ -7,10 +7,17 @@ const AUDIT = '/api/v1/audit/'
 const BEARER = { type: 'http', scheme: 'bearer' }
 const SCHEMES: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map([
   ['token', { bearer: { ...BEARER, description: 'A token that this service was given.' } }],
-  ['jwt', { bearer: { ...BEARER, bearerFormat: 'JWT', description: 'A JSON Web Token of the issuer that this service trusts.' } }],
+  ['jwt', {
+    bearer: { ...BEARER, bearerFormat: 'JWT', description: 'A JSON Web Token of the issuer that this service trusts.' }
+  }],
   ['passthrough', {
     bearer: { ...BEARER, description: 'A bearer token that Kubiya accepts.' },
-    UserKey: { type: 'apiKey', in: 'header', name: 'Authorization', description: 'A Kubiya API key: `UserKey`, a blank, and the key.' }
+    UserKey: {
+      type: 'apiKey',
+      in: 'header',
+      name: 'Authorization',
+      description: 'A Kubiya API key: `UserKey`, a blank, and the key.'
+    }
   }]
 ])
 
@@ -19,10 +26,18 @@ export function secured<Written extends Document> (document: Written, mode: stri
   const schemes = SCHEMES.get(mode)
   if (schemes === undefined) return document
   const security = Object.keys(schemes).map((name) => ({ [name]: [] }))
-  const paths = Object.entries(document.paths).map(([path, operations]) => [path, path.startsWith(AUDIT) ? securedPath(operations, security) : operations])
-  return { ...document, components: { ...document.components, securitySchemes: schemes }, paths: Object.fromEntries(paths) }
+  const paths = Object.entries(document.paths).map((
+    [path, operations]
+  ) => [path, path.startsWith(AUDIT) ? securedPath(operations, security) : operations])
+  return {
+    ...document,
+    components: { ...document.components, securitySchemes: schemes },
+    paths: Object.fromEntries(paths)
+  }
 }
 
 function securedPath (operations: object, security: object[]): object {
-  return Object.fromEntries(Object.entries(operations).map(([method, operation]) => [method, { ...operation, security }]))
+  return Object.fromEntries(
+    Object.entries(operations).map(([method, operation]) => [method, { ...operation, security }])
+  )
 }

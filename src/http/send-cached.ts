@@ -19,7 +19,11 @@ export interface CachedSenderOptions {
 type Form = ContentCoding | 'identity' | 'not-modified'
 
 /** Gives no promise where all is at hand. */
-export type SendCached = (request: FastifyRequest, reply: FastifyReply, served: CacheResult) => Promise<void> | undefined
+export type SendCached = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  served: CacheResult
+) => Promise<void> | undefined
 
 // Below this a body fits one packet as it is.
 const LEAST_COMPRESSED_BYTES = 1024
@@ -32,9 +36,9 @@ export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
 }
 
 /**
- * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list: set one
- * by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is in `bearing`. The part
- * that stays the same is made once for each coding of an answer, and kept with it.
+ * Sends prepared answers as they are, or 304 when the caller has it already. The head is handed to Node in one list:
+ * set one by one, headers cost more than all else here. So no hook adds to it; what belongs on every answer is in
+ * `bearing`. The part that stays the same is made once for each coding of an answer, and kept with it.
  */
 export function createCachedSender ({ archiveOf, responseHeaders }: CachedSenderOptions): SendCached {
   const choose = createEncodingNegotiator()
@@ -49,11 +53,19 @@ export function createCachedSender ({ archiveOf, responseHeaders }: CachedSender
     if (coding === undefined) return finish(request, reply, served, entry.body)
     const body = archiveOf(request).encoded(entry, coding)
     if (!(body instanceof Promise)) return finish(request, reply, served, body, coding)
-    return body.then((made) => made === undefined ? finish(request, reply, served, entry.body) : finish(request, reply, served, made, coding))
+    return body.then((made) =>
+      made === undefined ? finish(request, reply, served, entry.body) : finish(request, reply, served, made, coding)
+    )
   }
 
   /** Without a body: 304. */
-  function finish (request: FastifyRequest, reply: FastifyReply, { ageMs, entry, handling }: CacheResult, body?: Buffer, coding?: ContentCoding): undefined {
+  function finish (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { ageMs, entry, handling }: CacheResult,
+    body?: Buffer,
+    coding?: ContentCoding
+  ): undefined {
     // Kubiya cannot be asked about the caller: it would be shown no more than what was seen before.
     const isUnchecked = request.caller?.isUnchecked === true && handling.kind === 'hit'
     const marked: CacheStatus = isUnchecked ? { kind: 'hit', detail: 'stale-if-error' } : handling
@@ -65,14 +77,20 @@ export function createCachedSender ({ archiveOf, responseHeaders }: CachedSender
   }
 
   /** What stays the same as long as the entry is kept: names and values in turn. */
-  function headOf (entry: StoredResponse, body: Buffer | undefined, coding: ContentCoding | undefined): readonly string[] {
+  function headOf (
+    entry: StoredResponse,
+    body: Buffer | undefined,
+    coding: ContentCoding | undefined
+  ): readonly string[] {
     const form = body === undefined ? 'not-modified' : coding ?? 'identity'
     const forms = heads.get(entry) ?? new Map<Form, readonly string[]>()
     const known = forms.get(form)
     if (known !== undefined) return known
     const head = [...Object.entries(entry.headers).flat(), ...responseHeaders.fixed]
     if (coding !== undefined) head.push('content-encoding', coding)
-    if (body !== undefined) head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    if (body !== undefined) {
+      head.push('content-type', 'application/json; charset=utf-8', 'content-length', String(body.length))
+    }
     heads.set(entry, forms.set(form, head))
     return head
   }

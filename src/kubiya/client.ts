@@ -1,6 +1,15 @@
 import type { Dispatcher } from 'undici'
 import { LRUCache } from 'lru-cache'
-import type { Answer, AuditSource, CallerPurpose, Failure, Found, Quirk, Purpose, SourceQuery } from '../audit/source.ts'
+import type {
+  Answer,
+  AuditSource,
+  CallerPurpose,
+  Failure,
+  Found,
+  Quirk,
+  Purpose,
+  SourceQuery
+} from '../audit/source.ts'
 import { isPathSafe } from '../audit/upstream-id.ts'
 import type { Clock } from '../clock.ts'
 import type { Span, Tracer } from '../tracer.ts'
@@ -65,9 +74,9 @@ const NO_ROWS: ParsedList = { events: [], rows: 0, noEvents: 0, unreadable: [] }
 const SAYS_NOTHING = new Set([404, 405, 501])
 
 /**
- * Kubiya's audit API as an `AuditSource`. One deadline covers waiting, connecting, headers and body; redirects are not followed, so
- * the key goes nowhere else. Callers' calls are tried up to three times (connection lost, 429, 5xx; full jitter,
- * `Retry-After` obeyed where the deadline allows); the poller has its own cadence and is tried once.
+ * Kubiya's audit API as an `AuditSource`. One deadline covers waiting, connecting, headers and body; redirects are not
+ * followed, so the key goes nowhere else. Callers' calls are tried up to three times (connection lost, 429, 5xx; full
+ * jitter, `Retry-After` obeyed where the deadline allows); the poller has its own cadence and is tried once.
  */
 export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const { budget, clock, maxBytes, onRequest, timeoutMs } = options
@@ -91,7 +100,8 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   const spellings = new LRUCache<string, SessionFilterKey>({ max: SESSIONS_REMEMBERED })
   const quirks = new Set<Quirk>()
   const readAsked = createListParser({ remembers: false })
-  const readPolled = createListParser({ remembers: true }) // One poll is in flight at a time, and it repeats most of the one before.
+  // One poll is in flight at a time, and it repeats most of the one before.
+  const readPolled = createListParser({ remembers: true })
   let longestAnswer = 0
 
   return { read, find, reportQuirk, quirks, close }
@@ -128,7 +138,9 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     const reply = await call(target, purpose)
     if (!reply.ok) return reply
     const mostRows = Math.max(MOST_ROWS, 2 * query.pageSize)
-    const listing = reply.status === 204 ? NO_ROWS : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
+    const listing = reply.status === 204
+      ? NO_ROWS
+      : await (purpose.kind === 'poller' ? readPolled : readAsked)(reply.text, mostRows)
     if (listing === undefined) return { ok: false, kind: 'invalid' }
     if (listing === 'too-large') return { ok: false, kind: 'too-large' }
     budget.applyUpstreamLimit(reply.upstreamLimit, now())
@@ -164,7 +176,9 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     for (let tries = 1; ; tries++) {
       const turn = await turnOf(purpose, deadlineMs)
       if (!turn.ok) return turn
-      const reply = await request(target, purpose, Math.max(1, deadlineMs - monotonicMs()), accepted).finally(turn.leave)
+      const reply = await request(target, purpose, Math.max(1, deadlineMs - monotonicMs()), accepted).finally(
+        turn.leave
+      )
       if (reply.ok || purpose.kind === 'poller') return reply
       // A try cut off by what the others had left of the deadline says less than the one before it.
       if (reply.kind === 'timeout' && failure !== undefined) return failure
@@ -186,11 +200,27 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
   }
 
   /** One request, as a span of its own. */
-  async function request (target: URL, purpose: Purpose, withinMs: number, accepted: Set<number>): Promise<Reply | Failure> {
-    const attributes = { 'http.request.method': 'GET', 'server.address': target.hostname, 'url.path': target.pathname, purpose: purpose.kind }
+  async function request (
+    target: URL,
+    purpose: Purpose,
+    withinMs: number,
+    accepted: Set<number>
+  ): Promise<Reply | Failure> {
+    const attributes = {
+      'http.request.method': 'GET',
+      'server.address': target.hostname,
+      'url.path': target.pathname,
+      purpose: purpose.kind
+    }
     return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
       const startedMs = monotonicMs()
-      const reply = await send(target, agents[purpose.kind], AbortSignal.timeout(Math.ceil(withinMs)), accepted, span.headers)
+      const reply = await send(
+        target,
+        agents[purpose.kind],
+        AbortSignal.timeout(Math.ceil(withinMs)),
+        accepted,
+        span.headers
+      )
       onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, monotonicMs() - startedMs)
       if (reply.ok) span.note({ 'http.response.status_code': reply.status })
       else span.fail(reply.kind)
@@ -198,19 +228,39 @@ export function createKubiyaClient (options: KubiyaOptions): KubiyaClient {
     })
   }
 
-  async function send (target: URL, dispatcher: HttpAgent, signal: AbortSignal, accepted: Set<number>, context: Span['headers']): Promise<Reply | Failure> {
+  async function send (
+    target: URL,
+    dispatcher: HttpAgent,
+    signal: AbortSignal,
+    accepted: Set<number>,
+    context: Span['headers']
+  ): Promise<Reply | Failure> {
     try {
-      const response = await dispatcher.request({ origin: target.origin, path: target.pathname + target.search, method: 'GET', headers: { ...headers, ...context }, signal })
+      const response = await dispatcher.request({
+        origin: target.origin,
+        path: target.pathname + target.search,
+        method: 'GET',
+        headers: { ...headers, ...context },
+        signal
+      })
       if (response.statusCode !== 200 && response.statusCode !== 204) {
         discardBody(response.body)
-        if (accepted.has(response.statusCode)) return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
+        if (accepted.has(response.statusCode)) {
+          return { ok: true, status: response.statusCode, text: '', upstreamMs: undefined }
+        }
         return toFailure(response)
       }
       const body = await readBody(response.body, oneHeader(response.headers['content-encoding']), maxBytes)
       if (body === 'too-large') return { ok: false, kind: 'too-large' }
       if (body === 'unknown-encoding') return { ok: false, kind: 'invalid' }
       const upstreamLimit = readUpstreamLimit(response.headers, now())
-      return { ok: true, status: response.statusCode, text: body.text, upstreamMs: dateOf(response.headers), upstreamLimit }
+      return {
+        ok: true,
+        status: response.statusCode,
+        text: body.text,
+        upstreamMs: dateOf(response.headers),
+        upstreamLimit
+      }
     } catch (error) {
       return signal.aborted ? { ok: false, kind: 'timeout' } : failureOfError(error)
     }

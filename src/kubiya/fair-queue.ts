@@ -39,8 +39,8 @@ const LOOK_EVERY_MS = 250 // A turn may come sooner than was reckoned, when othe
 const LEAST_RETRY_MS = 1000
 
 /**
- * A caller's requests wait in its own line, and callers take turns: first who had least. While others wait, one has at most
- * a quarter of the places; alone, as many as it leaves free. A full house turns away the last of the longest line.
+ * A caller's requests wait in its own line, and callers take turns: first who had least. While others wait, one has at
+ * most a quarter of the places; alone, as many as it leaves free. A full house turns away the last of the longest line.
  */
 export function createFairQueue ({ budget, clock, places, setTimer }: FairQueueOptions): FairQueue {
   const lines = new Map<string, Waiting[]>()

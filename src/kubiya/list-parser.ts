@@ -49,13 +49,14 @@ const PURGE_MS = 30_000
 const HELD_BYTES_PER_CHARACTER = 5 // The text itself, the event as published, its values: 7.5 MB of texts held 36 MB.
 const HELD_BYTES_PER_VALUE = 100 // An array that holds one other.
 const MOST_VALUES_OF_ROWS = 1_000_000 // 100 MB at most: ten thousand rows of a hundred values.
-const LONGEST_KEY = 16_000 // V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
+// V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
+const LONGEST_KEY = 16_000
 
 /**
- * Makes a reader of Kubiya's list answers: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are empty
- * (docs/kubiya-api.md §2.1). It finds the elements in the text and reads one after the other, in slices of time, so that no answer holds up
- * the event loop. With `remembers` it is for answers that mostly repeat earlier ones, as a poller's do: an element that is
- * written just as it was is neither parsed nor identified again.
+ * Makes a reader of Kubiya's list answers: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are
+ * empty (docs/kubiya-api.md §2.1). It finds the elements in the text and reads one after the other, in slices of time,
+ * so that no answer holds up the event loop. With `remembers` it is for answers that mostly repeat earlier ones, as a
+ * poller's do: an element that is written just as it was is neither parsed nor identified again.
  */
 export function createListParser ({ remembers }: { readonly remembers: boolean }): ListParser {
   const parsedElements = new LRUCache<string, Row>({
@@ -111,7 +112,11 @@ export function createListParser ({ remembers }: { readonly remembers: boolean }
     if (known !== undefined) return known
     const read = await readRow(text)
     // A slice would keep the whole answer in memory.
-    if (read !== undefined) parsedElements.set(flatText(key), read, { size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE) })
+    if (read !== undefined) {
+      parsedElements.set(flatText(key), read, {
+        size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE)
+      })
+    }
     return read
   }
 }
@@ -134,7 +139,10 @@ function valuesIn (spans: readonly TextSpan[]): number {
   return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
-/** A large row is parsed in one turn of the event loop, and identified in another: each takes a tenth of a second for 8 MB. */
+/**
+ * A large row is parsed in one turn of the event loop, and identified in another: each takes a tenth of a second for 8
+ * MB.
+ */
 async function readRow (text: string): Promise<Row | undefined> {
   const element = parseElement(text)
   if (element === undefined) return undefined
@@ -154,9 +162,12 @@ function isTail (rest: string, isHeld: boolean): boolean {
   }
 }
 
-/** The elements with which the answer before went on, and this one begins. Slices are compared faster than looked up. */
+/**
+ * The elements with which the answer before went on, and this one begins. Slices are compared faster than looked up.
+ */
 function commonPrefix (body: string, from: number, { body: before, elements }: Remembered): Element[] {
-  const isAt = (at: number, { end, start }: Pick<TextSpan, 'start' | 'end'>) => body.slice(at, at + end - start) === before.slice(start, end)
+  const isAt = (at: number, { end, start }: Pick<TextSpan, 'start' | 'end'>) =>
+    body.slice(at, at + end - start) === before.slice(start, end)
   const known: Element[] = []
   let at: number | undefined = from
   for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0 && at !== undefined; index++) {
@@ -182,5 +193,10 @@ function listingOf (rows: readonly Row[]): ParsedList {
     if (identified === 'unreadable') unreadable.push(identifiedItems.length)
     else if (identified !== 'no-event') identifiedItems.push(identified)
   }
-  return { events: numberDuplicates(identifiedItems), rows: rows.length, noEvents: rows.length - identifiedItems.length - unreadable.length, unreadable }
+  return {
+    events: numberDuplicates(identifiedItems),
+    rows: rows.length,
+    noEvents: rows.length - identifiedItems.length - unreadable.length,
+    unreadable
+  }
 }

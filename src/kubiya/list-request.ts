@@ -17,9 +17,9 @@ export function listUrl (baseUrl: string): URL {
 }
 
 /**
- * The list call's parameters as Kubiya's public clients encode them (docs/kubiya-api.md §1.4): `filter` and `sort` as compact JSON,
- * `page` from 1, `page_size`. Bounds go out as whole seconds rounded outward, since nobody knows what Kubiya does with
- * fractions. `text` and `status` never go out: whether Kubiya judges them, and how, is unknown.
+ * The list call's parameters as Kubiya's public clients encode them (docs/kubiya-api.md §1.4): `filter` and `sort` as
+ * compact JSON, `page` from 1, `page_size`. Bounds go out as whole seconds rounded outward, since nobody knows what
+ * Kubiya does with fractions. `text` and `status` never go out: whether Kubiya judges them, and how, is unknown.
  */
 export function listParameters (query: SourceQuery, spelling: SessionFilterKey): URLSearchParams {
   const filter = { ...timestampFilter(query), ...fieldFilter(query.filter, spelling) }

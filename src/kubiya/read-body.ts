@@ -16,7 +16,9 @@ export type BodyText = { readonly text: string } | 'too-large' | 'unknown-encodi
  * Whatever happens, the stream is finished or destroyed. Throws what the stream throws (reset, abort, corrupt gzip).
  */
 export async function readBody (body: Readable, encoding: string | undefined, mostBytes: number): Promise<BodyText> {
-  const decoder = encoding === undefined || encoding === 'identity' ? undefined : DECODERS[encoding.trim().toLowerCase()]
+  const decoder = encoding === undefined || encoding === 'identity'
+    ? undefined
+    : DECODERS[encoding.trim().toLowerCase()]
   if (decoder === undefined && encoding !== undefined && encoding !== 'identity') {
     discardBody(body)
     return 'unknown-encoding'

@@ -69,13 +69,13 @@ const LONGEST_ALLOWANCE_MS = 5 * MINUTE_MS
 const TRIAL_EVERY_MS = MINUTE_MS
 
 /**
- * Token buckets: a quarter of each limit is the capacity, three quarters flow in evenly. What any one span can see is at
- * most a full bucket and the inflow of that span: 1/4 + 3/4 of the limit. So 5 000 a day bear 1 250 at once and 2.6 a
- * minute for ever; a 3-second poller (20 a minute) that leaves callers their tenth is borne for
- * 1 125 / (20 − 2.6) = 65 minutes and then slows down to one poll in 23 s.
+ * Token buckets: a quarter of each limit is the capacity, three quarters flow in evenly. What any one span can see is
+ * at most a full bucket and the inflow of that span: 1/4 + 3/4 of the limit. So 5 000 a day bear 1 250 at once and 2.6
+ * a minute for ever; a 3-second poller (20 a minute) that leaves callers their tenth is borne for 1 125 / (20 − 2.6) =
+ * 65 minutes and then slows down to one poll in 23 s.
  *
- * Callers share what the poller leaves: who had more than its part of the inflow leaves as much in the minute's bucket for
- * others, up to half, and one request in the day's bucket for each caller who comes before it.
+ * Callers share what the poller leaves: who had more than its part of the inflow leaves as much in the minute's bucket
+ * for others, up to half, and one request in the day's bucket for each caller who comes before it.
  */
 export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   const minute = limits.perMinute > 0 ? [createBucket('minute', limits.perMinute, MINUTE_MS)] : []
@@ -120,8 +120,10 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
     order: callerShares.order,
     hasPlenty: (key, nowMs) => waitMs({ kind: 'caller', key }, nowMs) === 0 &&
       buckets.every(({ capacity, tokens }) => tokens(nowMs) >= capacity / 2),
-    scarcity: (nowMs) => Math.max(0, ...buckets.map(({ capacity, tokens }) => 1 - share(tokens(nowMs), reserveOf(capacity), capacity))),
-    levels: (nowMs) => buckets.map(({ capacity, span, tokens }) => ({ span, left: Math.floor(tokens(nowMs)), capacity }))
+    scarcity: (nowMs) =>
+      Math.max(0, ...buckets.map(({ capacity, tokens }) => 1 - share(tokens(nowMs), reserveOf(capacity), capacity))),
+    levels: (nowMs) =>
+      buckets.map(({ capacity, span, tokens }) => ({ span, left: Math.floor(tokens(nowMs)), capacity }))
   }
 
   function waitMs (purpose: Purpose, nowMs: number): number {
@@ -150,7 +152,9 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   function leftToOthers ({ capacity, span }: Bucket, index: number, key: string, nowMs: number, spare: number): number {
     const most = held(capacity)
     if (spare >= most) return 0 // Whatever it is, it is there.
-    return span === 'minute' ? Math.min(most, callerShares.lead(key, index, nowMs)) : callerShares.countBefore(key, most, nowMs)
+    return span === 'minute'
+      ? Math.min(most, callerShares.lead(key, index, nowMs))
+      : callerShares.countBefore(key, most, nowMs)
   }
 
   function pollerWaitMs (nowMs: number): number {
@@ -160,7 +164,9 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   }
 
   function ownPauseMs (nowMs: number): number {
-    return day.every(({ capacity, tokens }) => tokens(nowMs) >= capacity * OWN_AT) ? pollMs : Math.max(pollMs, MINUTE_MS)
+    return day.every(({ capacity, tokens }) => tokens(nowMs) >= capacity * OWN_AT)
+      ? pollMs
+      : Math.max(pollMs, MINUTE_MS)
   }
 
   function longestWaitMs (nowMs: number, needed: (bucket: Bucket) => number): number {

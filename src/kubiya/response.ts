@@ -3,12 +3,23 @@ import type { AuditEvent } from '../audit/event.ts'
 import { extentOf, isJsonObject, parseJson, type Json, type JsonObject, type TextSpan } from '../audit/exact-json.ts'
 import { upstreamId } from '../audit/upstream-id.ts'
 
-/** What an event may hold. More would hold up everything else while it is read; such an event is passed by, and its place told. */
+/**
+ * What an event may hold. More would hold up everything else while it is read; such an event is passed by, and its
+ * place told.
+ */
 const DEEPEST = 5000
 const MOST_VALUES_OF_EVENT = 50_000
 /** What an answer that is read in one piece may hold. */
 const MOST_VALUES_OF_ANSWER = 250_000
-const KNOWN_FIELDS = ['timestamp', 'category_type', 'category_name', 'resource_type', 'action_type', 'resource_text', 'extra']
+const KNOWN_FIELDS = [
+  'timestamp',
+  'category_type',
+  'category_name',
+  'resource_type',
+  'action_type',
+  'resource_text',
+  'extra'
+]
 
 /** Elements of Kubiya's list answer, whatever they are; `undefined` for everything that is not the protocol. */
 export function readElements (body: string): Json[] | undefined {
@@ -37,19 +48,24 @@ export function isReadableWhole (body: string): boolean {
 }
 
 /**
- * Kubiya's answer to a question by id: the event; `'none'` for answers that say nothing (`null`, `[]`, `{}`, HTML), since
- * nobody knows whether this call exists (docs/kubiya-api.md §1.2); `undefined` for an answer that is not the protocol.
+ * Kubiya's answer to a question by id: the event; `'none'` for answers that say nothing (`null`, `[]`, `{}`, HTML),
+ * since nobody knows whether this call exists (docs/kubiya-api.md §1.2); `undefined` for an answer that is not the
+ * protocol.
  */
 export function readEvent (body: string, id: string): AuditEvent | 'none' | undefined {
   if (/^\s*</.test(body)) return 'none'
   if (!isReadable(extentOf(body))) return undefined
   const answer = parsed(body)
   if (answer === null) return 'none'
-  const candidates = isJsonObject(answer) ? [answer, ...unwrapItems(answer) ?? [answer.item ?? null, answer.data ?? null]] : unwrapItems(answer)
+  const candidates = isJsonObject(answer)
+    ? [answer, ...unwrapItems(answer) ?? [answer.item ?? null, answer.data ?? null]]
+    : unwrapItems(answer)
   if (candidates === undefined) return undefined
   const item = candidates.find((each): each is JsonObject => isJsonObject(each) && isEventLike(each))
   if (item !== undefined) return asAsked(item, id)
-  const saysNothing = isJsonObject(answer) ? Object.keys(answer).length === 0 || unwrapItems(answer) !== undefined : true
+  const saysNothing = isJsonObject(answer)
+    ? Object.keys(answer).length === 0 || unwrapItems(answer) !== undefined
+    : true
   return saysNothing ? 'none' : undefined
 }
 

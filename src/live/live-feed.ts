@@ -1,5 +1,14 @@
 import type { BytePool } from '../audit/byte-pool.ts'
-import { EARLIEST, LATEST, NANOS_PER_MS, floorToSecond, instantFromMs, maxInstant, minInstant, type Instant } from '../audit/instant.ts'
+import {
+  EARLIEST,
+  LATEST,
+  NANOS_PER_MS,
+  floorToSecond,
+  instantFromMs,
+  maxInstant,
+  minInstant,
+  type Instant
+} from '../audit/instant.ts'
 import type { Batch } from '../audit/log-batch.ts'
 import type { AuditSource } from '../audit/source.ts'
 import type { Clock } from '../clock.ts'
@@ -16,7 +25,8 @@ import { createBackfillPool } from './replay/backfill-pool.ts'
 import { createLogReplay } from './replay/log-replay.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
-export interface LiveFeedOptions extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize'> {
+export interface LiveFeedOptions
+  extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize'> {
   readonly source: AuditSource
   readonly relay: Relay
   readonly clock: Clock
@@ -158,6 +168,8 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     instruments.eventsAppended(added.length, added.filter(({ late }) => late).length)
     if (!isFilled()) return // Was there before anyone looked.
     const now = instantFromMs(poller.upstreamClock())
-    for (const { event } of added) if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))
+    for (const { event } of added) {
+      if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))
+    }
   }
 }

@@ -91,7 +91,14 @@ function routed (prefix: string, auditing: Auditing, serve: Serve): ReturnType<t
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 2000 },
     // There are no schemas, and what would compile them takes long to load.
-    schemaController: { compilersFactory: { buildSerializer: () => () => JSON.stringify, buildValidator: () => () => { throw new Error('no schemas here') } } },
+    schemaController: {
+      compilersFactory: {
+        buildSerializer: () => () => JSON.stringify,
+        buildValidator: () => () => {
+          throw new Error('no schemas here')
+        }
+      }
+    },
     // Paths that cannot be decoded are on the record too.
     frameworkErrors: (_error, request, reply) => serve(request, reply, auditing.nothing)
   })

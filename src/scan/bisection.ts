@@ -22,11 +22,12 @@ const AT_ONCE: NextMove = { waits: false, isPast: false }
 const PAST: NextMove = { waits: false, isPast: true }
 
 /**
- * Decides how many rows to ask for, and finds the one row that cannot be read (over the byte cap, a poison element) without
- * taking an outage for one. A question that failed twice is left alone until another, harmless one is answered: so an
- * outage costs one request a try. Fails the first one then again, pages of half as many rows are asked for, which
- * closes in on the row; and a row that fails alone, time and again while the harmless question is answered in between, is
- * given up. One that is too large needs no proof: asking again makes it no smaller. With every answer pages grow again.
+ * Decides how many rows to ask for, and finds the one row that cannot be read (over the byte cap, a poison element)
+ * without taking an outage for one. A question that failed twice is left alone until another, harmless one is answered:
+ * so an outage costs one request a try. Fails the first one then again, pages of half as many rows are asked for, which
+ * closes in on the row; and a row that fails alone, time and again while the harmless question is answered in between,
+ * is given up. One that is too large needs no proof: asking again makes it no smaller. With every answer pages grow
+ * again.
  */
 export function createBisection ({ first, wanted: asked }: BisectionOptions) {
   let wanted = asked
@@ -105,7 +106,8 @@ export function createBisection ({ first, wanted: asked }: BisectionOptions) {
 
   function goOn (rows: number): void {
     left = Math.max(0, left - rows)
-    // Never smaller than what was just answered: pages overlap, and one of few rows would crawl through rows that are known.
+    // Never smaller than what was just answered: pages overlap, and one of few rows would crawl through rows that are
+    // known.
     if (left === 0) size = Math.min(2 * size, wanted)
   }
 }

@@ -8,8 +8,9 @@ export interface Tile {
 }
 
 /**
- * The page that holds row `offset` and reaches furthest behind it, beginning at `leastStart` at the earliest. Pages begin
- * only at multiples of their size, so the size is what gives way: row 170 at 100 a page is best read as the third page of 85.
+ * The page that holds row `offset` and reaches furthest behind it, beginning at `leastStart` at the earliest. Pages
+ * begin only at multiples of their size, so the size is what gives way: row 170 at 100 a page is best read as the third
+ * page of 85.
  */
 export function tileAt (offset: number, largest: number, leastStart = 0): Tile {
   let best: Tile = { page: 1, size: largest, start: 0 }

@@ -3,7 +3,8 @@ import type { KeyedEvent } from '../audit/sort-key.ts'
 
 /**
  * From which of an answer's rows on to read again with the answer that follows: those of the last instant, so that its
- * exact duplicates are counted in one answer; no more than `most` where the instant is long, but never from between two exact duplicates.
+ * exact duplicates are counted in one answer; no more than `most` where the instant is long, but never from between two
+ * exact duplicates.
  */
 export function overlapFrom (rows: KeyedEvent[], most: number): number {
   const last = rows.at(-1)?.key.instant

@@ -57,7 +57,14 @@ export function stepOver (stretch: Stretch): Stretch {
 }
 
 /** The stretch after an answer: the next page begins with some of its rows, where that leads any further. */
-export function advance (stretch: Stretch, tile: Tile, answered: number, rows: KeyedEvent[], fresh: number, pageSize: number): Stretch {
+export function advance (
+  stretch: Stretch,
+  tile: Tile,
+  answered: number,
+  rows: KeyedEvent[],
+  fresh: number,
+  pageSize: number
+): Stretch {
   const read = tile.start + answered
   const overlapping = tile.start + overlapFrom(rows, Math.floor(pageSize / 4))
   const next = tileAt(overlapping, pageSize, stretch.leastStart)

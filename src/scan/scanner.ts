@@ -2,7 +2,15 @@ import type { AuditEvent } from '../audit/event.ts'
 import { compileFilter, type AuditFilter } from '../audit/filter.ts'
 import { foldAhead } from '../audit/folded-text.ts'
 import { coarser, granularityOf, reachedBy, type Granularity } from './granularity.ts'
-import { EARLIEST, NANOS_PER_SECOND, ceilToSecond, minInstant, floorToSecond, maxInstant, type Instant } from '../audit/instant.ts'
+import {
+  EARLIEST,
+  NANOS_PER_SECOND,
+  ceilToSecond,
+  minInstant,
+  floorToSecond,
+  maxInstant,
+  type Instant
+} from '../audit/instant.ts'
 import { createBisection } from './bisection.ts'
 import { compareKeyedEvents, withSortKeys, type KeyedEvent } from '../audit/sort-key.ts'
 import type { Answer, AuditSource, Direction, Failure, Purpose, SourceQuery } from '../audit/source.ts'
@@ -19,7 +27,10 @@ export interface ScanRequest {
   /** Rows to ask for at first, where more turned out to be too many. */
   readonly firstSize?: number
   readonly purpose: Purpose
-  /** What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the scan stops at it. */
+  /**
+   * What was passed by before and may be met again. With this set, a row that cannot be read is passed by; without, the
+   * scan stops at it.
+   */
   readonly skippedRanges?: readonly SkippedRange[]
 }
 
@@ -59,16 +70,20 @@ const LONG_BEFORE = 366n * 86_400n * NANOS_PER_SECOND
 
 /**
  * Reads a window of the upstream log in order, one answer a step. It scans on by instant: the next question begins,
- * inclusively, at the second of the last row, so that events which arrive meanwhile shift nothing and exact duplicates at a border
- * are seen together. Page numbers serve only inside a second that is longer than a page, overlapping by up to a quarter.
- * An upstream that does not sort, or ignores the bounds, is read by page numbers to the end and sorted here.
+ * inclusively, at the second of the last row, so that events which arrive meanwhile shift nothing and exact duplicates
+ * at a border are seen together. Page numbers serve only inside a second that is longer than a page, overlapping by up
+ * to a quarter. An upstream that does not sort, or ignores the bounds, is read by page numbers to the end and sorted
+ * here.
  *
- * Order: by place within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream removes
- * rows or splits exact duplicates over more than a page. Duplication: none within a scan. After a failure it can be gone on with: it
- * asks the same question again, so that a long scan through a shaky upstream gets to its end. With `passages` it also gets
- * past a row that can never be read, and says so.
+ * Order: by place within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream
+ * removes rows or splits exact duplicates over more than a page. Duplication: none within a scan. After a failure it
+ * can be gone on with: it asks the same question again, so that a long scan through a shaky upstream gets to its end.
+ * With `passages` it also gets past a row that can never be read, and says so.
  */
-export async function * scan (source: AuditSource, request: ScanRequest): AsyncGenerator<ScanStep | Failure, void, void> {
+export async function * scan (
+  source: AuditSource,
+  request: ScanRequest
+): AsyncGenerator<ScanStep | Failure, void, void> {
   const { filter, skippedRanges, purpose, window } = request
   const accepts = compileFilter(filter)
   let { direction } = request
@@ -86,9 +101,18 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
 
   while (true) {
     const { leastStart, offset } = stretch
-    const tile = tileAt(offset, offset === 0 ? bisection.size() : Math.max(1, Math.min(longest, bisection.size())), leastStart)
+    const tile = tileAt(
+      offset,
+      offset === 0 ? bisection.size() : Math.max(1, Math.min(longest, bisection.size())),
+      leastStart
+    )
     const isProbe = bisection.isProbing()
-    const answer = await source.read(isProbe ? harmless() : { filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size }, purpose)
+    const answer = await source.read(
+      isProbe
+        ? harmless()
+        : { filter, window: isNumbered ? window : bound, direction, page: tile.page, pageSize: tile.size },
+      purpose
+    )
     if (!answer.ok) {
       if (known.some(isAhead)) bisection.suspect()
       // Without a way past only pages that are too large are asked for again, in smaller ones.
@@ -126,7 +150,8 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
     if (filter.text !== undefined) for (const { event } of fresh) await foldAhead(event.item)
     bisection.succeeded(fresh.length)
     stretch = advance(stretch, tile, answer.rows, rows, fresh.length, Math.min(longest, bisection.size()))
-    const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS || (isNumbered && isPast(rows))
+    const end = answer.rows === 0 || answer.end === true || stretch.barren >= MOST_BARREN_ANSWERS ||
+      (isNumbered && isPast(rows))
     yield step(answer, rows, fresh, end)
     if (passed !== undefined) known.push(told(passed, rows))
     passed = undefined
@@ -153,7 +178,11 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
   function told (skippedRange: SkippedRange, rows: KeyedEvent[]): SkippedRange {
     const to = direction === 'asc' && !isNumbered ? rows[0]?.key.instant : undefined
     if (grain !== 'second') return { ...skippedRange, to }
-    return { ...skippedRange, from: floorToSecond(skippedRange.from), to: to === undefined ? undefined : floorToSecond(to) + NANOS_PER_SECOND - 1n }
+    return {
+      ...skippedRange,
+      from: floorToSecond(skippedRange.from),
+      to: to === undefined ? undefined : floorToSecond(to) + NANOS_PER_SECOND - 1n
+    }
   }
 
   /** Where events stand that hold too much to be read: between their neighbours. */
@@ -163,7 +192,9 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
     if (first === undefined || last === undefined) return undefined
     source.reportQuirk('sends-unreadable-events', unreadable.length)
     const [before, behind] = [rows[first - 1]?.key.instant, rows[last]?.key.instant]
-    const [from, to] = direction === 'asc' ? [before ?? bound.start, behind ?? bound.end] : [behind ?? bound.start, before ?? bound.end]
+    const [from, to] = direction === 'asc'
+      ? [before ?? bound.start, behind ?? bound.end]
+      : [behind ?? bound.start, before ?? bound.end]
     return { from: from ?? EARLIEST, to, rows: unreadable.length, reason: 'too-large' }
   }
 
@@ -191,7 +222,9 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
   function isPast (rows: KeyedEvent[]): boolean {
     const last = rows.at(-1)?.key.instant
     if (last === undefined || granularityOf(rows, direction) === 'none') return false
-    return direction === 'asc' ? bound.end !== undefined && last > ceilToSecond(bound.end) : bound.start !== undefined && last < floorToSecond(bound.start)
+    return direction === 'asc'
+      ? bound.end !== undefined && last > ceilToSecond(bound.end)
+      : bound.start !== undefined && last < floorToSecond(bound.start)
   }
 
   /** Whether the bound can be moved to this instant and would be another one in whole seconds. */
@@ -208,12 +241,16 @@ export async function * scan (source: AuditSource, request: ScanRequest): AsyncG
   function step (answer: Answer, rows: KeyedEvent[], fresh: KeyedEvent[], end: boolean): ScanStep {
     const last = rows.findLast(({ event }) => event.instant !== undefined)?.key.instant
     const wanted = fresh.filter(({ event }) => accepts(event.item) && isInside(event, window))
-    if (fresh.some(({ event }) => !accepts(event.item)) && isJudgedUpstream(filter)) source.reportQuirk('ignores-filter')
+    if (fresh.some(({ event }) => !accepts(event.item)) && isJudgedUpstream(filter)) {
+      source.reportQuirk('ignores-filter')
+    }
     return {
       ok: true,
       // What lies outside what was left of the window, but in it, was given before the bounds turned out to be ignored.
       rows: wanted
-        .filter(({ event }) => isInside(event, bound) && (event.instant === undefined || isWithin(event.instant, window)))
+        .filter(({ event }) =>
+          isInside(event, bound) && (event.instant === undefined || isWithin(event.instant, window))
+        )
         .sort(compareKeyedEvents(request.direction)),
       scanned: fresh.length,
       rejected: fresh.length - wanted.length,

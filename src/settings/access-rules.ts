@@ -16,16 +16,37 @@ export function isLoopback (host: string): boolean {
 
 /** What is wrong with the settings of who is let in, each in a line that shows no token. */
 export function accessFaults (settings: Settings, isSandbox: boolean): string[] {
-  const { ALLOWED_ORIGINS: origins = '', ALLOW_ANONYMOUS: isAnonymous, AUTH_MODE: mode, HOST: host, TRUST_PROXY: proxy } = settings
+  const {
+    ALLOWED_ORIGINS: origins = '',
+    ALLOW_ANONYMOUS: isAnonymous,
+    AUTH_MODE: mode,
+    HOST: host,
+    TRUST_PROXY: proxy
+  } = settings
   const faults: string[] = []
   if (mode === 'none' && !isLoopback(host) && !isAnonymous && !isSandbox) {
-    faults.push('HOST: serves whoever reaches it; set an AUTH_MODE, or ALLOW_ANONYMOUS=true if that is meant, or listen on a loopback address')
+    faults.push(
+      'HOST: serves whoever reaches it; set an AUTH_MODE, or ALLOW_ANONYMOUS=true if that is meant, or listen on a ' +
+        'loopback address'
+    )
   }
   if (mode === 'token') faults.push(...tokenFaults(settings))
   if (mode === 'jwt') faults.push(...jwtFaults(settings))
   // Whoever sets these expects that they are asked for.
-  if (mode !== 'token') faults.push(...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=token alone`))
-  if (mode !== 'jwt') faults.push(...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) => `${name}: is of AUTH_MODE=jwt alone`))
+  if (mode !== 'token') {
+    faults.push(
+      ...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) =>
+        `${name}: is of AUTH_MODE=token alone`
+      )
+    )
+  }
+  if (mode !== 'jwt') {
+    faults.push(
+      ...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) =>
+        `${name}: is of AUTH_MODE=jwt alone`
+      )
+    )
+  }
   // An entry is not shown: it may hold a password.
   faults.push(...originsIn(origins).flatMap((origin, index) => isOrigin(origin)
     ? []
@@ -53,20 +74,29 @@ export function readTokens ({ AUTH_TOKENS: tokens = '', AUTH_TOKENS_FILE: file }
 
 function tokenFaults (settings: Settings): string[] {
   const { AUTH_TOKENS: tokens, AUTH_TOKENS_FILE: file } = settings
-  if (tokens === undefined && file === undefined) return ['AUTH_TOKENS: must be set, or AUTH_TOKENS_FILE, with AUTH_MODE=token']
-  return [...tokens === undefined ? [] : soundness('AUTH_TOKENS', () => tokens), ...file === undefined ? [] : soundness('AUTH_TOKENS_FILE', () => readFileSync(file, 'utf8'))]
+  if (tokens === undefined && file === undefined) {
+    return ['AUTH_TOKENS: must be set, or AUTH_TOKENS_FILE, with AUTH_MODE=token']
+  }
+  return [
+    ...tokens === undefined ? [] : soundness('AUTH_TOKENS', () => tokens),
+    ...file === undefined ? [] : soundness('AUTH_TOKENS_FILE', () => readFileSync(file, 'utf8'))
+  ]
 }
 
 function soundness (name: string, read: () => string): string[] {
   try {
     const tokens = tokensIn(read())
     if (tokens.length === 0) return [`${name}: holds no token`]
-    return tokens.every(isSoundToken) ? [] : [`${name}: each token must have ${SHORTEST_TOKEN} visible ASCII characters at least`]
+    return tokens.every(isSoundToken)
+      ? []
+      : [`${name}: each token must have ${SHORTEST_TOKEN} visible ASCII characters at least`]
   } catch {
     return [`${name}: cannot be read`]
   }
 }
 
 function jwtFaults (settings: Settings): string[] {
-  return NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) => `${name}: must be set with AUTH_MODE=jwt`)
+  return NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) =>
+    `${name}: must be set with AUTH_MODE=jwt`
+  )
 }

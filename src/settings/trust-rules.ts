@@ -33,11 +33,16 @@ function partFaults (name: string, url: URL): string[] {
 function plainFaults (name: string, { hostname, protocol }: URL, isAllowed: boolean): string[] {
   const isConfidential = CONFIDENTIAL.some((each) => each === name)
   if (!isConfidential || protocol === 'https:' || isAllowed || LOOPBACK_HOST.test(hostname)) return []
-  return [`${name}: must be https beyond loopback; ALLOW_PLAIN_HTTP=true permits http, which anyone on the way can read and change`]
+  return [
+    `${name}: must be https beyond loopback; ALLOW_PLAIN_HTTP=true permits http, which anyone on the way can read and change`
+  ]
 }
 
 /** Kubernetes sets `<SERVICE>_PORT=tcp://…` for each service of a namespace: the names of those that look like that. */
-export function serviceLinks (environment: Readonly<Record<string, string | undefined>>, names: readonly string[]): string[] {
+export function serviceLinks (
+  environment: Readonly<Record<string, string | undefined>>,
+  names: readonly string[]
+): string[] {
   return names.filter((name) => name.endsWith('PORT') && SERVICE_LINK.test(environment[name]?.trim() ?? ''))
 }
 

@@ -9,12 +9,14 @@ export interface LogSink {
 
 const ENOUGH_CHARACTERS = 8192
 const LONGEST_WAIT_MS = 100
-const MOST_UNREAD_BYTES = 16 * 1024 * 1024 // Beyond, lines are dropped: a reader that stands still must not fill the memory.
+// Beyond, lines are dropped: a reader that stands still must not fill the memory.
+const MOST_UNREAD_BYTES = 16 * 1024 * 1024
 const LONGEST_FLUSH_MS = 1000
 
 /**
- * Writes lines in batches, since a write for each costs more than many a request. A broken output is not written to again, and
- * one that nobody reads never blocks: the process must go on, and end when it is told to, whatever becomes of its log.
+ * Writes lines in batches, since a write for each costs more than many a request. A broken output is not written to
+ * again, and one that nobody reads never blocks: the process must go on, and end when it is told to, whatever becomes
+ * of its log.
  */
 export function createLogSink (output: Writable): LogSink {
   let lines: string[] = []

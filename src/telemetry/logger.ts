@@ -8,8 +8,8 @@ export interface Log {
 }
 
 /**
- * Readable lines on a terminal; JSON otherwise. `mixin` gives what each line bears. Credentials are in no object that is
- * logged; the list of names is a second lock.
+ * Readable lines on a terminal; JSON otherwise. `mixin` gives what each line bears. Credentials are in no object that
+ * is logged; the list of names is a second lock.
  */
 export async function createLogger (level: string, mixin?: () => object): Promise<Log> {
   const options = { level, ...mixin !== undefined && { mixin } } // A mixin that gives nothing costs each line as well.

@@ -3,7 +3,12 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 /** Makes the metrics of one registry, all with one prefix. Durations are in seconds, as Prometheus wants them. */
 export interface MetricFamilies {
   /** Gives what takes a value, for label values in their order. */
-  histogram (name: string, help: string, buckets: readonly number[], labels?: readonly string[]): (value: number, ...values: string[]) => void
+  histogram (
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labels?: readonly string[]
+  ): (value: number, ...values: string[]) => void
   /** Counted elsewhere, in plain numbers: what has been counted is taken over whenever somebody asks. */
   tally (name: string, help: string, read: () => Readable, labels?: readonly string[]): void
   /** Looked at whenever somebody asks. */

@@ -1,4 +1,14 @@
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, defaultTextMapGetter, defaultTextMapSetter, isSpanContextValid, trace, type Context, type Span as OtelSpan } from '@opentelemetry/api'
+import {
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
+  isSpanContextValid,
+  trace,
+  type Context,
+  type Span as OtelSpan
+} from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { ExportResultCode, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
@@ -21,7 +31,10 @@ export type TraceIds = { readonly trace_id: string, readonly span_id: string } |
 
 /** Spans of this process, sent to a collector over OTLP/HTTP. */
 export interface Tracing extends Tracer {
-  /** Makes each request of a server a span, in the trace that its `traceparent` names. To be called before other hooks are added. */
+  /**
+   * Makes each request of a server a span, in the trace that its `traceparent` names. To be called before other hooks
+   * are added.
+   */
   instrument (server: FastifyInstance): void
   /** A stream has begun: how long it lasts is not how long its request took. */
   streamStarted (request: FastifyRequest, status: number): void
@@ -43,13 +56,19 @@ const SERVICE = 'kubiya-audit-bff'
 const FAREWELL_MS = 5000
 
 /**
- * The rest is set as OpenTelemetry has it, by environment variables that its own library reads: `OTEL_EXPORTER_OTLP_HEADERS`,
- * `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_…`. Nothing of it is global here.
+ * The rest is set as OpenTelemetry has it, by environment variables that its own library reads:
+ * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_…`.
+ * Nothing of it is global here.
  */
 export function createTracing ({ endpoint, onError, version }: TracingOptions): Tracing {
-  const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces`, timeoutMillis: FAREWELL_MS })
+  const exporter = new OTLPTraceExporter({
+    url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
+    timeoutMillis: FAREWELL_MS
+  })
   const provider = new BasicTracerProvider({
-    resource: resourceFromAttributes({ 'service.name': SERVICE, 'service.version': version }).merge(detectResources({ detectors: [envDetector] })),
+    resource: resourceFromAttributes({ 'service.name': SERVICE, 'service.version': version }).merge(
+      detectResources({ detectors: [envDetector] })
+    ),
     spanProcessors: [new BatchSpanProcessor(watched(exporter, onError))]
   })
   const tracer = provider.getTracer(SERVICE, version)
@@ -58,9 +77,15 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
   const requests = new WeakMap<FastifyRequest['raw'], Asked>()
   return { span, instrument, streamStarted, ids, idsOf, end }
 
-  async function span<Outcome> ({ attributes = {}, isRoot = false, kind, name }: SpanStart, work: (span: Span) => Promise<Outcome>): Promise<Outcome> {
+  async function span<Outcome> (
+    { attributes = {}, isRoot = false, kind, name }: SpanStart,
+    work: (span: Span) => Promise<Outcome>
+  ): Promise<Outcome> {
     const parent = isRoot ? ROOT_CONTEXT : contexts.active()
-    const started = tracer.startSpan(name, { kind: kind === 'client' ? SpanKind.CLIENT : SpanKind.INTERNAL, attributes }, parent)
+    const started = tracer.startSpan(name, {
+      kind: kind === 'client' ? SpanKind.CLIENT : SpanKind.INTERNAL,
+      attributes
+    }, parent)
     const inside = trace.setSpan(parent, started)
     const headers: Record<string, string> = {}
     propagator.inject(inside, headers, defaultTextMapSetter)
@@ -101,7 +126,10 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
       ...route !== undefined && { 'http.route': route },
       'kubiya_audit_bff.request_id': request.id
     }
-    const started = tracer.startSpan(route === undefined ? method : `${method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent)
+    const started = tracer.startSpan(route === undefined ? method : `${method} ${route}`, {
+      kind: SpanKind.SERVER,
+      attributes
+    }, parent)
     requests.set(raw, { span: started, ids: idsIn(started), isOver: false })
     return started
   }
@@ -115,7 +143,9 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
     if (asked === undefined || asked.isOver) return
     asked.isOver = true
     asked.span.setAttribute('http.response.status_code', status)
-    if (reply?.cacheStatus !== undefined) asked.span.setAttribute('http.response.header.cache-status', [reply.cacheStatus])
+    if (reply?.cacheStatus !== undefined) {
+      asked.span.setAttribute('http.response.header.cache-status', [reply.cacheStatus])
+    }
     if (status >= 500) asked.span.setAttribute('error.type', String(status)).setStatus({ code: SpanStatusCode.ERROR })
     asked.span.end()
   }

@@ -9,7 +9,8 @@ const OPEN_FILES_LIMIT = /^Max open files +(\d+)/m
 
 /**
  * The process's metrics under the names that Prometheus's clients agree on. Of the library's own set two are left out:
- * garbage collections, as being told of each one costs a busy process CPU, and handles, as each scrape would list all sockets.
+ * garbage collections, as being told of each one costs a busy process CPU, and handles, as each scrape would list all
+ * sockets.
  */
 export function createProcessMetrics ({ gauge, tally }: MetricFamilies): void {
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
@@ -23,13 +24,21 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies): void {
   tally('process_cpu_user_seconds_total', 'User CPU time in seconds.', () => cpuSeconds('user'))
   tally('process_cpu_system_seconds_total', 'System CPU time in seconds.', () => cpuSeconds('system'))
   tally('process_cpu_seconds_total', 'User and system CPU time in seconds.', () => cpuSeconds('user', 'system'))
-  gauge('process_start_time_seconds', 'Start of the process, seconds since 1970.', () => (Date.now() / 1000) - process.uptime())
+  gauge(
+    'process_start_time_seconds',
+    'Start of the process, seconds since 1970.',
+    () => (Date.now() / 1000) - process.uptime()
+  )
   gauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss())
   gauge('process_open_fds', 'Open file descriptors.', openFiles)
   gauge('process_max_fds', 'Most file descriptors that may be open.', mostOpenFiles)
   for (const percentile of [50, 90, 99]) {
     const name = `nodejs_eventloop_lag_p${percentile}_seconds`
-    gauge(name, `Event loop lag, percentile ${percentile}, since the last scrape.`, () => lag(loop.percentile(percentile)))
+    gauge(
+      name,
+      `Event loop lag, percentile ${percentile}, since the last scrape.`,
+      () => lag(loop.percentile(percentile))
+    )
   }
   gauge('nodejs_eventloop_lag_mean_seconds', 'Event loop lag, mean since the last scrape.', () => lag(loop.mean))
   gauge('nodejs_eventloop_lag_max_seconds', 'Event loop lag, maximum since the last scrape.', () => {
@@ -39,8 +48,17 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies): void {
   })
   gauge('nodejs_heap_size_total_bytes', 'Size of the heap in bytes.', () => process.memoryUsage().heapTotal)
   gauge('nodejs_heap_size_used_bytes', 'Used part of the heap in bytes.', () => process.memoryUsage().heapUsed)
-  gauge('nodejs_external_memory_bytes', 'Memory outside the heap, buffers above all, in bytes.', () => process.memoryUsage().external)
-  gauge('nodejs_version_info', 'Version of Node.js: always 1.', () => [{ labels: { version: process.version }, value: 1 }], ['version'])
+  gauge(
+    'nodejs_external_memory_bytes',
+    'Memory outside the heap, buffers above all, in bytes.',
+    () => process.memoryUsage().external
+  )
+  gauge(
+    'nodejs_version_info',
+    'Version of Node.js: always 1.',
+    () => [{ labels: { version: process.version }, value: 1 }],
+    ['version']
+  )
 }
 
 /** 0 where there is no `/proc`. */

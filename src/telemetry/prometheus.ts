@@ -43,16 +43,33 @@ export function createMetrics ({ read, sandbox, version }: MetricsOptions): Metr
   const families = createMetricFamilies(registry, OWN_PREFIX)
   const { gauge } = families
   const instruments = createCounters(families)
-  gauge('info', 'What runs: always 1.', () => [{ labels: { version, sandbox: String(sandbox) }, value: 1 }], ['version', 'sandbox'])
+  gauge('info', 'What runs: always 1.', () => [{ labels: { version, sandbox: String(sandbox) }, value: 1 }], [
+    'version',
+    'sandbox'
+  ])
   gauge('upstream_state', 'How the poller fares with Kubiya: 1 for the state that holds.', states, ['state'])
-  gauge('last_good_poll_age_seconds', 'Age of the last good poll, or of the poller while there was none.', () => read().health.lagMs / 1000)
+  gauge(
+    'last_good_poll_age_seconds',
+    'Age of the last good poll, or of the poller while there was none.',
+    () => read().health.lagMs / 1000
+  )
   gauge('lateness_seconds', 'How late an event may be now and still be noticed.', () => read().latenessMs / 1000)
   gauge('tenants', 'Upstream credentials that have a cache and a poller.', () => read().tenants)
   gauge('cache_entries', 'Cached answers.', () => read().cache.entries)
   gauge('cache_bytes', 'Bytes of cached answers, their encodings included.', () => read().cache.bytes)
   gauge('cache_capacity_bytes', 'Most bytes that the cache holds.', () => read().cache.capacityBytes)
-  gauge('upstream_budget_requests_left', 'Requests that may go to Kubiya at once. Absent where there is no limit.', () => budget('left'), ['span'])
-  gauge('upstream_budget_requests_capacity', 'The most that this can be: a quarter of the limit; the rest flows in evenly.', () => budget('capacity'), ['span'])
+  gauge(
+    'upstream_budget_requests_left',
+    'Requests that may go to Kubiya at once. Absent where there is no limit.',
+    () => budget('left'),
+    ['span']
+  )
+  gauge(
+    'upstream_budget_requests_capacity',
+    'The most that this can be: a quarter of the limit; the rest flows in evenly.',
+    () => budget('capacity'),
+    ['span']
+  )
   gauge('subscribers_capacity', 'Live streams that there may be.', () => read().subscribersCapacity)
   createProcessMetrics(createMetricFamilies(registry, ''))
   return { instruments, text: () => registry.metrics(), contentType: registry.contentType }

@@ -58,15 +58,32 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     nowMs
   })
   const origins = createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? ''))
-  const hosts = createHosts({ allowed: hostsIn(settings.ALLOWED_HOSTS ?? ''), origins: origins.list, isLoopback: isLoopback(settings.HOST) })
+  const hosts = createHosts({
+    allowed: hostsIn(settings.ALLOWED_HOSTS ?? ''),
+    origins: origins.list,
+    isLoopback: isLoopback(settings.HOST)
+  })
   const rest = { slots, limits, tickets: createTickets(setTimer), origins, hosts }
-  if (settings.AUTH_MODE === 'passthrough') return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
-  return { ...rest, authenticator: await createAuthenticator(), tenants: createSharedTenant(open(upstream)), challenge: `Bearer ${REALM}` }
+  if (settings.AUTH_MODE === 'passthrough') {
+    return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
+  }
+  return {
+    ...rest,
+    authenticator: await createAuthenticator(),
+    tenants: createSharedTenant(open(upstream)),
+    challenge: `Bearer ${REALM}`
+  }
 
   async function createAuthenticator (): Promise<Authenticator> {
     const recheckMs = settings.AUTH_RECHECK_MS
     switch (settings.AUTH_MODE) {
-      case 'token': return createTokenAuth({ read: () => readTokens(settings), recheckMs, onRevoked: slots.revoke, onError: (err) => logger.error({ err }, 'tokens cannot be read; the last ones count') })
+      case 'token':
+        return createTokenAuth({
+          read: () => readTokens(settings),
+          recheckMs,
+          onRevoked: slots.revoke,
+          onError: (err) => logger.error({ err }, 'tokens cannot be read; the last ones count')
+        })
       case 'jwt': {
         const { createJwtAuth } = await import('../access/jwt-auth.ts')
         return createJwtAuth({
@@ -88,7 +105,13 @@ export async function createAccessControl (options: AccessControlOptions): Promi
   function createOwn (): Pick<AccessControl, 'authenticator' | 'tenants'> {
     const credentialProbe = createCredentialProbe(options)
     const tenants = createOwnTenants({
-      create: ({ authorization = '', key }) => open({ ...upstream, authorization, budget: credentialProbe.budgetOf(key), onCredentialResult: (word) => authenticator.heard(key, word) }),
+      create: ({ authorization = '', key }) =>
+        open({
+          ...upstream,
+          authorization,
+          budget: credentialProbe.budgetOf(key),
+          onCredentialResult: (word) => authenticator.heard(key, word)
+        }),
       most: settings.MAX_TENANTS,
       idleMs: settings.TENANT_IDLE_MS,
       requestMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
@@ -110,12 +133,24 @@ export async function createAccessControl (options: AccessControlOptions): Promi
       },
       nowMs
     })
-    return { authenticator: { ...authenticator, close: () => credentialProbe.close().catch((err: unknown) => logger.error({ err }, 'unforeseen error')) }, tenants }
+    return {
+      authenticator: {
+        ...authenticator,
+        close: () =>
+          credentialProbe.close().catch((err: unknown) => logger.error({ err }, 'unforeseen error'))
+      },
+      tenants
+    }
   }
 }
 
 /** Kubiya could not be asked whether it accepts a credential. */
 function unanswered (failure: Failure): Denied {
   const { code, detail } = meaningOf(failure.kind)
-  return { ok: false, code, detail, ...['throttled', 'budget'].includes(failure.kind) && { retryAfterMs: failure.retryAfterMs ?? RETRY_MS } }
+  return {
+    ok: false,
+    code,
+    detail,
+    ...['throttled', 'budget'].includes(failure.kind) && { retryAfterMs: failure.retryAfterMs ?? RETRY_MS }
+  }
 }

@@ -30,14 +30,25 @@ const CONNECTIONS = 64 // As many as are asked about at a time.
 const LONGEST_CONNECT_MS = 5000
 const MOST_BUDGETS = 10_000 // Those that were used longest ago are forgotten.
 
-export function createCredentialProbe ({ instruments, settings, tracer, upstream, version }: CredentialProbeOptions): CredentialProbe {
-  const agent = createHttpAgent({ connections: CONNECTIONS, connect: { timeout: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_CONNECT_MS) } })
+export function createCredentialProbe (
+  { instruments, settings, tracer, upstream, version }: CredentialProbeOptions
+): CredentialProbe {
+  const agent = createHttpAgent({
+    connections: CONNECTIONS,
+    connect: { timeout: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_CONNECT_MS) }
+  })
   const budgets = new LRUCache<Caller['key'], RequestBudget>({ max: MOST_BUDGETS })
   return { probe, budgetOf, close: () => agent.destroy() }
 
   async function probe ({ authorization = '', key }: Caller): Promise<'ok' | Failure> {
     const budget = budgets.get(key) ?? createOwnBudget(settings, upstream.isBudgeted)
-    const answer = await clientOf(authorization, budget).read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 1 }, { kind: 'caller', key })
+    const answer = await clientOf(authorization, budget).read({
+      filter: {},
+      window: {},
+      direction: 'desc',
+      page: 1,
+      pageSize: 1
+    }, { kind: 'caller', key })
     if (!answer.ok) return answer
     budgets.set(key, budget)
     return 'ok'

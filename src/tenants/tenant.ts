@@ -50,7 +50,10 @@ export interface Tenant {
   drain (): Promise<void>
   /** Ends what is left, the connections to the upstream included. */
   close (): Promise<void>
-  /** Ends all of it at once, because the credential is refused or others need the place: streams, and what is in the cache. */
+  /**
+   * Ends all of it at once, because the credential is refused or others need the place: streams, and what is in the
+   * cache.
+   */
   shutdownNow (ending: CloseReason): Promise<void>
 }
 
@@ -79,7 +82,11 @@ export interface TenantOptions {
 }
 
 export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
-  return { caches: createBytePool(cacheBytes), logs: createBytePool(historyBytes), replays: createBytePool(historyBytes) }
+  return {
+    caches: createBytePool(cacheBytes),
+    logs: createBytePool(historyBytes),
+    replays: createBytePool(historyBytes)
+  }
 }
 
 /** The request budget of one credential. */
@@ -105,7 +112,9 @@ export function clientSettings (settings: Settings, version: string) {
 }
 
 /** Wires one tenant: the past, archive → cache → client, and beside it the present. */
-export function createTenant ({ logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions): Tenant {
+export function createTenant (
+  { logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions
+): Tenant {
   const { monotonicMs: nowMs, now: clock } = systemClock
   const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
   let isLeft = false
@@ -121,7 +130,8 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
       if (outcome === 'unauthorized') upstream.onCredentialResult?.('unauthorized')
     },
     onListing () {
-      if (!isLeft) upstream.onCredentialResult?.('accepted') // A late answer says nothing against the refusal that came before it.
+      // A late answer says nothing against the refusal that came before it.
+      if (!isLeft) upstream.onCredentialResult?.('accepted')
     },
     onSkipped: instruments.rowsSkipped,
     onQuirk: (quirk) => logger.warn({ quirk }, 'upstream ignored part of the query; compensating locally')
@@ -210,7 +220,9 @@ export function createTenant ({ logger, memory, instruments, pools, settings, tr
   function onPoll (health: Health, changed: boolean): void {
     if (health.upstream === 'unauthorized') cache.clear() // What a refused credential had seen is shown to nobody.
     if (health.upstream === 'unauthorized') upstream.onCredentialResult?.('unauthorized') // 403 as well, for the poller's question is everyone's.
-    if (changed) logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, 'the upstream\'s state changed')
+    if (changed) {
+      logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, "the upstream's state changed")
+    }
   }
 
   async function drain (): Promise<void> {

@@ -19,7 +19,15 @@ export interface Tenants {
 
 /** All callers see the same. */
 export function createSharedTenant (tenant: Tenant): Tenants {
-  return { acquire: () => tenant, health: tenant.health, subscribers: tenant.hub.size, usage: () => [tenant.usage()], start: tenant.start, drain: tenant.drain, close: tenant.close }
+  return {
+    acquire: () => tenant,
+    health: tenant.health,
+    subscribers: tenant.hub.size,
+    usage: () => [tenant.usage()],
+    start: tenant.start,
+    drain: tenant.drain,
+    close: tenant.close
+  }
 }
 
 export interface OwnTenantsOptions {
@@ -54,9 +62,9 @@ const SHARE = 1 / 4 // Of all tenants: what one address may have at the expense 
 const BEST_FIRST: readonly UpstreamState[] = ['ok', 'throttled', 'degraded', 'unauthorized']
 
 /**
- * Each caller sees what its own credential shows. Made on first use, ended when idle. An address may have all places while
- * they are free. At the bound an idle tenant of the address that has most gives way, then one in use of an address that has
- * more than its share; an address with its share already can only replace its own.
+ * Each caller sees what its own credential shows. Made on first use, ended when idle. An address may have all places
+ * while they are free. At the bound an idle tenant of the address that has most gives way, then one in use of an
+ * address that has more than its share; an address with its share already can only replace its own.
  */
 export function createOwnTenants ({ clock, create, idleMs, most, onError, requestMs }: OwnTenantsOptions): OwnTenants {
   const entries = new Map<Caller['key'], Entry>() // Those used longest ago first.
@@ -65,7 +73,16 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
   const timer = setInterval(sweep, idleMs / SWEEPS_PER_IDLE).unref()
   let isDraining = false
   const share = Math.max(1, Math.floor(most * SHARE))
-  return { acquire, evict: (key) => drop(key, CLOSE.unauthorized), health, subscribers, usage, start: () => {}, drain, close }
+  return {
+    acquire,
+    evict: (key) => drop(key, CLOSE.unauthorized),
+    health,
+    subscribers,
+    usage,
+    start: () => {},
+    drain,
+    close
+  }
 
   function acquire (caller: Caller): Tenant | undefined {
     const address = caller.address ?? ''
@@ -90,7 +107,9 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
       const count = counts.get(entry.address) ?? 0
       const isBusy = entry.tenant.hub.size() > 0
       if (isModest ? isBusy && count <= share : isBusy || entry.address !== address) continue
-      if (chosen === undefined || (chosen.isBusy && !isBusy) || (chosen.isBusy === isBusy && count > chosen.count)) chosen = { key, isBusy, count }
+      if (
+        chosen === undefined || (chosen.isBusy && !isBusy) || (chosen.isBusy === isBusy && count > chosen.count)
+      ) { chosen = { key, isBusy, count } }
     }
     if (chosen === undefined) return false
     drop(chosen.key, CLOSE['max-age'])
@@ -121,8 +140,20 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
   /** The best of them: one caller's refused credential says nothing about Kubiya. */
   function health (): Health {
     const all = [...entries.values()].map(({ tenant }) => tenant.health())
-    const [best] = all.sort((a, b) => BEST_FIRST.indexOf(a.upstream) - BEST_FIRST.indexOf(b.upstream) || a.lagMs - b.lagMs)
-    return { upstream: 'ok', sinceMs: startedMs, lastGoodMs: undefined, lagMs: 0, latenessMs: undefined, fullReads: 0, isPolling: true, ...best, attempted: true }
+    const [best] = all.sort((a, b) =>
+      BEST_FIRST.indexOf(a.upstream) - BEST_FIRST.indexOf(b.upstream) || a.lagMs - b.lagMs
+    )
+    return {
+      upstream: 'ok',
+      sinceMs: startedMs,
+      lastGoodMs: undefined,
+      lagMs: 0,
+      latenessMs: undefined,
+      fullReads: 0,
+      isPolling: true,
+      ...best,
+      attempted: true
+    }
   }
 
   function subscribers (): number {

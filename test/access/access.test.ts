@@ -50,18 +50,28 @@ t.test('a credential', async (t) => {
     t.same(credentialOf({ authorization: 'UserKey k:1' }), { scheme: 'UserKey', token: 'k:1' })
     const offer = `kubiya-audit.v1, kubiya-audit.bearer.${Buffer.from('a/b+c==').toString('base64url')}`
     t.same(credentialOf({ 'sec-websocket-protocol': offer }), bearer('a/b+c=='))
-    t.same(credentialOf({ 'sec-websocket-protocol': `kubiya-audit.userkey.${Buffer.from('k').toString('base64url')}` }), { scheme: 'UserKey', token: 'k' })
+    t.same(
+      credentialOf({ 'sec-websocket-protocol': `kubiya-audit.userkey.${Buffer.from('k').toString('base64url')}` }),
+      { scheme: 'UserKey', token: 'k' }
+    )
     t.equal(credentialOf({}), 'none')
     t.equal(credentialOf({ 'sec-websocket-protocol': 'kubiya-audit.v1' }), 'none')
   })
 
   t.test('of another scheme, in two places, or not in visible ASCII is none that can be read', async (t) => {
     const offered = `kubiya-audit.bearer.${Buffer.from('abc').toString('base64url')}`
-    for (const headers of [
-      { authorization: 'Basic dTpw' }, { authorization: 'Bearer' }, { authorization: 'Bearer a b' }, { authorization: '' }, { authorization: 'Bearer é' },
-      { authorization: 'Bearer abc', 'sec-websocket-protocol': offered }, { 'sec-websocket-protocol': `${offered}, ${offered}` },
-      { 'sec-websocket-protocol': `kubiya-audit.bearer.${Buffer.from('a\r\nb').toString('base64url')}` }
-    ]) t.equal(credentialOf(headers), 'unreadable', JSON.stringify(headers))
+    for (
+      const headers of [
+        { authorization: 'Basic dTpw' },
+        { authorization: 'Bearer' },
+        { authorization: 'Bearer a b' },
+        { authorization: '' },
+        { authorization: 'Bearer é' },
+        { authorization: 'Bearer abc', 'sec-websocket-protocol': offered },
+        { 'sec-websocket-protocol': `${offered}, ${offered}` },
+        { 'sec-websocket-protocol': `kubiya-audit.bearer.${Buffer.from('a\r\nb').toString('base64url')}` }
+      ]
+    ) t.equal(credentialOf(headers), 'unreadable', JSON.stringify(headers))
   })
 
   t.test('has a digest that tells schemes apart and shows nothing', async (t) => {
@@ -74,9 +84,15 @@ t.test('tokens', async (t) => {
   t.test('are several at once; one that is taken away is revoked, and a list that cannot be read leaves the last one', async (t) => {
     let read = () => [TOKEN, `${TOKEN}-2`]
     const [revoked, errors]: [string[], unknown[]] = [[], []]
-    const authenticator = createTokenAuth({ read: () => read(), recheckMs: 5, onRevoked: (key) => revoked.push(key), onError: (error) => errors.push(error) })
+    const authenticator = createTokenAuth({
+      read: () => read(),
+      recheckMs: 5,
+      onRevoked: (key) => revoked.push(key),
+      onError: (error) => errors.push(error)
+    })
     t.teardown(authenticator.close)
-    const authenticate = (token: string) => authenticator.authenticate(bearer(token), '') as { ok: boolean, caller?: { key: string } }
+    const authenticate = (token: string) =>
+      authenticator.authenticate(bearer(token), '') as { ok: boolean, caller?: { key: string } }
     const [first, second] = [authenticate(TOKEN), authenticate(`${TOKEN}-2`)]
     t.ok(first.ok && second.ok)
     t.not(first.caller?.key, second.caller?.key)
@@ -115,8 +131,30 @@ t.test('an address counts as itself, an IPv6 one by its network, however it is w
 t.test('origins are exact', async (t) => {
   const { allows } = createOrigins(['https://app.example.com', 'http://localhost:5173'])
   t.ok(allows(undefined) && allows('https://app.example.com') && allows('http://localhost:5173'))
-  for (const other of ['null', '', 'https://app.example.com.evil.io', 'http://app.example.com', 'https://app.example.com:444', 'https://evil-app.example.com', 'https://APP.example.com']) t.notOk(allows(other), other)
-  t.same(['https://a.example', 'https://a.example/', 'a.example', 'https://a.example:443', 'https://A.example', '*', 'null', 'ftp://a'].map(isOrigin), [true, ...Array(7).fill(false)])
+  for (
+    const other of [
+      'null',
+      '',
+      'https://app.example.com.evil.io',
+      'http://app.example.com',
+      'https://app.example.com:444',
+      'https://evil-app.example.com',
+      'https://APP.example.com'
+    ]
+  ) t.notOk(allows(other), other)
+  t.same(
+    [
+      'https://a.example',
+      'https://a.example/',
+      'a.example',
+      'https://a.example:443',
+      'https://A.example',
+      '*',
+      'null',
+      'ftp://a'
+    ].map(isOrigin),
+    [true, ...Array(7).fill(false)]
+  )
 })
 
 t.test('a ticket', async (t) => {
@@ -148,19 +186,26 @@ t.test('a ticket', async (t) => {
   })
 })
 
-t.test('a quota never gives more in any stretch of time than a minute\'s worth and what came in meanwhile', async (t) => {
-  holds(t, fc.property(fc.integer({ min: 1, max: 1000 }), fc.array(fc.tuple(fc.nat(20_000), fc.integer({ min: 1, max: 50 })), { maxLength: 100 }), (perMinute, steps) => {
-    let nowMs = 0
-    let given = 0
-    const quota = createTokenBucket(perMinute, 10, () => nowMs)
-    for (const [afterMs, wanted] of steps) {
-      nowMs += afterMs
-      if (quota.waitMs('a', wanted) > 0) continue
-      quota.spend('a', wanted)
-      given += wanted
-    }
-    return given <= perMinute * (1 + nowMs / 60_000) + 1e-6
-  }))
+t.test("a quota never gives more in any stretch of time than a minute's worth and what came in meanwhile", async (t) => {
+  holds(
+    t,
+    fc.property(
+      fc.integer({ min: 1, max: 1000 }),
+      fc.array(fc.tuple(fc.nat(20_000), fc.integer({ min: 1, max: 50 })), { maxLength: 100 }),
+      (perMinute, steps) => {
+        let nowMs = 0
+        let given = 0
+        const quota = createTokenBucket(perMinute, 10, () => nowMs)
+        for (const [afterMs, wanted] of steps) {
+          nowMs += afterMs
+          if (quota.waitMs('a', wanted) > 0) continue
+          quota.spend('a', wanted)
+          given += wanted
+        }
+        return given <= perMinute * (1 + nowMs / 60_000) + 1e-6
+      }
+    )
+  )
 })
 
 t.test('limits', async (t) => {
@@ -189,17 +234,29 @@ t.test('limits', async (t) => {
   })
 
   t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
-    holds(t, fc.property(fc.integer({ min: 1, max: 3000 }), fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }), (ahead, reads) => {
-      const limits = createRateLimits({ ...off, events: 1000, nowMs: () => 0 })
-      const taken = limits.reserve('a', ahead)
-      if (!taken.ok) return false
-      for (const read of reads) taken.read(read)
-      taken.end()
-      const left = 1000 - reads.reduce((sum, each) => sum + each, 0)
-      const first = left > 0 ? limits.reserve('a', left) : undefined
-      const isExact = first === undefined || (first.ok && !limits.reserve('a', 1).ok)
-      return isExact && (left >= 0 || limits.request('a') !== undefined)
-    }), { numRuns: 300 })
+    holds(
+      t,
+      fc.property(
+        fc.integer({ min: 1, max: 3000 }),
+        fc.array(fc.integer({ min: 0, max: 2000 }), { maxLength: 5 }),
+        (ahead, reads) => {
+          const limits = createRateLimits({
+            ...off,
+            events: 1000,
+            nowMs: () => 0
+          })
+          const taken = limits.reserve('a', ahead)
+          if (!taken.ok) return false
+          for (const read of reads) taken.read(read)
+          taken.end()
+          const left = 1000 - reads.reduce((sum, each) => sum + each, 0)
+          const first = left > 0 ? limits.reserve('a', left) : undefined
+          const isExact = first === undefined || (first.ok && !limits.reserve('a', 1).ok)
+          return isExact && (left >= 0 || limits.request('a') !== undefined)
+        }
+      ),
+      { numRuns: 300 }
+    )
   })
 
   t.test('that are off say and count nothing', async (t) => {
@@ -251,7 +308,12 @@ t.test('Kubiya\'s word on a credential', async (t) => {
       nowMs: () => nowMs
     }
     const authenticator = createPassthroughAuth(options)
-    return { authenticator, probed, revoked, authenticate: async (token: string) => authenticator.authenticate(bearer(token), '192.0.2.1') }
+    return {
+      authenticator,
+      probed,
+      revoked,
+      authenticate: async (token: string) => authenticator.authenticate(bearer(token), '192.0.2.1')
+    }
   }
 
   t.test('is asked for once by all who come together, holds for so long, and is prolonged by whatever Kubiya answers', async (t) => {
@@ -298,11 +360,13 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   const startMs = time.clock()
   const expiries = createExpiryTimers<string>({
     clock: { now: time.clock, monotonicMs: time.clock, setTimer: time.setTimer },
-    warn: (members, atMs) => said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
-    end: (members) => [...members].forEach((member) => {
-      expiries.delete(member)
-      said.push(`${member} ended at ${(time.clock() - startMs) / 1000}`)
-    })
+    warn: (members, atMs) =>
+      said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
+    end: (members) =>
+      [...members].forEach((member) => {
+        expiries.delete(member)
+        said.push(`${member} ended at ${(time.clock() - startMs) / 1000}`)
+      })
   })
   const inSeconds = (seconds: number) => startMs + seconds * 1000
   expiries.add('a', inSeconds(100))
@@ -312,7 +376,13 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   expiries.add('far', inSeconds(30 * 86_400))
   expiries.delete('gone')
   time.advance(200_000)
-  t.same(said, ['soon warned at 0 of 10', 'soon ended at 10', 'a,b warned at 40 of 100', 'a ended at 100', 'b ended at 100'])
+  t.same(said, [
+    'soon warned at 0 of 10',
+    'soon ended at 10',
+    'a,b warned at 40 of 100',
+    'a ended at 100',
+    'b ended at 100'
+  ])
   time.advance(30 * 86_400_000)
   t.same(said.slice(5), [`far warned at ${30 * 86_400 - 60} of ${30 * 86_400}`, `far ended at ${30 * 86_400}`])
 })
@@ -322,14 +392,26 @@ t.test('settings of who is let in', async (t) => {
     const outcome = readSettings({ KUBIYA_API_KEY: 'k', ...environment })
     return outcome.ok ? [] : outcome.faults
   }
-  const JWT = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'https://id.example', AUTH_AUDIENCE: 'audit' }
+  const JWT = {
+    AUTH_MODE: 'jwt',
+    AUTH_JWKS_URL: 'https://id.example/keys',
+    AUTH_ISSUER: 'https://id.example',
+    AUTH_AUDIENCE: 'audit'
+  }
   const file = t.testdir({ tokens: `# ours\n${TOKEN}\n`, empty: '\n', short: 'secret\n' })
 
   t.same(faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS: `${TOKEN},${TOKEN}2`, HOST: '0.0.0.0' }), [])
   t.same(faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS_FILE: `${file}/tokens` }), [])
   t.same(faultsOf(JWT), [])
-  t.same(faultsOf({ AUTH_MODE: 'passthrough', NODE_ENV: 'production', KUBIYA_API_KEY: '', HOST: '::' }), [], 'without a key')
-  t.same(faultsOf({ TRUST_PROXY: '10.0.0.0/8, 192.0.2.1', ALLOWED_ORIGINS: 'https://a.example, http://localhost:5173' }), [])
+  t.same(
+    faultsOf({ AUTH_MODE: 'passthrough', NODE_ENV: 'production', KUBIYA_API_KEY: '', HOST: '::' }),
+    [],
+    'without a key'
+  )
+  t.same(
+    faultsOf({ TRUST_PROXY: '10.0.0.0/8, 192.0.2.1', ALLOWED_ORIGINS: 'https://a.example, http://localhost:5173' }),
+    []
+  )
   const short = faultsOf({ AUTH_MODE: 'token', AUTH_TOKENS: 'secret' })
   t.match(short, [/^AUTH_TOKENS: /])
   t.notMatch(short.join(), 'secret')

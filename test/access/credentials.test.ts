@@ -17,21 +17,47 @@ const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
 t.test('where a request comes from', async (t) => {
   t.test('is read from what a proxy wrote, without a port; what is no address counts as the proxy that wrote it', async (t) => {
     const proxy = '192.0.2.250'
-    for (const [said, key] of [
-      ['192.0.2.1:4711', '192.0.2.1'], ['[2001:db8:1:2::9]:443', '2001:db8:1:2::/64'], ['[2001:db8:1:2::9]', '2001:db8:1:2::/64'],
-      ['2001:db8:1:2::9', '2001:db8:1:2::/64'], ['::ffff:192.0.2.1', '192.0.2.1'], ['::ffff:c000:201', '192.0.2.1'], ['0:0:0:0:0:ffff:192.0.2.1', '192.0.2.1'],
-      ['garbage-1', proxy], ['', proxy], ['unknown', proxy], ['_hidden', proxy], ['999.0.2.1', proxy], ['[192.0.2.1]:80', proxy], ['192.0.2.1:', proxy], ['[::1', proxy]
-    ] as const) t.equal(callerKey(said, [proxy, said]), key, said)
-    t.equal(callerKey('x', [proxy, '192.0.2.249:80', 'x']), '192.0.2.249', 'the proxy that wrote it, not the one in front')
+    for (
+      const [said, key] of [
+        ['192.0.2.1:4711', '192.0.2.1'],
+        ['[2001:db8:1:2::9]:443', '2001:db8:1:2::/64'],
+        ['[2001:db8:1:2::9]', '2001:db8:1:2::/64'],
+        ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+        ['::ffff:192.0.2.1', '192.0.2.1'],
+        ['::ffff:c000:201', '192.0.2.1'],
+        ['0:0:0:0:0:ffff:192.0.2.1', '192.0.2.1'],
+        ['garbage-1', proxy],
+        ['', proxy],
+        ['unknown', proxy],
+        ['_hidden', proxy],
+        ['999.0.2.1', proxy],
+        ['[192.0.2.1]:80', proxy],
+        ['192.0.2.1:', proxy],
+        ['[::1', proxy]
+      ] as const
+    ) t.equal(callerKey(said, [proxy, said]), key, said)
+    t.equal(
+      callerKey('x', [proxy, '192.0.2.249:80', 'x']),
+      '192.0.2.249',
+      'the proxy that wrote it, not the one in front'
+    )
     t.equal(callerKey('192.0.2.1'), '192.0.2.1')
-    holds(t, fc.property(fc.oneof(fc.ipV4(), fc.ipV6().map((ip) => `[${ip}]`)), fc.integer({ min: 1, max: 65_535 }), (address, port) =>
-      callerKey('', ['10.0.0.1', `${address}:${port}`]) === addressKey(withoutPort(address))))
+    holds(
+      t,
+      fc.property(
+        fc.oneof(fc.ipV4(), fc.ipV6().map((ip) => `[${ip}]`)),
+        fc.integer({ min: 1, max: 65_535 }),
+        (address, port) => callerKey('', ['10.0.0.1', `${address}:${port}`]) === addressKey(withoutPort(address))
+      )
+    )
   })
 
   t.test('is believed of the proxies that are named, however they write themselves', async (t) => {
     const trust = trustIn('10.0.0.0/8, 2001:db8::/32, 192.0.2.7')
     if (typeof trust === 'boolean') return t.fail('must be a function')
-    for (const good of ['10.1.2.3', '10.1.2.3:80', '::ffff:10.1.2.3', '2001:db8::1', '[2001:db8::1]:80', '192.0.2.7']) t.ok(trust(good, 0), good)
+    for (
+      const good of ['10.1.2.3', '10.1.2.3:80', '::ffff:10.1.2.3', '2001:db8::1', '[2001:db8::1]:80', '192.0.2.7']
+    ) { t.ok(trust(good, 0), good) }
     for (const other of ['11.0.0.1', '192.0.2.8', '2001:db9::1', 'x', '']) t.notOk(trust(other, 0), other)
     const two = trustIn('2')
     t.same([0, 1, 2].map((hop) => typeof two !== 'boolean' && two('x', hop)), [true, true, false])
@@ -47,8 +73,14 @@ t.test('where a request comes from', async (t) => {
 
 t.test('a repeated Authorization is no credential, whatever the case and the order', async (t) => {
   const headers = { authorization: 'Bearer abc' }
-  t.same(credentialOf(headers, ['Host', 'a', 'Authorization', 'Bearer abc', 'X', 'authorization']), bearer('abc'), 'a value is no name')
-  for (const other of ['Bearer abc', 'Bearer other', '']) t.equal(credentialOf(headers, ['AUTHORIZATION', 'Bearer abc', 'Host', 'a', 'authorization', other]), 'unreadable')
+  t.same(
+    credentialOf(headers, ['Host', 'a', 'Authorization', 'Bearer abc', 'X', 'authorization']),
+    bearer('abc'),
+    'a value is no name'
+  )
+  for (const other of ['Bearer abc', 'Bearer other', '']) {
+    t.equal(credentialOf(headers, ['AUTHORIZATION', 'Bearer abc', 'Host', 'a', 'authorization', other]), 'unreadable')
+  }
 })
 
 t.test('trials', async (t) => {
@@ -59,7 +91,11 @@ t.test('trials', async (t) => {
     t.match(begun[30], { ok: false, code: 'rate-limited', detail: /from this address/ })
     for (const trial of begun) if (trial.ok) trial.end('given-back')
     for (const trial of begun) if (trial.ok) trial.end('given-back')
-    t.equal(Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1')).filter(({ ok }) => ok).length, 30, 'given back once')
+    t.equal(
+      Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1')).filter(({ ok }) => ok).length,
+      30,
+      'given back once'
+    )
   })
 
   t.test('are never more than so many within a minute, however they are spread', async (t) => {
@@ -76,10 +112,15 @@ t.test('trials', async (t) => {
 
   t.test('of one network leave those of others, and a refusal says truly whose they were', async (t) => {
     const authFailures = createAuthFailureLimit(() => 0)
-    const spend = (count: number, addressOf: (n: number) => string) => Array.from({ length: count }, (_, n) => authFailures.begin(addressOf(n))).filter(({ ok }) => ok).length
+    const spend = (count: number, addressOf: (n: number) => string) =>
+      Array.from({ length: count }, (_, n) => authFailures.begin(addressOf(n))).filter(({ ok }) => ok).length
     t.equal(spend(750, (n) => addressKey(`2001:db8:0:${(n % 25).toString(16)}::1`)), 60, 'a /59')
     t.match(authFailures.begin(addressKey('2001:db8:0:99::1')), { detail: /from this network/ })
-    t.equal(spend(5000, (n) => addressKey(`2001:db8:0:${(n * 256 % 65_536).toString(16)}::1`)), 60, 'the rest of its /48')
+    t.equal(
+      spend(5000, (n) => addressKey(`2001:db8:0:${(n * 256 % 65_536).toString(16)}::1`)),
+      60,
+      'the rest of its /48'
+    )
     t.ok(authFailures.begin(addressKey('2001:db8:1::1')).ok)
     t.equal(spend(500, (n) => `192.0.2.${n % 250}`), 60, 'a /24')
     t.equal(spend(5000, (n) => `192.0.${n % 250}.1`), 60, 'the rest of its /16')
@@ -98,15 +139,24 @@ t.test('trials', async (t) => {
 })
 
 t.test('a line', async (t) => {
-  const OPTIONS: CheckQueueOptions = { mostUnderWay: 4, mostUnproven: 3, mostPerAddress: 2, mostWaitingPerAddress: 5, mostWaiting: 8, patienceMs: 60_000 }
+  const OPTIONS: CheckQueueOptions = {
+    mostUnderWay: 4,
+    mostUnproven: 3,
+    mostPerAddress: 2,
+    mostWaitingPerAddress: 5,
+    mostWaiting: 8,
+    patienceMs: 60_000
+  }
 
   /** Tasks that end when they are told to. */
   function lineOf (options: Partial<CheckQueueOptions> = {}) {
     const line = createCheckQueue({ ...OPTIONS, ...options })
     const begun: Array<{ readonly name: string, readonly end: () => void }> = []
-    const run = (address: string, name = address, isProven = false) => line.run(address, isProven, () => new Promise<string>((resolve) => {
-      begun.push({ name, end: () => resolve(name) })
-    }))
+    const run = (address: string, name = address, isProven = false) =>
+      line.run(address, isProven, () =>
+        new Promise<string>((resolve) => {
+          begun.push({ name, end: () => resolve(name) })
+        }))
     return { line, begun, run, names: () => begun.map(({ name }) => name) }
   }
 
@@ -195,7 +245,13 @@ t.test('Kubiya\'s word', async (t) => {
   }
 
   t.test('that cannot be asked for goes on to count for so long where it was good, and not where it never was', async (t) => {
-    for (const down of [DOWN, { ok: false, code: 'upstream-timeout', detail: '' }, { ok: false, code: 'upstream-throttled', detail: '' }] as const) {
+    for (
+      const down of [DOWN, { ok: false, code: 'upstream-timeout', detail: '' }, {
+        ok: false,
+        code: 'upstream-throttled',
+        detail: ''
+      }] as const
+    ) {
       const { authenticate, pass, probed, says } = setup()
       await authenticate()
       says(() => down)
@@ -262,7 +318,9 @@ t.test('Kubiya\'s word', async (t) => {
     t.equal(probed.length, 30)
     t.ok(most <= 8, `${most}`)
     says(() => 'accepted')
-    const good = await Promise.all(Array.from({ length: 100 }, (_, n) => authenticate(`good-${n}`, `198.51.100.${n % 10}`)))
+    const good = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => authenticate(`good-${n}`, `198.51.100.${n % 10}`))
+    )
     t.ok(good.every(({ ok }) => ok))
     t.match(await authenticate('good', '192.0.2.1'), { code: 'rate-limited', detail: /from this address/ })
   })

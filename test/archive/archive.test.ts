@@ -13,7 +13,9 @@ const SEARCH = '/api/v1/audit/events/search'
 const DAY_MS = 86_400_000
 
 function query (parameters: Record<string, string | number>): string {
-  return `?${new URLSearchParams(Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)]))}`
+  return `?${new URLSearchParams(
+    Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)])
+  )}`
 }
 
 function lists (sandbox: Sandbox): Asked[] {
@@ -73,7 +75,10 @@ function mixedLog (beforeMs: number): Item[] {
     const ms = beforeMs - (isCrowded ? 400 : n - n % 3) * 1700
     return item({ n, resource_text: `entry ${n}`, timestamp: isCrowded ? written(ms, 0) : written(ms, n) })
   })
-  const twins = Array.from({ length: 10 }, (_, n) => item({ n: 5000 + n, resource_text: `twin ${n}`, timestamp: written(beforeMs - n * 190_000, n) }))
+  const twins = Array.from(
+    { length: 10 },
+    (_, n) => item({ n: 5000 + n, resource_text: `twin ${n}`, timestamp: written(beforeMs - n * 190_000, n) })
+  )
   return [...items, ...twins, ...twins, ...twins]
 }
 
@@ -89,9 +94,26 @@ t.test('a list', async (t) => {
   const base = Date.now() - hour
   sandbox.publish(
     item({ resource_text: 'first', timestamp: new Date(base).toISOString() }),
-    item({ resource_text: 'second', timestamp: new Date(base + 60_000).toISOString(), unknown_field: { deep: [1, null] } }),
-    item({ resource_text: 'third', timestamp: new Date(base + 120_000).toISOString(), action_successful: false, category_type: 'workflows', category_name: 'other', resource_type: 'Run', action_type: 'execute', extra: { session_id: 's-2' } }),
-    item({ resource_text: 'unknown outcome', timestamp: new Date(base + 180_000).toISOString(), action_successful: null }),
+    item({
+      resource_text: 'second',
+      timestamp: new Date(base + 60_000).toISOString(),
+      unknown_field: { deep: [1, null] }
+    }),
+    item({
+      resource_text: 'third',
+      timestamp: new Date(base + 120_000).toISOString(),
+      action_successful: false,
+      category_type: 'workflows',
+      category_name: 'other',
+      resource_type: 'Run',
+      action_type: 'execute',
+      extra: { session_id: 's-2' }
+    }),
+    item({
+      resource_text: 'unknown outcome',
+      timestamp: new Date(base + 180_000).toISOString(),
+      action_successful: null
+    }),
     item({ resource_text: 'old', timestamp: ago(30 * hour) })
   )
   await service.settled()
@@ -130,10 +152,32 @@ t.test('a list', async (t) => {
     const { id, ...rest } = second
     t.match(id, /^[A-Za-z0-9._:~-]{1,200}$/)
     t.same(rest, { ...rest, unknown_field: { deep: [1, null] }, version: 1 })
-    t.same(Object.keys(rest).sort(), ['action_successful', 'action_type', 'category_name', 'category_type', 'email', 'extra', 'org', 'resource_text', 'resource_type', 'scope', 'timestamp', 'unknown_field', 'version'])
+    t.same(Object.keys(rest).sort(), [
+      'action_successful',
+      'action_type',
+      'category_name',
+      'category_type',
+      'email',
+      'extra',
+      'org',
+      'resource_text',
+      'resource_type',
+      'scope',
+      'timestamp',
+      'unknown_field',
+      'version'
+    ])
   })
 
-  for (const [name, value] of Object.entries({ category_type: 'workflows', category_name: 'other', resource_type: 'Run', action_type: 'execute', session_id: 's-2' })) {
+  for (
+    const [name, value] of Object.entries({
+      category_type: 'workflows',
+      category_name: 'other',
+      resource_type: 'Run',
+      action_type: 'execute',
+      session_id: 's-2'
+    })
+  ) {
     t.test(`is narrowed by ${name}, which Kubiya is told too`, async (t) => {
       sandbox.resetRequests()
       t.same(texts(await service.json(`${EVENTS}${query({ [name]: value })}`)), ['third'])
@@ -169,11 +213,28 @@ t.test('a list', async (t) => {
     t.match([gte, lte], [/:\d\dZ$/, /:\d\dZ$/])
     t.ok(Date.parse(gte) <= base && Date.parse(gte) > base - 1000)
     t.ok(Date.parse(lte) >= base + 120_000 && Date.parse(lte) < base + 121_000)
-    t.same(texts(await service.json(`${EVENTS}${query({ start_time: new Date(base + 1).toISOString(), end_time: new Date(base + 119_999).toISOString() })}`)), ['second'])
+    t.same(
+      texts(
+        await service.json(
+          `${EVENTS}${
+            query({ start_time: new Date(base + 1).toISOString(), end_time: new Date(base + 119_999).toISOString() })
+          }`
+        )
+      ),
+      ['second']
+    )
   })
 
   t.test('reads relative times of every unit', async (t) => {
-    for (const [text, agoMs] of Object.entries({ '-90s': 90_000, '-15m': 900_000, '-6h': 6 * hour, '-7d': 7 * DAY_MS, now: 0 })) {
+    for (
+      const [text, agoMs] of Object.entries({
+        '-90s': 90_000,
+        '-15m': 900_000,
+        '-6h': 6 * hour,
+        '-7d': 7 * DAY_MS,
+        now: 0
+      })
+    ) {
       const page = await service.json(`${EVENTS}${query({ start_time: text })}`)
       t.ok(Math.abs(Date.now() - agoMs - Date.parse(page.window.start_time)) < 30_000, text)
     }
@@ -185,7 +246,10 @@ t.test('a list', async (t) => {
 
   t.test('reads bounds from the first year on, and refuses a relative time that goes back beyond', async (t) => {
     const earliest = await service.json(`${EVENTS}?end_time=0000-01-01T00:00:00Z`)
-    t.same([earliest.items, earliest.window], [[], { start_time: '0000-01-01T00:00:00Z', end_time: '0000-01-01T00:00:00Z' }])
+    t.same([earliest.items, earliest.window], [[], {
+      start_time: '0000-01-01T00:00:00Z',
+      end_time: '0000-01-01T00:00:00Z'
+    }])
     t.equal((await service.get(`${SEARCH}?end_time=0000-01-01T12:00:00Z&text=x`)).status, 200)
     const listed = await service.get(`${EVENTS}?start_time=-999999999d`)
     t.match([listed.status, (await listed.json() as Item).code], [400, 'invalid-time'])
@@ -265,7 +329,14 @@ t.test('a list', async (t) => {
       t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8', path)
       t.equal(response.headers.get('cache-control'), 'no-store', path)
       const problem = await response.json() as Item
-      t.match(problem, { type: /./, title: /./, status: 400, detail: /./, code, request_id: response.headers.get('x-request-id') }, path)
+      t.match(problem, {
+        type: /./,
+        title: /./,
+        status: 400,
+        detail: /./,
+        code,
+        request_id: response.headers.get('x-request-id')
+      }, path)
       t.same([...new Set(problem.errors.map((error: Item) => error.parameter))].sort(), parameters, path)
       t.ok(problem.errors.every((error: Item) => error.message.length > 0), path)
     }
@@ -296,17 +367,28 @@ t.test('a list', async (t) => {
 t.test('a limit is joined from as many upstream pages as it takes', async (t) => {
   const service = await startService(t, {}, { pageCap: 100 })
   const base = Date.now() - hour
-  service.sandbox.publish(Array.from({ length: 420 }, (_, n) => item({ n, timestamp: new Date(base - n * 1000).toISOString() })))
+  service.sandbox.publish(
+    Array.from({ length: 420 }, (_, n) => item({ n, timestamp: new Date(base - n * 1000).toISOString() }))
+  )
   await service.settled()
   const page = await service.json(`${EVENTS}?limit=350`)
   t.same(page.items.map(({ n }: Item) => n), Array.from({ length: 350 }, (_, n) => n))
   t.match(page.pagination, { page: 1, page_size: 350, has_more: true })
   t.ok(lists(service.sandbox).length >= 4)
   t.ok(lists(service.sandbox).length <= 6)
-  t.same((await service.json(page.pagination.next)).items.map(({ n }: Item) => n), Array.from({ length: 70 }, (_, n) => 350 + n))
+  t.same(
+    (await service.json(page.pagination.next)).items.map(({ n }: Item) => n),
+    Array.from({ length: 70 }, (_, n) => 350 + n)
+  )
 })
 
-for (const [shape, direction, empty] of [['array', 'desc', 'array'], ['items', 'asc', 'items-null'], ['data', 'desc', 'null']] as const) {
+for (
+  const [shape, direction, empty] of [['array', 'desc', 'array'], ['items', 'asc', 'items-null'], [
+    'data',
+    'desc',
+    'null'
+  ]] as const
+) {
   t.test(`next, ${direction} through an upstream of the shape "${shape}", gives 1 234 events exactly once while 200 more arrive`, async (t) => {
     const service = await startService(t, {}, { pageCap: 100, shape, empty })
     const log = mixedLog(Date.now() - hour)
@@ -331,7 +413,10 @@ for (const [shape, direction, empty] of [['array', 'desc', 'array'], ['items', '
   })
 }
 
-/** Makes an upstream of the sandbox that sorts its log by whole seconds alone: inside of each it has an order of its own. */
+/**
+ * Makes an upstream of the sandbox that sorts its log by whole seconds alone: inside of each it has an order of its
+ * own.
+ */
 function sortBySeconds (sandbox: Sandbox, log: Item[]): void {
   let asked: Asked | undefined
   const second = ({ timestamp }: Item) => Math.floor(Date.parse(timestamp) / 1000)
@@ -345,9 +430,14 @@ function sortBySeconds (sandbox: Sandbox, log: Item[]): void {
       const { filter, sort, page = 1, pageSize = 50 } = asked?.query ?? {}
       const { gte = 0, lte = Infinity } = (filter as Item | undefined)?.timestamp ?? {}
       const bounds = [gte, lte].map((bound) => typeof bound === 'string' ? Date.parse(bound) : bound)
-      const rows = log.filter(({ timestamp }) => Date.parse(timestamp) >= bounds[0] && Date.parse(timestamp) <= bounds[1])
+      const rows = log.filter(({ timestamp }) =>
+        Date.parse(timestamp) >= bounds[0] && Date.parse(timestamp) <= bounds[1]
+      )
       const sign = (sort as Item | undefined)?.timestamp === 1 ? 1 : -1
-      return rows.sort((a, b) => sign * (second(a) - second(b)) || a.rank - b.rank).slice((page - 1) * pageSize, page * pageSize)
+      return rows.sort((a, b) => sign * (second(a) - second(b)) || a.rank - b.rank).slice(
+        (page - 1) * pageSize,
+        page * pageSize
+      )
     }
   })
 }
@@ -356,9 +446,14 @@ for (const [when, agoMs] of [['just now', 10_000], ['hours ago', 3 * hour]] as c
   t.test(`next gives each event once where Kubiya sorts by whole seconds only, though the first page does not show that: ${when}`, async (t) => {
     const sandbox = await startUpstream(t)
     const lastMs = Math.floor((Date.now() - agoMs) / 1000) * 1000
-    // One a second, but for three of which the first answer holds the middle and the oldest, and far behind some more that stand in no order.
+    // One a second, but for three of which the first answer holds the middle and the oldest, and far behind some more
+    // that stand in no order.
     const log = Array.from({ length: 200 }, (_, n) => {
-      const place = n < 98 ? { ms: n * 1000, rank: 0 } : n < 101 ? { ms: 98_000 - ([500, 100, 900][n - 98] ?? 0), rank: n } : { ms: (n < 190 ? n : 190) * 1000 - 1 - n % 7, rank: n }
+      const place = n < 98
+        ? { ms: n * 1000, rank: 0 }
+        : n < 101
+          ? { ms: 98_000 - ([500, 100, 900][n - 98] ?? 0), rank: n }
+          : { ms: (n < 190 ? n : 190) * 1000 - 1 - n % 7, rank: n }
       return item({ n, rank: place.rank, timestamp: new Date(lastMs - place.ms).toISOString() })
     })
     sortBySeconds(sandbox, log)
@@ -395,14 +490,24 @@ t.test('numbered pages give the order that next gives', async (t) => {
     t.equal(answer.pagination.has_more, page < 14)
   }
   const onward = (await service.json(`${EVENTS}?page_size=90&page=5`)).pagination.next
-  t.same((await service.json(onward)).items.map(({ id }: Item) => id), ids.slice(450, 540), 'next goes on from a numbered page')
+  t.same(
+    (await service.json(onward)).items.map(({ id }: Item) => id),
+    ids.slice(450, 540),
+    'next goes on from a numbered page'
+  )
 })
 
 t.test('a search', async (t) => {
   t.test('finds the one match that lies 7 000 events deep', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const base = Date.now() - hour
-    service.sandbox.publish(Array.from({ length: 7200 }, (_, n) => item({ resource_text: n === 7000 ? 'the NEEDLE' : `straw ${n}`, timestamp: new Date(base - n * 1000).toISOString() })))
+    service.sandbox.publish(
+      Array.from({ length: 7200 }, (_, n) =>
+        item({
+          resource_text: n === 7000 ? 'the NEEDLE' : `straw ${n}`,
+          timestamp: new Date(base - n * 1000).toISOString()
+        }))
+    )
     const page = await service.json(`${SEARCH}?text=needle`)
     t.same(texts(page), ['the NEEDLE'])
     t.same(page.search_summary, {
@@ -419,7 +524,10 @@ t.test('a search', async (t) => {
   t.test('that meets its scan limit says so, and next goes on from there to the match', async (t) => {
     const service = await startService(t, { SEARCH_SCAN_LIMIT: '250' }, { pageCap: 100 })
     const base = Date.now() - hour
-    service.sandbox.publish(Array.from({ length: 1000 }, (_, n) => item({ resource_text: n === 900 ? 'needle' : 'straw', timestamp: new Date(base - n * 500).toISOString() })))
+    service.sandbox.publish(
+      Array.from({ length: 1000 }, (_, n) =>
+        item({ resource_text: n === 900 ? 'needle' : 'straw', timestamp: new Date(base - n * 500).toISOString() }))
+    )
     const first = await service.json(`${SEARCH}?text=needle`)
     t.same(first.items, [])
     t.equal(first.search_summary.complete, false)
@@ -437,7 +545,14 @@ t.test('a search', async (t) => {
     t.test(`of a numbered page, ${direction}, that meets its scan limit is gone on with by next: all from that page on, each once`, async (t) => {
       const service = await startService(t, { SEARCH_SCAN_LIMIT: '250' }, { pageCap: 100 })
       const base = Date.now() - hour
-      service.sandbox.publish(Array.from({ length: 1000 }, (_, n) => item({ n, resource_text: n % 9 === 0 ? 'wanted' : 'other', timestamp: new Date(base + (direction === 'asc' ? n : -n) * 1000).toISOString() })))
+      service.sandbox.publish(
+        Array.from({ length: 1000 }, (_, n) =>
+          item({
+            n,
+            resource_text: n % 9 === 0 ? 'wanted' : 'other',
+            timestamp: new Date(base + (direction === 'asc' ? n : -n) * 1000).toISOString()
+          }))
+      )
       const path = `${SEARCH}?text=wanted&page_size=20&page=3&sort_direction=${direction}`
       const first = await service.json(path)
       t.match([first.search_summary.complete, first.pagination.has_more, first.items], [false, true, []])
@@ -449,10 +564,25 @@ t.test('a search', async (t) => {
   t.test('counts matches by page, and gives each once', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const base = Date.now() - hour
-    service.sandbox.publish(Array.from({ length: 900 }, (_, n) => item({ n, resource_text: n % 9 === 0 ? 'wanted' : 'other', timestamp: new Date(base - n * 1000).toISOString() })))
+    service.sandbox.publish(
+      Array.from({ length: 900 }, (_, n) =>
+        item({
+          n,
+          resource_text: n % 9 === 0 ? 'wanted' : 'other',
+          timestamp: new Date(base - n * 1000).toISOString()
+        }))
+    )
     const found = await walked(service, `${SEARCH}?text=wanted&page_size=7`)
     t.same(found.map(({ n }) => n), Array.from({ length: 100 }, (_, n) => n * 9))
-    t.same((await service.json(`${SEARCH}?text=wanted&page_size=7&page=3`)).items.map(({ n }: Item) => n), [126, 135, 144, 153, 162, 171, 180])
+    t.same((await service.json(`${SEARCH}?text=wanted&page_size=7&page=3`)).items.map(({ n }: Item) => n), [
+      126,
+      135,
+      144,
+      153,
+      162,
+      171,
+      180
+    ])
   })
 
   t.test('looks into values of every depth and script, in any case, and never into names', async (t) => {
@@ -464,7 +594,8 @@ t.test('a search', async (t) => {
       item({ resource_text: 'four', extra: { peculiarname: 1234567 } }),
       item({ resource_text: 'five ΟΔΟΣ' })
     )
-    const found = async (text: string) => texts(await service.json(`${SEARCH}${query({ text })}`)).map((each) => each.split(' ')[0])
+    const found = async (text: string) =>
+      texts(await service.json(`${SEARCH}${query({ text })}`)).map((each) => each.split(' ')[0])
     t.same(await found('café'), ['one'])
     t.same(await found('cafe\u0301'), ['one'], 'with the accent apart')
     t.same(await found('שלום'), ['two'])
@@ -478,7 +609,11 @@ t.test('a search', async (t) => {
 
   t.test('needs no text, and takes status and category too', async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(item({ resource_text: 'good' }), item({ resource_text: 'bad', action_successful: false, category_type: 'users' }), item({ resource_text: 'unknown', action_successful: undefined }))
+    service.sandbox.publish(
+      item({ resource_text: 'good' }),
+      item({ resource_text: 'bad', action_successful: false, category_type: 'users' }),
+      item({ resource_text: 'unknown', action_successful: undefined })
+    )
     const page = await service.json(`${SEARCH}?status=failed&category_type=users`)
     t.same(texts(page), ['bad'])
     t.match(page.search_summary, { text: null, status: 'failed', category_type: 'users', complete: true })
@@ -493,12 +628,21 @@ for (const ignore of [['filter'], ['sort'], ['bounds'], ['filter', 'sort', 'boun
   t.test(`an upstream that ignores ${ignore.join(', ')} gets no wrong row through`, async (t) => {
     const service = await startService(t, {}, { pageCap: 100, ignore: new Set(ignore) })
     const base = Date.now() - 2 * hour
-    const log = Array.from({ length: 480 }, (_, n) => item({ n, category_type: n % 4 === 0 ? 'ai' : 'agents', timestamp: written(base - n * 9000, n % 6) }))
+    const log = Array.from(
+      { length: 480 },
+      (_, n) => item({ n, category_type: n % 4 === 0 ? 'ai' : 'agents', timestamp: written(base - n * 9000, n % 6) })
+    )
     service.sandbox.publish(log)
-    const window = { start_time: new Date(base - 300 * 9000 - 4000).toISOString(), end_time: new Date(base - 20 * 9000 + 4000).toISOString() }
+    const window = {
+      start_time: new Date(base - 300 * 9000 - 4000).toISOString(),
+      end_time: new Date(base - 20 * 9000 + 4000).toISOString()
+    }
     const wanted = Array.from({ length: 71 }, (_, index) => 20 + index * 4)
     for (const direction of ['desc', 'asc'] as const) {
-      const found = await walked(service, `${EVENTS}${query({ ...window, category_type: 'ai', page_size: 30, sort_direction: direction })}`)
+      const found = await walked(
+        service,
+        `${EVENTS}${query({ ...window, category_type: 'ai', page_size: 30, sort_direction: direction })}`
+      )
       t.same(found.map(({ n }) => n), direction === 'desc' ? wanted : wanted.toReversed(), direction)
     }
     const numbered = await service.json(`${EVENTS}${query({ ...window, category_type: 'ai', page_size: 30, page: 2 })}`)
@@ -511,7 +655,11 @@ t.test('a session is found under either spelling that the upstream knows', async
     for (const setting of ['extra.session_id', 'session_id', 'local']) {
       if (sessionFilter === 'neither' && setting !== 'local') continue
       const service = await startService(t, { KUBIYA_SESSION_FILTER: setting }, { sessionFilter })
-      service.sandbox.publish(item({ resource_text: 'wanted', extra: { session_id: 'this' } }), item({ extra: { session_id: 'that' } }), item({ extra: null }))
+      service.sandbox.publish(
+        item({ resource_text: 'wanted', extra: { session_id: 'this' } }),
+        item({ extra: { session_id: 'that' } }),
+        item({ extra: null })
+      )
       t.same(texts(await service.json(`${EVENTS}?session_id=this`)), ['wanted'], `${setting} of ${sessionFilter}`)
     }
   }
@@ -521,7 +669,12 @@ t.test('describe', async (t) => {
   t.test('finds a computed id of forty days in at most two upstream calls, each exact duplicate by its own', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const twin = item({ resource_text: 'twin', timestamp: ago(40 * DAY_MS) })
-    service.sandbox.publish(twin, twin, twin, Array.from({ length: 60 }, (_, n) => item({ n, timestamp: twin.timestamp })))
+    service.sandbox.publish(
+      twin,
+      twin,
+      twin,
+      Array.from({ length: 60 }, (_, n) => item({ n, timestamp: twin.timestamp }))
+    )
     const { items } = await service.json(`${EVENTS}${query({ start_time: '-41d', end_time: '-39d', page_size: 90 })}`)
     const twins = items.filter((each: Item) => each.resource_text === 'twin')
     t.equal(new Set(twins.map(({ id }: Item) => id)).size, 3)
@@ -536,7 +689,10 @@ t.test('describe', async (t) => {
       t.ok(service.sandbox.asked <= 2, `${service.sandbox.asked} calls`)
     }
     service.sandbox.resetRequests()
-    t.match((await service.get(`${EVENTS}/${twins[0].id}`)).headers.get('cache-status'), /^kubiya-audit-bff; hit; ttl=\d+$/)
+    t.match(
+      (await service.get(`${EVENTS}/${twins[0].id}`)).headers.get('cache-status'),
+      /^kubiya-audit-bff; hit; ttl=\d+$/
+    )
     t.equal(service.sandbox.asked, 0, 'a second time from the cache')
   })
 
@@ -562,7 +718,12 @@ t.test('describe', async (t) => {
       const response = await service.get(`${EVENTS}/no-such-id`)
       t.equal(response.status, 404)
       const problem = await response.json() as Item
-      t.match(problem, { code: 'not-found', scanned: 150, complete: true, window: { start_time: /Z$/, end_time: /Z$/ } })
+      t.match(problem, {
+        code: 'not-found',
+        scanned: 150,
+        complete: true,
+        window: { start_time: /Z$/, end_time: /Z$/ }
+      })
       t.equal(Math.round((Date.parse(problem.window.end_time) - Date.parse(problem.window.start_time)) / DAY_MS), 7)
       t.match(problem.detail, new RegExp(`150 .*${problem.window.start_time.slice(0, 10)}.*all of them`))
       const asked = service.sandbox.asked
@@ -627,8 +788,18 @@ t.test('describe', async (t) => {
 t.test('three hundred equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
   let received = 0
   // So many answers can take longer than one is fresh.
-  const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' }, {}, undefined, (server) => server.addHook('onRequest', async () => { received++ }))
-  service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: ago(n * 1000) })))
+  const service = await startService(
+    t,
+    { CACHE_OPEN_TTL_MS: '600000' },
+    {},
+    undefined,
+    (server) => server.addHook('onRequest', async () => {
+      received++
+    })
+  )
+  service.sandbox.publish(
+    Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: ago(n * 1000) }))
+  )
   await service.settled()
   let release = () => {}
   service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }) })
@@ -640,7 +811,11 @@ t.test('three hundred equal requests at once are one upstream call, also when th
   received = 0
   const asked = Promise.all(Array.from({ length: 300 }, async () => {
     const response = await service.get(EVENTS)
-    return { status: response.status, cache: response.headers.get('cache-status') ?? '', body: await response.json() as Item }
+    return {
+      status: response.status,
+      cache: response.headers.get('cache-status') ?? '',
+      body: await response.json() as Item
+    }
   }))
   await eventually('all have asked', () => received === 300)
   release()
@@ -659,7 +834,10 @@ t.test('the cache', async (t) => {
     await sleep(1100) // Time itself is what is looked at.
     const second = await service.get(EVENTS)
     t.equal(service.sandbox.asked, 1)
-    const [age, ttl] = [Number(second.headers.get('age')), Number(/^kubiya-audit-bff; hit; ttl=(\d+)$/.exec(second.headers.get('cache-status') ?? '')?.[1])]
+    const [age, ttl] = [
+      Number(second.headers.get('age')),
+      Number(/^kubiya-audit-bff; hit; ttl=(\d+)$/.exec(second.headers.get('cache-status') ?? '')?.[1])
+    ]
     t.ok(age >= 1, `${age} s old`)
     t.ok(age + ttl === 599 || age + ttl === 600, `fresh for ${ttl} s more`)
     t.equal(second.headers.get('etag'), first.headers.get('etag'))
@@ -691,7 +869,11 @@ t.test('the cache', async (t) => {
   })
 
   t.test('keeps a closed window long, and lets the caller do so', async (t) => {
-    const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', CACHE_CLOSED_TTL_MS: '600000' })
+    const service = await startService(t, {
+      CACHE_OPEN_TTL_MS: '0',
+      CACHE_STALE_MS: '0',
+      CACHE_CLOSED_TTL_MS: '600000'
+    })
     await service.settled()
     const path = `${EVENTS}${query({ start_time: ago(2 * hour), end_time: ago(hour) })}`
     const first = await service.get(path)
@@ -721,8 +903,15 @@ t.test('the cache', async (t) => {
     await service.json(EVENTS)
     await service.settled()
     const faults: Fault[] = [
-      { kind: 'status', status: 500 }, { kind: 'status', status: 429 }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'html' },
-      { kind: 'truncated' }, { kind: 'empty-body' }, { kind: 'body', body: '{}' }, { kind: 'redirect', location: 'http://127.0.0.1:9/' }
+      { kind: 'status', status: 500 },
+      { kind: 'status', status: 429 },
+      { kind: 'reset' },
+      { kind: 'hang' },
+      { kind: 'html' },
+      { kind: 'truncated' },
+      { kind: 'empty-body' },
+      { kind: 'body', body: '{}' },
+      { kind: 'redirect', location: 'http://127.0.0.1:9/' }
     ]
     for (const fault of faults) {
       const end = service.sandbox.faults.during(fault)
@@ -763,9 +952,17 @@ t.test('the cache', async (t) => {
   t.test('does not keep an answer that was under way when a 401 came', async (t) => {
     const service = await startService(t)
     await service.settled()
-    const about = (category: string) => ({ when: ({ query }: Asked) => (query.filter as Item).category_type === category })
+    const about = (category: string) => ({
+      when: ({ query }: Asked) => (query.filter as Item).category_type === category
+    })
     let release = () => {}
-    service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), ...about('slow') })
+    service.sandbox.faults.next({
+      kind: 'held',
+      until: new Promise<void>((resolve) => {
+        release = resolve
+      }),
+      ...about('slow')
+    })
     service.sandbox.faults.next({ kind: 'status', status: 401, ...about('refused') })
     const slow = `${EVENTS}?category_type=slow`
     const underWay = service.get(slow)
@@ -801,17 +998,27 @@ t.test('the cache', async (t) => {
     await service.json(other)
     service.sandbox.publish(item({ resource_text: 'after', timestamp: ago(-5) }))
     await live.untilEvents(2)
-    await eventually('the interval between two refreshes is over', async () => texts(await service.json(EVENTS)).length === 2)
-    t.match((await service.get(other)).headers.get('cache-status'), 'kubiya-audit-bff; hit', 'a list that does not show it is as good as before')
+    await eventually(
+      'the interval between two refreshes is over',
+      async () => texts(await service.json(EVENTS)).length === 2
+    )
+    t.match(
+      (await service.get(other)).headers.get('cache-status'),
+      'kubiya-audit-bff; hit',
+      'a list that does not show it is as good as before'
+    )
   })
 })
 
 t.test('odd items pass through as they are', async (t) => {
   const service = await startService(t)
   const stamp = ago(1000)
-  const big = '{"timestamp":"' + stamp + '","resource_text":"big","big":12345678901234567890,"exact":0.1000000000000000055,"huge":1e400,"small":1.5}'
+  const big = '{"timestamp":"' + stamp +
+    '","resource_text":"big","big":12345678901234567890,"exact":0.1000000000000000055,"huge":1e400,"small":1.5}'
   service.sandbox.publishRaw(big)
-  service.sandbox.publishRaw(`{"timestamp":"${stamp}","resource_text":"proto","__proto__":{"polluted":true},"constructor":null,"version":"1","extra":null,"action_successful":null}`)
+  service.sandbox.publishRaw(
+    `{"timestamp":"${stamp}","resource_text":"proto","__proto__":{"polluted":true},"constructor":null,"version":"1","extra":null,"action_successful":null}`
+  )
   service.sandbox.publish(item({ resource_text: 'text extra', extra: 'a text', version: '007' }))
   service.sandbox.publish(item({ resource_text: 'large', note: 'x'.repeat(1_000_000) }))
   service.sandbox.publishRaw(`{"timestamp":"${stamp}","resource_text":"lone \\ud800 surrogate"}`)
@@ -842,11 +1049,18 @@ t.test('odd items pass through as they are', async (t) => {
 t.test('what the upstream gives as ids', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(
-    item({ id: 42, resource_text: 'number' }), item({ id: 'a.b:c~d-e_f', resource_text: 'sane' }), item({ id: 'kab1.fake', resource_text: 'ours' }),
-    item({ id: 'search', resource_text: 'route' }), item({ id: ' blank', resource_text: 'odd' }), item({ id: 'with/blank é', resource_text: 'any' }),
-    item({ id: '', audit_id: 'second', resource_text: 'second' }), item({ id: 'x'.repeat(201), resource_text: 'long' })
+    item({ id: 42, resource_text: 'number' }),
+    item({ id: 'a.b:c~d-e_f', resource_text: 'sane' }),
+    item({ id: 'kab1.fake', resource_text: 'ours' }),
+    item({ id: 'search', resource_text: 'route' }),
+    item({ id: ' blank', resource_text: 'odd' }),
+    item({ id: 'with/blank é', resource_text: 'any' }),
+    item({ id: '', audit_id: 'second', resource_text: 'second' }),
+    item({ id: 'x'.repeat(201), resource_text: 'long' })
   )
-  const byText = new Map<string, Item>((await service.json(EVENTS)).items.map((each: Item) => [each.resource_text, each]))
+  const byText = new Map<string, Item>(
+    (await service.json(EVENTS)).items.map((each: Item) => [each.resource_text, each])
+  )
   t.equal(byText.get('number')?.id, '42')
   t.equal(byText.get('sane')?.id, 'a.b:c~d-e_f')
   t.equal(byText.get('second')?.id, 'second')
@@ -861,7 +1075,10 @@ t.test('what the upstream gives as ids', async (t) => {
 t.test('every failure of the upstream has its code, and no word of the upstream', async (t) => {
   const canary = `canary-${randomUUID()}`
   const settings = { UPSTREAM_MAX_BYTES: '65536' }
-  const [service, hasty] = [await startService(t, settings, { apiKey: canary }), await startService(t, { ...settings, UPSTREAM_TIMEOUT_MS: '1000' }, { apiKey: canary })]
+  const [service, hasty] = [
+    await startService(t, settings, { apiKey: canary }),
+    await startService(t, { ...settings, UPSTREAM_TIMEOUT_MS: '1000' }, { apiKey: canary })
+  ]
   for (const each of [service, hasty]) await each.settled()
   const failures: Array<[Fault, number, string]> = [
     [{ kind: 'status', status: 401, body: `{"key":"${canary}"}` }, 502, 'upstream-unauthorized'],
@@ -886,16 +1103,32 @@ t.test('every failure of the upstream has its code, and no word of the upstream'
   ]
   const seen: string[] = []
   const isSilence = ([, status]: [Fault, number, string]) => status === 504
-  await Promise.all([meet(hasty, failures.filter(isSilence)), meet(service, failures.filter((each) => !isSilence(each)))])
+  await Promise.all([
+    meet(hasty, failures.filter(isSilence)),
+    meet(service, failures.filter((each) => !isSilence(each)))
+  ])
   const { id } = await (async () => {
     service.sandbox.publish(item())
     return (await service.json(EVENTS)).items[0]
   })()
-  for (const path of [EVENTS, `${EVENTS}/${id}`, `${SEARCH}?text=${canary}`, '/readyz', '/livez', '/openapi.json', '/nothing']) {
+  for (
+    const path of [
+      EVENTS,
+      `${EVENTS}/${id}`,
+      `${SEARCH}?text=${canary}`,
+      '/readyz',
+      '/livez',
+      '/openapi.json',
+      '/nothing'
+    ]
+  ) {
     const response = await service.get(path)
     if (!path.includes('text=')) seen.push(await response.text(), JSON.stringify([...response.headers]))
   }
-  t.notOk([...seen, JSON.stringify([service.logs, hasty.logs])].some((text) => text.includes(canary)), 'the key is nowhere')
+  t.notOk(
+    [...seen, JSON.stringify([service.logs, hasty.logs])].some((text) => text.includes(canary)),
+    'the key is nowhere'
+  )
   const hosts = [service, hasty].map(({ sandbox }) => new URL(sandbox.url).host)
   t.notOk(seen.some((text) => hosts.some((host) => text.includes(host))), 'nor is the host in an answer')
 
@@ -919,7 +1152,13 @@ t.test('every failure of the upstream has its code, and no word of the upstream'
 })
 
 t.test('what Kubiya says of when to come back is passed on, up to five minutes', async (t) => {
-  for (const [told, least, most] of [['12', 11, 12], ['99999', 299, 300], [new Date(Date.now() + 60_000).toUTCString(), 50, 60]] as const) {
+  for (
+    const [told, least, most] of [['12', 11, 12], ['99999', 299, 300], [
+      new Date(Date.now() + 60_000).toUTCString(),
+      50,
+      60
+    ]] as const
+  ) {
     const service = await startService(t)
     await service.settled()
     service.sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': told } })
@@ -951,7 +1190,11 @@ t.test('a caller\'s call is tried again, at most twice, where that can help', as
 })
 
 t.test('a request budget that is spent is answered as such, or from the cache', async (t) => {
-  const service = await startService(t, { KUBIYA_REQUESTS_PER_MINUTE: '8', CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0' })
+  const service = await startService(t, {
+    KUBIYA_REQUESTS_PER_MINUTE: '8',
+    CACHE_OPEN_TTL_MS: '0',
+    CACHE_STALE_MS: '0'
+  })
   const answers: Response[] = []
   for (let n = 0; n < 12; n++) answers.push(await service.get(`${EVENTS}?page_size=${n + 1}`))
   const refused = answers.find(({ status }) => status === 503)
@@ -962,7 +1205,12 @@ t.test('a request budget that is spent is answered as such, or from the cache', 
 
 t.test('a gateway\'s prefix, a base with /api/v1 and an organisation reach the upstream', async (t) => {
   const sandbox = await startUpstream(t, { prefix: '/gateway' })
-  const service = await startService(t, { KUBIYA_BASE_URL: `${sandbox.url}/api/v1/`, KUBIYA_ORGANIZATION_ID: 'org-7' }, {}, sandbox)
+  const service = await startService(
+    t,
+    { KUBIYA_BASE_URL: `${sandbox.url}/api/v1/`, KUBIYA_ORGANIZATION_ID: 'org-7' },
+    {},
+    sandbox
+  )
   sandbox.publish(item({ resource_text: 'behind' }))
   t.same(texts(await service.json(EVENTS)), ['behind'])
   t.equal(sandbox.requests.at(-1)?.path, '/gateway/api/v1/auditing/items')

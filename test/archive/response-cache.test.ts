@@ -13,17 +13,37 @@ import { ago, eventually, item, startService, type Service } from '../support/su
 
 t.test('the coding that an Accept-Encoding likes best', async (t) => {
   const cases: Array<[header: string, coding: ContentCoding | undefined]> = [
-    ['gzip, deflate, br', 'br'], ['gzip', 'gzip'], ['br', 'br'], ['x-gzip', 'gzip'], ['GZIP', 'gzip'], ['*', 'br'],
-    ['br;q=0.5, gzip', 'gzip'], ['gzip;q=0.5, br;q=0.500', 'br'], ['br;q=0, *', 'gzip'], ['br;q=0, gzip;q=0', undefined],
-    ['identity', undefined], ['identity, gzip;q=0.5', undefined], ['identity;q=0', undefined], ['', undefined], ['zstd, compress', undefined],
-    ['gzip;q=x', undefined], [' gzip ; q=1.0 ', 'gzip'], ['gzip, br;q=nonsense', 'gzip']
+    ['gzip, deflate, br', 'br'],
+    ['gzip', 'gzip'],
+    ['br', 'br'],
+    ['x-gzip', 'gzip'],
+    ['GZIP', 'gzip'],
+    ['*', 'br'],
+    ['br;q=0.5, gzip', 'gzip'],
+    ['gzip;q=0.5, br;q=0.500', 'br'],
+    ['br;q=0, *', 'gzip'],
+    ['br;q=0, gzip;q=0', undefined],
+    ['identity', undefined],
+    ['identity, gzip;q=0.5', undefined],
+    ['identity;q=0', undefined],
+    ['', undefined],
+    ['zstd, compress', undefined],
+    ['gzip;q=x', undefined],
+    [' gzip ; q=1.0 ', 'gzip'],
+    ['gzip, br;q=nonsense', 'gzip']
   ]
   for (const [header, coding] of cases) t.equal(negotiateEncoding(header), coding, header)
 })
 
 t.test('a cache', async (t) => {
   const ASKER: Requester = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
-  const ENTRY: StoredResponse = { body: Buffer.from('the same words again and again '.repeat(200)), readMs: 0, freshMs: 1e9, etag: 'W/"a"', headers: {} }
+  const ENTRY: StoredResponse = {
+    body: Buffer.from('the same words again and again '.repeat(200)),
+    readMs: 0,
+    freshMs: 1e9,
+    etag: 'W/"a"',
+    headers: {}
+  }
 
   function cacheOf (maxBytes: number, isFailing = false) {
     let compressed = 0
@@ -43,7 +63,16 @@ t.test('a cache', async (t) => {
         return gzipSync(body)
       }
     })
-    const serve = async (key: string) => await cache.serve({ key, produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }), isInvalidated: () => false }, false, ASKER) as CacheResult
+    const serve = async (key: string) =>
+      await cache.serve(
+        {
+          key,
+          produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }),
+          isInvalidated: () => false
+        },
+        false,
+        ASKER
+      ) as CacheResult
     return { cache, errors, compressed: () => compressed, serve }
   }
 
@@ -101,7 +130,12 @@ t.test('a cache', async (t) => {
 interface Answer { readonly response: IncomingMessage, readonly body: Buffer }
 
 /** As it comes over the wire: nothing is decoded. */
-async function ask (service: Service, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+async function ask (
+  service: Service,
+  path: string,
+  headers: Record<string, string> = {},
+  method = 'GET'
+): Promise<Answer> {
   const asked = request(`${service.url}${path}`, { headers, method, agent: false }).end()
   const [response] = await once(asked, 'response') as [IncomingMessage]
   const chunks: Buffer[] = []
@@ -119,9 +153,20 @@ t.test('an answer from the cache', async (t) => {
 
   t.test('comes in the coding that is liked best, says so, and is the same to read', async (t) => {
     t.same([plain.response.headers['content-encoding'], plain.response.headers.vary], [undefined, 'accept-encoding'])
-    for (const [header, coding, decode] of [['gzip', 'gzip', gunzipSync], ['gzip, br', 'br', brotliDecompressSync]] as const) {
+    for (
+      const [header, coding, decode] of [['gzip', 'gzip', gunzipSync], [
+        'gzip, br',
+        'br',
+        brotliDecompressSync
+      ]] as const
+    ) {
       const { body, response } = await ask(service, LIST, { 'accept-encoding': header })
-      t.match(response.headers, { 'content-encoding': coding, vary: 'accept-encoding', etag: ETAG, 'content-length': String(body.length) })
+      t.match(response.headers, {
+        'content-encoding': coding,
+        vary: 'accept-encoding',
+        etag: ETAG,
+        'content-length': String(body.length)
+      })
       t.ok(body.length < plain.body.length / 2)
       t.same(JSON.parse(decode(body).toString()), JSON.parse(plain.body.toString()))
     }
@@ -131,14 +176,27 @@ t.test('an answer from the cache', async (t) => {
     for (const header of ['identity', 'gzip', 'br']) {
       const { body, response } = await ask(service, LIST, { 'accept-encoding': header, 'if-none-match': ETAG })
       t.same([response.statusCode, body.length], [304, 0])
-      t.match(response.headers, { etag: ETAG, vary: 'accept-encoding', 'cache-control': /private/, 'cache-status': /hit/, 'x-request-id': /./, 'x-content-type-options': 'nosniff' })
+      t.match(response.headers, {
+        etag: ETAG,
+        vary: 'accept-encoding',
+        'cache-control': /private/,
+        'cache-status': /hit/,
+        'x-request-id': /./,
+        'x-content-type-options': 'nosniff'
+      })
     }
   })
 
   t.test('has the same head for HEAD as for GET', async (t) => {
     for (const header of ['identity', 'gzip']) {
-      const [get, head] = [await ask(service, LIST, { 'accept-encoding': header }), await ask(service, LIST, { 'accept-encoding': header }, 'HEAD')]
-      const names = (answer: Answer) => Object.entries(answer.response.headers).filter(([name]) => !['date', 'age', 'cache-status', 'x-request-id'].includes(name))
+      const [get, head] = [
+        await ask(service, LIST, { 'accept-encoding': header }),
+        await ask(service, LIST, { 'accept-encoding': header }, 'HEAD')
+      ]
+      const names = (answer: Answer) =>
+        Object.entries(answer.response.headers).filter(([name]) =>
+          !['date', 'age', 'cache-status', 'x-request-id'].includes(name)
+        )
       t.same([head.body.length, names(head)], [0, names(get)])
     }
   })
@@ -155,7 +213,10 @@ t.test('an answer from the cache', async (t) => {
     t.equal((await ask(service, path)).response.statusCode, 200)
     const sooner = `/api/v1/audit/events?start_time=-5s&end_time=${ago(3000)}`
     t.equal((await ask(service, sooner)).response.statusCode, 200)
-    await eventually('the start has passed the end', async () => (await ask(service, sooner)).response.statusCode === 400)
+    await eventually(
+      'the start has passed the end',
+      async () => (await ask(service, sooner)).response.statusCode === 400
+    )
   })
 
   t.test('is one upstream call for five hundred callers at once, and none of them minds that the first hangs up', async (t) => {
@@ -178,9 +239,13 @@ t.test('an answer from the cache', async (t) => {
     const other = await ask(service, LIST)
     const id = String(other.response.headers['x-request-id'])
     t.not(id, 'mine-1')
-    const lines = () => service.logs.filter(({ msg, request_id: each }) => msg === 'request' && (each === id || each === 'mine-1'))
+    const lines = () =>
+      service.logs.filter(({ msg, request_id: each }) => msg === 'request' && (each === id || each === 'mine-1'))
     await eventually('both lines are there', () => lines().length === 2)
-    t.match(lines(), [{ request_id: 'mine-1', method: 'GET', path: '/api/v1/audit/events', status: 200, cache: /hit/ }, { request_id: id }])
+    t.match(lines(), [
+      { request_id: 'mine-1', method: 'GET', path: '/api/v1/audit/events', status: 200, cache: /hit/ },
+      { request_id: id }
+    ])
   })
 
   t.test('is compressed in the thread pool, to what decodes to the same', async (t) => {

@@ -1,20 +1,64 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { MOST_DELIVERED_RANGES, decodeCursor, encodeCursor, type Cursor, type LogCursor, type PageCursor } from '../../src/audit/cursor.ts'
-import { AuditFilter, FILTER_FIELDS, compileFilter, filterKey, isJudgedHere, pickFilter } from '../../src/audit/filter.ts'
+import {
+  MOST_DELIVERED_RANGES,
+  decodeCursor,
+  encodeCursor,
+  type Cursor,
+  type LogCursor,
+  type PageCursor
+} from '../../src/audit/cursor.ts'
+import {
+  AuditFilter,
+  FILTER_FIELDS,
+  compileFilter,
+  filterKey,
+  isJudgedHere,
+  pickFilter
+} from '../../src/audit/filter.ts'
 import { identify, identifyAs, isPossibleId, parseComputedId } from '../../src/audit/event-id.ts'
 import {
-  EARLIEST, LATEST, NANOS_PER_SECOND, ceilToSecond, minInstant, floorToSecond, formatInstant, instantFromMs, isWritable, maxInstant, msFromInstant, parseInstant,
+  EARLIEST,
+  LATEST,
+  NANOS_PER_SECOND,
+  ceilToSecond,
+  minInstant,
+  floorToSecond,
+  formatInstant,
+  instantFromMs,
+  isWritable,
+  maxInstant,
+  msFromInstant,
+  parseInstant,
   type Instant
 } from '../../src/audit/instant.ts'
-import { ExactNumber, extentOf, isJsonObject, parseJson, scalarText, writeJson, type Json, type JsonObject } from '../../src/audit/exact-json.ts'
+import {
+  ExactNumber,
+  extentOf,
+  isJsonObject,
+  parseJson,
+  scalarText,
+  writeJson,
+  type Json,
+  type JsonObject
+} from '../../src/audit/exact-json.ts'
 import { compareSortKeys, compareKeyedEvents, isAfter, withSortKeys, type SortKey } from '../../src/audit/sort-key.ts'
 import type { AuditSource, Direction, Failure, Purpose, SourceQuery } from '../../src/audit/source.ts'
 import { tileAt } from '../../src/scan/page-covering.ts'
 import { scan, type ScanStep } from '../../src/scan/scanner.ts'
 import { isUsableId, isPathSafe, upstreamId } from '../../src/audit/upstream-id.ts'
-import { isAbsolute, isFinal, isWithin, parseTimeBound, resolveRange, rangeKey, type RequestedRange, type TimeBound, type TimeRange } from '../../src/audit/time-range.ts'
+import {
+  isAbsolute,
+  isFinal,
+  isWithin,
+  parseTimeBound,
+  resolveRange,
+  rangeKey,
+  type RequestedRange,
+  type TimeBound,
+  type TimeRange
+} from '../../src/audit/time-range.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type Kept } from '../contracts/memory-source.ts'
 import { auditSourceContract } from '../contracts/audit-source.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
@@ -43,17 +87,31 @@ t.test('instants', async (t) => {
     t.equal(TEN, BigInt(Date.UTC(2025, 5, 3, 10)) * 1_000_000n)
     const digits = '123456789'
     for (let count = 1; count <= 9; count++) {
-      t.equal(at(`2025-06-03T10:00:00.${digits.slice(0, count)}Z`), TEN + BigInt(digits.slice(0, count).padEnd(9, '0')), `${count} digits`)
+      t.equal(
+        at(`2025-06-03T10:00:00.${digits.slice(0, count)}Z`),
+        TEN + BigInt(digits.slice(0, count).padEnd(9, '0')),
+        `${count} digits`
+      )
     }
     t.equal(at('2025-06-03T10:00:00.123456789999999Z'), TEN + 123_456_789n)
     t.equal(at('2025-06-03T10:00:00,5Z'), TEN + 500_000_000n)
   })
 
   t.test('are read with any offset, and without one as UTC', async (t) => {
-    for (const text of [
-      '2025-06-03T10:00:00', '2025-06-03 10:00:00', '2025-06-03t10:00:00z', '2025-06-03 10:00:00 Z', '2025-06-03T10:00:00-00:00',
-      '2025-06-03T12:30:00+02:30', '2025-06-03T12:30:00+0230', '2025-06-03T06:15:00-03:45', '2025-06-04T09:59:00+23:59', '2025-06-02T23:00:00-11:00'
-    ]) t.equal(parseInstant(text), TEN, text)
+    for (
+      const text of [
+        '2025-06-03T10:00:00',
+        '2025-06-03 10:00:00',
+        '2025-06-03t10:00:00z',
+        '2025-06-03 10:00:00 Z',
+        '2025-06-03T10:00:00-00:00',
+        '2025-06-03T12:30:00+02:30',
+        '2025-06-03T12:30:00+0230',
+        '2025-06-03T06:15:00-03:45',
+        '2025-06-04T09:59:00+23:59',
+        '2025-06-02T23:00:00-11:00'
+      ]
+    ) t.equal(parseInstant(text), TEN, text)
   })
 
   t.test('are read in a leap second, in leap years and at the ends of the calendar', async (t) => {
@@ -67,13 +125,39 @@ t.test('instants', async (t) => {
   })
 
   t.test('are undefined where the text is none', async (t) => {
-    for (const text of [
-      '', 'yesterday', '2025-06-03', '2025-02-29T00:00:00Z', '1900-02-29T00:00:00Z', '2025-00-01T00:00:00Z', '2025-13-01T00:00:00Z',
-      '2025-06-00T00:00:00Z', '2025-06-31T00:00:00Z', '2025-06-03T24:00:00Z', '2025-06-03T10:60:00Z', '2025-06-03T10:00:61Z',
-      '2025-06-03T10:00:00.Z', '2025-06-03T10:00:00+24:00', '2025-06-03T10:00:00+01:60', '2025-06-03T10:00:00 02:00',
-      ' 2025-06-03T10:00:00Z', '2025-06-03T10:00:00Z ', '2025-06-03T10:00:00Z\n', '-2025-06-03T10:00:00Z', '12025-06-03T10:00:00Z', '2025-06-03T10:00Z',
-      '٢٠٢٥-06-03T10:00:00Z', `2025-06-03T10:00:00.${'1'.repeat(60)}Z`, 1748944800, null, undefined, {}, ['2025-06-03T10:00:00Z']
-    ]) t.equal(parseInstant(text), undefined, JSON.stringify(text))
+    for (
+      const text of [
+        '',
+        'yesterday',
+        '2025-06-03',
+        '2025-02-29T00:00:00Z',
+        '1900-02-29T00:00:00Z',
+        '2025-00-01T00:00:00Z',
+        '2025-13-01T00:00:00Z',
+        '2025-06-00T00:00:00Z',
+        '2025-06-31T00:00:00Z',
+        '2025-06-03T24:00:00Z',
+        '2025-06-03T10:60:00Z',
+        '2025-06-03T10:00:61Z',
+        '2025-06-03T10:00:00.Z',
+        '2025-06-03T10:00:00+24:00',
+        '2025-06-03T10:00:00+01:60',
+        '2025-06-03T10:00:00 02:00',
+        ' 2025-06-03T10:00:00Z',
+        '2025-06-03T10:00:00Z ',
+        '2025-06-03T10:00:00Z\n',
+        '-2025-06-03T10:00:00Z',
+        '12025-06-03T10:00:00Z',
+        '2025-06-03T10:00Z',
+        '٢٠٢٥-06-03T10:00:00Z',
+        `2025-06-03T10:00:00.${'1'.repeat(60)}Z`,
+        1748944800,
+        null,
+        undefined,
+        {},
+        ['2025-06-03T10:00:00Z']
+      ]
+    ) t.equal(parseInstant(text), undefined, JSON.stringify(text))
   })
 
   t.test('are the same after writing and reading', async (t) => {
@@ -82,7 +166,11 @@ t.test('instants', async (t) => {
 
   t.test('are read from any date, clock, fraction and offset as the calendar counts', async (t) => {
     const pad = (value: number, width = 2) => String(value).padStart(width, '0')
-    const date = fc.date({ min: new Date('0002-01-01T00:00:00Z'), max: new Date('9998-12-31T00:00:00Z'), noInvalidDate: true })
+    const date = fc.date({
+      min: new Date('0002-01-01T00:00:00Z'),
+      max: new Date('9998-12-31T00:00:00Z'),
+      noInvalidDate: true
+    })
     const offset = fc.integer({ min: -1439, max: 1439 })
     holds(t, fc.property(date, fc.stringMatching(/^\d{1,9}$/), offset, (date, fraction, minutes) => {
       const zone = `${minutes < 0 ? '-' : '+'}${pad(Math.trunc(Math.abs(minutes) / 60))}:${pad(Math.abs(minutes) % 60)}`
@@ -138,10 +226,13 @@ t.test('instants', async (t) => {
 
 /** A JSON number as digits and a power of ten: equal for equal values, however they are written. */
 function decimal (text: string): string {
-  const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? ['', 'none']
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] =
+    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? ['', 'none']
   const digits = (whole + fraction).replace(/^0+/, '')
   const significant = digits.replace(/0+$/, '')
-  return significant === '' ? '0' : `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
+  return significant === ''
+    ? '0'
+    : `${sign}${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`
 }
 
 function shuffled (value: Json): Json {
@@ -152,20 +243,34 @@ function shuffled (value: Json): Json {
 
 t.test('JSON', async (t) => {
   t.test('keeps numbers that a double cannot hold as they were written', async (t) => {
-    for (const number of [
-      '9007199254740993', '-9007199254740993', '123456789012345678901234567890', '0.1234567890123456789', '1.7976931348623157e309', '1e400', '-1E+400',
-      '1e-400', '9007199254740993e-3', '0.30000000000000000001'
-    ]) {
+    for (
+      const number of [
+        '9007199254740993',
+        '-9007199254740993',
+        '123456789012345678901234567890',
+        '0.1234567890123456789',
+        '1.7976931348623157e309',
+        '1e400',
+        '-1E+400',
+        '1e-400',
+        '9007199254740993e-3',
+        '0.30000000000000000001'
+      ]
+    ) {
       t.equal(writeJson(parseJson(number)), number, number)
       t.equal(writeJson(parseJson(`{"deep":[{"n":${number}}]}`)), `{"deep":[{"n":${number}}]}`)
       t.ok(parseJson(number) instanceof ExactNumber, number)
     }
-    for (const number of ['0', '-1.5', '1e3', '123456789012345', '0.1']) t.equal(typeof parseJson(number), 'number', number)
+    for (const number of ['0', '-1.5', '1e3', '123456789012345', '0.1']) {
+      t.equal(typeof parseJson(number), 'number', number)
+    }
   })
 
   t.test('keeps the value of every number', async (t) => {
     const number = fc.stringMatching(/^-?(0|[1-9]\d{0,24})(\.\d{1,24})?([eE][+-]?\d{1,3})?$/)
-    holds(t, fc.property(number, (text) => decimal(writeJson(parseJson(`[${text}]`)).slice(1, -1)) === decimal(text)), { numRuns: 2000 })
+    holds(t, fc.property(number, (text) => decimal(writeJson(parseJson(`[${text}]`)).slice(1, -1)) === decimal(text)), {
+      numRuns: 2000
+    })
   })
 
   t.test('is the same value after writing and reading', async (t) => {
@@ -177,15 +282,37 @@ t.test('JSON', async (t) => {
   })
 
   t.test('is one text for equal values, whatever the order of keys and the blanks', async (t) => {
-    t.equal(writeJson(parseJson('{ "b" : [ 1.50 , null ] , "a" : true, "é": "\\u00e9" }')), '{"a":true,"b":[1.5,null],"é":"é"}')
-    holds(t, fc.property(fc.jsonValue(), (value) => {
-      const other = JSON.stringify(shuffled(value as Json), undefined, 2)
-      return writeJson(parseJson(other)) === writeJson(parseJson(JSON.stringify(value)))
-    }))
+    t.equal(
+      writeJson(parseJson('{ "b" : [ 1.50 , null ] , "a" : true, "é": "\\u00e9" }')),
+      '{"a":true,"b":[1.5,null],"é":"é"}'
+    )
+    holds(
+      t,
+      fc.property(fc.jsonValue(), (value) => {
+        const other = JSON.stringify(shuffled(value as Json), undefined, 2)
+        return writeJson(parseJson(other)) === writeJson(parseJson(JSON.stringify(value)))
+      })
+    )
   })
 
   t.test('is different text for different values', async (t) => {
-    const texts = ['null', '"null"', '[]', '{}', '[[]]', '["a,b"]', '["a","b"]', '{"a":1}', '{"a":"1"}', '0', '""', '[null]', '9007199254740993', '"9007199254740993"', '9007199254740992']
+    const texts = [
+      'null',
+      '"null"',
+      '[]',
+      '{}',
+      '[[]]',
+      '["a,b"]',
+      '["a","b"]',
+      '{"a":1}',
+      '{"a":"1"}',
+      '0',
+      '""',
+      '[null]',
+      '9007199254740993',
+      '"9007199254740993"',
+      '9007199254740992'
+    ]
     t.equal(new Set(texts.map((text) => writeJson(parseJson(text)))).size, texts.length)
   })
 
@@ -200,7 +327,9 @@ t.test('JSON', async (t) => {
   })
 
   t.test('keeps lone surrogates and control characters', async (t) => {
-    for (const text of ['"\\ud800"', '"a\\udc00b"', '{"\\ud83d":"\\u0000"}', '["\\ud800",12345678901234567890]']) t.equal(writeJson(parseJson(text)), text)
+    for (const text of ['"\\ud800"', '"a\\udc00b"', '{"\\ud83d":"\\u0000"}', '["\\ud800",12345678901234567890]']) {
+      t.equal(writeJson(parseJson(text)), text)
+    }
     t.equal(writeJson(parseJson('"\\ud83d\\ude00"')), '"😀"')
   })
 
@@ -231,7 +360,13 @@ t.test('JSON', async (t) => {
 
   t.test('takes no text of an event for a number', async (t) => {
     const uuid = '123e4567-e89b-42d3-a456-426614174000'
-    const value = { a: `${uuid}:12345678901234567890`, b: '12345678901234567890', '12345678901234567890': 'c', d: '\\"12345678901234567890', e: '\u0000:1' }
+    const value = {
+      a: `${uuid}:12345678901234567890`,
+      b: '12345678901234567890',
+      '12345678901234567890': 'c',
+      d: '\\"12345678901234567890',
+      e: '\u0000:1'
+    }
     const text = JSON.stringify(value).slice(0, -1) + ',"n":12345678901234567890}'
     const { n, ...others } = parseJson(text) as JsonObject
     t.same(others, value)
@@ -239,7 +374,22 @@ t.test('JSON', async (t) => {
   })
 
   t.test('refuses what is no JSON, where it would rewrite numbers too', async (t) => {
-    for (const text of ['', '{', '[1,]', '01', '[012345678901234567890]', '[1234567890123456.]', '{"a":12345678901234567890', 'NaN', '<html>', "{'a':1}", '1e', '[+1234567890123456]']) {
+    for (
+      const text of [
+        '',
+        '{',
+        '[1,]',
+        '01',
+        '[012345678901234567890]',
+        '[1234567890123456.]',
+        '{"a":12345678901234567890',
+        'NaN',
+        '<html>',
+        "{'a':1}",
+        '1e',
+        '[+1234567890123456]'
+      ]
+    ) {
       t.throws(() => parseJson(text), SyntaxError, text)
     }
   })
@@ -255,7 +405,9 @@ t.test('JSON', async (t) => {
   t.test('is written in one spelling however deep it is nested', async (t) => {
     const nested = (depth: number) => `${'{"b":2,"a":[1,'.repeat(depth)}null${']}'.repeat(depth)}`
     const sorted = (depth: number) => `${'{"a":[1,'.repeat(depth)}null${'],"b":2}'.repeat(depth)}`
-    for (const depth of [1, 99, 100, 101, 5000, 50_000]) t.ok(writeJson(parseJson(nested(depth))) === sorted(depth), String(depth))
+    for (const depth of [1, 99, 100, 101, 5000, 50_000]) {
+      t.ok(writeJson(parseJson(nested(depth))) === sorted(depth), String(depth))
+    }
   })
 })
 
@@ -299,13 +451,29 @@ function percentDecoded (text: string): string {
 
 t.test('identity', async (t) => {
   t.test('takes an upstream id that is an integer or a text that counts, from the first field with one', async (t) => {
-    for (const [item, id] of [
-      [{ id: 'abc' }, 'abc'], [{ audit_id: 'abc' }, 'abc'], [{ event_id: 'abc' }, 'abc'], [{ _id: 'abc' }, 'abc'],
-      [{ _id: 'd', event_id: 'c', audit_id: 'b', id: 'a' }, 'a'], [{ id: null, audit_id: 'b' }, 'b'], [{ id: ' no good', _id: 'd' }, 'd'],
-      [{ id: 0 }, '0'], [{ id: -5 }, '-5'], [{ id: 42 }, '42'], [{ id: new ExactNumber('12345678901234567890') }, '12345678901234567890'],
-      [{ id: 'a b' }, 'a b'], [{ id: 'é' }, 'é'], [{ id: 'a/b' }, 'a/b'],
-      [{ id: 'A-z_0.9:~' }, 'A-z_0.9:~'], [{ id: 'x'.repeat(200) }, 'x'.repeat(200)], [{ id: '...' }, '...'], [{ id: 'Search' }, 'Search'], [{ id: 'kab2.x' }, 'kab2.x']
-    ] as Array<[JsonObject, string]>) {
+    for (
+      const [item, id] of [
+        [{ id: 'abc' }, 'abc'],
+        [{ audit_id: 'abc' }, 'abc'],
+        [{ event_id: 'abc' }, 'abc'],
+        [{ _id: 'abc' }, 'abc'],
+        [{ _id: 'd', event_id: 'c', audit_id: 'b', id: 'a' }, 'a'],
+        [{ id: null, audit_id: 'b' }, 'b'],
+        [{ id: ' no good', _id: 'd' }, 'd'],
+        [{ id: 0 }, '0'],
+        [{ id: -5 }, '-5'],
+        [{ id: 42 }, '42'],
+        [{ id: new ExactNumber('12345678901234567890') }, '12345678901234567890'],
+        [{ id: 'a b' }, 'a b'],
+        [{ id: 'é' }, 'é'],
+        [{ id: 'a/b' }, 'a/b'],
+        [{ id: 'A-z_0.9:~' }, 'A-z_0.9:~'],
+        [{ id: 'x'.repeat(200) }, 'x'.repeat(200)],
+        [{ id: '...' }, '...'],
+        [{ id: 'Search' }, 'Search'],
+        [{ id: 'kab2.x' }, 'kab2.x']
+      ] as Array<[JsonObject, string]>
+    ) {
       t.equal(upstreamId(item), id)
       t.equal(idOf(item), id)
     }
@@ -388,8 +556,15 @@ t.test('identity', async (t) => {
     t.notOk(['', '.', '..', 'a//b', 'x'.repeat(201), 'a\0', 'a\n', '%2e', 'search', 'kab1.x'].some(isPossibleId))
   })
 
-  t.test('of Kubiya\'s comes back from a path as it was published, or is kept beside a computed one', async (t) => {
-    const tricky = fc.constantFrom(...'/\\.%25eEfFcC?#;:+ é\u2028\u202e😀\ud800\0', '%2e', '%2F', '%5c', 'search', 'kab1.')
+  t.test("of Kubiya's comes back from a path as it was published, or is kept beside a computed one", async (t) => {
+    const tricky = fc.constantFrom(
+      ...'/\\.%25eEfFcC?#;:+ é\u2028\u202e😀\ud800\0',
+      '%2e',
+      '%2F',
+      '%5c',
+      'search',
+      'kab1.'
+    )
     const anyId = fc.oneof(fc.string({ unit: 'binary', maxLength: 210 }), fc.string({ unit: tricky, maxLength: 12 }))
     holds(t, fc.property(anyId, (id) => {
       const [event] = identify([{ ...ITEM, id }])
@@ -413,10 +588,19 @@ t.test('identity', async (t) => {
       t.same(rest, { upstream_id: id, n: 1 }, JSON.stringify(id))
       t.ok(parseComputedId(String(computed)))
     }
-    t.same(published({ id: '..', _id: 'a', upstream_id: 1 }), { id: 'a', _id: 'a', upstream_id: 1, upstream_id_2: '..' })
+    t.same(published({ id: '..', _id: 'a', upstream_id: 1 }), {
+      id: 'a',
+      _id: 'a',
+      upstream_id: 1,
+      upstream_id_2: '..'
+    })
     const taken = { _id: 'a', upstream_id: 1, upstream_id_2: 2 }
     t.same(published({ ...taken, id: '..' }), { ...taken, id: 'a', upstream_id_3: '..' })
-    t.same(published({ ...taken, id: 42, audit_id: '..' }), { ...taken, id: '42', audit_id: '..' }, 'one that counts stays')
+    t.same(
+      published({ ...taken, id: 42, audit_id: '..' }),
+      { ...taken, id: '42', audit_id: '..' },
+      'one that counts stays'
+    )
     const without = { audit_id: '..', n: 1 }
     t.same(published(without), { ...without, id: idOf(without) }, 'no id, nothing to move')
     const odd = parseJson('{"id":"..","__proto__":{"x":1}}') as JsonObject
@@ -435,14 +619,39 @@ t.test('identity', async (t) => {
   t.test('knows a computed id from anything made up', async (t) => {
     const digest = 'A'.repeat(22)
     t.same(parseComputedId(`kab1.-5.${digest}.12`), { instant: -5n, digest, ordinal: 12 })
-    for (const id of [
-      '', 'abc', `kab1.5.${digest}.1`, `kab1.5.${digest}.0`, `kab1.5.${digest}.02`, `kab1.05.${digest}`, `kab1.-0.${digest}`, `kab1.5.${digest}A`, 'kab1.5.A',
-      `kab1.${LATEST + 1n}.${digest}`, `kab1.${EARLIEST - 1n}.${digest}`, `kab1..${digest}`, `kab1.none.${digest}.`, `kab2.5.${digest}`, `kab1.5.${digest}\n`, `kab1.5.${digest}.99999999`
-    ]) t.equal(parseComputedId(id), undefined, id)
+    for (
+      const id of [
+        '',
+        'abc',
+        `kab1.5.${digest}.1`,
+        `kab1.5.${digest}.0`,
+        `kab1.5.${digest}.02`,
+        `kab1.05.${digest}`,
+        `kab1.-0.${digest}`,
+        `kab1.5.${digest}A`,
+        'kab1.5.A',
+        `kab1.${LATEST + 1n}.${digest}`,
+        `kab1.${EARLIEST - 1n}.${digest}`,
+        `kab1..${digest}`,
+        `kab1.none.${digest}.`,
+        `kab2.5.${digest}`,
+        `kab1.5.${digest}\n`,
+        `kab1.5.${digest}.99999999`
+      ]
+    ) t.equal(parseComputedId(id), undefined, id)
   })
 
   t.test('publishes the item with its id first, all else as it was', async (t) => {
-    for (const item of [ITEM, {}, { id: 'own', b: 1, a: 2 }, { id: 'a/b c', a: 1 }, { ID: 5 }, JSON.parse('{"__proto__":{"id":"x"}}') as JsonObject]) {
+    for (
+      const item of [
+        ITEM,
+        {},
+        { id: 'own', b: 1, a: 2 },
+        { id: 'a/b c', a: 1 },
+        { ID: 5 },
+        JSON.parse('{"__proto__":{"id":"x"}}') as JsonObject
+      ]
+    ) {
       const [event] = identify([item])
       t.match(event?.json, /^\{"id":/)
       const published = JSON.parse(event?.json ?? '') as JsonObject
@@ -469,7 +678,17 @@ t.test('a filter', async (t) => {
   t.test('compares each field whole and exactly', async (t) => {
     for (const field of ['category_type', 'category_name', 'resource_type', 'action_type'] as const) {
       t.ok(matches({ [field]: 'x' }, { [field]: 'x' }), field)
-      for (const item of [{ [field]: 'X' }, { [field]: 'xx' }, { [field]: ' x' }, { [field]: null }, { [field]: ['x'] }, {}, { other: 'x' }]) {
+      for (
+        const item of [
+          { [field]: 'X' },
+          { [field]: 'xx' },
+          { [field]: ' x' },
+          { [field]: null },
+          { [field]: ['x'] },
+          {},
+          { other: 'x' }
+        ]
+      ) {
         t.notOk(matches({ [field]: 'x' }, item), `${field} ${JSON.stringify(item)}`)
       }
       t.ok(matches({ [field]: '5' }, { [field]: 5 }))
@@ -477,7 +696,13 @@ t.test('a filter', async (t) => {
   })
 
   t.test('asks for all of its fields at once', async (t) => {
-    t.ok(matches({ category_type: 'a', action_type: 'b', status: 'success' }, { category_type: 'a', action_type: 'b', action_successful: true }))
+    t.ok(
+      matches({ category_type: 'a', action_type: 'b', status: 'success' }, {
+        category_type: 'a',
+        action_type: 'b',
+        action_successful: true
+      })
+    )
     t.notOk(matches({ category_type: 'a', action_type: 'b' }, { category_type: 'a', action_type: 'c' }))
   })
 
@@ -486,7 +711,11 @@ t.test('a filter', async (t) => {
     t.ok(matches({ session_id: 's' }, { session_id: 's', extra: null }))
     t.ok(matches({ session_id: 's' }, { session_id: 'other', extra: { session_id: 's' } }))
     t.ok(matches({ session_id: '7' }, { extra: { session_id: 7 } }))
-    for (const item of [{}, { extra: 's' }, { extra: ['s'] }, { extra: { session_id: 'S' } }, { extra: { deep: { session_id: 's' } } }]) {
+    for (
+      const item of [{}, { extra: 's' }, { extra: ['s'] }, { extra: { session_id: 'S' } }, {
+        extra: { deep: { session_id: 's' } }
+      }]
+    ) {
       t.notOk(matches({ session_id: 's' }, item), JSON.stringify(item))
     }
   })
@@ -495,11 +724,19 @@ t.test('a filter', async (t) => {
     const statuses = (item: JsonObject) => [matches({ status: 'success' }, item), matches({ status: 'failed' }, item)]
     t.same(statuses({ action_successful: true }), [true, false])
     t.same(statuses({ action_successful: false }), [false, true])
-    for (const item of [{}, { action_successful: null }, { action_successful: 'true' }, { action_successful: 0 }]) t.same(statuses(item), [false, false])
+    for (const item of [{}, { action_successful: null }, { action_successful: 'true' }, { action_successful: 0 }]) {
+      t.same(statuses(item), [false, false])
+    }
   })
 
   t.test('finds text in the values of every field, nested ones too', async (t) => {
-    const item = { a: 'One', b: { c: ['two', { d: 'three' }] }, n: 42, big: new ExactNumber('12345678901234567890'), yes: true }
+    const item = {
+      a: 'One',
+      b: { c: ['two', { d: 'three' }] },
+      n: 42,
+      big: new ExactNumber('12345678901234567890'),
+      yes: true
+    }
     for (const text of ['one', 'TWO', 'hre', '42', '345678901234567', 'true', 'e']) t.ok(matches({ text }, item), text)
     for (const text of ['one two', 'four', 'null', 'onetwo', '[', '"']) t.notOk(matches({ text }, item), text)
   })
@@ -511,32 +748,78 @@ t.test('a filter', async (t) => {
   })
 
   t.test('finds text in any case and script, accents composed or not', async (t) => {
-    for (const [text, held] of [
-      ['CAFÉ', 'un café'], ['cafe\u0301', 'Un CAFÉ'], ['café', 'cafe\u0301'], ['עברית', 'שלום עברית'], ['✅', 'done ✅'], ['STRASSE', 'straße'], ['straße', 'STRASSE'],
-      ['ß', 'ß'], ['ẞ', 'ß'], ['ß', 'ẞ'], ['SS', 'ẞ'], ['ẞ', 'ss'], ['İ', 'İ'], ['i\u0307stanbul', 'İSTANBUL'], ['İstanbul', 'i\u0307stanbul'],
-      ['ϴ', 'θ'], ['θ', 'ϴ'], ['Θ', 'ϴ'], ['ϴ', 'Θ'], ['οδος', 'ΟΔΟΣ'], ['ΟΔΟΣ', 'οδος'], ['οδοσ', 'οδος'], ['привет', 'ПРИВЕТ, мир'], ['😀', 'a😀b'], ['ǆ', 'ǅ'], ['ﬁ', 'FI']
-    ] as const) t.ok(matches({ text }, { x: held }), `${text} in ${held}`)
+    for (
+      const [text, held] of [
+        ['CAFÉ', 'un café'],
+        ['cafe\u0301', 'Un CAFÉ'],
+        ['café', 'cafe\u0301'],
+        ['עברית', 'שלום עברית'],
+        ['✅', 'done ✅'],
+        ['STRASSE', 'straße'],
+        ['straße', 'STRASSE'],
+        ['ß', 'ß'],
+        ['ẞ', 'ß'],
+        ['ß', 'ẞ'],
+        ['SS', 'ẞ'],
+        ['ẞ', 'ss'],
+        ['İ', 'İ'],
+        ['i\u0307stanbul', 'İSTANBUL'],
+        ['İstanbul', 'i\u0307stanbul'],
+        ['ϴ', 'θ'],
+        ['θ', 'ϴ'],
+        ['Θ', 'ϴ'],
+        ['ϴ', 'Θ'],
+        ['οδος', 'ΟΔΟΣ'],
+        ['ΟΔΟΣ', 'οδος'],
+        ['οδοσ', 'οδος'],
+        ['привет', 'ПРИВЕТ, мир'],
+        ['😀', 'a😀b'],
+        ['ǆ', 'ǅ'],
+        ['ﬁ', 'FI']
+      ] as const
+    ) t.ok(matches({ text }, { x: held }), `${text} in ${held}`)
     t.notOk(matches({ text: 'cafe' }, { x: 'tea' }))
     t.notOk(matches({ text: 'cafe' }, { x: 'café' }))
   })
 
   t.test('finds any part of any value, in either case', async (t) => {
     const word = fc.string({ minLength: 1, unit: fc.constantFrom(...'abcxyzéößñσςδжя שλ✅😀ĳ') })
-    holds(t, fc.property(word, word, word, (before, text, after) => {
-      const item = { extra: { held: [`${before}${text}${after}`] } }
-      return matches({ text }, item) && matches({ text: text.toUpperCase() }, item) && matches({ text: text.toLowerCase() }, item)
-    }))
+    holds(
+      t,
+      fc.property(word, word, word, (before, text, after) => {
+        const item = { extra: { held: [`${before}${text}${after}`] } }
+        return matches({ text }, item) && matches({ text: text.toUpperCase() }, item) &&
+          matches({ text: text.toLowerCase() }, item)
+      })
+    )
   })
 
   t.test('has one key for equal filters and another for every other', async (t) => {
     const keyed = new Set([
-      {}, { category_type: 'a:b' }, { category_type: 'a', category_name: 'b' }, { category_type: 'a|b' }, { category_type: 'a&category_name=b' },
-      { category_type: 'a","b' }, { category_name: 'a' }, { category_type: 'null' }, { category_type: 'a\0b' }, { category_type: 'a' }, { text: 'a' }, { session_id: 'a' }
+      {},
+      { category_type: 'a:b' },
+      { category_type: 'a', category_name: 'b' },
+      { category_type: 'a|b' },
+      { category_type: 'a&category_name=b' },
+      { category_type: 'a","b' },
+      { category_name: 'a' },
+      { category_type: 'null' },
+      { category_type: 'a\0b' },
+      { category_type: 'a' },
+      { text: 'a' },
+      { session_id: 'a' }
     ].map(filterKey))
     t.equal(keyed.size, 12)
     const canonical = (filter: AuditFilter) => writeJson(filter as JsonObject)
-    holds(t, fc.property(anyFilter, anyFilter, (one, other) => (filterKey(one) === filterKey(other)) === (canonical(one) === canonical(other))))
-    holds(t, fc.property(anyFilter, (filter) => filterKey(shuffled(filter as JsonObject) as AuditFilter) === filterKey(filter)))
+    holds(
+      t,
+      fc.property(anyFilter, anyFilter, (one, other) =>
+        (filterKey(one) === filterKey(other)) === (canonical(one) === canonical(other)))
+    )
+    holds(
+      t,
+      fc.property(anyFilter, (filter) => filterKey(shuffled(filter as JsonObject) as AuditFilter) === filterKey(filter))
+    )
   })
 
   t.test('is picked out of a larger set of parameters', async (t) => {
@@ -546,7 +829,10 @@ t.test('a filter', async (t) => {
   })
 
   t.test('is judged here alone when it asks for a status or a text', async (t) => {
-    t.same([{}, { category_type: 'a', session_id: 's' }, { status: 'failed' as const }, { text: 'x' }].map(isJudgedHere), [false, false, true, true])
+    t.same(
+      [{}, { category_type: 'a', session_id: 's' }, { status: 'failed' as const }, { text: 'x' }].map(isJudgedHere),
+      [false, false, true, true]
+    )
   })
 })
 
@@ -563,38 +849,96 @@ t.test('a window', async (t) => {
   }
 
   t.test('is asked for in relative times', async (t) => {
-    for (const [text, seconds] of [['now', 0], ['-90s', 90], ['-15m', 900], ['-6h', 21_600], ['-7d', 604_800], ['-0s', 0]] as const) {
+    for (
+      const [text, seconds] of [['now', 0], ['-90s', 90], ['-15m', 900], ['-6h', 21_600], ['-7d', 604_800], [
+        '-0s',
+        0
+      ]] as const
+    ) {
       t.same(parseTimeBound(text), { kind: 'ago', seconds })
     }
   })
 
   t.test('is asked for in every form that is read in an event, where a blank may stand for the plus of an offset', async (t) => {
-    for (const text of ['2025-06-03T10:00:00', '2025-06-03 10:00:00', '2025-06-03T12:00:00+0200', '2025-06-03T12:00:00 0200', '2025-06-03 12:00:00.000 02:00', '2025-06-03T10:00:00Z', '2025-06-03T12:00:00+02:00', '2025-06-03T12:00:00 02:00', '2025-06-03 10:00:00z', '2025-06-03t08:00:00-02:00']) {
+    for (
+      const text of [
+        '2025-06-03T10:00:00',
+        '2025-06-03 10:00:00',
+        '2025-06-03T12:00:00+0200',
+        '2025-06-03T12:00:00 0200',
+        '2025-06-03 12:00:00.000 02:00',
+        '2025-06-03T10:00:00Z',
+        '2025-06-03T12:00:00+02:00',
+        '2025-06-03T12:00:00 02:00',
+        '2025-06-03 10:00:00z',
+        '2025-06-03t08:00:00-02:00'
+      ]
+    ) {
       t.same(parseTimeBound(text), { kind: 'at', instant: TEN }, text)
     }
-    t.same(parseTimeBound('2025-06-03'), { kind: 'at', instant: at('2025-06-03T00:00:00Z') }, 'a date alone is its midnight')
-    holds(t, fc.property(anyInstant, fc.constantFrom('Z', '', ' ', '+00:00', '-0000'), fc.boolean(), (instant, zone, isBlank) => {
-      const text = formatInstant(instant).replace('Z', zone.trim()).replace('T', isBlank ? ' ' : 'T')
-      const [moment, inEvent] = [parseTimeBound(text), parseInstant(text)]
-      return moment?.kind === 'at' && moment.instant === inEvent && inEvent === instant
-    }))
+    t.same(
+      parseTimeBound('2025-06-03'),
+      { kind: 'at', instant: at('2025-06-03T00:00:00Z') },
+      'a date alone is its midnight'
+    )
+    holds(
+      t,
+      fc.property(
+        anyInstant,
+        fc.constantFrom('Z', '', ' ', '+00:00', '-0000'),
+        fc.boolean(),
+        (instant, zone, isBlank) => {
+          const text = formatInstant(instant).replace('Z', zone.trim()).replace('T', isBlank ? ' ' : 'T')
+          const [moment, inEvent] = [parseTimeBound(text), parseInstant(text)]
+          return moment?.kind === 'at' && moment.instant === inEvent && inEvent === instant
+        }
+      )
+    )
     t.same(parseTimeBound('2025-06-03T12:00:00.25 02:00'), { kind: 'at', instant: TEN + 250_000_000n })
   })
 
   t.test('is not asked for in anything else', async (t) => {
-    for (const text of [
-      '', 'NOW', 'yesterday', '6h', '+6h', '-6', '-h', '-6w', '-1.5h', '- 6h', '-6H', '-9999999999s', '-999999999d', '2025-06-3', '2025-02-30', '2025-06-03T10:00Z', '2025-06-03 10:00',
-      '2025-02-30T10:00:00Z', '1748944800', '2025-06-03T10:00:00Z; DROP', '0000-01-01T00:00:00+00:01', '9999-12-31T23:59:59-00:01'
-    ]) t.equal(parseTimeBound(text), undefined, text)
+    for (
+      const text of [
+        '',
+        'NOW',
+        'yesterday',
+        '6h',
+        '+6h',
+        '-6',
+        '-h',
+        '-6w',
+        '-1.5h',
+        '- 6h',
+        '-6H',
+        '-9999999999s',
+        '-999999999d',
+        '2025-06-3',
+        '2025-02-30',
+        '2025-06-03T10:00Z',
+        '2025-06-03 10:00',
+        '2025-02-30T10:00:00Z',
+        '1748944800',
+        '2025-06-03T10:00:00Z; DROP',
+        '0000-01-01T00:00:00+00:01',
+        '9999-12-31T23:59:59-00:01'
+      ]
+    ) t.equal(parseTimeBound(text), undefined, text)
   })
 
   t.test('begins 24 hours before its end unless told otherwise', async (t) => {
     const now = TEN + 700_000_000n
     const day = 86_400n * NANOS_PER_SECOND
     t.same(resolveRange(asked(undefined), now), { start: TEN - day })
-    t.same(resolveRange(asked(undefined, '-1h'), now), { start: TEN - 3600n * NANOS_PER_SECOND - day, end: TEN - 3600n * NANOS_PER_SECOND })
+    t.same(resolveRange(asked(undefined, '-1h'), now), {
+      start: TEN - 3600n * NANOS_PER_SECOND - day,
+      end: TEN - 3600n * NANOS_PER_SECOND
+    })
     t.same(resolveRange(asked('-90s', 'now'), now), { start: TEN - 90n * NANOS_PER_SECOND, end: TEN })
-    t.same(resolveRange(asked('2025-06-03T10:00:00.5Z', '2025-06-03T10:00:00.6Z'), now), { start: TEN + 500_000_000n, end: TEN + 600_000_000n })
+    t.same(resolveRange(asked('2025-06-03T10:00:00.5Z', '2025-06-03T10:00:00.6Z'), now), {
+      start: TEN + 500_000_000n,
+      end: TEN + 600_000_000n
+    })
   })
 
   t.test('has no lower bound with a session, unless one is given', async (t) => {
@@ -609,37 +953,75 @@ t.test('a window', async (t) => {
     t.equal(rangeKey(asked('2025-06-03T10:00:00Z')), rangeKey(asked('2025-06-03T12:00:00.000 02:00')))
     t.equal(rangeKey(asked('-1h', undefined, true)), rangeKey(asked('-1h')))
     const different = [
-      asked(undefined), asked(undefined, undefined, true), asked('-1h'), asked(undefined, '-1h'), asked('-1h', '-1h'), asked('-1h', 'now'), asked('-2h'),
-      asked('2025-06-03T10:00:00Z'), asked('2025-06-03T10:00:00.000000001Z'), asked('now'), asked(undefined, 'now'), asked(undefined, 'now', true)
+      asked(undefined),
+      asked(undefined, undefined, true),
+      asked('-1h'),
+      asked(undefined, '-1h'),
+      asked('-1h', '-1h'),
+      asked('-1h', 'now'),
+      asked('-2h'),
+      asked('2025-06-03T10:00:00Z'),
+      asked('2025-06-03T10:00:00.000000001Z'),
+      asked('now'),
+      asked(undefined, 'now'),
+      asked(undefined, 'now', true)
     ]
     t.equal(new Set(different.map(rangeKey)).size, different.length)
   })
 
   t.test('is fixed when time does not move it', async (t) => {
-    t.same([asked('2025-06-03T10:00:00Z', '2025-06-03T11:00:00Z'), asked(undefined, '2025-06-03T11:00:00Z'), asked('-1h', '2025-06-03T11:00:00Z'),
-      asked('2025-06-03T10:00:00Z'), asked('2025-06-03T10:00:00Z', 'now')].map(isAbsolute), [true, true, false, false, false])
+    t.same(
+      [
+        asked('2025-06-03T10:00:00Z', '2025-06-03T11:00:00Z'),
+        asked(undefined, '2025-06-03T11:00:00Z'),
+        asked('-1h', '2025-06-03T11:00:00Z'),
+        asked('2025-06-03T10:00:00Z'),
+        asked('2025-06-03T10:00:00Z', 'now')
+      ].map(isAbsolute),
+      [true, true, false, false, false]
+    )
   })
 
   t.test('includes both its ends', async (t) => {
-    t.same([9n, 10n, 15n, 20n, 21n].map((instant) => isWithin(instant, { start: 10n, end: 20n })), [false, true, true, true, false])
+    t.same([9n, 10n, 15n, 20n, 21n].map((instant) => isWithin(instant, { start: 10n, end: 20n })), [
+      false,
+      true,
+      true,
+      true,
+      false
+    ])
     t.same([isWithin(-5n, {}), isWithin(9n, { start: 10n }), isWithin(21n, { end: 20n })], [true, false, false])
   })
 
   t.test('is settled once nothing late can enter it', async (t) => {
-    t.same([TEN - 2_000_000_001n, TEN - 2_000_000_000n, TEN, undefined].map((end) => isFinal(end, TEN, 2000)), [true, false, false, false])
+    t.same([TEN - 2_000_000_001n, TEN - 2_000_000_000n, TEN, undefined].map((end) => isFinal(end, TEN, 2000)), [
+      true,
+      false,
+      false,
+      false
+    ])
   })
 })
 
 t.test('a cursor', async (t) => {
-  const anyPlace: fc.Arbitrary<SortKey> = fc.record({ instant: anyInstant, id: fc.string({ unit: 'binary', maxLength: 220 }) }, { noNullPrototype: true })
+  const anyPlace: fc.Arbitrary<SortKey> = fc.record({
+    instant: anyInstant,
+    id: fc.string({ unit: 'binary', maxLength: 220 })
+  }, { noNullPrototype: true })
   const anyLog: fc.Arbitrary<LogCursor> = fc.record({
-    kind: fc.constant('log' as const), epoch: fc.stringMatching(/^[a-z0-9]{4,32}$/), offset: fc.maxSafeNat(), instant: anyInstant
+    kind: fc.constant('log' as const),
+    epoch: fc.stringMatching(/^[a-z0-9]{4,32}$/),
+    offset: fc.maxSafeNat(),
+    instant: anyInstant
   }, { noNullPrototype: true })
   const anyPage: fc.Arbitrary<PageCursor> = fc.record({
     kind: fc.constant('page' as const),
     operation: fc.constantFrom('list' as const, 'search' as const),
     filter: anyFilter,
-    window: fc.record({ start: anyInstant, end: anyInstant }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeRange>,
+    window: fc.record({ start: anyInstant, end: anyInstant }, {
+      requiredKeys: [],
+      noNullPrototype: true
+    }) as fc.Arbitrary<TimeRange>,
     direction: fc.constantFrom('asc' as const, 'desc' as const),
     pageSize: fc.integer({ min: 1, max: 10_000 }),
     page: fc.integer({ min: 1, max: 1_000_000 }),
@@ -648,18 +1030,34 @@ t.test('a cursor', async (t) => {
   }, { noNullPrototype: true })
   const LONGEST_ID = `${'語'.repeat(200)}\u0000000001` // That of an undated event's neighbour.
   const anyCursor: fc.Arbitrary<Cursor> = fc.oneof(
-    anyLog, fc.record({ kind: fc.constant('replay' as const), log: anyLog, after: anyPlace }, { noNullPrototype: true }), anyPage)
+    anyLog,
+    fc.record({ kind: fc.constant('replay' as const), log: anyLog, after: anyPlace }, { noNullPrototype: true }),
+    anyPage
+  )
   t.test('says after a round trip what it said before', async (t) => {
-    holds(t, fc.property(anyCursor, (cursor) => isDeepStrictEqual(decodeCursor(encodeCursor(cursor)), cursor)), { numRuns: 500 })
+    holds(t, fc.property(anyCursor, (cursor) => isDeepStrictEqual(decodeCursor(encodeCursor(cursor)), cursor)), {
+      numRuns: 500
+    })
   })
 
   t.test('of a page holds every field of a filter at its longest in any script', async (t) => {
     const longest = AuditFilter.properties.text.maxLength ?? 0
     t.ok(longest >= 200)
     for (const letter of ['я', 'ש', '語', 'ก', '한', '😀', '\u0001']) {
-      const filter: AuditFilter = { ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(longest / letter.length)])), status: 'success' }
+      const filter: AuditFilter = {
+        ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(longest / letter.length)])),
+        status: 'success'
+      }
       const page: PageCursor = {
-        kind: 'page', operation: 'search', filter, window: { start: EARLIEST, end: LATEST }, direction: 'desc', pageSize: 10_000, page: 1_000_000, skip: 10_000, after: { instant: EARLIEST, id: LONGEST_ID }
+        kind: 'page',
+        operation: 'search',
+        filter,
+        window: { start: EARLIEST, end: LATEST },
+        direction: 'desc',
+        pageSize: 10_000,
+        page: 1_000_000,
+        skip: 10_000,
+        after: { instant: EARLIEST, id: LONGEST_ID }
       }
       t.same(decodeCursor(encodeCursor(page)), page, letter)
     }
@@ -667,7 +1065,10 @@ t.test('a cursor', async (t) => {
 
   t.test('of a replay holds ids at their longest, and stays far below a request\'s head', async (t) => {
     const place = { instant: EARLIEST, id: LONGEST_ID }
-    const delivered = Array.from({ length: MOST_DELIVERED_RANGES }, () => ({ before: Number.MAX_SAFE_INTEGER, upTo: place }))
+    const delivered = Array.from(
+      { length: MOST_DELIVERED_RANGES },
+      () => ({ before: Number.MAX_SAFE_INTEGER, upTo: place })
+    )
     const log: LogCursor = { kind: 'log', epoch: 'e'.repeat(32), offset: Number.MAX_SAFE_INTEGER, instant: EARLIEST }
     const replay: Cursor = { kind: 'replay', log, after: place, delivered }
     t.same(decodeCursor(encodeCursor(replay)), replay)
@@ -680,34 +1081,74 @@ t.test('a cursor', async (t) => {
 
   t.test('is refused when any one character of it was changed, dropped or added', async (t) => {
     const alphabet = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ é']
-    holds(t, fc.property(anyCursor, fc.nat(), fc.constantFrom(...alphabet), (cursor, where, other) => {
-      const text = encodeCursor(cursor)
-      const index = where % text.length
-      const [before, after] = [text.slice(0, index), text.slice(index + 1)]
-      const damaged = [before + after, `${before}${other}${text.slice(index)}`, ...text[index] === other ? [] : [before + other + after], text + other]
-      return damaged.every((each) => each === text || decodeCursor(each) === undefined)
-    }), { numRuns: 500 })
+    holds(
+      t,
+      fc.property(anyCursor, fc.nat(), fc.constantFrom(...alphabet), (cursor, where, other) => {
+        const text = encodeCursor(cursor)
+        const index = where % text.length
+        const [before, after] = [text.slice(0, index), text.slice(index + 1)]
+        const damaged = [
+          before + after,
+          `${before}${other}${text.slice(index)}`,
+          ...text[index] === other ? [] : [before + other + after],
+          text + other
+        ]
+        return damaged.every((each) => each === text || decodeCursor(each) === undefined)
+      }),
+      { numRuns: 500 }
+    )
   })
 
   t.test('is refused when its contents were made up, right checksum or not', async (t) => {
     const log: LogCursor = { kind: 'log', epoch: 'abcd', offset: 1, instant: TEN }
     const page: PageCursor = {
-      kind: 'page', operation: 'list', filter: {}, window: { start: TEN }, direction: 'asc', pageSize: 10, page: 2, skip: 0, after: { instant: TEN, id: 'a' }
+      kind: 'page',
+      operation: 'list',
+      filter: {},
+      window: { start: TEN },
+      direction: 'asc',
+      pageSize: 10,
+      page: 2,
+      skip: 0,
+      after: { instant: TEN, id: 'a' }
     }
     t.ok(decodeCursor(encodeCursor(log)))
     t.ok(decodeCursor(encodeCursor(page)))
-    for (const odd of [
-      { ...log, epoch: 'abc' }, { ...log, epoch: 'ABCD' }, { ...log, epoch: 'a'.repeat(33) }, { ...log, epoch: 'abcd\n' }, { ...log, epoch: 5 }, { ...log, offset: -1 },
-      { ...log, offset: 1.5 }, { ...log, offset: 2 ** 53 }, { ...log, offset: '1' }, { ...log, instant: LATEST + 1n }, { ...log, instant: EARLIEST - 1n },
-      { ...log, instant: 5 }, { ...log, instant: 'soon' }, { ...log, instant: '' }, { ...log, instant: null },
-      { kind: 'replay', log: { ...log, epoch: '' }, after: page.after }, { kind: 'replay', log, after: { instant: TEN } }, { kind: 'replay', log, after: { instant: null, id: '' } },
-      { ...page, operation: 'describe' }, { ...page, direction: 'up' }, { ...page, page: -1 }, { ...page, pageSize: 0.5 }, { ...page, after: { instant: TEN, id: 5 } },
-      { ...page, window: { start: 'x' } }, { ...page, window: { end: LATEST + 1n } }
-    ]) t.equal(decodeCursor(encodeCursor(odd as unknown as Cursor)), undefined, inspect(odd))
+    for (
+      const odd of [
+        { ...log, epoch: 'abc' },
+        { ...log, epoch: 'ABCD' },
+        { ...log, epoch: 'a'.repeat(33) },
+        { ...log, epoch: 'abcd\n' },
+        { ...log, epoch: 5 },
+        { ...log, offset: -1 },
+        { ...log, offset: 1.5 },
+        { ...log, offset: 2 ** 53 },
+        { ...log, offset: '1' },
+        { ...log, instant: LATEST + 1n },
+        { ...log, instant: EARLIEST - 1n },
+        { ...log, instant: 5 },
+        { ...log, instant: 'soon' },
+        { ...log, instant: '' },
+        { ...log, instant: null },
+        { kind: 'replay', log: { ...log, epoch: '' }, after: page.after },
+        { kind: 'replay', log, after: { instant: TEN } },
+        { kind: 'replay', log, after: { instant: null, id: '' } },
+        { ...page, operation: 'describe' },
+        { ...page, direction: 'up' },
+        { ...page, page: -1 },
+        { ...page, pageSize: 0.5 },
+        { ...page, after: { instant: TEN, id: 5 } },
+        { ...page, window: { start: 'x' } },
+        { ...page, window: { end: LATEST + 1n } }
+      ]
+    ) t.equal(decodeCursor(encodeCursor(odd as unknown as Cursor)), undefined, inspect(odd))
   })
 
   t.test('is refused when it is no cursor at all', async (t) => {
-    for (const text of ['', '.', '..', '1..', '1.e30.', '2.e30.xxxxxxxx', 'null', '1.bnVsbA.AAAAAAAA', 'x'.repeat(100_000)]) {
+    for (
+      const text of ['', '.', '..', '1..', '1.e30.', '2.e30.xxxxxxxx', 'null', '1.bnVsbA.AAAAAAAA', 'x'.repeat(100_000)]
+    ) {
       t.equal(decodeCursor(text), undefined, text.slice(0, 20))
     }
   })
@@ -723,7 +1164,8 @@ t.test('a place', async (t) => {
   })
 
   t.test('lies beyond another in the direction given, and an empty id stands before all of its instant', async (t) => {
-    const beyond = (instant: bigint, id: string, after: SortKey) => (['asc', 'desc'] as Direction[]).map((direction) => isAfter(place(instant, id), after, direction))
+    const beyond = (instant: bigint, id: string, after: SortKey) =>
+      (['asc', 'desc'] as Direction[]).map((direction) => isAfter(place(instant, id), after, direction))
     t.same(beyond(5n, 'b', place(5n, 'a')), [true, false])
     t.same(beyond(5n, 'a', place(5n, 'a')), [false, false])
     t.same(beyond(4n, 'z', place(5n, 'a')), [false, true])
@@ -733,7 +1175,10 @@ t.test('a place', async (t) => {
   })
 
   t.test('of an undated event is right behind its dated neighbour, in either direction', async (t) => {
-    const events = identify([{ id: 'u0' }, { id: 'b', timestamp: '2025-06-03T10:00:00Z' }, { id: 'u1' }, { id: 'u2' }, { id: 'a', timestamp: '2025-06-03T10:00:00Z' }])
+    const events = identify([{ id: 'u0' }, { id: 'b', timestamp: '2025-06-03T10:00:00Z' }, { id: 'u1' }, { id: 'u2' }, {
+      id: 'a',
+      timestamp: '2025-06-03T10:00:00Z'
+    }])
     const ascending = withSortKeys(events, 'asc')
     const descending = withSortKeys(events.toReversed(), 'desc')
     t.same(descending.toReversed(), ascending)
@@ -749,10 +1194,15 @@ t.test('a place', async (t) => {
 
 t.test('a tile', async (t) => {
   t.test('holds the row, begins at a multiple of its size, and is no larger than allowed', async (t) => {
-    holds(t, fc.property(fc.nat({ max: 100_000 }), fc.integer({ min: 1, max: 1000 }), (offset, largest) => {
-      const { page, size, start } = tileAt(offset, largest)
-      return start <= offset && offset < start + size && size >= 1 && size <= largest && start === (page - 1) * size && Number.isInteger(page)
-    }), { numRuns: 2000 })
+    holds(
+      t,
+      fc.property(fc.nat({ max: 100_000 }), fc.integer({ min: 1, max: 1000 }), (offset, largest) => {
+        const { page, size, start } = tileAt(offset, largest)
+        return start <= offset && offset < start + size && size >= 1 && size <= largest &&
+          start === (page - 1) * size && Number.isInteger(page)
+      }),
+      { numRuns: 2000 }
+    )
   })
 
   t.test('reaches further behind the row than any other size would', async (t) => {
@@ -791,7 +1241,10 @@ const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
 function keptAs (name: string, { tenths, twins, category, isDated }: Happening): Kept[] {
   const timestamp = isDated ? formatInstant(tenth(tenths)) : 'unreadable'
-  return Array.from({ length: twins }, () => ({ at: tenth(tenths), item: { name, category_type: category, timestamp } }))
+  return Array.from(
+    { length: twins },
+    () => ({ at: tenth(tenths), item: { name, category_type: category, timestamp } })
+  )
 }
 
 /** Scans to the end, going on after failures, and says what was wrong with what was given; nothing, if all was well. */
@@ -820,20 +1273,28 @@ async function faultOf (given: Case): Promise<string | undefined> {
     ended = step.end
   }
   if (!ended) return 'stopped before its end'
-  if (failed !== new Set(given.failures.filter((read) => read <= source.questions.length)).size) return 'a failure was kept silent'
+  if (
+    failed !== new Set(given.failures.filter((read) => read <= source.questions.length)).size
+  ) { return 'a failure was kept silent' }
   return missed(wanted)
 
   function take (step: ScanStep): string | undefined {
     for (const { event, key } of step.rows) {
       if (ids.has(event.id)) return `${event.id} came twice`
       ids.add(event.id)
-      if (!accepts(event.item) || (event.instant !== undefined && !isWithin(key.instant, given.window))) return 'a row outside the question'
+      if (
+        !accepts(event.item) || (event.instant !== undefined && !isWithin(key.instant, given.window))
+      ) { return 'a row outside the question' }
       seen.set(String(event.item.name), (seen.get(String(event.item.name)) ?? 0) + 1)
     }
-    if (step.rows.some((row, i, rows) => i > 0 && compareKeyedEvents(given.direction)(rows[i - 1] ?? row, row) > 0)) return 'a step out of order'
+    if (
+      step.rows.some((row, i, rows) => i > 0 && compareKeyedEvents(given.direction)(rows[i - 1] ?? row, row) > 0)
+    ) { return 'a step out of order' }
     const { reached } = step
     if (reached === undefined) return undefined
-    const due = wanted.filter(({ at, item }) => item.timestamp !== 'unreadable' && (given.direction === 'asc' ? at < reached : at > reached))
+    const due = wanted.filter(({ at, item }) =>
+      item.timestamp !== 'unreadable' && (given.direction === 'asc' ? at < reached : at > reached)
+    )
     return missed(due) === undefined ? undefined : `reached ${formatInstant(reached)}, but ${missed(due)}`
   }
 
@@ -845,7 +1306,9 @@ async function faultOf (given: Case): Promise<string | undefined> {
   }
 }
 
-function cases (options: { dated?: boolean, twins?: number, sizes?: [number, number], ignoring?: boolean, span?: number } = {}): fc.Arbitrary<Case> {
+function cases (
+  options: { dated?: boolean, twins?: number, sizes?: [number, number], ignoring?: boolean, span?: number } = {}
+): fc.Arbitrary<Case> {
   const { twins = 1, sizes: [min, max] = [1, 12], ignoring = false, span = 60 } = options
   const happening: fc.Arbitrary<Happening> = fc.record({
     tenths: fc.integer({ min: -span, max: span }),
@@ -864,11 +1327,18 @@ function cases (options: { dated?: boolean, twins?: number, sizes?: [number, num
     }),
     pageSize: fc.integer({ min, max: max * 2 }),
     direction: fc.constantFrom('asc' as const, 'desc' as const),
-    window: fc.record({ start: bound, end: bound }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<TimeRange>,
+    window: fc.record({ start: bound, end: bound }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<
+      TimeRange
+    >,
     filter: fc.constantFrom({}, { category_type: 'a' }, { status: 'failed' as const }),
     events: fc.array(happening, { maxLength: 60 }),
     // More of them than a page holds could hide a page's worth of old events behind known ones.
-    inserts: min < 8 ? fc.constant([]) : fc.array(fc.record({ read: fc.integer({ min: 1, max: 12 }), event: happening.map((event) => ({ ...event, twins: 1 })) }), { maxLength: 6 }),
+    inserts: min < 8
+      ? fc.constant([])
+      : fc.array(
+        fc.record({ read: fc.integer({ min: 1, max: 12 }), event: happening.map((event) => ({ ...event, twins: 1 })) }),
+        { maxLength: 6 }
+      ),
     failures: fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 4 })
   })
 }
@@ -903,20 +1373,43 @@ t.test('a walk', async (t) => {
     await holdsAsync(t, walksWell(cases({ dated: false, sizes: [8, 24] })), { numRuns: 700 })
   })
 
-  const stepsOf = async (quirks: Partial<Habits>, items: JsonObject[], request: { direction?: Direction, pageSize?: number, window?: TimeRange, filter?: AuditFilter } = {}) => {
+  const stepsOf = async (
+    quirks: Partial<Habits>,
+    items: JsonObject[],
+    request: { direction?: Direction, pageSize?: number, window?: TimeRange, filter?: AuditFilter } = {}
+  ) => {
     const source = createMemorySource({ ...USUAL_HABITS, ...quirks })
     source.keep(...items.map(dated))
     const steps: ScanStep[] = []
-    for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER, ...request })) if (step.ok) steps.push(step)
-    return { steps, questions: source.questions, numbers: steps.flatMap(({ rows }) => rows.map(({ event }) => event.item.n)) }
+    for await (
+      const step of scan(source, {
+        filter: {},
+        window: {},
+        direction: 'asc',
+        pageSize: 10,
+        purpose: CALLER,
+        ...request
+      })
+    ) if (step.ok) steps.push(step)
+    return {
+      steps,
+      questions: source.questions,
+      numbers: steps.flatMap(({ rows }) => rows.map(({ event }) => event.item.n))
+    }
   }
-  const perSecond = Array.from({ length: 30 }, (_, n) => ({ n, timestamp: formatInstant(TEN + BigInt(n) * NANOS_PER_SECOND) }))
+  const perSecond = Array.from(
+    { length: 30 },
+    (_, n) => ({ n, timestamp: formatInstant(TEN + BigInt(n) * NANOS_PER_SECOND) })
+  )
 
   t.test('goes on by instant, so that its questions move with the rows and the page number does not', async (t) => {
     const { questions, numbers } = await stepsOf({}, perSecond)
     t.same(numbers, perSecond.map(({ n }) => n))
     t.same(questions.map(({ page }) => page), [1, 1, 1, 1])
-    t.same(questions.map(({ window }) => window.start), [undefined, ...[9, 18, 27].map((n) => TEN + BigInt(n) * NANOS_PER_SECOND)])
+    t.same(questions.map(({ window }) => window.start), [
+      undefined,
+      ...[9, 18, 27].map((n) => TEN + BigInt(n) * NANOS_PER_SECOND)
+    ])
   })
 
   t.test('turns to page numbers inside a second that is longer than a page', async (t) => {
@@ -934,7 +1427,10 @@ t.test('a walk', async (t) => {
   })
 
   t.test('is not deceived about the order by a newest page that lies within one second', async (t) => {
-    const crowded = Array.from({ length: 10 }, (_, n) => ({ n: 30 + n, timestamp: formatInstant(TEN + 60n * NANOS_PER_SECOND + BigInt(n) * 90_000_000n) }))
+    const crowded = Array.from(
+      { length: 10 },
+      (_, n) => ({ n: 30 + n, timestamp: formatInstant(TEN + 60n * NANOS_PER_SECOND + BigInt(n) * 90_000_000n) })
+    )
     const { numbers } = await stepsOf({ ignoresSort: true }, [...perSecond, ...crowded])
     t.same([...numbers].map(Number).sort((a, b) => a - b), Array.from({ length: 40 }, (_, n) => n))
   })
@@ -948,7 +1444,9 @@ t.test('a walk', async (t) => {
         return { at: instant, item: { n, timestamp: isDated ? formatInstant(instant) : 'unreadable' } }
       }).slice(direction === 'asc' ? 10 : 0, direction === 'asc' ? 30 : 20))
       const steps: ScanStep[] = []
-      for await (const step of scan(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: CALLER })) if (step.ok) steps.push(step)
+      for await (
+        const step of scan(source, { filter: {}, window: {}, direction, pageSize: 10, purpose: CALLER })
+      ) { if (step.ok) steps.push(step) }
       t.ok(steps[0]?.rows.every(({ event }) => event.instant === undefined) && steps[0].rows.length === 10)
       t.equal(steps[0]?.reached, undefined, direction)
       const given = steps.flatMap(({ rows }) => rows.map(({ event }) => Number(event.item.n))).sort((a, b) => a - b)
@@ -966,7 +1464,11 @@ t.test('a walk', async (t) => {
 
   t.test('refuses rows outside its window where the bounds are ignored', async (t) => {
     const second = (n: number) => TEN + BigInt(n) * NANOS_PER_SECOND
-    const { steps, numbers } = await stepsOf({ ignoresBounds: true }, perSecond, { direction: 'desc', pageSize: 50, window: { start: second(10), end: second(19) } })
+    const { steps, numbers } = await stepsOf({ ignoresBounds: true }, perSecond, {
+      direction: 'desc',
+      pageSize: 50,
+      window: { start: second(10), end: second(19) }
+    })
     t.same(numbers, [19, 18, 17, 16, 15, 14, 13, 12, 11, 10])
     t.equal(steps.reduce((sum, { rejected }) => sum + rejected, 0), 20)
   })
@@ -984,8 +1486,10 @@ t.test('a walk', async (t) => {
     })
     source.keep(...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00.5Z' })))
     const given = new Set<unknown>()
-    for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER })) {
-      if (step.ok) for (const { event } of step.rows) given.add(event.item.n)
+    for await (
+      const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, purpose: CALLER })
+    ) {
+      if (step.ok) { for (const { event } of step.rows) given.add(event.item.n) }
     }
     t.same(Array.from({ length: 32 }, (_, n) => n + 8).filter((n) => !given.has(n)), [])
   })
@@ -1000,9 +1504,14 @@ t.test('a walk', async (t) => {
   t.test('comes to an end with an upstream that ignores page numbers', async (t) => {
     const source = createMemorySource(USUAL_HABITS)
     source.keep(...Array.from({ length: 10 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00Z' })))
-    const stubborn = { ...source, read: (query: SourceQuery, purpose: Purpose) => source.read({ ...query, page: 1, pageSize: 4 }, purpose) }
+    const stubborn = {
+      ...source,
+      read: (query: SourceQuery, purpose: Purpose) => source.read({ ...query, page: 1, pageSize: 4 }, purpose)
+    }
     const given: unknown[] = []
-    for await (const step of scan(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: CALLER })) {
+    for await (
+      const step of scan(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, purpose: CALLER })
+    ) {
       if (step.ok) given.push(...step.rows.map(({ event }) => event.item.n))
     }
     t.same(given.map(Number).sort(), [0, 1, 2, 3])
@@ -1011,15 +1520,23 @@ t.test('a walk', async (t) => {
 
   t.test('asks for smaller pages where an answer is too large, and loses nothing', async (t) => {
     const source = createMemorySource(USUAL_HABITS)
-    source.keep(...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: formatInstant(TEN + BigInt(n) * 300_000_000n) })))
+    source.keep(
+      ...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: formatInstant(TEN + BigInt(n) * 300_000_000n) }))
+    )
     const heavy: AuditSource = {
       ...source,
-      read: async (query, purpose) => query.pageSize > 6 ? { ok: false, kind: 'too-large' } : source.read(query, purpose)
+      read: async (query, purpose) =>
+        query.pageSize > 6 ? { ok: false, kind: 'too-large' } : source.read(query, purpose)
     }
     const steps: Array<ScanStep | Failure> = []
-    for await (const step of scan(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: POLLER })) steps.push(step)
+    for await (
+      const step of scan(heavy, { filter: {}, window: {}, direction: 'asc', pageSize: 50, purpose: POLLER })
+    ) { steps.push(step) }
     t.ok(steps.every(({ ok }) => ok), 'giving way is no failure')
-    t.same(steps.flatMap((step) => step.ok ? step.rows.map(({ event }) => event.item.n) : []), Array.from({ length: 40 }, (_, n) => n))
+    t.same(
+      steps.flatMap((step) => step.ok ? step.rows.map(({ event }) => event.item.n) : []),
+      Array.from({ length: 40 }, (_, n) => n)
+    )
     t.ok(steps.every((step) => step.ok && step.size <= 12))
   })
 
@@ -1034,7 +1551,9 @@ t.test('a walk', async (t) => {
     const source = createMemorySource(USUAL_HABITS, (reads) => reads === 2 || reads === 3 ? UNAVAILABLE : undefined)
     source.keep(...perSecond.map(dated))
     const outcomes: Array<ScanStep | Failure> = []
-    for await (const step of scan(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: POLLER })) outcomes.push(step)
+    for await (
+      const step of scan(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, purpose: POLLER })
+    ) { outcomes.push(step) }
     t.same(outcomes.map(({ ok }) => ok), [true, false, false, true])
     t.same(source.questions[2], source.questions[1])
     t.same(source.questions[3], source.questions[1])

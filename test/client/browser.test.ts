@@ -26,11 +26,15 @@ const FOLLOW = `
 const chromium = findChromium()
 
 if (chromium === undefined) {
-  process.stderr.write('\n!!! NO CHROMIUM HERE: the client module is not tested in a browser. Install chromium, or set CHROMIUM.\n\n')
+  process.stderr.write(
+    '\n!!! NO CHROMIUM HERE: the client module is not tested in a browser. Install chromium, or set CHROMIUM.\n\n'
+  )
   if (process.env.CI === 'true') t.fail('there is a Chromium where everything is to be tested')
 }
 
-t.test('in a page each event comes once, over lost connections and a restart of the service, and a refusal is told', { skip: chromium === undefined && 'no Chromium' }, async (t) => {
+t.test('in a page each event comes once, over lost connections and a restart of the service, and a refusal is told', {
+  skip: chromium === undefined && 'no Chromium'
+}, async (t) => {
   const sandbox = await startUpstream(t)
   const site = await startSite(t, '', FOLLOW)
   const settings = { ALLOWED_ORIGINS: new URL(site.url).origin }

@@ -35,7 +35,11 @@ function failureOf (error: unknown): AuditStreamError {
 t.test('a stream', async (t) => {
   t.test('gives each event once, the same as in the list, to a filter', async (t) => {
     const service = await startService(t)
-    const consumer = consume(t, { url: service.url, filter: { category_type: 'agents', text: 'message' }, startTime: '-15m' })
+    const consumer = consume(t, {
+      url: service.url,
+      filter: { category_type: 'agents', text: 'message' },
+      startTime: '-15m'
+    })
     service.sandbox.publish(burst(3), item({ category_type: 'ai' }))
     await consumer.untilEvents(3)
     service.sandbox.publish(item({ category_type: 'ai' }), burst(2, 3))
@@ -75,7 +79,11 @@ t.test('a stream', async (t) => {
     await service.settled()
     const page = await service.json(EVENTS)
     service.sandbox.publish(burst(2, 3))
-    const consumer = consume(t, { url: service.url, since: page.live_cursor, known: page.items.map(({ id }: { id: string }) => id) })
+    const consumer = consume(t, {
+      url: service.url,
+      since: page.live_cursor,
+      known: page.items.map(({ id }: { id: string }) => id)
+    })
     await consumer.untilEvents(2)
     t.same(consumer.numbers(), [3, 4])
   })
@@ -108,7 +116,11 @@ t.test('a stream', async (t) => {
 
   t.test('has the freshest cursor that lies before what was not taken', async (t) => {
     const heartbeat = (cursor: string) => ({ type: 'heartbeat', cursor, upstream: 'ok', lag_ms: 0 })
-    const fake = await startFake(t, (socket) => say(socket, hello('a'), event('1', 'b'), heartbeat('c'), event('2', 'd'), event('3', 'e'), heartbeat('f')))
+    const fake = await startFake(
+      t,
+      (socket) =>
+        say(socket, hello('a'), event('1', 'b'), heartbeat('c'), event('2', 'd'), event('3', 'e'), heartbeat('f'))
+    )
     let heartbeats = 0
     const stream = openAuditStream({ ...QUICK, url: fake.url, onStatus: () => { heartbeats++ } })
     t.teardown(() => stream.return())
@@ -309,13 +321,23 @@ t.test('the end', async (t) => {
   t.test('comes between two tries, too', async (t) => {
     const controller = new AbortController()
     const wire = await layWire(t, 'http://127.0.0.1:1')
-    const consumer = consume(t, { url: wire.url, signal: controller.signal, backOff: { leastMs: 1e9, mostMs: 1e9 }, onReconnect: () => controller.abort() })
+    const consumer = consume(t, {
+      url: wire.url,
+      signal: controller.signal,
+      backOff: { leastMs: 1e9, mostMs: 1e9 },
+      onReconnect: () => controller.abort()
+    })
     t.equal(await consumer.ended, undefined)
   })
 
   t.test('comes when the service says that coming back makes no sense, behind what it gave', async (t) => {
     const fake = await startFake(t, (socket) => {
-      say(socket, hello('a'), event('1', 'b'), event('2', 'c'), { type: 'end', reason: 'timeout', reconnect: false, cursor: 'd' })
+      say(socket, hello('a'), event('1', 'b'), event('2', 'c'), {
+        type: 'end',
+        reason: 'timeout',
+        reconnect: false,
+        cursor: 'd'
+      })
       socket.close(1000)
     })
     const consumer = consume(t, { url: fake.url })
@@ -326,9 +348,10 @@ t.test('the end', async (t) => {
   })
 
   t.test('does not come when it says that one may', async (t) => {
-    const fake = await startFake(t,
-      (socket) => { say(socket, hello('a'), event('1', 'b'), { type: 'end', reason: 'slow', reconnect: true, cursor: 'c' }); socket.close(4408) },
-      (socket) => say(socket, hello('c'), event('2', 'd')))
+    const fake = await startFake(t, (socket) => {
+      say(socket, hello('a'), event('1', 'b'), { type: 'end', reason: 'slow', reconnect: true, cursor: 'c' })
+      socket.close(4408)
+    }, (socket) => say(socket, hello('c'), event('2', 'd')))
     const consumer = consume(t, { url: fake.url })
     await consumer.untilEvents(2)
     t.match(consumer.losses, [{ reason: 'slow' }])
@@ -339,7 +362,12 @@ t.test('the end', async (t) => {
 t.test('what makes no sense to try again is thrown', async (t) => {
   t.test('a parameter that the service refuses, with all that it says', async (t) => {
     const service = await startService(t)
-    const consumer = consume(t, { url: service.url, filter: { status: 'odd' as 'failed' }, startTime: '-15m', since: '' })
+    const consumer = consume(t, {
+      url: service.url,
+      filter: { status: 'odd' as 'failed' },
+      startTime: '-15m',
+      since: ''
+    })
     const failure = failureOf(await consumer.ended)
     t.match(failure, { name: 'AuditStreamError', code: 'invalid-parameter', status: 400, problem: { request_id: /./ } })
     t.equal(failure.message, failure.detail)
@@ -350,8 +378,14 @@ t.test('what makes no sense to try again is thrown', async (t) => {
 
   t.test('a time, a cursor and a route that are none', async (t) => {
     const service = await startService(t)
-    t.match(failureOf(await consume(t, { url: service.url, startTime: 'yesterday' }).ended), { code: 'invalid-time', status: 400 })
-    t.match(failureOf(await consume(t, { url: service.url, since: '1.made-up' }).ended), { code: 'invalid-cursor', status: 400 })
+    t.match(failureOf(await consume(t, { url: service.url, startTime: 'yesterday' }).ended), {
+      code: 'invalid-time',
+      status: 400
+    })
+    t.match(failureOf(await consume(t, { url: service.url, since: '1.made-up' }).ended), {
+      code: 'invalid-cursor',
+      status: 400
+    })
     t.match(failureOf(await consume(t, { url: `${service.url}/elsewhere/` }).ended), { code: 'not-found', status: 404 })
   })
 
@@ -366,8 +400,15 @@ t.test('what makes no sense to try again is thrown', async (t) => {
   })
 
   t.test('that the caller may not, or may no longer', async (t) => {
-    const told = await startFake(t, (socket) => { say(socket, hello('a'), { type: 'end', reason: 'unauthorized', reconnect: true, cursor: 'a' }); socket.close(4401) })
-    t.match(failureOf(await consume(t, { url: told.url }).ended), { code: 'unauthorized', status: undefined, problem: undefined })
+    const told = await startFake(t, (socket) => {
+      say(socket, hello('a'), { type: 'end', reason: 'unauthorized', reconnect: true, cursor: 'a' })
+      socket.close(4401)
+    })
+    t.match(failureOf(await consume(t, { url: told.url }).ended), {
+      code: 'unauthorized',
+      status: undefined,
+      problem: undefined
+    })
     const cut = await startFake(t, (socket) => socket.close(4401))
     t.match(failureOf(await consume(t, { url: cut.url }).ended), { code: 'unauthorized' })
   })
@@ -384,8 +425,11 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     await group(service, 0)
   })
 
-  t.test('but not the word of another who answers in the service\'s place', async (t) => {
-    const answers = [new Response('<h1>404</h1>', { status: 404, headers: { 'content-type': 'text/html' } }), new Response('{', { headers: { 'content-type': 'application/problem+json' } })]
+  t.test("but not the word of another who answers in the service's place", async (t) => {
+    const answers = [
+      new Response('<h1>404</h1>', { status: 404, headers: { 'content-type': 'text/html' } }),
+      new Response('{', { headers: { 'content-type': 'application/problem+json' } })
+    ]
     const wire = await layWire(t, 'http://127.0.0.1:1')
     const consumer = consume(t, { url: wire.url, fetch: async () => answers.shift() ?? Response.error() })
     await eventually('it tries on', () => consumer.losses.length > 3)
@@ -433,9 +477,13 @@ t.test('hooks', async (t) => {
   })
 
   t.test('are told nothing of frames that came after this was written', async (t) => {
-    const fake = await startFake(t,
-      (socket) => { say(socket, hello('a'), { type: 'expiring', at: ago(0) }, { type: 'news', cursor: 'b' }, event('1', 'c'), { type: 'news', cursor: 'd' }); socket.close() },
-      (socket) => say(socket, hello('d'), event('2', 'e')))
+    const fake = await startFake(t, (socket) => {
+      say(socket, hello('a'), { type: 'expiring', at: ago(0) }, { type: 'news', cursor: 'b' }, event('1', 'c'), {
+        type: 'news',
+        cursor: 'd'
+      })
+      socket.close()
+    }, (socket) => say(socket, hello('d'), event('2', 'e')))
     const consumer = consume(t, { url: fake.url })
     await consumer.untilEvents(2)
     t.same([consumer.gaps, consumer.statuses], [[], []])
@@ -445,9 +493,24 @@ t.test('hooks', async (t) => {
 
 t.test('the wait doubles up to its bound, and is anything below', async (t) => {
   const bounds = { leastMs: 250, mostMs: 30_000 }
-  t.same(series(10).map((attempt) => backOffMs(attempt, bounds, () => 1)), [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
+  t.same(series(10).map((attempt) => backOffMs(attempt, bounds, () => 1)), [
+    250,
+    500,
+    1000,
+    2000,
+    4000,
+    8000,
+    16_000,
+    30_000,
+    30_000,
+    30_000
+  ])
   t.same([0, 0.5].map((random) => backOffMs(2, bounds, () => random)), [0, 500])
-  t.same([3, 4, 9].map((attempt) => backOffMs(attempt, bounds, () => 0)), [1000, 2000, 15_000], 'at least half from the fourth on')
+  t.same(
+    [3, 4, 9].map((attempt) => backOffMs(attempt, bounds, () => 0)),
+    [1000, 2000, 15_000],
+    'at least half from the fourth on'
+  )
   t.equal(backOffMs(5000, bounds, () => 1), 30_000)
   t.equal(backOffMs(5000, { leastMs: 0, mostMs: 50 }, () => 1), 0)
   t.equal(backOffMs(40, { leastMs: 1e9, mostMs: 1e12 }, () => 1), 2 ** 31 - 1, 'no timer is longer')
@@ -465,9 +528,26 @@ t.test('the memory holds as many ids as it should, and not many more', async (t)
 })
 
 t.test('the address has the filter and the start, and a cursor in the place of a start', async (t) => {
-  const options = { url: 'https://example.com/tools/audit/?x#y', filter: { text: 'a&b=é', status: 'failed' as const }, startTime: '-15m', verbose: true }
-  t.equal(String(streamAddress(options, undefined)), 'https://example.com/tools/audit/api/v1/audit/stream?text=a%26b%3D%C3%A9&status=failed&start_time=-15m&verbose=true')
-  t.equal(String(streamAddress(options, '1.c')), 'https://example.com/tools/audit/api/v1/audit/stream?text=a%26b%3D%C3%A9&status=failed&since=1.c&verbose=true')
-  t.equal(String(streamAddress({ url: new URL('wss://example.com:8443') }, undefined)), 'https://example.com:8443/api/v1/audit/stream')
-  t.equal(socketAddress(streamAddress({ url: 'http://http.example' }, undefined)), 'ws://http.example/api/v1/audit/stream')
+  const options = {
+    url: 'https://example.com/tools/audit/?x#y',
+    filter: { text: 'a&b=é', status: 'failed' as const },
+    startTime: '-15m',
+    verbose: true
+  }
+  t.equal(
+    String(streamAddress(options, undefined)),
+    'https://example.com/tools/audit/api/v1/audit/stream?text=a%26b%3D%C3%A9&status=failed&start_time=-15m&verbose=true'
+  )
+  t.equal(
+    String(streamAddress(options, '1.c')),
+    'https://example.com/tools/audit/api/v1/audit/stream?text=a%26b%3D%C3%A9&status=failed&since=1.c&verbose=true'
+  )
+  t.equal(
+    String(streamAddress({ url: new URL('wss://example.com:8443') }, undefined)),
+    'https://example.com:8443/api/v1/audit/stream'
+  )
+  t.equal(
+    socketAddress(streamAddress({ url: 'http://http.example' }, undefined)),
+    'ws://http.example/api/v1/audit/stream'
+  )
 })

@@ -1,6 +1,16 @@
 import WebSocket from 'ws'
 import { openAuditStream } from '../../src/client/client.ts'
-import type { AuditStream, AuditStreamOptions, GapFrame, HelloFrame, PublishedEvent, Reconnection, StatusFrame, HeartbeatFrame, WebSocketConstructor } from '../../src/client/types.ts'
+import type {
+  AuditStream,
+  AuditStreamOptions,
+  GapFrame,
+  HelloFrame,
+  PublishedEvent,
+  Reconnection,
+  StatusFrame,
+  HeartbeatFrame,
+  WebSocketConstructor
+} from '../../src/client/types.ts'
 import { eventually } from '../support/support.ts'
 
 interface Owner { teardown (action: () => unknown): void }

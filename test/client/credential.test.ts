@@ -12,7 +12,14 @@ t.test('a consumer with a credential gets a ticket for each connection, and puts
   const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, STREAM_MAX_AGE_MS: '300' })
   service.sandbox.publish(item({ n: 0, timestamp: ago(1000) }))
   const asked: string[] = []
-  const consumer = consume(t, { url: service.url, credential: `Bearer ${TOKEN}`, fetch: (...request) => { asked.push(String(request[0])); return fetch(...request) } })
+  const consumer = consume(t, {
+    url: service.url,
+    credential: `Bearer ${TOKEN}`,
+    fetch: (...request) => {
+      asked.push(String(request[0]))
+      return fetch(...request)
+    }
+  })
   await consumer.untilEvents(1)
   await eventually('it came back twice', () => consumer.hellos.length >= 3)
   service.sandbox.publish(item({ n: 1 }))
@@ -29,7 +36,10 @@ t.test('a credential that is refused ends the stream, unless a function can give
   const none = await consume(t, { url: service.url }).ended
   t.match(none, { code: 'unauthorized', status: 401 })
   let calls = 0
-  const renewed = consume(t, { url: service.url, credential: () => ++calls === 1 ? 'Bearer too-old-0123456789' : `Bearer ${TOKEN}` })
+  const renewed = consume(t, {
+    url: service.url,
+    credential: () => ++calls === 1 ? 'Bearer too-old-0123456789' : `Bearer ${TOKEN}`
+  })
   service.sandbox.publish(item({ n: 0 }))
   await renewed.untilEvents(1)
   t.equal(calls, 2)
@@ -37,18 +47,35 @@ t.test('a credential that is refused ends the stream, unless a function can give
   t.match(never, { code: 'unauthorized' }, 'one that is never good is tried twice')
   const throwing = await consume(t, { url: service.url, credential: () => { throw new Error('signed out') } }).ended
   t.match(throwing, { message: 'signed out' })
-  const forbidden = await consume(t, { url: service.url, credential: `Bearer ${TOKEN}`, filter: { status: 'odd' as 'failed' } }).ended
+  const forbidden = await consume(t, {
+    url: service.url,
+    credential: `Bearer ${TOKEN}`,
+    filter: { status: 'odd' as 'failed' }
+  }).ended
   t.match(forbidden, { code: 'invalid-parameter' }, 'faults of the parameters are still told')
 })
 
 t.test('events that come while tokens end and follow one another are each given once', async (t) => {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { kid: 'one', alg: 'ES256', ...await exportJWK(publicKey) }
-  const keyServer = createServer((_request, response) => { response.end(JSON.stringify({ keys: [jwk] })) }).listen(0, '127.0.0.1')
+  const keyServer = createServer((_request, response) => {
+    response.end(JSON.stringify({ keys: [jwk] }))
+  }).listen(0, '127.0.0.1')
   await once(keyServer, 'listening')
-  t.teardown(() => { keyServer.close() })
-  const service = await startService(t, { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}`, AUTH_ISSUER: 'i', AUTH_AUDIENCE: 'a', AUTH_CLOCK_TOLERANCE_MS: '0' })
-  const token = () => new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer('i').setAudience('a').setExpirationTime(Math.floor(Date.now() / 1000) + 3).sign(privateKey)
+  t.teardown(() => {
+    keyServer.close()
+  })
+  const service = await startService(t, {
+    AUTH_MODE: 'jwt',
+    AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}`,
+    AUTH_ISSUER: 'i',
+    AUTH_AUDIENCE: 'a',
+    AUTH_CLOCK_TOLERANCE_MS: '0'
+  })
+  const token = () =>
+    new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer('i').setAudience('a').setExpirationTime(
+      Math.floor(Date.now() / 1000) + 3
+    ).sign(privateKey)
   const consumer = consume(t, { url: service.url, credential: async () => `Bearer ${await token()}` })
   await eventually('it is there', () => consumer.hellos.length === 1)
   let published = 0

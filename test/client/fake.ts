@@ -28,6 +28,7 @@ export async function startFake (t: Owner, ...scripts: Array<(socket: WebSocket)
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked }
 }
 
-export const say = (socket: WebSocket, ...frames: object[]) => frames.forEach((frame) => socket.send(JSON.stringify(frame)))
+export const say = (socket: WebSocket, ...frames: object[]) =>
+  frames.forEach((frame) => socket.send(JSON.stringify(frame)))
 export const hello = (cursor: string) => ({ type: 'hello', cursor, resumed: true, heartbeat_seconds: 20 })
 export const event = (id: string, cursor: string) => ({ type: 'event', cursor, event: { id } })

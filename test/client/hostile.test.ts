@@ -1,7 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { openAuditStream } from '../../src/client/client.ts'
-import type { AuditStream, AuditStreamOptions, Reconnection, WebSocketConstructor, WebSocketEvent, WebSocketLike } from '../../src/client/types.ts'
+import type {
+  AuditStream,
+  AuditStreamOptions,
+  Reconnection,
+  WebSocketConstructor,
+  WebSocketEvent,
+  WebSocketLike
+} from '../../src/client/types.ts'
 import { readFrame } from '../../src/client/frame.ts'
 import { eventually } from '../support/support.ts'
 import { consume } from './consumer.ts'
@@ -15,7 +22,13 @@ const ORIGIN = 'http://service.example'
 
 const status = { type: 'status', upstream: 'ok', since: '2026-01-01T00:00:00Z', lag_ms: 0 }
 const heartbeat = { type: 'heartbeat', cursor: 'c', upstream: 'ok', lag_ms: 0 }
-const gap = { type: 'gap', cursor: 'c', from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:00Z', reason: 'replay-limit' }
+const gap = {
+  type: 'gap',
+  cursor: 'c',
+  from: '2026-01-01T00:00:00Z',
+  to: '2026-01-01T00:00:00Z',
+  reason: 'replay-limit'
+}
 const end = { type: 'end', reason: 'shutdown', reconnect: true, cursor: 'c' }
 const expiring = { type: 'expiring', at: '2026-01-01T00:00:00Z' }
 const sound: object[] = [hello('c'), event('1', 'c'), gap, status, heartbeat, expiring, end]
@@ -24,13 +37,32 @@ const sound: object[] = [hello('c'), event('1', 'c'), gap, status, heartbeat, ex
 const NO_TEXTS: unknown[] = [undefined, null, 5, true, '', [], {}, ['c'], { toString: 'c' }]
 
 const NO_FRAMES: string[] = [
-  '', 'hello, world', 'null', '5', '"hello"', '[]', '[{"type":"event"}]', '{', '{}', '{"type":5}', '{"type":null}', '{"type":""}',
-  '{"type":"event"}', '{"type":"event","cursor":"c","event":null}', '{"type":"event","cursor":"c","event":[]}',
-  '{"type":"event","cursor":"c","event":{"__proto__":{"id":"1"}}}', '{"__proto__":{"type":"event"}}', '{"type":{"type":"event"}}',
-  '{"type":"gap","cursor":"c","from":null,"to":"b","reason":"c"}', '{"type":"end","cursor":"c","reason":"shutdown"}',
-  '{"type":"status","upstream":"ok","since":5,"lag_ms":0}', '{"type":"heartbeat","cursor":"c","upstream":"ok","lag_ms":1e400}',
-  '['.repeat(200_000), `{"type":"event","cursor":"c","event":${'{"id":'.repeat(100_000)}`,
-  JSON.stringify(event('i'.repeat(201), 'c')), JSON.stringify(event('1', 'c'.repeat(13_501))),
+  '',
+  'hello, world',
+  'null',
+  '5',
+  '"hello"',
+  '[]',
+  '[{"type":"event"}]',
+  '{',
+  '{}',
+  '{"type":5}',
+  '{"type":null}',
+  '{"type":""}',
+  '{"type":"event"}',
+  '{"type":"event","cursor":"c","event":null}',
+  '{"type":"event","cursor":"c","event":[]}',
+  '{"type":"event","cursor":"c","event":{"__proto__":{"id":"1"}}}',
+  '{"__proto__":{"type":"event"}}',
+  '{"type":{"type":"event"}}',
+  '{"type":"gap","cursor":"c","from":null,"to":"b","reason":"c"}',
+  '{"type":"end","cursor":"c","reason":"shutdown"}',
+  '{"type":"status","upstream":"ok","since":5,"lag_ms":0}',
+  '{"type":"heartbeat","cursor":"c","upstream":"ok","lag_ms":1e400}',
+  '['.repeat(200_000),
+  `{"type":"event","cursor":"c","event":${'{"id":'.repeat(100_000)}`,
+  JSON.stringify(event('i'.repeat(201), 'c')),
+  JSON.stringify(event('1', 'c'.repeat(13_501))),
   ...NO_TEXTS.flatMap((value) => [
     JSON.stringify({ ...hello('c'), cursor: value }),
     JSON.stringify({ ...event('1', 'c'), cursor: value }),
@@ -46,33 +78,73 @@ const NO_FRAMES: string[] = [
 t.test('a message is looked at before it counts as a frame', async (t) => {
   t.same(sound.map((frame) => readFrame(JSON.stringify(frame))), sound)
   t.same(NO_FRAMES.filter((text) => readFrame(text) !== undefined), [])
-  t.same([Buffer.from(JSON.stringify(status)), new ArrayBuffer(2), status, null, undefined, 5].map(readFrame), Array(6).fill(undefined), 'bytes are no text')
+  t.same(
+    [Buffer.from(JSON.stringify(status)), new ArrayBuffer(2), status, null, undefined, 5].map(readFrame),
+    Array(6).fill(undefined),
+    'bytes are no text'
+  )
   const longest = event('\u{1F600}'.repeat(100), 'c'.repeat(13_500))
   t.same(readFrame(JSON.stringify(longest)), longest)
-  for (const type of ['news', 'constructor', '__proto__']) t.same(readFrame(JSON.stringify({ type })), { type }, 'types to come are ignored')
-  for (const seconds of [undefined, null, 0, -1, 0.5, 3601, 1e12, '20', [20]]) {
-    t.match(readFrame(JSON.stringify({ ...hello('c'), heartbeat_seconds: seconds })), { heartbeat_seconds: 20 }, String(seconds))
+  for (const type of ['news', 'constructor', '__proto__']) {
+    t.same(readFrame(JSON.stringify({ type })), { type }, 'types to come are ignored')
   }
-  for (const seconds of [1, 2.5, 3600]) t.match(readFrame(JSON.stringify({ ...hello('c'), heartbeat_seconds: seconds })), { heartbeat_seconds: seconds })
+  for (const seconds of [undefined, null, 0, -1, 0.5, 3601, 1e12, '20', [20]]) {
+    t.match(
+      readFrame(JSON.stringify({ ...hello('c'), heartbeat_seconds: seconds })),
+      { heartbeat_seconds: 20 },
+      String(seconds)
+    )
+  }
+  for (const seconds of [1, 2.5, 3600]) {
+    t.match(readFrame(JSON.stringify({ ...hello('c'), heartbeat_seconds: seconds })), { heartbeat_seconds: seconds })
+  }
 })
 
 t.test('no message makes the reader throw, and what it lets through has the fields of its type', async (t) => {
-  const names = ['type', 'cursor', 'event', 'resumed', 'heartbeat_seconds', 'from', 'to', 'reason', 'upstream', 'lag_ms', 'reconnect', 'at']
+  const names = [
+    'type',
+    'cursor',
+    'event',
+    'resumed',
+    'heartbeat_seconds',
+    'from',
+    'to',
+    'reason',
+    'upstream',
+    'lag_ms',
+    'reconnect',
+    'at'
+  ]
   const types = fc.constantFrom('hello', 'event', 'gap', 'status', 'heartbeat', 'expiring', 'end', 'news')
   const fields = fc.dictionary(fc.constantFrom(...names), fc.oneof(fc.jsonValue(), fc.string()))
-  fc.assert(fc.property(fc.oneof(fc.string(), fc.json(), fc.record({ type: types, rest: fields }).map(({ type, rest }) => JSON.stringify({ ...rest, type }))), (text) => {
-    const frame = readFrame(text)
-    if (frame === undefined) return
-    t.type(frame.type, 'string')
-    if (frame.type === 'event') t.ok(frame.event.id.length > 0 && frame.cursor.length > 0)
-    if (frame.type === 'hello') t.ok(frame.heartbeat_seconds >= 1 && frame.heartbeat_seconds <= 3600)
-  }), { numRuns: 2000 })
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.json(),
+        fc.record({ type: types, rest: fields }).map(({ type, rest }) => JSON.stringify({ ...rest, type }))
+      ),
+      (text) => {
+        const frame = readFrame(text)
+        if (frame === undefined) return
+        t.type(frame.type, 'string')
+        if (frame.type === 'event') t.ok(frame.event.id.length > 0 && frame.cursor.length > 0)
+        if (frame.type === 'hello') t.ok(frame.heartbeat_seconds >= 1 && frame.heartbeat_seconds <= 3600)
+      }
+    ),
+    { numRuns: 2000 }
+  )
 })
 
 t.test('what is no frame ends the iteration with invalid-frame, behind what was given before', async (t) => {
   const messages: Array<string | Buffer> = [
-    '{"type":"event"}', '{"type":"event","event":null}', '{"type":"hello"}', '['.repeat(100_000), JSON.stringify(event('1', '')),
-    Buffer.from(JSON.stringify(event('1', 'c'))), Buffer.from([0xff, 0xfe, 0])
+    '{"type":"event"}',
+    '{"type":"event","event":null}',
+    '{"type":"hello"}',
+    '['.repeat(100_000),
+    JSON.stringify(event('1', '')),
+    Buffer.from(JSON.stringify(event('1', 'c'))),
+    Buffer.from([0xff, 0xfe, 0])
   ]
   for (const message of messages) {
     const fake = await startFake(t, (socket) => {
@@ -81,7 +153,11 @@ t.test('what is no frame ends the iteration with invalid-frame, behind what was 
       socket.send(message)
     })
     const consumer = consume(t, { url: fake.url })
-    t.match(await consumer.ended, { name: 'AuditStreamError', code: 'invalid-frame' }, JSON.stringify(String(message).slice(0, 40)))
+    t.match(
+      await consumer.ended,
+      { name: 'AuditStreamError', code: 'invalid-frame' },
+      JSON.stringify(String(message).slice(0, 40))
+    )
     t.same(consumer.events, [{ id: 'first' }])
     t.equal(fake.asked.length, 1)
   }
@@ -197,21 +273,54 @@ function ask (timers: QuickTimers, script: Script, options: Partial<AuditStreamO
   return { atMs, losses, ended: drained().catch((error: unknown) => error) }
 }
 
-const within = (atMs: number[], fromMs: number, untilMs: number) => atMs.filter((at) => at >= fromMs && at < untilMs).length
-const answer = (body: string, status = 503, type = 'application/problem+json') => new Response(body, { status, headers: { 'content-type': type } })
+const within = (atMs: number[], fromMs: number, untilMs: number) =>
+  atMs.filter((at) => at >= fromMs && at < untilMs).length
+const answer = (body: string, status = 503, type = 'application/problem+json') =>
+  new Response(body, { status, headers: { 'content-type': type } })
 const good = async () => answer('{"ticket":"t"}', 201, 'application/json')
 const credential = () => 'Bearer refused'
 let serial = 0
 
 const RUDE: Record<string, { readonly script: Script, readonly options?: Partial<AuditStreamOptions> }> = {
-  'greets, says status and closes': { script: ({ close, say }) => { say(hello('c'), status); close(1011) } },
-  'greets with heartbeats of no length and closes': { script: ({ close, say }) => { say({ ...hello('c'), heartbeat_seconds: 0 }); close(1000) } },
-  'greets with endless heartbeats and is silent': { script: ({ say }) => say({ ...hello('c'), heartbeat_seconds: 1e12 }, status) },
+  'greets, says status and closes': {
+    script: ({ close, say }) => {
+      say(hello('c'), status)
+      close(1011)
+    }
+  },
+  'greets with heartbeats of no length and closes': {
+    script: ({ close, say }) => {
+      say({ ...hello('c'), heartbeat_seconds: 0 })
+      close(1000)
+    }
+  },
+  'greets with endless heartbeats and is silent': {
+    script: ({ say }) => say({ ...hello('c'), heartbeat_seconds: 1e12 }, status)
+  },
   'ends at once and asks to return': { script: ({ say }) => say(hello('c'), { ...end, reason: 'max-age' }) },
-  'gives the same event over and over and closes': { script: ({ close, say }) => { say(hello('c'), ...Array(100).fill(event('1', 'c'))); close(1006) } },
-  'gives a new event each time and closes': { script: ({ close, say }) => { say(hello('c'), event(`n${serial++}`, 'c')); close(1006) } },
-  'refuses each good ticket with 4401': { script: ({ close, say }) => { say(hello('c'), status); close(4401) }, options: { credential, fetch: good } },
-  'fails and answers with problems that are null': { script: ({ fail }) => fail(), options: { fetch: async () => answer('null') } }
+  'gives the same event over and over and closes': {
+    script: ({ close, say }) => {
+      say(hello('c'), ...Array(100).fill(event('1', 'c')))
+      close(1006)
+    }
+  },
+  'gives a new event each time and closes': {
+    script: ({ close, say }) => {
+      say(hello('c'), event(`n${serial++}`, 'c'))
+      close(1006)
+    }
+  },
+  'refuses each good ticket with 4401': {
+    script: ({ close, say }) => {
+      say(hello('c'), status)
+      close(4401)
+    },
+    options: { credential, fetch: good }
+  },
+  'fails and answers with problems that are null': {
+    script: ({ fail }) => fail(),
+    options: { fetch: async () => answer('null') }
+  }
 }
 
 for (const [what, { options, script }] of Object.entries(RUDE)) {
@@ -257,7 +366,18 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
     }
     return new Response(new ReadableStream({ pull }), { status: 503, headers })
   }
-  const problem = (fields: object) => answer(JSON.stringify({ type: 'urn:x', title: 'x', status: 503, detail: 'x', code: 'overloaded', request_id: 'x', ...fields }))
+  const problem = (fields: object) =>
+    answer(
+      JSON.stringify({
+        type: 'urn:x',
+        title: 'x',
+        status: 503,
+        detail: 'x',
+        code: 'overloaded',
+        request_id: 'x',
+        ...fields
+      })
+    )
   const never = () => new Promise<Response>(() => {})
   const answers: Record<string, () => Response | Promise<Response>> = {
     null: () => answer('null'),
@@ -269,7 +389,11 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
     'a body without end': endless,
     'no answer at all': never,
     'a body that never comes': () => new Response(new ReadableStream({}), { status: 503, headers }),
-    ...Object.fromEntries([-5, 'soon', null, {}, [9]].map((after) => [`retry_after ${JSON.stringify(after)}`, () => problem({ retry_after: after })]))
+    ...Object.fromEntries(
+      [-5, 'soon', null, {}, [9]].map((after) => [`retry_after ${JSON.stringify(after)}`, () =>
+        problem({ retry_after: after })]
+      )
+    )
   }
   for (const [what, give] of Object.entries(answers)) {
     for (const given of [{}, { credential }]) {
@@ -277,7 +401,12 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
         const { ended, losses } = ask(timers, ({ fail }) => fail(), { ...given, fetch: async () => give() })
         await timers.pass(MINUTE_MS)
         t.ok(losses.length >= 3 && losses.length <= 12, `${what}: ${losses.length} losses`)
-        t.ok(losses.every(({ reason, waitMs }, attempt) => reason === 'failed' && waitMs >= 0 && waitMs <= 250 * 2 ** attempt), what)
+        t.ok(
+          losses.every(({ reason, waitMs }, attempt) =>
+            reason === 'failed' && waitMs >= 0 && waitMs <= 250 * 2 ** attempt
+          ),
+          what
+        )
         t.equal(await Promise.race([ended, 'goes on']), 'goes on', what)
       })
     }
@@ -294,7 +423,10 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
 t.test('a ticket that is none opens no connection', async (t) => {
   for (const ticket of [undefined, null, 5, '', {}, ['t'], 't'.repeat(1001)]) {
     await quickly(async (timers) => {
-      const { atMs, losses } = ask(timers, () => {}, { credential, fetch: async () => answer(JSON.stringify({ ticket }), 201, 'application/json') })
+      const { atMs, losses } = ask(timers, () => {}, {
+        credential,
+        fetch: async () => answer(JSON.stringify({ ticket }), 201, 'application/json')
+      })
       await timers.pass(MINUTE_MS)
       t.same(atMs, [])
       t.ok(losses.length >= 3 && losses.length <= 12)
@@ -325,7 +457,11 @@ t.test('what a hook throws ends the iteration, whatever the frame', async (t) =>
   const refuse = () => { throw thrown }
   for (const frames of [[hello('c'), gap], [hello('c'), status], [hello('c'), heartbeat], [hello('c'), end]]) {
     await quickly(async (timers) => {
-      const { ended } = ask(timers, ({ say }) => say(...frames), { onGap: refuse, onStatus: refuse, onReconnect: refuse })
+      const { ended } = ask(timers, ({ say }) => say(...frames), {
+        onGap: refuse,
+        onStatus: refuse,
+        onReconnect: refuse
+      })
       await timers.pass(1000)
       t.equal(await ended, thrown)
     })

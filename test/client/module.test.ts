@@ -33,7 +33,10 @@ t.test('the module works with the WebSocket that Node has, as its example', asyn
   await first.printed(' one\n')
   wire.cut()
   sandbox.publish(item({ id: 'two' }))
-  t.match(await first.printed(' two\n'), /connected, resumed: false\n[^]* one\nno connection \(closed\)[^]*connected, resumed: true\n/)
+  t.match(
+    await first.printed(' two\n'),
+    /connected, resumed: false\n[^]* one\nno connection \(closed\)[^]*connected, resumed: true\n/
+  )
   sandbox.publish(item({ id: 'three' }))
   await first.printed(' three\n') // Now the cursor behind the second is in the file.
   await first.ended()
@@ -44,13 +47,25 @@ t.test('the module works with the WebSocket that Node has, as its example', asyn
 })
 
 t.test('the module is packed with its declarations, and with the service', async (t) => {
-  const child = spawn('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    stdio: ['ignore', 'pipe', 'ignore']
+  })
   let output = ''
   child.stdout.on('data', (chunk) => { output += String(chunk) })
   await once(child, 'close')
   const [{ files }] = JSON.parse(output) as [{ files: Array<{ path: string }> }]
   const paths = files.map(({ path }) => path)
-  for (const path of ['dist/client.js', 'dist/client.d.ts', 'dist/main.js', 'openapi/openapi.json', 'README.md', 'LICENSE', 'package.json']) t.ok(paths.includes(path), path)
+  for (
+    const path of [
+      'dist/client.js',
+      'dist/client.d.ts',
+      'dist/main.js',
+      'openapi/openapi.json',
+      'README.md',
+      'LICENSE',
+      'package.json'
+    ]
+  ) t.ok(paths.includes(path), path)
   t.same(paths.filter((path) => /^(?:src|test|node_modules|dist\/test)\//.test(path)), [])
 })
 
@@ -85,20 +100,54 @@ t.test('the module is typed from the schemas, in strict projects of all sorts', 
       export const there = (a: OurFilter, b: OurEvent, c: OurFrame, d: OurProblem): [AuditFilter, PublishedEvent, Frame, Problem] => [a, b as OurEvent & Record<string, unknown>, c as Frame, d]
       export const back = (a: AuditFilter, b: PublishedEvent, c: Frame, d: Problem): [OurFilter, OurEvent, OurFrame, OurProblem] => [a, b, c, d]
     `
-  })}`
-  const strict = { strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false, target: ts.ScriptTarget.ES2022, types: [] }
-  const node = { ...strict, module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext, lib: ['lib.es2022.d.ts'], types: ['node'] }
-  const page = { ...strict, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts'] }
+    })
+  }`
+  const strict = {
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+    skipLibCheck: false,
+    target: ts.ScriptTarget.ES2022,
+    types: []
+  }
+  const node = {
+    ...strict,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    lib: ['lib.es2022.d.ts'],
+    types: ['node']
+  }
+  const page = {
+    ...strict,
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts']
+  }
   t.same(faults([`${file}/page.ts`], page), [], 'in a page, by a bundler')
   t.same(faults([`${file}/node.ts`], node), [], 'in Node')
-  t.same(faults([`${file}/same.ts`], { ...node, lib: ['lib.es2023.d.ts'], allowImportingTsExtensions: true }), [], 'the same as in here')
+  t.same(
+    faults([`${file}/same.ts`], { ...node, lib: ['lib.es2023.d.ts'], allowImportingTsExtensions: true }),
+    [],
+    'the same as in here'
+  )
 })
 
 t.test('the client alone is one package, typed in each way that packages are found', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'kubiya-audit-client-')) // Outside: npm would install into a folder above.
+  // Outside: npm would install into a folder above.
+  const folder = await mkdtemp(join(tmpdir(), 'kubiya-audit-client-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const [{ filename, files }] = JSON.parse(await npm(folder, 'pack', `${process.cwd()}/dist/client`, '--json', '--ignore-scripts')) as [{ filename: string, files: Array<{ path: string }> }]
-  t.same(files.map(({ path }) => path).sort(), ['LICENSE', 'README.md', 'client.d.ts', 'client.js', 'client.js.map', 'package.json'])
+  const [{ filename, files }] = JSON.parse(
+    await npm(folder, 'pack', `${process.cwd()}/dist/client`, '--json', '--ignore-scripts')
+  ) as [{ filename: string, files: Array<{ path: string }> }]
+  t.same(files.map(({ path }) => path).sort(), [
+    'LICENSE',
+    'README.md',
+    'client.d.ts',
+    'client.js',
+    'client.js.map',
+    'package.json'
+  ])
   await writeFile(join(folder, 'package.json'), '{ "private": true }')
   await npm(folder, 'install', `./${filename}`, '--offline', '--no-audit', '--no-fund')
   const packages = join(folder, 'node_modules')
@@ -106,8 +155,17 @@ t.test('the client alone is one package, typed in each way that packages are fou
 
   const read = async (path: string) => JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>
   const [client, service] = [await read(join(packages, 'kubiya-audit-client/package.json')), await read('package.json')]
-  t.same([client.version, client.license, client.dependencies, client.engines], [service.version, service.license, undefined, undefined])
-  t.same(await readFile(join(packages, 'kubiya-audit-client/client.js')), await readFile(CLIENT), 'the same file as the service exports')
+  t.same([client.version, client.license, client.dependencies, client.engines], [
+    service.version,
+    service.license,
+    undefined,
+    undefined
+  ])
+  t.same(
+    await readFile(join(packages, 'kubiya-audit-client/client.js')),
+    await readFile(CLIENT),
+    'the same file as the service exports'
+  )
   const entry = pathToFileURL(join(packages, 'kubiya-audit-client', String(client.main)))
   t.same(Object.keys(await import(entry.href)).sort(), ['isAuditStreamError', 'openAuditStream'])
 
@@ -125,7 +183,14 @@ t.test('the client alone is one package, typed in each way that packages are fou
     `)
     return file
   }))
-  const strict = { strict: true, noEmit: true, skipLibCheck: false, target: ts.ScriptTarget.ES2022, types: [], lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts'] }
+  const strict = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: false,
+    target: ts.ScriptTarget.ES2022,
+    types: [],
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts', 'lib.dom.asynciterable.d.ts']
+  }
   const ways = {
     node10: { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Node10 },
     node16: { module: ts.ModuleKind.Node16, moduleResolution: ts.ModuleResolutionKind.Node16 },
@@ -150,7 +215,9 @@ interface Run {
 }
 
 function example (owner: { teardown (action: () => unknown): void }, flags: string[], ...parameters: string[]): Run {
-  const child = spawn(process.execPath, [...flags, 'examples/each-event-once.mjs', ...parameters], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const child = spawn(process.execPath, [...flags, 'examples/each-event-once.mjs', ...parameters], {
+    stdio: ['ignore', 'pipe', 'ignore']
+  })
   owner.teardown(() => child.kill('SIGKILL'))
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
@@ -174,8 +241,14 @@ function example (owner: { teardown (action: () => unknown): void }, flags: stri
 function faults (files: string[], options: ts.CompilerOptions): string[] {
   const program = ts.createProgram(files, options, hostFor(options))
   const ours = program.getSourceFiles().filter(({ fileName }) => !fileName.includes('/node_modules/'))
-  const found = [...program.getOptionsDiagnostics(), ...program.getGlobalDiagnostics(), ...ours.flatMap((file) => ts.getPreEmitDiagnostics(program, file))]
-  return found.map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`)
+  const found = [
+    ...program.getOptionsDiagnostics(),
+    ...program.getGlobalDiagnostics(),
+    ...ours.flatMap((file) => ts.getPreEmitDiagnostics(program, file))
+  ]
+  return found.map(({ file, messageText }) =>
+    `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`
+  )
 }
 
 const parsed = new Map<string, ts.SourceFile>()

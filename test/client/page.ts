@@ -40,7 +40,9 @@ export async function startSite (t: Owner, service: string, script: string): Pro
   server.on('upgrade', (request: IncomingMessage, near: Socket, head: Buffer) => {
     const { hostname, port } = new URL(service)
     const far = connect(Number(port), hostname)
-    const lines = request.rawHeaders.flatMap((name, index, all) => index % 2 === 0 ? [`${name}: ${all[index + 1]}\r\n`] : [])
+    const lines = request.rawHeaders.flatMap((name, index, all) =>
+      index % 2 === 0 ? [`${name}: ${all[index + 1]}\r\n`] : []
+    )
     far.write(`GET ${request.url} HTTP/1.1\r\n${lines.join('')}\r\n`)
     far.write(head)
     for (const [from, to] of [[near, far], [far, near]] as const) {

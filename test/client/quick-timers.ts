@@ -32,7 +32,11 @@ export async function withQuickTimers<Result> (work: (timers: QuickTimers) => Pr
   }
   Object.assign(globalThis, { setTimeout: set, clearTimeout: clear })
   try {
-    return await work({ nowMs: () => nowMs, pass, asked: () => ({ leastMs: Math.min(...asked), mostMs: Math.max(...asked) }) })
+    return await work({
+      nowMs: () => nowMs,
+      pass,
+      asked: () => ({ leastMs: Math.min(...asked), mostMs: Math.max(...asked) })
+    })
   } finally {
     Object.assign(globalThis, { setTimeout, clearTimeout })
   }

@@ -78,7 +78,10 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
 }
 
 async function answerOf (source: AuditSource, query: Partial<SourceQuery>): Promise<Answer> {
-  const answer = await source.read({ filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 100, ...query }, CALLER)
+  const answer = await source.read(
+    { filter: {}, window: {}, direction: 'desc', page: 1, pageSize: 100, ...query },
+    CALLER
+  )
   if (!answer.ok) throw new Error(`the source failed: ${answer.kind}`)
   return answer
 }

@@ -16,7 +16,13 @@ export interface Habits {
   readonly spoils?: (item: JsonObject) => FailureKind | undefined
 }
 
-export const USUAL_HABITS: Habits = { pageCap: 1000, offsetBy: 'capped', ignoresSort: false, ignoresBounds: false, ignoresFilter: false }
+export const USUAL_HABITS: Habits = {
+  pageCap: 1000,
+  offsetBy: 'capped',
+  ignoresSort: false,
+  ignoresBounds: false,
+  ignoresFilter: false
+}
 
 /** An item and where the log keeps it, which its timestamp need not tell. */
 export interface Kept { readonly at: Instant, readonly item: JsonObject }
@@ -30,8 +36,14 @@ export interface MemorySource extends AuditSource {
 
 const MOST_READS = 3000
 
-/** A log in memory, in order of instant, then of arrival. `interfere` runs before each read; what it gives back is the answer. */
-export function createMemorySource (quirks: Habits, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
+/**
+ * A log in memory, in order of instant, then of arrival. `interfere` runs before each read; what it gives back is the
+ * answer.
+ */
+export function createMemorySource (
+  quirks: Habits,
+  interfere: (reads: number) => Failure | undefined = () => undefined
+): MemorySource {
   const log: Kept[] = []
   const questions: SourceQuery[] = []
   let longest = 0
@@ -81,7 +93,8 @@ export function createMemorySource (quirks: Habits, interfere: (reads: number) =
   function answers ({ at, item }: Kept, { filter, window: { start, end } }: SourceQuery): boolean {
     const isInside = quirks.ignoresBounds ||
       ((start === undefined || at >= floorToSecond(start)) && (end === undefined || at <= ceilToSecond(end)))
-    return isInside && (quirks.ignoresFilter || filter.category_type === undefined || item.category_type === filter.category_type)
+    return isInside &&
+      (quirks.ignoresFilter || filter.category_type === undefined || item.category_type === filter.category_type)
   }
 }
 

@@ -6,7 +6,11 @@ export function holds<T> (t: Test, property: fc.IProperty<T>, options: fc.Parame
   report(t, fc.check(property, options) as fc.RunDetails<unknown>)
 }
 
-export async function holdsAsync<T> (t: Test, property: fc.IAsyncProperty<T>, options: fc.Parameters<T> = {}): Promise<void> {
+export async function holdsAsync<T> (
+  t: Test,
+  property: fc.IAsyncProperty<T>,
+  options: fc.Parameters<T> = {}
+): Promise<void> {
   report(t, await fc.check(property, options) as fc.RunDetails<unknown>)
 }
 

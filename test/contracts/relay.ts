@@ -11,7 +11,11 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     for (const batches of taken) relay.subscribe((batch) => { batches.push(batch) })
     for (const names of [['a', 'b'], ['c'], ['d', 'e', 'f']]) await relay.publish(announcement(names))
     for (const batches of taken) {
-      t.same(batches.map(({ entries }) => entries.map((each) => 'event' in each && each.event.item.name)), [['a', 'b'], ['c'], ['d', 'e', 'f']])
+      t.same(batches.map(({ entries }) => entries.map((each) => 'event' in each && each.event.item.name)), [
+        ['a', 'b'],
+        ['c'],
+        ['d', 'e', 'f']
+      ])
     }
   })
 

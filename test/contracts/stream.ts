@@ -17,8 +17,17 @@ export type Open = (service: Service, query?: string, cursor?: string) => Consum
 
 const BIG_BYTES = 12_000
 const QUIET = { HEARTBEAT_MS: '60000' }
-/** For 12 MB or more that stay in the window: pages that can be read, polls that are not always at it, and nothing that makes them less. */
-export const HEAVY = { POLL_PAGE_SIZE: '200', POLL_INTERVAL_MS: '500', POLL_MAX_INTERVAL_MS: '500', STREAM_COMPRESSION: 'false', ...QUIET }
+/**
+ * For 12 MB or more that stay in the window: pages that can be read, polls that are not always at it, and nothing that
+ * makes them less.
+ */
+export const HEAVY = {
+  POLL_PAGE_SIZE: '200',
+  POLL_INTERVAL_MS: '500',
+  POLL_MAX_INTERVAL_MS: '500',
+  STREAM_COMPRESSION: 'false',
+  ...QUIET
+}
 
 /** What every transport promises to a subscriber. */
 export function streamContract (t: Test, name: string, open: Open): void {
@@ -42,7 +51,9 @@ export function streamContract (t: Test, name: string, open: Open): void {
     service.sandbox.publish(series(20).map((n) => item({ n, timestamp: ago(1000 - n) })))
     await first.untilEvents(20)
     await first.until(({ type }) => type === 'heartbeat')
-    const cursors = first.frames.filter(({ type }) => type === 'event').map((frame, n) => [n, 'cursor' in frame ? frame.cursor : ''] as const)
+    const cursors = first.frames.filter(({ type }) => type === 'event').map((frame, n) =>
+      [n, 'cursor' in frame ? frame.cursor : ''] as const
+    )
     first.terminate()
     service.sandbox.publish(item({ n: 20 }))
     for (const [n, cursor] of cursors) {
@@ -86,7 +97,11 @@ export function streamContract (t: Test, name: string, open: Open): void {
     await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
     mend()
     await stream.until((frame) => frame.type === 'status' && frame.upstream === 'ok')
-    t.same(stream.frames.map((frame) => frame.type === 'status' ? frame.upstream : frame.type), ['hello', 'degraded', 'ok'])
+    t.same(stream.frames.map((frame) => frame.type === 'status' ? frame.upstream : frame.type), [
+      'hello',
+      'degraded',
+      'ok'
+    ])
     stream.terminate()
   })
 

@@ -25,5 +25,6 @@ export function isTyped (status: number, type: string, body: string): boolean {
   if (status < 400) return false
   if (!type.startsWith('application/problem+json')) return false
   const problem = JSON.parse(body) as Record<string, unknown>
-  return problem.status === status && typeof problem.code === 'string' && problem.code !== 'internal' && typeof problem.request_id === 'string'
+  return problem.status === status && typeof problem.code === 'string' && problem.code !== 'internal' &&
+    typeof problem.request_id === 'string'
 }

@@ -15,7 +15,9 @@ const MOST_PIPELINED = 40
 const MOST_CONNECTIONS = 8
 const LONGEST_HOLD_MS = 200
 
-/** Opens several connections that pipeline, upgrade, read nothing or close one half, and then hangs up on all of them. */
+/**
+ * Opens several connections that pipeline, upgrade, read nothing or close one half, and then hangs up on all of them.
+ */
 export async function abuseConnections (chance: Chance, target: ConnectionsTarget): Promise<void> {
   const sockets = Array.from({ length: chance.integer(1, MOST_CONNECTIONS) }, () => abuse(chance, target))
   await sleep(chance.integer(0, LONGEST_HOLD_MS))

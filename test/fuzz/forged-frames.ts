@@ -50,8 +50,12 @@ async function follow (url: string, note: (error: unknown) => void): Promise<voi
   const stop = new AbortController()
   const stream = openAuditStream({ url, signal: stop.signal, WebSocket: WebSocket as unknown as WebSocketConstructor })
   const read = (async () => {
-    for await (const event of stream) if (typeof event.id !== 'string') note(new TypeError('an event without an id was given'))
-  })().catch((error: unknown) => { if (!isAuditStreamError(error)) note(error) })
+    for await (const event of stream) {
+      if (typeof event.id !== 'string') note(new TypeError('an event without an id was given'))
+    }
+  })().catch((error: unknown) => {
+    if (!isAuditStreamError(error)) note(error)
+  })
   await Promise.race([read, sleep(WATCHED_MS)])
   stop.abort()
   await read
@@ -60,10 +64,18 @@ async function follow (url: string, note: (error: unknown) => void): Promise<voi
 function message (chance: Chance): string | Buffer {
   const frame = chance.pick(FRAMES)
   switch (chance.integer(0, 4)) {
-    case 0: return frame
-    case 1: return frame.replace(/:("[^"]*"|\d+|true|\{[^}]*\})/g, (member) => chance.is(0.3) ? `:${chance.pick(VALUES)}` : member)
-    case 2: return damaged(chance, frame)
-    case 3: return bytes(chance, 200)
-    default: return noise(chance, 200)
+    case 0:
+      return frame
+    case 1:
+      return frame.replace(
+        /:("[^"]*"|\d+|true|\{[^}]*\})/g,
+        (member) => chance.is(0.3) ? `:${chance.pick(VALUES)}` : member
+      )
+    case 2:
+      return damaged(chance, frame)
+    case 3:
+      return bytes(chance, 200)
+    default:
+      return noise(chance, 200)
   }
 }

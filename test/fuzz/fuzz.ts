@@ -10,16 +10,28 @@ import { forgeFrames } from './forged-frames.ts'
 import { bytes, damaged, encode, noise, query, word } from './material.ts'
 import { startFuzzUpstream } from './upstream.ts'
 
-// `npm run fuzz -- --seconds 60 --seed 7` runs the real process with malformed and hostile requests, connections, frames and
-// upstream answers, and the client module with a service that forges frames.
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } } })
+// `npm run fuzz -- --seconds 60 --seed 7` runs the real process with malformed and hostile requests, connections,
+// frames and upstream answers, and the client module with a service that forges frames.
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) }
+  }
+})
 const [seconds, seed] = [Number(values.seconds), Number(values.seed)]
 
 const KEY = 'canary-key-7d1e55f0a2'
 const TOKEN = 'canary-token-93c4b7d6'
 const AUTHORIZATION = `Bearer ${TOKEN}`
 const API = '/api/v1/audit'
-const PATHS = [`${API}/events`, `${API}/events/search`, `${API}/stream`, `${API}/stream/tickets`, '/readyz', '/openapi.json'] as const
+const PATHS = [
+  `${API}/events`,
+  `${API}/events/search`,
+  `${API}/stream`,
+  `${API}/stream/tickets`,
+  '/readyz',
+  '/openapi.json'
+] as const
 const CONNECTION_PATHS = [...PATHS, '/livez', '/docs/swagger-ui-bundle.js', `${API}/events?limit=500`] as const
 const METHODS = ['GET', 'GET', 'GET', 'GET', 'HEAD', 'POST', 'OPTIONS', 'DELETE', 'PUT'] as const
 const ANSWER_MS = 20_000
@@ -41,14 +53,32 @@ const cursors: string[] = ['1.W10']
 const ids: string[] = ['kab1.1748942047218334000.kJ0mZ1m7w2cYH6cXGk1zZQ']
 const counts: Record<string, number> = {}
 let lines = 0
-const settings = { PORT: '0', KUBIYA_API_KEY: KEY, KUBIYA_BASE_URL: upstream.url, KUBIYA_REQUESTS_PER_MINUTE: '0', KUBIYA_REQUESTS_PER_DAY: '0', AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, LOG_LEVEL: 'debug', UPSTREAM_TIMEOUT_MS: '1000', DRAIN_MS: '200', ALLOWED_ORIGINS: 'https://app.example.com' }
+const settings = {
+  PORT: '0',
+  KUBIYA_API_KEY: KEY,
+  KUBIYA_BASE_URL: upstream.url,
+  KUBIYA_REQUESTS_PER_MINUTE: '0',
+  KUBIYA_REQUESTS_PER_DAY: '0',
+  AUTH_MODE: 'token',
+  AUTH_TOKENS: TOKEN,
+  LOG_LEVEL: 'debug',
+  UPSTREAM_TIMEOUT_MS: '1000',
+  DRAIN_MS: '200',
+  ALLOWED_ORIGINS: 'https://app.example.com'
+}
 const heard = (line: string) => {
   lines++
   findings.expect(!line.includes(KEY) && !line.includes(TOKEN), 'a credential was logged', line)
 }
 // One that does not poll, so that each call to Kubiya is a caller's; and one that polls quickly.
 const calm = await startProcess({ ...settings, POLL_INTERVAL_MS: '86400000', POLL_MAX_INTERVAL_MS: '86400000' }, heard)
-const rough = await startProcess({ ...settings, KUBIYA_BASE_URL: odd.url, POLL_INTERVAL_MS: '100', POLL_MAX_INTERVAL_MS: '200', CACHE_OPEN_TTL_MS: '50' }, heard)
+const rough = await startProcess({
+  ...settings,
+  KUBIYA_BASE_URL: odd.url,
+  POLL_INTERVAL_MS: '100',
+  POLL_MAX_INTERVAL_MS: '200',
+  CACHE_OPEN_TTL_MS: '50'
+}, heard)
 await pause()
 const descriptorsBefore = { calm: await calm.descriptors(), rough: await rough.descriptors() }
 
@@ -62,9 +92,15 @@ while (performance.now() < endMs && findings.list.length === 0) {
   for (let n = 0; n < 10; n++) await fuzzFrames(calm.url)
   await Promise.all(Array.from({ length: 40 }, () => fuzzRequest(rough.url)))
   for (let n = 0; n < 10; n++) await fuzzFrames(rough.url)
-  for (const { url } of [calm, rough]) for (let n = 0; n < 5; n++) await abuseConnections(chance, { url, authorization: AUTHORIZATION, paths: CONNECTION_PATHS })
-  for (let n = 0; n < 3; n++) await fuzzClient()
-  if (warmBytes === undefined && performance.now() > warmMs) warmBytes = await calm.memoryBytes() + await rough.memoryBytes()
+  for (const { url } of [calm, rough]) {
+    for (let n = 0; n < 5; n++) {
+      await abuseConnections(chance, { url, authorization: AUTHORIZATION, paths: CONNECTION_PATHS })
+    }
+  }
+  for (let n = 0; n < 3; n++) { await fuzzClient() }
+  if (warmBytes === undefined && performance.now() > warmMs) {
+    warmBytes = await calm.memoryBytes() + await rough.memoryBytes()
+  }
 }
 odd.oddness = 0
 await conclude()
@@ -90,40 +126,68 @@ async function fuzzRefusals (): Promise<void> {
 }
 
 async function fuzzRequest (url: string): Promise<{ sent: Sent, status: number }> {
-  const path = chance.is(0.3) ? `${API}/events/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}` : chance.pick(PATHS)
-  const cursor = chance.is(0.2) ? `&${chance.pick(['cursor', 'since'])}=${encode(damaged(chance, chance.pick(cursors as [string])))}` : ''
+  const path = chance.is(0.3)
+    ? `${API}/events/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}`
+    : chance.pick(PATHS)
+  const cursor = chance.is(0.2)
+    ? `&${chance.pick(['cursor', 'since'])}=${encode(damaged(chance, chance.pick(cursors as [string])))}`
+    : ''
   const headers: Record<string, string> = {
-    ...chance.is(0.9) ? { authorization: chance.is(0.9) ? AUTHORIZATION : damaged(chance, AUTHORIZATION).replace(/[^\x21-\x7e ]/g, '') } : {},
+    ...chance.is(0.9)
+      ? { authorization: chance.is(0.9) ? AUTHORIZATION : damaged(chance, AUTHORIZATION).replace(/[^\x21-\x7e ]/g, '') }
+      : {},
     ...chance.is(0.2) && { 'if-none-match': damaged(chance, 'W/"abc"').replace(/[^\x20-\x7e]/g, '') },
     ...chance.is(0.1) && { origin: word(chance).replace(/[^\x21-\x7e]/g, '') },
-    ...chance.is(0.1) && { 'last-event-id': damaged(chance, chance.pick(cursors as [string])).replace(/[^\x21-\x7e]/g, '') },
+    ...chance.is(0.1) &&
+      { 'last-event-id': damaged(chance, chance.pick(cursors as [string])).replace(/[^\x21-\x7e]/g, '') },
     ...chance.is(0.1) && { accept: chance.pick(['text/event-stream', 'text/html', '*/*;q=0', ',,,']) },
     ...chance.is(0.1) && { 'accept-encoding': chance.pick(['br', 'gzip;q=0', '*', 'identity;q=0,*;q=0']) },
     ...chance.is(0.1) && { 'cache-control': 'no-cache' }
   }
   const method = chance.pick(METHODS)
-  const sent: Sent = { method, path: `${path}?${query(chance)}${cursor}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000), headers }
+  const sent: Sent = {
+    method,
+    path: `${path}?${query(chance)}${cursor}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000),
+    headers
+  }
   const { body, coding, status, type } = await ask(url, sent)
   counts[status] = (counts[status] ?? 0) + 1
   findings.expect(status > 0, 'no answer', sent)
-  findings.expect(status === 0 || status === 204 || method === 'HEAD' || isTyped(status, type, body), `an answer of no kind, ${status} ${type} ${body.slice(0, 200)}`, sent)
+  findings.expect(
+    status === 0 || status === 204 || method === 'HEAD' || isTyped(status, type, body),
+    `an answer of no kind, ${status} ${type} ${body.slice(0, 200)}`,
+    sent
+  )
   findings.expect(!body.includes(KEY) && !body.includes(TOKEN), 'a credential was shown', sent)
   const isGood = sent.headers.authorization === AUTHORIZATION
-  if (!isGood && path.startsWith(API)) findings.expect(status >= 400 || method === 'OPTIONS', 'a stranger was let in', sent)
+  if (!isGood && path.startsWith(API)) {
+    findings.expect(status >= 400 || method === 'OPTIONS', 'a stranger was let in', sent)
+  }
   if (status === 200 && coding === '' && body !== '' && type.startsWith('application/json')) learn(body)
   return { sent, status }
 }
 
 /** Bytes that are hardly a request. */
 async function fuzzBytes (url: string): Promise<void> {
-  const right = head(`${PATHS[0]}?${query(chance)}`.replace(/[^\x21-\x7e]/g, ''), { authorization: AUTHORIZATION, ...chance.is(0.3) && handshake() })
-  const sent = chance.is(0.5) ? Buffer.from(damaged(chance, right)) : chance.is(0.5) ? bytes(chance, 2000) : Buffer.concat([Buffer.from(right), bytes(chance, 200)])
+  const right = head(`${PATHS[0]}?${query(chance)}`.replace(/[^\x21-\x7e]/g, ''), {
+    authorization: AUTHORIZATION,
+    ...chance.is(0.3) && handshake()
+  })
+  const sent = chance.is(0.5)
+    ? Buffer.from(damaged(chance, right))
+    : chance.is(0.5)
+      ? bytes(chance, 2000)
+      : Buffer.concat([Buffer.from(right), bytes(chance, 200)])
   await send(url, sent)
 }
 
 /** A stream, and what no client would send on it. */
 async function fuzzFrames (url: string): Promise<void> {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}${API}/stream?${chance.is(0.7) ? '' : query(chance)}`.replace(/[^\x21-\x7e]/g, ''), chance.is(0.5) ? ['kubiya-audit.v1'] : [], { headers: { authorization: AUTHORIZATION }, perMessageDeflate: chance.is(0.5) })
+  const socket = new WebSocket(
+    `${url.replace('http', 'ws')}${API}/stream?${chance.is(0.7) ? '' : query(chance)}`.replace(/[^\x21-\x7e]/g, ''),
+    chance.is(0.5) ? ['kubiya-audit.v1'] : [],
+    { headers: { authorization: AUTHORIZATION }, perMessageDeflate: chance.is(0.5) }
+  )
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => socket.terminate(), ANSWER_MS / 10)
     socket.on('error', () => {})
@@ -140,12 +204,21 @@ async function fuzzFrames (url: string): Promise<void> {
     })
     socket.on('open', () => {
       switch (chance.integer(0, 5)) {
-        case 0: return socket.send(noise(chance, 5000))
-        case 1: return socket.send(bytes(chance, 100_000))
-        case 2: for (let n = 0; n < 100; n++) socket.ping(); return socket.close()
-        case 3: for (let n = 0; n < 40; n++) socket.send('', { fin: false }); return socket.close()
-        case 4: (socket as unknown as { _socket: { write (data: Buffer): void } })._socket.write(bytes(chance, 300)); return socket.close()
-        default: socket.close(chance.pick([1000, 3000, 4999]), noise(chance, 10).replace(/[^\x20-\x7e]/g, ''))
+        case 0:
+          return socket.send(noise(chance, 5000))
+        case 1:
+          return socket.send(bytes(chance, 100_000))
+        case 2:
+          for (let n = 0; n < 100; n++) socket.ping()
+          return socket.close()
+        case 3:
+          for (let n = 0; n < 40; n++) socket.send('', { fin: false })
+          return socket.close()
+        case 4:
+          ;(socket as unknown as { _socket: { write (data: Buffer): void } })._socket.write(bytes(chance, 300))
+          return socket.close()
+        default:
+          socket.close(chance.pick([1000, 3000, 4999]), noise(chance, 10).replace(/[^\x20-\x7e]/g, ''))
       }
     })
   })
@@ -167,13 +240,20 @@ async function conclude (): Promise<void> {
     for (let tries = 0; tries < 20 && !isIdle(await figures()); tries++) await pause()
     findings.expect(isIdle(await figures()), 'streams are left over', /.*_subscribers\{.*/.exec(await figures())?.[0])
     const left = await settledDescriptors(service, descriptorsBefore[name as 'calm' | 'rough'] + SPARE_DESCRIPTORS)
-    findings.expect(left === undefined, `the ${name} one holds descriptors of callers that have gone`, { left, before: descriptorsBefore })
+    findings.expect(left === undefined, `the ${name} one holds descriptors of callers that have gone`, {
+      left,
+      before: descriptorsBefore
+    })
     findings.expect(service.errors.length === 0, `the ${name} one has logged errors`, service.errors.slice(0, 3))
   }
   const now = await calm.memoryBytes() + await rough.memoryBytes()
   const before = warmBytes ?? now
   findings.expect(now <= before * MOST_GROWTH + SLACK_BYTES, 'it has grown', { before, now })
-  console.log(`answers: ${JSON.stringify(counts)}; ${lines} lines logged; Kubiya was asked ${upstream.asked() + odd.asked()} times; ${Math.round(before / BYTES_PER_MB)} → ${Math.round(now / BYTES_PER_MB)} MB`)
+  console.log(
+    `answers: ${JSON.stringify(counts)}; ${lines} lines logged; Kubiya was asked ${
+      upstream.asked() + odd.asked()
+    } times; ${Math.round(before / BYTES_PER_MB)} → ${Math.round(now / BYTES_PER_MB)} MB`
+  )
   await Promise.all([calm.end('SIGTERM'), rough.end('SIGTERM')])
   await Promise.all([upstream.close(), odd.close()])
   for (const each of findings.list) console.log(each)
@@ -182,14 +262,21 @@ async function conclude (): Promise<void> {
 }
 
 function learn (body: string): void {
-  const { items = [], pagination, live_cursor: live } = JSON.parse(body) as { items?: Array<{ id: string }>, pagination?: { next?: string }, live_cursor?: string }
+  const { items = [], pagination, live_cursor: live } = JSON.parse(body) as {
+    items?: Array<{ id: string }>,
+    pagination?: { next?: string },
+    live_cursor?: string
+  }
   const next = /cursor=([^&]+)/.exec(pagination?.next ?? '')?.[1]
   for (const cursor of [next, live]) if (cursor !== undefined && cursors.length < 100) cursors.push(cursor)
   for (const { id } of items.slice(0, 2)) if (ids.length < 100) ids.push(id)
 }
 
 /** Status 0: there was no answer. A stream is left after its first bytes. */
-function ask (url: string, { headers, method, path }: Sent): Promise<{ status: number, type: string, coding: string, body: string }> {
+function ask (
+  url: string,
+  { headers, method, path }: Sent
+): Promise<{ status: number, type: string, coding: string, body: string }> {
   return new Promise((resolve) => {
     const asked = openRequest(`${url}${path}`, { method, headers, agent: false, timeout: ANSWER_MS }, (response) => {
       const { statusCode: status = 0 } = response

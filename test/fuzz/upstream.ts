@@ -22,7 +22,9 @@ export async function startFuzzUpstream (key: string, chance: Chance): Promise<F
   const server = createServer((request, response) => {
     asked++
     pass(request.url ?? '', request.headers.authorization ?? '').then(({ body, status }) => {
-      if (!chance.is(upstream.oddness)) return response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+      if (!chance.is(upstream.oddness)) {
+        return response.writeHead(status, { 'content-type': 'application/json' }).end(body)
+      }
       if (chance.is(CUT)) return response.destroy()
       const odd = answer(chance, body)
       return response.writeHead(odd.status, odd.headers).end(odd.body)

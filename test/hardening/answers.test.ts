@@ -61,11 +61,15 @@ async function leaveUnread (t: Test, service: Service, path: string, coding: str
 
 for (const coding of ['identity', 'gzip']) {
   t.test(`answers that nobody reads (${coding}) leave no room for others: 503 until the reader has gone; hits and probes go on`, async (t) => {
-    const service = await startService(t, { CACHE_MAX_BYTES: '1048576' }, {}, undefined, undefined, { answers: { maxBytes: 20 * MB, maxWaitMs: 20 } })
+    const service = await startService(t, { CACHE_MAX_BYTES: '1048576' }, {}, undefined, undefined, {
+      answers: { maxBytes: 20 * MB, maxWaitMs: 20 }
+    })
     await service.settled()
     const warm = `${EVENTS}?page_size=1&start_time=-5h&end_time=-4h`
     t.equal((await service.get(warm)).status, 200)
-    service.sandbox.publish(Array.from({ length: 500 }, () => item({ resource_text: noise(30 * KB), timestamp: ago(LONG_AGO_MS) })))
+    service.sandbox.publish(
+      Array.from({ length: 500 }, () => item({ resource_text: noise(30 * KB), timestamp: ago(LONG_AGO_MS) }))
+    )
     const readers = await Promise.all([1, 2].map((n) => leaveUnread(t, service, `${EVENTS}?limit=${400 + n}`, coding)))
     let asked = 0
     const cold = () => service.get(`${EVENTS}?category_name=nobody-${asked++}`)
@@ -87,9 +91,14 @@ for (const coding of ['identity', 'gzip']) {
 t.test('an answer ends before it grows beyond its bound; `next` gives the rest, and no event is lost', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { answers: { maxAnswerBytes: 64 * KB } })
   await service.settled()
-  const items = Array.from({ length: 7 }, (_, n) => item({ n, resource_text: 'x'.repeat(25 * KB), timestamp: ago(LONG_AGO_MS + n * 1000) }))
+  const items = Array.from(
+    { length: 7 },
+    (_, n) => item({ n, resource_text: 'x'.repeat(25 * KB), timestamp: ago(LONG_AGO_MS + n * 1000) })
+  )
   service.sandbox.publish(items)
-  for (const query of ['limit=7', 'page_size=4', 'page_size=4&text=x', 'page_size=4&page=1', 'limit=7&sort_direction=asc']) {
+  for (
+    const query of ['limit=7', 'page_size=4', 'page_size=4&text=x', 'page_size=4&page=1', 'limit=7&sort_direction=asc']
+  ) {
     const seen: number[] = []
     let path = query.includes('text') ? `${EVENTS}/search?${query}` : `${EVENTS}?${query}`
     for (let pages = 0; path !== '' && pages < 6; pages++) {
@@ -105,7 +114,10 @@ t.test('an answer ends before it grows beyond its bound; `next` gives the rest, 
 t.test('an event that alone is larger than an answer may be is given all the same', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { answers: { maxAnswerBytes: 64 * KB } })
   await service.settled()
-  service.sandbox.publish([item({ n: 1, timestamp: ago(LONG_AGO_MS + 2000) }), item({ n: 2, resource_text: 'x'.repeat(100 * KB), timestamp: ago(LONG_AGO_MS) })])
+  service.sandbox.publish([
+    item({ n: 1, timestamp: ago(LONG_AGO_MS + 2000) }),
+    item({ n: 2, resource_text: 'x'.repeat(100 * KB), timestamp: ago(LONG_AGO_MS) })
+  ])
   const first = await service.json(`${EVENTS}?page_size=2`)
   t.same(first.items.map((each: { n: number }) => each.n), [2])
   t.same((await service.json(first.pagination.next)).items.map((each: { n: number }) => each.n), [1])

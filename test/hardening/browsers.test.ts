@@ -13,24 +13,51 @@ const SETTINGS = { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, ALLOWED_ORIGINS: `${A
 
 /** A stream as a page opens it: it can say its origin and subprotocols, nothing else. */
 function open (t: Test, service: Service, { origin = APP, protocols = [] as string[], query = '' } = {}) {
-  const stream = openStream(`${service.url.replace('http', 'ws')}${STREAM}${query}`, protocols, { ...origin !== '' && { origin } })
+  const stream = openStream(`${service.url.replace('http', 'ws')}${STREAM}${query}`, protocols, {
+    ...origin !== '' && { origin }
+  })
   t.teardown(() => stream.socket.terminate())
   return stream
 }
 
 async function ticketFor (service: Service, headers: Record<string, string> = { origin: APP }): Promise<string> {
-  const response = await fetch(`${service.url}${TICKETS}`, { method: 'POST', headers: { ...AUTHORIZATION, ...headers } })
+  const response = await fetch(`${service.url}${TICKETS}`, {
+    method: 'POST',
+    headers: { ...AUTHORIZATION, ...headers }
+  })
   return (await response.json() as { ticket: string }).ticket
 }
 
 t.test('pages of other origins get no stream, over either transport, and no ticket; Kubiya is not asked', async (t) => {
   const service = await startService(t, SETTINGS)
   await service.settled()
-  const others = ['https://evil.example', 'null', 'https://app.example.com.evil.io', 'http://app.example.com', 'https://app.example.com:8443', 'https://evilapp.example.com', `${APP}/`]
+  const others = [
+    'https://evil.example',
+    'null',
+    'https://app.example.com.evil.io',
+    'http://app.example.com',
+    'https://app.example.com:8443',
+    'https://evilapp.example.com',
+    `${APP}/`
+  ]
   for (const origin of others) {
-    t.equal(statusOf(await exchange(service.url, head(STREAM, handshake({ origin, ...AUTHORIZATION })), (heard) => heard.includes('\r\n\r\n'))), 403, origin)
+    t.equal(
+      statusOf(
+        await exchange(
+          service.url,
+          head(STREAM, handshake({ origin, ...AUTHORIZATION })),
+          (heard) => heard.includes('\r\n\r\n')
+        )
+      ),
+      403,
+      origin
+    )
     t.equal((await service.get(STREAM, { origin, ...AUTHORIZATION })).status, 403, origin)
-    t.equal((await fetch(`${service.url}${TICKETS}`, { method: 'POST', headers: { origin, ...AUTHORIZATION } })).status, 403, origin)
+    t.equal(
+      (await fetch(`${service.url}${TICKETS}`, { method: 'POST', headers: { origin, ...AUTHORIZATION } })).status,
+      403,
+      origin
+    )
   }
   const ticket = await ticketFor(service)
   t.equal((await open(t, service, { origin: 'https://evil.example', query: `?ticket=${ticket}` }).refused).status, 403)
@@ -58,7 +85,9 @@ t.test('a ticket opens one stream, for the origin that asked for it', async (t) 
   t.equal((await open(t, service, { query: elsewhere }).refused).status, 401, 'used up by the try')
   const server = `?ticket=${await ticketFor(service, {})}`
   await open(t, service, { origin: '', query: server }).until(({ type }) => type === 'hello')
-  for (const made of ['?ticket=made-up', '?ticket=', '?ticket=a&ticket=b']) t.equal((await open(t, service, { query: made }).refused).status, 401, made)
+  for (const made of ['?ticket=made-up', '?ticket=', '?ticket=a&ticket=b']) {
+    t.equal((await open(t, service, { query: made }).refused).status, 401, made)
+  }
   const events = await service.get(`${STREAM}?ticket=${await ticketFor(service)}`, { origin: APP })
   t.equal(events.status, 200, 'Server-Sent Events too')
   await events.body?.cancel()
@@ -87,7 +116,10 @@ t.test('a subprotocol stands for the header, and is not repeated', async (t) => 
   await stream.until(({ type }) => type === 'hello')
   t.equal(stream.socket.protocol, 'kubiya-audit.v1')
   const wrong = Buffer.from(`${TOKEN}x`).toString('base64url')
-  t.equal((await open(t, service, { protocols: ['kubiya-audit.v1', `kubiya-audit.bearer.${wrong}`] }).refused).status, 401)
+  t.equal(
+    (await open(t, service, { protocols: ['kubiya-audit.v1', `kubiya-audit.bearer.${wrong}`] }).refused).status,
+    401
+  )
   t.notOk(JSON.stringify(service.logs).includes(encoded))
 })
 
@@ -104,7 +136,11 @@ t.test('pages of allowed origins may read answers, warm ones too, and preflights
   }
   const other = await service.get(EVENTS, { ...AUTHORIZATION, origin: 'https://evil.example' })
   t.equal(other.headers.get('access-control-allow-origin'), null)
-  const preflight = (origin: string) => fetch(`${service.url}${TICKETS}`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' } })
+  const preflight = (origin: string) =>
+    fetch(`${service.url}${TICKETS}`, {
+      method: 'OPTIONS',
+      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization' }
+    })
   const allowed = await preflight(APP)
   t.equal(allowed.status, 204)
   t.match(allowed.headers.get('access-control-allow-headers'), 'authorization')
@@ -116,22 +152,39 @@ t.test('pages of allowed origins may read answers, warm ones too, and preflights
 
 t.test('JSON and event streams bear the headers that mean something there, and no others; pages bear what helmet sets', async (t) => {
   const service = await startService(t, SETTINGS)
-  const meaningful = ['content-security-policy', 'cross-origin-resource-policy', 'referrer-policy', 'x-content-type-options']
+  const meaningful = [
+    'content-security-policy',
+    'cross-origin-resource-policy',
+    'referrer-policy',
+    'x-content-type-options'
+  ]
   const { 'strict-transport-security': transport = '', ...ofPages } = await helmetHeaders()
   const answers: Array<[string, Record<string, string>]> = [
-    [EVENTS, AUTHORIZATION], [EVENTS, AUTHORIZATION], [EVENTS, {}], [`${EVENTS}?page=0`, AUTHORIZATION], ['/nothing', {}], ['/livez', {}],
-    ['/openapi.json', {}], [STREAM, AUTHORIZATION], [`${EVENTS}/%`, AUTHORIZATION], ['/metrics', {}]
+    [EVENTS, AUTHORIZATION],
+    [EVENTS, AUTHORIZATION],
+    [EVENTS, {}],
+    [`${EVENTS}?page=0`, AUTHORIZATION],
+    ['/nothing', {}],
+    ['/livez', {}],
+    ['/openapi.json', {}],
+    [STREAM, AUTHORIZATION],
+    [`${EVENTS}/%`, AUTHORIZATION],
+    ['/metrics', {}]
   ]
   for (const [path, headers] of answers) {
     const response = await service.get(path, headers)
-    const borne = Object.keys({ ...ofPages, 'strict-transport-security': transport }).filter((name) => response.headers.has(name))
+    const borne = Object.keys({ ...ofPages, 'strict-transport-security': transport }).filter((name) =>
+      response.headers.has(name)
+    )
     t.same(borne.sort(), meaningful, path)
     t.equal(response.headers.get('content-security-policy'), "default-src 'none'; frame-ancestors 'none'", path)
     t.equal(response.headers.get('x-content-type-options'), 'nosniff')
     await response.body?.cancel()
   }
   const page = await service.get('/docs')
-  for (const [name, value] of Object.entries(ofPages)) if (name !== 'content-security-policy') t.equal(page.headers.get(name), value, name)
+  for (const [name, value] of Object.entries(ofPages)) {
+    if (name !== 'content-security-policy') t.equal(page.headers.get(name), value, name)
+  }
   t.notMatch(page.headers.get('content-security-policy'), /unsafe|\*|https:/)
   t.match(page.headers.get('content-security-policy'), /script-src 'self';/)
   t.notMatch(await page.text(), /<script>|<style| on\w+=|style=/)
@@ -157,7 +210,10 @@ t.test('a script that is stored in an event comes back as JSON that no browser t
   const response = await service.get(EVENTS)
   t.match(response.headers.get('content-type'), 'application/json')
   t.equal(response.headers.get('x-content-type-options'), 'nosniff')
-  t.equal((await response.json() as { items: Array<{ resource_text: string }> }).items[0]?.resource_text, '<img src=x onerror=alert(1)>')
+  t.equal(
+    (await response.json() as { items: Array<{ resource_text: string }> }).items[0]?.resource_text,
+    '<img src=x onerror=alert(1)>'
+  )
 })
 
 t.test('a line that is stored in an event is one line of a stream', async (t) => {

@@ -12,12 +12,21 @@ import { dial, handshake, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const STREAM = '/api/v1/audit/stream'
-const [ALICE, BOB, STRANGER] = ['UserKey alice-key-0123456789', 'Bearer bob-key-0123456789', 'UserKey stranger-key-0123456789']
+const [ALICE, BOB, STRANGER] = [
+  'UserKey alice-key-0123456789',
+  'Bearer bob-key-0123456789',
+  'UserKey stranger-key-0123456789'
+]
 
 /** The service in front of accounts, each of which sees its own events. */
-async function startPassthrough (t: Test, settings: Record<string, string> = {}): Promise<{ service: Service, crowd: Crowd }> {
+async function startPassthrough (
+  t: Test,
+  settings: Record<string, string> = {}
+): Promise<{ service: Service, crowd: Crowd }> {
   const crowd = await startCrowd(t, [ALICE, BOB])
-  crowd.account(ALICE).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'alice', n, timestamp: ago(5000 - n) })))
+  crowd.account(ALICE).publish(
+    Array.from({ length: 3 }, (_, n) => item({ owner: 'alice', n, timestamp: ago(5000 - n) }))
+  )
   crowd.account(BOB).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'bob', n, timestamp: ago(5000 - n) })))
   const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, ...settings })
   return { service, crowd }
@@ -40,17 +49,28 @@ const NOTHING: Answer = { items: [], pagination: { next: '' } }
 const owners = (events: Array<Record<string, any>>) => [...new Set(events.map(({ owner }) => owner))]
 
 t.test('passed-through credentials', async (t) => {
-  t.test('see what is theirs and nothing else, however warm the other\'s answers are, in the same tick too', async (t) => {
+  t.test("see what is theirs and nothing else, however warm the other's answers are, in the same tick too", async (t) => {
     const { crowd, service } = await startPassthrough(t)
-    const ask = async (authorization?: string, headers: Record<string, string> = {}, path = `${EVENTS}?page_size=10`) => {
+    const ask = async (
+      authorization?: string,
+      headers: Record<string, string> = {},
+      path = `${EVENTS}?page_size=10`
+    ) => {
       const response = await service.get(path, { ...authorization !== undefined && { authorization }, ...headers })
-      return { status: response.status, headers: response.headers, body: response.status === 304 ? NOTHING : await response.json() as Answer }
+      return {
+        status: response.status,
+        headers: response.headers,
+        body: response.status === 304 ? NOTHING : await response.json() as Answer
+      }
     }
     const warm = await ask(ALICE)
     t.same(owners(warm.body.items), ['alice'])
     t.match(warm.headers.get('vary'), 'authorization')
     t.match(warm.headers.get('cache-control'), 'private')
-    await eventually('it is warm', async () => (await ask(ALICE)).headers.get('cache-status')?.includes('; hit;') === true)
+    await eventually(
+      'it is warm',
+      async () => (await ask(ALICE)).headers.get('cache-status')?.includes('; hit;') === true
+    )
 
     const before = crowd.asked(BOB)
     const other = await ask(BOB, { 'if-none-match': warm.headers.get('etag') ?? '' })
@@ -59,8 +79,12 @@ t.test('passed-through credentials', async (t) => {
     t.ok(crowd.asked(BOB) > before, 'by a call of its own')
     t.match(other.headers.get('cache-status'), 'fwd=miss')
 
-    const mixed = await Promise.all(Array.from({ length: 60 }, (_, n) => ask([ALICE, BOB, STRANGER, undefined][n % 4], {}, `${EVENTS}?page_size=9`)))
-    mixed.forEach(({ body, status }, n) => n % 4 < 2 ? t.same(owners(body.items), [['alice', 'bob'][n % 4]]) : t.equal(status, 401))
+    const mixed = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => ask([ALICE, BOB, STRANGER, undefined][n % 4], {}, `${EVENTS}?page_size=9`))
+    )
+    mixed.forEach(({ body, status }, n) =>
+      n % 4 < 2 ? t.same(owners(body.items), [['alice', 'bob'][n % 4]]) : t.equal(status, 401)
+    )
 
     const id = warm.body.items[0]?.id
     t.equal((await ask(ALICE, {}, `${EVENTS}/${id}`)).status, 200)
@@ -75,7 +99,9 @@ t.test('passed-through credentials', async (t) => {
     t.equal(crowd.asked(''), 0, 'and never about nobody')
     t.notOk(crowd.seen.has(`UserKey ${service.sandbox.apiKey}`), 'the service\'s key is not used')
     const said = JSON.stringify([service.logs, stranger.body, mixed.map(({ body }) => body)])
-    for (const secret of [ALICE, BOB, STRANGER]) t.notOk(said.includes(secret.split(' ')[1] ?? ''), 'no credential in logs or answers')
+    for (const secret of [ALICE, BOB, STRANGER]) {
+      t.notOk(said.includes(secret.split(' ')[1] ?? ''), 'no credential in logs or answers')
+    }
   })
 
   t.test('stream what is theirs, from each other\'s cursors too', async (t) => {
@@ -127,7 +153,9 @@ t.test('passed-through credentials', async (t) => {
       t.teardown(() => stream.socket.terminate())
       return stream
     }
-    const [alice, bob] = await Promise.all([ALICE, BOB].map(async (authorization) => open((await ticketFor(authorization)).ticket)))
+    const [alice, bob] = await Promise.all(
+      [ALICE, BOB].map(async (authorization) => open((await ticketFor(authorization)).ticket))
+    )
     await Promise.all([alice, bob].map((stream) => stream?.untilEvents(3)))
     t.same([alice, bob].map((stream) => owners(stream?.events() ?? [])), [['alice'], ['bob']])
     const { ticket } = await ticketFor(ALICE)
@@ -148,7 +176,10 @@ t.test('passed-through credentials', async (t) => {
     await eventually('Kubiya is asked', () => crowd.asked(ALICE) === 1)
     for (const socket of gone) socket.resetAndDestroy()
     release()
-    await eventually('Kubiya has spoken', async () => (await service.get(EVENTS, { authorization: ALICE })).status === 200)
+    await eventually(
+      'Kubiya has spoken',
+      async () => (await service.get(EVENTS, { authorization: ALICE })).status === 200
+    )
     const stream = listen(t, service, ALICE)
     await stream.untilEvents(3)
     t.equal(await service.subscribers(), 1)
@@ -211,16 +242,30 @@ t.test('bearers of tokens', async (t) => {
     const shared = await service.get(EVENTS, { authorization: `Bearer ${second}` })
     t.match(shared.headers.get('cache-status'), 'hit')
     const asked = service.sandbox.asked
-    for (const authorization of [undefined, 'Bearer third-token-0123456789', `UserKey ${first}`, `UserKey ${service.sandbox.apiKey}`, `Basic ${first}`, `bearer ${first}x`]) {
+    for (
+      const authorization of [
+        undefined,
+        'Bearer third-token-0123456789',
+        `UserKey ${first}`,
+        `UserKey ${service.sandbox.apiKey}`,
+        `Basic ${first}`,
+        `bearer ${first}x`
+      ]
+    ) {
       for (const path of [EVENTS, `${EVENTS}/search?text=a`, `${EVENTS}/x`, STREAM, `${EVENTS}?page=0`]) {
-        const response = await service.get(path, { ...authorization !== undefined && { authorization }, 'if-none-match': warm.headers.get('etag') ?? '' })
+        const response = await service.get(path, {
+          ...authorization !== undefined && { authorization },
+          'if-none-match': warm.headers.get('etag') ?? ''
+        })
         t.equal(response.status, 401, `${authorization} ${path}`)
         const text = await response.text()
         t.notOk(text.includes(first) || text.includes('third-token'))
       }
     }
     t.equal(service.sandbox.asked, asked)
-    for (const path of ['/livez', '/readyz', '/openapi.json', '/docs']) t.equal((await service.get(path)).status, 200, path)
+    for (const path of ['/livez', '/readyz', '/openapi.json', '/docs']) {
+      t.equal((await service.get(path)).status, 200, path)
+    }
     t.notOk(JSON.stringify(service.logs).includes('token-0123456789'))
   })
 
@@ -240,22 +285,43 @@ t.test('bearers of tokens', async (t) => {
 
 t.test('bearers of JSON Web Tokens', async (t) => {
   const [issuer, group] = ['https://id.example', 'audit']
-  const keys = new Map(await Promise.all(['one', 'two', 'foreign'].map(async (kid) => [kid, await generateKeyPair('ES256')] as const)))
+  const keys = new Map(
+    await Promise.all(['one', 'two', 'foreign'].map(async (kid) => [kid, await generateKeyPair('ES256')] as const))
+  )
   const published = new Set(['one'])
   let asked = 0
   const keyServer = createServer(async (_request, response) => {
     asked++
-    const all = await Promise.all([...published].map(async (kid) => ({ kid, alg: 'ES256', ...await exportJWK(keys.get(kid)?.publicKey ?? Buffer.alloc(0)) })))
-    response.writeHead(all.length === 0 ? 503 : 200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: all }))
+    const all = await Promise.all(
+      [...published].map(async (kid) => ({
+        kid,
+        alg: 'ES256',
+        ...await exportJWK(keys.get(kid)?.publicKey ?? Buffer.alloc(0))
+      }))
+    )
+    response.writeHead(all.length === 0 ? 503 : 200, { 'content-type': 'application/json' }).end(
+      JSON.stringify({ keys: all })
+    )
   })
   keyServer.listen(0, '127.0.0.1')
   await once(keyServer, 'listening')
-  t.teardown(() => { keyServer.close() })
-  const settings = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}/keys`, AUTH_ISSUER: issuer, AUTH_AUDIENCE: group, AUTH_CLOCK_TOLERANCE_MS: '0' }
+  t.teardown(() => {
+    keyServer.close()
+  })
+  const settings = {
+    AUTH_MODE: 'jwt',
+    AUTH_JWKS_URL: `http://127.0.0.1:${(keyServer.address() as AddressInfo).port}/keys`,
+    AUTH_ISSUER: issuer,
+    AUTH_AUDIENCE: group,
+    AUTH_CLOCK_TOLERANCE_MS: '0'
+  }
 
   /** A token that is good unless told otherwise. */
-  async function token ({ kid = 'one', iss = issuer, aud = group, seconds = 600 as number | undefined, sub = 'me' } = {}): Promise<string> {
-    const jwt = new SignJWT({ sub }).setProtectedHeader({ alg: 'ES256', kid: kid === 'foreign' ? 'one' : kid }).setIssuer(iss).setAudience(aud)
+  async function token (
+    { kid = 'one', iss = issuer, aud = group, seconds = 600 as number | undefined, sub = 'me' } = {}
+  ): Promise<string> {
+    const jwt = new SignJWT({ sub }).setProtectedHeader({ alg: 'ES256', kid: kid === 'foreign' ? 'one' : kid })
+      .setIssuer(iss).setAudience(aud)
     const key = keys.get(kid)?.privateKey
     if (key === undefined) throw new Error('there is no such key')
     return (seconds === undefined ? jwt : jwt.setExpirationTime(Math.floor(Date.now() / 1000) + seconds)).sign(key)
@@ -273,13 +339,31 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     const calls = service.sandbox.asked
     const [head = '', body = '', signature = ''] = good.split('.')
     const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${body}.`
-    const changed = `${head}.${Buffer.from(JSON.stringify({ iss: issuer, aud: group, exp: 9e9, sub: 'root' })).toString('base64url')}.${signature}`
-    const shared = await new SignJWT({}).setProtectedHeader({ alg: 'HS256', kid: 'one' }).setIssuer(issuer).setAudience(group).setExpirationTime('1h').sign(Buffer.from('a secret that is long enough for it'))
-    for (const bad of [await token({ kid: 'foreign' }), await token({ kid: 'two' }), await token({ iss: 'https://evil.example' }), await token({ aud: 'other' }), await token({ seconds: -1 }), unsigned, changed, shared, 'a.b.c', good.slice(0, -4)]) {
+    const changed = `${head}.${
+      Buffer.from(JSON.stringify({ iss: issuer, aud: group, exp: 9e9, sub: 'root' })).toString('base64url')
+    }.${signature}`
+    const shared = await new SignJWT({}).setProtectedHeader({ alg: 'HS256', kid: 'one' }).setIssuer(issuer).setAudience(
+      group
+    ).setExpirationTime('1h').sign(Buffer.from('a secret that is long enough for it'))
+    for (
+      const bad of [
+        await token({ kid: 'foreign' }),
+        await token({ kid: 'two' }),
+        await token({ iss: 'https://evil.example' }),
+        await token({ aud: 'other' }),
+        await token({ seconds: -1 }),
+        unsigned,
+        changed,
+        shared,
+        'a.b.c',
+        good.slice(0, -4)
+      ]
+    ) {
       t.equal(await status(bad), 401, bad.slice(0, 60))
     }
     const { privateKey = Buffer.alloc(0) } = keys.get('one') ?? {}
-    const endless = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer(issuer).setAudience(group).sign(privateKey)
+    const endless = await new SignJWT({}).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer(issuer)
+      .setAudience(group).sign(privateKey)
     t.equal(await status(endless), 401, 'without an end')
     t.equal(service.sandbox.asked, calls)
     t.notOk(JSON.stringify(service.logs).includes(signature))
@@ -287,7 +371,9 @@ t.test('bearers of JSON Web Tokens', async (t) => {
 
   t.test('are let in by a key that has taken another one\'s place', async (t) => {
     const service = await startService(t, settings)
-    const status = async (kid: string) => (await service.get(EVENTS, { authorization: `Bearer ${await token({ kid, sub: String(Math.random()) })}` })).status
+    const status = async (kid: string) =>
+      (await service.get(EVENTS, { authorization: `Bearer ${await token({ kid, sub: String(Math.random()) })}` }))
+        .status
     t.equal(await status('one'), 200)
     published.add('two')
     await eventually('the new key is known', async () => await status('two') === 200)

@@ -14,7 +14,11 @@ const many = (count: number, text: string) => text.repeat(count)
 const answers = (heard: string) => heard.split('HTTP/1.1 ').length - 1
 
 /** A connection that sends this, hears everything and is hung up at the end of the test. */
-function call (t: Test, url: string, text: string): { socket: Socket, heard: () => string, connected: Promise<unknown>, closed: Promise<unknown> } {
+function call (
+  t: Test,
+  url: string,
+  text: string
+): { socket: Socket, heard: () => string, connected: Promise<unknown>, closed: Promise<unknown> } {
   const socket = dial(url)
   let heard = ''
   socket.on('data', (bytes) => { heard += bytes.toString('latin1') })
@@ -130,8 +134,11 @@ t.test('descriptors come back, whatever was pipelined, and an end is soon', asyn
   const url = await listening(service)
   const before = await descriptors(service)
   const texts = [
-    many(400, head('/docs/swagger-ui-bundle.js', OPEN)), many(100, head(STREAM, OPEN)), many(100, head(`${EVENTS}?limit=7`, OPEN)),
-    head('/livez', OPEN) + head(STREAM, handshake()), head(STREAM, OPEN) + head(STREAM, handshake()),
+    many(400, head('/docs/swagger-ui-bundle.js', OPEN)),
+    many(100, head(STREAM, OPEN)),
+    many(100, head(`${EVENTS}?limit=7`, OPEN)),
+    head('/livez', OPEN) + head(STREAM, handshake()),
+    head(STREAM, OPEN) + head(STREAM, handshake()),
     head('/livez', OPEN) + head('/livez', handshake())
   ]
   const calls = texts.flatMap((text) => Array.from({ length: 10 }, () => call(t, url, text)))
@@ -149,7 +156,9 @@ t.test('descriptors come back, whatever was pipelined, and an end is soon', asyn
 
 t.test('an answer that nobody reads is cut off, one that is read slowly is not', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, lookMs: 100 } })
-  service.sandbox.publish(Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) })))
+  service.sandbox.publish(
+    Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) }))
+  )
   await service.settled()
   const path = `${EVENTS}?limit=3000`
   const whole = await (await service.get(path, { 'accept-encoding': 'identity' })).text()
@@ -176,7 +185,16 @@ t.test('a request that offers another protocol is answered as if it did not', as
   const service = await startService(t)
   await service.settled()
   const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' }
-  for (const [path, method, status] of [['/livez', 'GET', 200], [EVENTS, 'GET', 200], [EVENTS, 'HEAD', 200], ['/docs', 'GET', 200], ['/nowhere', 'GET', 404], [STREAM, 'GET', 200]] as const) {
+  for (
+    const [path, method, status] of [
+      ['/livez', 'GET', 200],
+      [EVENTS, 'GET', 200],
+      [EVENTS, 'HEAD', 200],
+      ['/docs', 'GET', 200],
+      ['/nowhere', 'GET', 404],
+      [STREAM, 'GET', 200]
+    ] as const
+  ) {
     for (const upgrade of ['h2c', 'TLS/1.0', 'websocket, h2c']) {
       const { heard, socket } = call(t, service.url, head(path, { ...offer, upgrade }, method))
       await eventually('it is answered', () => heard().includes('\r\n\r\n'))
@@ -188,9 +206,17 @@ t.test('a request that offers another protocol is answered as if it did not', as
   await eventually('it is answered', () => heard().includes('}'))
   socket.write(head('/livez', OPEN))
   await eventually('the connection goes on', () => answers(heard()) === 2)
-  const post = `${head(`${STREAM}/tickets`, { ...offer, 'content-type': 'application/json', 'content-length': '2' }, 'POST')}{}`
-  t.match([200, 201, 204, 404].includes(statusOf(await exchange(service.url, post, (all) => all.includes('\r\n\r\n')))), true, 'with a body')
-  for (const path of ['/livez', EVENTS]) t.equal(statusOf(await exchange(service.url, head(path, handshake()))), 400, path)
+  const post = `${
+    head(`${STREAM}/tickets`, { ...offer, 'content-type': 'application/json', 'content-length': '2' }, 'POST')
+  }{}`
+  t.match(
+    [200, 201, 204, 404].includes(statusOf(await exchange(service.url, post, (all) => all.includes('\r\n\r\n')))),
+    true,
+    'with a body'
+  )
+  for (const path of ['/livez', EVENTS]) {
+    t.equal(statusOf(await exchange(service.url, head(path, handshake()))), 400, path)
+  }
 })
 
 t.test('a client that floods a stream is gone soon, whether or not it reads', async (t) => {
@@ -198,7 +224,12 @@ t.test('a client that floods a stream is gone soon, whether or not it reads', as
   await service.settled()
   const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0])
   const ping = Buffer.from([0x89, 0x80, 0, 0, 0, 0])
-  for (const [what, bytes] of [['pongs', many(60, pong.toString('latin1'))], ['both', many(30, ping.toString('latin1') + pong.toString('latin1'))]] as const) {
+  for (
+    const [what, bytes] of [['pongs', many(60, pong.toString('latin1'))], [
+      'both',
+      many(30, ping.toString('latin1') + pong.toString('latin1'))
+    ]] as const
+  ) {
     const { closed, heard, socket } = call(t, service.url, head(STREAM, handshake()))
     await eventually('it streams', () => heard().includes('"hello"'))
     socket.pause()
@@ -236,7 +267,9 @@ t.test('HTTP/1.0 with chunks is answered, and nothing behind it is', async (t) =
   const service = await startService(t)
   for (const [path, method] of [[`${STREAM}/tickets`, 'POST'], ['/livez', 'GET']] as const) {
     const { closed, heard, socket } = call(t, service.url, '')
-    socket.write(`${method} ${path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`)
+    socket.write(
+      `${method} ${path} HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`
+    )
     await closed
     t.equal(answers(heard()), 1, path)
     t.ok(/connection: close/i.test(heard()), path)

@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts'
 
-/** A stand-in for Kubiya in front of several accounts: each credential sees its own events, and it is known who asked. */
+/**
+ * A stand-in for Kubiya in front of several accounts: each credential sees its own events, and it is known who asked.
+ */
 export interface Crowd {
   readonly url: string
   /** The account behind a credential, such as `UserKey alice-key`. */
@@ -29,10 +31,15 @@ export async function startCrowd (t: Test, authorizations: string[]): Promise<Cr
     counts.set(authorization, (counts.get(authorization) ?? 0) + 1)
     const account = refused.has(authorization) ? undefined : callerShares.get(authorization)
     if (account === undefined) {
-      response.writeHead(refused.get(authorization) ?? 401, { 'content-type': 'application/json', 'cache-control': 'public, max-age=600' }).end(`{"error":"no such key: ${authorization}"}`)
+      response.writeHead(refused.get(authorization) ?? 401, {
+        'content-type': 'application/json',
+        'cache-control': 'public, max-age=600'
+      }).end(`{"error":"no such key: ${authorization}"}`)
       return
     }
-    const passed = openRequest(`${account.url}${request.url}`, { headers: { ...request.headers, authorization: `UserKey ${account.apiKey}` } }, (answer: IncomingMessage) => {
+    const passed = openRequest(`${account.url}${request.url}`, {
+      headers: { ...request.headers, authorization: `UserKey ${account.apiKey}` }
+    }, (answer: IncomingMessage) => {
       response.writeHead(answer.statusCode ?? 502, { ...answer.headers, 'cache-control': 'public, max-age=600' })
       answer.pipe(response)
     })
@@ -54,7 +61,10 @@ export async function startCrowd (t: Test, authorizations: string[]): Promise<Cr
       if (account === undefined) throw new Error('there is no such account')
       return account
     },
-    asked: (authorization) => authorization === undefined ? [...counts.values()].reduce((sum, count) => sum + count, 0) : counts.get(authorization) ?? 0,
+    asked: (authorization) =>
+      authorization === undefined
+        ? [...counts.values()].reduce((sum, count) => sum + count, 0)
+        : counts.get(authorization) ?? 0,
     seen,
     refuse: (authorization, status = 401) => { refused.set(authorization, status) }
   }

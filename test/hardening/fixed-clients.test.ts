@@ -28,8 +28,13 @@ t.test('event-source-polyfill comes back to the right place after a restart of t
   const seen: unknown[] = []
   const refusals: unknown[] = []
   source.addEventListener('hello', ({ data = '' }) => hellos.push(JSON.parse(data)))
-  source.addEventListener('event', ({ data = '' }) => seen.push((JSON.parse(data) as { event: { n: unknown } }).event.n))
-  source.addEventListener('error', ({ status }) => { if (status !== undefined && status >= 400) refusals.push(status) })
+  source.addEventListener(
+    'event',
+    ({ data = '' }) => seen.push((JSON.parse(data) as { event: { n: unknown } }).event.n)
+  )
+  source.addEventListener('error', ({ status }) => {
+    if (status !== undefined && status >= 400) refusals.push(status)
+  })
   await eventually('it is greeted', () => hellos.length === 1)
   sandbox.publish(item({ n: 'before' }))
   await eventually('an event has come', () => seen.includes('before'))
@@ -90,16 +95,52 @@ t.test('the last event\'s id in the query counts as the header does', async (t) 
 })
 
 const ADMITTED = [
-  undefined, '', ' ', '*/*', '*', 'text/*', 'text/event-stream', 'text/event-stream;charset=utf-8', 'text/event-stream; charset=utf-8',
-  'text/event-stream;charset=UTF-8', 'Text/Event-Stream; Charset="utf-8"', 'TEXT/EVENT-STREAM ; CHARSET=utf8', 'text/event-stream;charset="ut\\f-8"',
-  'text/event-stream;q=0.1', 'text/event-stream;charset=utf-8;q=0.001', 'text/event-stream;version=1', 'text/event-stream;a="x,y;q=0";b',
-  'application/json, text/event-stream;charset=utf-8', 'application/json;q=1,*/*;q=0.1', 'text/event-stream, */*;q=0', ',text/event-stream,',
-  'text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2', 'text/event-stream;charset=latin1;q=0, text/event-stream', 'text/event-stream;'
+  undefined,
+  '',
+  ' ',
+  '*/*',
+  '*',
+  'text/*',
+  'text/event-stream',
+  'text/event-stream;charset=utf-8',
+  'text/event-stream; charset=utf-8',
+  'text/event-stream;charset=UTF-8',
+  'Text/Event-Stream; Charset="utf-8"',
+  'TEXT/EVENT-STREAM ; CHARSET=utf8',
+  'text/event-stream;charset="ut\\f-8"',
+  'text/event-stream;q=0.1',
+  'text/event-stream;charset=utf-8;q=0.001',
+  'text/event-stream;version=1',
+  'text/event-stream;a="x,y;q=0";b',
+  'application/json, text/event-stream;charset=utf-8',
+  'application/json;q=1,*/*;q=0.1',
+  'text/event-stream, */*;q=0',
+  ',text/event-stream,',
+  'text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2',
+  'text/event-stream;charset=latin1;q=0, text/event-stream',
+  'text/event-stream;'
 ]
 const REFUSED = [
-  'application/json', 'text/plain', 'text/html;charset=utf-8', 'application/problem+json', 'text/event-stream;q=0', 'text/event-stream;q=0.000',
-  'text/event-stream; Q=0', 'text/event-stream;charset=utf-8;q=0', 'text/event-stream;q="0"', 'text/event-stream;q=0, */*', '*/*;q=0', 'text/*;q=0, */*',
-  'text/event-stream;charset=iso-8859-1', 'text/event-streams', 'xtext/event-stream', 'a/b;c="text/event-stream', '"text/event-stream"', 'text', '/', ';'
+  'application/json',
+  'text/plain',
+  'text/html;charset=utf-8',
+  'application/problem+json',
+  'text/event-stream;q=0',
+  'text/event-stream;q=0.000',
+  'text/event-stream; Q=0',
+  'text/event-stream;charset=utf-8;q=0',
+  'text/event-stream;q="0"',
+  'text/event-stream;q=0, */*',
+  '*/*;q=0',
+  'text/*;q=0, */*',
+  'text/event-stream;charset=iso-8859-1',
+  'text/event-streams',
+  'xtext/event-stream',
+  'a/b;c="text/event-stream',
+  '"text/event-stream"',
+  'text',
+  '/',
+  ';'
 ]
 
 t.test('a stream is asked for in any spelling of its type', async (t) => {
@@ -108,7 +149,11 @@ t.test('a stream is asked for in any spelling of its type', async (t) => {
   const service = await startService(t)
   for (const accept of ADMITTED) {
     const stream = openEventStream(`${service.url}${STREAM}`, accept === undefined ? {} : { accept })
-    t.match(await stream.opened, { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } }, String(accept))
+    t.match(
+      await stream.opened,
+      { status: 200, headers: { 'content-type': 'text/event-stream; charset=utf-8' } },
+      String(accept)
+    )
     stream.terminate()
   }
   for (const accept of REFUSED) {

@@ -6,6 +6,8 @@ import helmet from 'helmet'
 export async function helmetHeaders (): Promise<Record<string, string>> {
   const request = new IncomingMessage(new Socket())
   const response = new ServerResponse(request)
-  await new Promise<void>((resolve, reject) => helmet()(request, response, (error) => error === undefined ? resolve() : reject(error)))
+  await new Promise<void>((resolve, reject) =>
+    helmet()(request, response, (error) => error === undefined ? resolve() : reject(error))
+  )
   return Object.fromEntries(Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]))
 }

@@ -17,13 +17,57 @@ const BY_ID = [
   '語'.repeat(200), '😀'.repeat(100)
 ]
 const BY_SCAN = [
-  'a/b', 'user@host/7', 'a\\b', 'a%2fb', 'a%2Fb', '100%', '%252e', '%zz', '%'.repeat(200), 'x?admin=1', 'a#b', 'a/search',
-  'items/stream', 'arn:aws:iam::1:role/a b/é', '#', '?page=2', `${'a/'.repeat(99)}bb`, 'stream'
+  'a/b',
+  'user@host/7',
+  'a\\b',
+  'a%2fb',
+  'a%2Fb',
+  '100%',
+  '%252e',
+  '%zz',
+  '%'.repeat(200),
+  'x?admin=1',
+  'a#b',
+  'a/search',
+  'items/stream',
+  'arn:aws:iam::1:role/a b/é',
+  '#',
+  '?page=2',
+  `${'a/'.repeat(99)}bb`,
+  'stream'
 ]
 const NONE = [
-  '../x', 'x/..', 'a//b', '//evil', '/a', 'a/', 'a/./b', '.', '..', '\\', 'a\\..\\b', '..\\x', 'https://host/x',
-  '%2e', '%2e%2e', '%2E.', 'a%2f', 'a%2F%2e%2e%5cb', '%2e%2e%2f%zz', 'search', 'kab1.x', 'x'.repeat(201), '語'.repeat(201),
-  'a\u0000', 'a\nb', '\u0085', '\u007f', ' a', 'a\u00a0', '\u2028', ''
+  '../x',
+  'x/..',
+  'a//b',
+  '//evil',
+  '/a',
+  'a/',
+  'a/./b',
+  '.',
+  '..',
+  '\\',
+  'a\\..\\b',
+  '..\\x',
+  'https://host/x',
+  '%2e',
+  '%2e%2e',
+  '%2E.',
+  'a%2f',
+  'a%2F%2e%2e%5cb',
+  '%2e%2e%2f%zz',
+  'search',
+  'kab1.x',
+  'x'.repeat(201),
+  '語'.repeat(201),
+  'a\u0000',
+  'a\nb',
+  '\u0085',
+  '\u007f',
+  ' a',
+  'a\u00a0',
+  '\u2028',
+  ''
 ]
 
 interface Published {
@@ -128,12 +172,18 @@ t.test('an id that does not count is kept beside a computed one, and nobody is a
     t.match(body, { status, code: /^[a-z-]+$/ })
   }
   const { requests } = service.sandbox
-  t.same(requests.filter(({ path, search }) => path !== UPSTREAM || search.includes(NEWEST_FIRST)), [], 'but the poller')
+  t.same(
+    requests.filter(({ path, search }) => path !== UPSTREAM || search.includes(NEWEST_FIRST)),
+    [],
+    'but the poller'
+  )
 })
 
 t.test('a path that cannot be decoded, or holds too much, is a typed error', async (t) => {
   const service = await started(t, [])
-  const faulty = ['%', '%2', '%zz', '%C3', '%FF', '%ED%A0%80', '%c0%ae%c0%ae', 'a%2'].map((id) => [id, 400, 'invalid-request'])
+  const faulty = ['%', '%2', '%zz', '%C3', '%FF', '%ED%A0%80', '%c0%ae%c0%ae', 'a%2'].map((
+    id
+  ) => [id, 400, 'invalid-request'])
   const long = ['%E8%AA%9E', '%61', 'x'].map((unit) => [unit.repeat(201), 400, 'invalid-parameter'])
   for (const [id, status, code] of [...faulty, ...long, ['x'.repeat(8192), 400, 'invalid-request']]) {
     const answer = await asked(service, `${EVENTS}/${id}`)
@@ -144,9 +194,13 @@ t.test('a path that cannot be decoded, or holds too much, is a typed error', asy
 
 t.test('an id is found by its text', async (t) => {
   const service = await started(t, ['a/b', 'qL+8xw==', 'user@host/7', '../x', '..%2fx'])
-  for (const [text, found] of [
-    ['QL+8XW==', { id: 'qL+8xw==' }], ['host/7', { id: 'user@host/7' }], ['../X', { id: /^kab1\./, upstream_id: '../x' }]
-  ] as const) {
+  for (
+    const [text, found] of [
+      ['QL+8XW==', { id: 'qL+8xw==' }],
+      ['host/7', { id: 'user@host/7' }],
+      ['../X', { id: /^kab1\./, upstream_id: '../x' }]
+    ] as const
+  ) {
     const { items } = await service.json(`${EVENTS}/search?text=${encodeURIComponent(text)}`)
     t.match(items, [found], text)
     t.equal(items.length, 1)
@@ -173,7 +227,10 @@ t.test('pages and streams go on behind an id at its longest', async (t) => {
   const longest = ['語', '界', '人', '山', '川'].map((letter) => letter.repeat(200))
   const timestamp = ago(60_000)
   const service = await startService(t, { HISTORY_EVENTS: '2' })
-  service.sandbox.publish([...longest.toReversed().map((id) => item({ id, timestamp })), item({ timestamp: undefined })])
+  service.sandbox.publish([
+    ...longest.toReversed().map((id) => item({ id, timestamp })),
+    item({ timestamp: undefined })
+  ])
   await service.settled()
   const met: string[] = []
   let next: string | null = `${EVENTS}?page_size=1&sort_direction=asc&start_time=-1h`
@@ -204,7 +261,14 @@ t.test('pages and streams go on behind an id at its longest', async (t) => {
 })
 
 t.test('whatever id counts comes back from the list, and out of a path', async (t) => {
-  const tricky = fc.constantFrom(...'/\\.%25eEfFcC?#;:+&= ~*(\'!é語\u2028\u202e😀', '%2e', '%2F', '%5c', 'search', 'kab1.')
+  const tricky = fc.constantFrom(
+    ..."/\\.%25eEfFcC?#;:+&= ~*('!é語\u2028\u202e😀",
+    '%2e',
+    '%2F',
+    '%5c',
+    'search',
+    'kab1.'
+  )
   const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.string({ unit: tricky, maxLength: 20 }))
   const ids = [...new Set(fc.sample(anyText.filter(isUsableId), { numRuns: 80, seed: 7 }))]
   const service = await started(t, ids)

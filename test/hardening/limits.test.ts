@@ -48,12 +48,24 @@ t.test('requests of all callers together are limited', async (t) => {
 t.test('streams of one caller, and of all, are limited before the upgrade, exactly, and come back when one ends', async (t) => {
   const service = await startService(t, { ...TWO, MAX_SUBSCRIBERS_PER_CLIENT: '3', MAX_SUBSCRIBERS: '5' })
   const tries = Array.from({ length: 20 }, () => open(t, service, FIRST))
-  const outcomes = await Promise.all(tries.map((stream) => Promise.race([stream.until(({ type }) => type === 'hello').then(() => 101), stream.refused.then(({ status }) => status)])))
+  const outcomes = await Promise.all(
+    tries.map((stream) =>
+      Promise.race([
+        stream.until(({ type }) => type === 'hello').then(() =>
+          101
+        ),
+        stream.refused.then(({ status }) => status)
+      ])
+    )
+  )
   t.equal(outcomes.filter((status) => status === 101).length, 3)
   t.equal(outcomes.filter((status) => status === 429).length, 17)
   const others = await Promise.all(Array.from({ length: 10 }, () => {
     const stream = open(t, service, SECOND)
-    return Promise.race([stream.until(({ type }) => type === 'hello').then(() => 101), stream.refused.then(({ headers, status }) => Number(headers['retry-after']) > 0 ? status : 0)])
+    return Promise.race([
+      stream.until(({ type }) => type === 'hello').then(() => 101),
+      stream.refused.then(({ headers, status }) => Number(headers['retry-after']) > 0 ? status : 0)
+    ])
   }))
   t.equal(others.filter((status) => status === 101).length, 2)
   t.ok(others.every((status) => [101, 429, 503].includes(status)))
@@ -66,13 +78,18 @@ t.test('streams of one caller, and of all, are limited before the upgrade, exact
 t.test('streams that are given up before they begin give their places back', async (t) => {
   const service = await startService(t, { MAX_SUBSCRIBERS: '2' })
   for (let n = 0; n < 20; n++) t.equal((await service.get(STREAM, { accept: 'text/html' })).status, 406)
-  for (let n = 0; n < 2; n++) dial(service.url).write(head(STREAM, handshake({ 'sec-websocket-version': '99' }))) // They never hang up.
+  // They never hang up.
+  for (let n = 0; n < 2; n++) dial(service.url).write(head(STREAM, handshake({ 'sec-websocket-version': '99' })))
   for (let n = 0; n < 20; n++) openStream(`${service.url.replace('http', 'ws')}${STREAM}`).socket.terminate()
   await eventually('both places are free', async () => await service.subscribers() === 0)
   await eventually('they can be had', async () => {
     const streams = [service.stream(), service.stream()]
-    const outcomes = await Promise.all(streams.map((stream) => Promise.race([stream.until(({ type }) => type === 'hello').then(() => true), stream.refused.then(() => false)])))
-    if (outcomes.includes(false)) for (const stream of streams) stream.socket.terminate()
+    const outcomes = await Promise.all(
+      streams.map((stream) =>
+        Promise.race([stream.until(({ type }) => type === 'hello').then(() => true), stream.refused.then(() => false)])
+      )
+    )
+    if (outcomes.includes(false)) { for (const stream of streams) stream.socket.terminate() }
     return !outcomes.includes(false)
   })
   t.equal((await service.stream().refused).status, 503)
@@ -86,7 +103,10 @@ t.test('events that are looked through count, of searches and of replays; a hit 
   t.equal((await service.get(search, as(FIRST))).status, 200)
   const refused = await service.get(search, as(FIRST))
   t.equal(refused.status, 429)
-  t.ok(Number(refused.headers.get('retry-after')) > 20, `${refused.headers.get('retry-after')} s: the debt is waited for`)
+  t.ok(
+    Number(refused.headers.get('retry-after')) > 20,
+    `${refused.headers.get('retry-after')} s: the debt is waited for`
+  )
   for (let n = 0; n < 3; n++) t.equal((await service.get(search, as(SECOND))).status, 200, 'a hit')
   const replay = openStream(`${service.url.replace('http', 'ws')}${STREAM}?start_time=-2h`, [], as(SECOND))
   t.teardown(() => replay.socket.terminate())
@@ -97,9 +117,13 @@ t.test('events that are looked through count, of searches and of replays; a hit 
 t.test('whoever cannot be told apart by a credential is by address, and a proxy is believed only when it is known', async (t) => {
   const from = (address: string) => ({ 'x-forwarded-for': address })
   const direct = await startService(t, { RATE_LIMIT_PER_MINUTE: '2' })
-  for (const [address, status] of [['192.0.2.1', 200], ['192.0.2.2', 200], ['192.0.2.3', 429]] as const) t.equal((await direct.get(EVENTS, from(address))).status, status)
+  for (const [address, status] of [['192.0.2.1', 200], ['192.0.2.2', 200], ['192.0.2.3', 429]] as const) {
+    t.equal((await direct.get(EVENTS, from(address))).status, status)
+  }
   const behind = await startService(t, { RATE_LIMIT_PER_MINUTE: '2', TRUST_PROXY: '127.0.0.1' })
-  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.1']) t.equal((await behind.get(EVENTS, from(address))).status, 200)
+  for (const address of ['192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.1']) {
+    t.equal((await behind.get(EVENTS, from(address))).status, 200)
+  }
   t.equal((await behind.get(EVENTS, from('192.0.2.1'))).status, 429)
   t.equal((await behind.get(EVENTS, from('192.0.2.1, 192.0.2.9'))).status, 200, 'the last hop but ours counts')
 })

@@ -2,7 +2,11 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 /** Sends bytes as they are, and gives what came until the other side closed, or until `enough`. */
-export async function exchange (url: string, text: string | Buffer, enough: (heard: string) => boolean = () => false): Promise<string> {
+export async function exchange (
+  url: string,
+  text: string | Buffer,
+  enough: (heard: string) => boolean = () => false
+): Promise<string> {
   const socket = dial(url)
   let heard = ''
   socket.on('data', (chunk) => {
@@ -25,7 +29,9 @@ export function dial (url: string): Socket {
 
 /** The head of a request, line by line. */
 export function head (path: string, headers: Record<string, string> = {}, method = 'GET'): string {
-  const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers }).map(([name, value]) => `${name}: ${value}\r\n`)
+  const lines = Object.entries({ host: 'localhost', connection: 'close', ...headers }).map(([name, value]) =>
+    `${name}: ${value}\r\n`
+  )
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`
 }
 
@@ -35,5 +41,11 @@ export function statusOf (answer: string): number {
 
 /** What makes a request an upgrade to a WebSocket. */
 export function handshake (headers: Record<string, string> = {}): Record<string, string> {
-  return { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', ...headers }
+  return {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    ...headers
+  }
 }

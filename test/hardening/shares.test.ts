@@ -13,12 +13,15 @@ let windows = 0
 /** A question that nobody has asked before, about an hour in which nothing happened. */
 function emptyWindow (): string {
   const startMs = Date.UTC(2020, 0, 1) + windows++ * HOUR_MS
-  return `${EVENTS}?start_time=${new Date(startMs).toISOString()}&end_time=${new Date(startMs + HOUR_MS - 1000).toISOString()}`
+  return `${EVENTS}?start_time=${new Date(startMs).toISOString()}&end_time=${
+    new Date(startMs + HOUR_MS - 1000).toISOString()
+  }`
 }
 
 const isFromCaller = ({ query }: Asked) => query.pageSize !== 1000
 const statuses = (answers: readonly Response[]) => answers.map(({ status }) => status)
-const count = (answers: readonly Response[], status: number) => statuses(answers).filter((each) => each === status).length
+const count = (answers: readonly Response[], status: number) =>
+  statuses(answers).filter((each) => each === status).length
 
 /** A stream that is live, for one caller. */
 async function listen (t: Test, service: Service, token: string) {
@@ -34,16 +37,31 @@ async function ready (service: Service): Promise<void> {
 }
 
 t.test('a caller who asks as fast as it may leaves another what it asks for, and events come', async (t) => {
-  const service = await startService(t, { ...TWO, KUBIYA_REQUESTS_PER_MINUTE: '600', POLL_INTERVAL_MS: '500', POLL_MAX_INTERVAL_MS: '500', UPSTREAM_TIMEOUT_MS: '4000' })
+  const service = await startService(t, {
+    ...TWO,
+    KUBIYA_REQUESTS_PER_MINUTE: '600',
+    POLL_INTERVAL_MS: '500',
+    POLL_MAX_INTERVAL_MS: '500',
+    UPSTREAM_TIMEOUT_MS: '4000'
+  })
   await ready(service)
   const stream = await listen(t, service, SECOND)
   const greedy: Promise<Response>[] = []
-  const flood = setInterval(() => { for (let n = 0; n < 5; n++) greedy.push(service.get(n % 2 === 0 ? emptyWindow() : `${EVENTS}/unknown-${windows++}`, as(FIRST))) }, 100)
+  const flood = setInterval(() => {
+    for (let n = 0; n < 5; n++) {
+      greedy.push(service.get(n % 2 === 0 ? emptyWindow() : `${EVENTS}/unknown-${windows++}`, as(FIRST)))
+    }
+  }, 100)
   t.teardown(() => clearInterval(flood))
   await eventually('the first is held back', () => greedy.length > 150)
   const answers: Response[] = []
   for (let n = 0; n < 20; n++) {
-    const [answer] = await Promise.all([service.get(emptyWindow(), as(SECOND)), new Promise((resolve) => { setTimeout(resolve, 400) })])
+    const [answer] = await Promise.all([
+      service.get(emptyWindow(), as(SECOND)),
+      new Promise((resolve) => {
+        setTimeout(resolve, 400)
+      })
+    ])
     answers.push(answer)
   }
   service.sandbox.publish(item({ resource_text: 'while it is asked so much' }))
@@ -62,7 +80,8 @@ t.test('slow questions of one hold up neither another\'s nor the poller', async 
   let release = () => {}
   const until = new Promise<void>((resolve) => { release = resolve })
   t.teardown(() => release())
-  const isSlow = (asked: Asked) => isFromCaller(asked) && new URLSearchParams(asked.search).get('filter')?.includes('"slow') === true
+  const isSlow = (asked: Asked) =>
+    isFromCaller(asked) && new URLSearchParams(asked.search).get('filter')?.includes('"slow') === true
   service.sandbox.faults.during({ kind: 'held', until, when: isSlow })
   const slow = Array.from({ length: 20 }, (_, n) => service.get(`${emptyWindow()}&category_type=slow-${n}`, as(FIRST)))
   await eventually('they are under way', () => service.sandbox.requests.filter(isSlow).length >= 4)
@@ -94,7 +113,12 @@ t.test('a poll that is slow holds up no caller, and the other way round with eve
 
 t.test('the limit of one caller on requests to Kubiya', async (t) => {
   t.test('is 429, at once and for that one alone; what is in the cache is given all the same', async (t) => {
-    const service = await startService(t, { ...TWO, UPSTREAM_LIMIT_PER_MINUTE: '5', CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0' })
+    const service = await startService(t, {
+      ...TWO,
+      UPSTREAM_LIMIT_PER_MINUTE: '5',
+      CACHE_OPEN_TTL_MS: '0',
+      CACHE_STALE_MS: '0'
+    })
     await ready(service)
     const kept = await service.get(EVENTS, as(FIRST))
     t.equal(kept.status, 200)
@@ -125,7 +149,13 @@ t.test('the limit of one caller on requests to Kubiya', async (t) => {
     const service = await startService(t, { ...TWO, UPSTREAM_LIMIT_PER_MINUTE: '2', CACHE_OPEN_TTL_MS: '50' })
     await ready(service)
     let release = () => {}
-    service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: isFromCaller })
+    service.sandbox.faults.next({
+      kind: 'held',
+      until: new Promise<void>((resolve) => {
+        release = resolve
+      }),
+      when: isFromCaller
+    })
     const path = emptyWindow()
     const first = service.get(path, as(FIRST))
     await eventually('it is asked', () => service.sandbox.requests.some(isFromCaller))
@@ -152,7 +182,11 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
     await service.settled()
     return service
   }
-  const searches = (service: Service, n: number) => Promise.all(Array.from({ length: n }, (_, i) => service.get(`${EVENTS}/search?limit=1000&text=message&end_time=-${30 + i}s`, as(FIRST))))
+  const searches = (service: Service, n: number) =>
+    Promise.all(
+      Array.from({ length: n }, (_, i) =>
+        service.get(`${EVENTS}/search?limit=1000&text=message&end_time=-${30 + i}s`, as(FIRST)))
+    )
 
   t.test('sixty searches of a thousand events at once are not sixty thousand', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1000' })
@@ -165,26 +199,48 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
   t.test('what was not read is given back: after failures, empty answers, and for callers who hung up', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1000' }, 10)
     service.sandbox.faults.next({ kind: 'status', status: 400 }, 3)
-    for (let n = 0; n < 3; n++) t.equal((await service.get(`${EVENTS}/search?text=a&end_time=-${n}s`, as(FIRST))).status, 502)
+    for (let n = 0; n < 3; n++) {
+      t.equal((await service.get(`${EVENTS}/search?text=a&end_time=-${n}s`, as(FIRST))).status, 502)
+    }
     for (let n = 0; n < 20; n++) t.equal((await service.get(emptyWindow(), as(FIRST))).status, 200)
     const isHeld = ({ search }: Asked) => search.includes('held')
     let release = () => {}
-    service.sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: isHeld })
+    service.sandbox.faults.next({
+      kind: 'held',
+      until: new Promise<void>((resolve) => {
+        release = resolve
+      }),
+      when: isHeld
+    })
     const gone = new AbortController()
-    const left = fetch(`${service.url}${EVENTS}/search?text=b&category_type=held`, { headers: as(FIRST), signal: gone.signal })
+    const left = fetch(`${service.url}${EVENTS}/search?text=b&category_type=held`, {
+      headers: as(FIRST),
+      signal: gone.signal
+    })
     await eventually('it is asked', () => service.sandbox.requests.some(isHeld))
     gone.abort()
     await t.rejects(left)
     t.equal((await service.get(`${EVENTS}/search?text=c`, as(FIRST))).status, 429, 'it is still under way')
     release()
-    await eventually('it is given back', async () => (await service.get(`${EVENTS}/search?text=c`, as(FIRST))).status === 200)
+    await eventually(
+      'it is given back',
+      async () => (await service.get(`${EVENTS}/search?text=c`, as(FIRST))).status === 200
+    )
   })
 
   t.test('what was read is charged, though it came to nothing', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1500', SEARCH_SCAN_LIMIT: '5000' }, 3000)
     let searched = 0
-    service.sandbox.faults.during({ kind: 'status', status: 400, when: ({ search }) => search.includes('1000') && ++searched === 2 })
-    t.equal((await service.get(`${EVENTS}/search?text=nowhere&end_time=-1m`, as(FIRST))).status, 502, 'after a thousand')
+    service.sandbox.faults.during({
+      kind: 'status',
+      status: 400,
+      when: ({ search }) => search.includes('1000') && ++searched === 2
+    })
+    t.equal(
+      (await service.get(`${EVENTS}/search?text=nowhere&end_time=-1m`, as(FIRST))).status,
+      502,
+      'after a thousand'
+    )
     t.equal((await service.get(`${EVENTS}/search?text=nowhere`, as(FIRST))).status, 429)
   })
 })
@@ -196,7 +252,11 @@ t.test('an unknown id costs few requests where there are not many, and the 404 s
   const asked = async (id: string) => {
     const before = service.sandbox.requests.filter(isById).length
     const answer = await service.get(`${EVENTS}/${id}`, as(FIRST))
-    return { answer, problem: await answer.json() as { scanned: number, complete: boolean }, byId: service.sandbox.requests.filter(isById).length - before }
+    return {
+      answer,
+      problem: await answer.json() as { scanned: number, complete: boolean },
+      byId: service.sandbox.requests.filter(isById).length - before
+    }
   }
   const isById = ({ path }: Asked) => path.includes('/unknown-')
   const before = service.sandbox.asked
@@ -211,17 +271,28 @@ t.test('an unknown id costs few requests where there are not many, and the 404 s
 })
 
 t.test('a caller who hangs up leaves the line, and one who waits for the same does not lose it', async (t) => {
-  const service = await startService(t, { ...TWO, KUBIYA_REQUESTS_PER_MINUTE: '120', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', UPSTREAM_TIMEOUT_MS: '20000' })
+  const service = await startService(t, {
+    ...TWO,
+    KUBIYA_REQUESTS_PER_MINUTE: '120',
+    POLL_INTERVAL_MS: '60000',
+    POLL_MAX_INTERVAL_MS: '60000',
+    UPSTREAM_TIMEOUT_MS: '20000'
+  })
   await ready(service)
   const paths = Array.from({ length: 30 }, () => `${emptyWindow()}&category_type=waiting`)
   const isWaiting = ({ search }: Asked) => search.includes('waiting')
   const gone = new AbortController()
-  const waiting = paths.map((path) => fetch(`${service.url}${path}`, { headers: as(FIRST), signal: gone.signal }).catch(() => undefined))
+  const waiting = paths.map((path) =>
+    fetch(`${service.url}${path}`, { headers: as(FIRST), signal: gone.signal }).catch(() => undefined)
+  )
   await eventually('the first have gone', () => service.sandbox.requests.filter(isWaiting).length >= 10)
   const last = paths[20] ?? ''
   const both = service.get(last, as(SECOND))
   gone.abort()
   await Promise.all(waiting)
   t.equal((await both).status, 200)
-  t.ok(service.sandbox.requests.filter(isWaiting).length < 25, `${service.sandbox.requests.filter(isWaiting).length} of 30 were asked for`)
+  t.ok(
+    service.sandbox.requests.filter(isWaiting).length < 25,
+    `${service.sandbox.requests.filter(isWaiting).length} of 30 were asked for`
+  )
 })

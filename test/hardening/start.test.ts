@@ -29,7 +29,12 @@ interface Run {
 
 function npm (t: Owner, folder: string, ...words: string[]): Run {
   const { NODE_ENV, NODE_OPTIONS, ...env } = process.env
-  const child = spawn('npm', words, { cwd: folder, env: { ...env, PORT: '0', NO_UPDATE_NOTIFIER: '1' }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('npm', words, {
+    cwd: folder,
+    env: { ...env, PORT: '0', NO_UPDATE_NOTIFIER: '1' },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
   let output = ''
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => { output += String(chunk) })
   const exited = new Promise<number | null>((resolve) => child.on('close', resolve))
@@ -63,7 +68,10 @@ t.test('a dist that is not says in one line what to run', async (t) => {
     const run = npm(t, await checkOut(t, parts), 'start')
     t.equal(await run.exited, 1, what)
     t.equal(words(run).length, 1, run.printed())
-    t.match(words(run)[0], /dist\/ is not complete \(dist\/\S+ is missing\).* Run `npm ci --include=dev && npm run build`\./)
+    t.match(
+      words(run)[0],
+      /dist\/ is not complete \(dist\/\S+ is missing\).* Run `npm ci --include=dev && npm run build`\./
+    )
   }
   const folder = await checkOut(t)
   await rm(join(folder, 'dist/packages', chunk))
@@ -84,7 +92,10 @@ t.test('an esbuild of another platform counts as none', async (t) => {
   const other = join(folder, 'node_modules/esbuild')
   await mkdir(other, { recursive: true })
   await writeFile(join(other, 'package.json'), '{ "name": "esbuild", "version": "0.0.0", "main": "main.js" }')
-  await writeFile(join(other, 'main.js'), 'exports.transform = () => { throw new Error("You installed esbuild for another platform") }\n')
+  await writeFile(
+    join(other, 'main.js'),
+    'exports.transform = () => { throw new Error("You installed esbuild for another platform") }\n'
+  )
   const run = npm(t, folder, 'start')
   await eventually('it listens', () => /http:\/\/127\.0\.0\.1:\d+/.test(run.printed()))
   t.notMatch(run.printed(), /another platform/)

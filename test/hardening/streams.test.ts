@@ -12,7 +12,9 @@ t.test('a reader that stands still for a while gets everything once it wakes, an
   const [still, other] = [service.stream(), service.stream()]
   for (const stream of [still, other]) await stream.until(({ type }) => type === 'hello')
   still.socket.pause()
-  service.sandbox.publish(series(2000).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(2000), timestamp: ago(10_000 - n) })))
+  service.sandbox.publish(
+    series(2000).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(2000), timestamp: ago(10_000 - n) }))
+  )
   await other.untilEvents(2000)
   still.socket.resume()
   await still.untilEvents(2000)
@@ -67,7 +69,9 @@ t.test('a cursor leads on exactly, from Kubiya once it was evicted or the proces
   const restarted = other.stream(`?since=${cursor}`)
   await eventually('the rest has come', () => restarted.events().at(-1)?.n === 64)
   t.same(restarted.events().map(({ n }) => n).filter((n) => n >= 5), series(60, 5))
-  for (const made of ['1.x', `${cursor.slice(0, -2)}xx`, 'x'.repeat(500)]) t.equal((await other.stream(`?since=${made}`).refused).status, 400)
+  for (const made of ['1.x', `${cursor.slice(0, -2)}xx`, 'x'.repeat(500)]) {
+    t.equal((await other.stream(`?since=${made}`).refused).status, 400)
+  }
 })
 
 t.test('five hundred who come back at once cost Kubiya hardly more than nobody', async (t) => {
@@ -82,14 +86,27 @@ t.test('five hundred who come back at once cost Kubiya hardly more than nobody',
   const service = await startService(t, { POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' }, {}, sandbox)
   sandbox.resetRequests()
   const all = series(500).map(() => openStream(`${service.url.replace('http', 'ws')}${STREAM}?since=${cursor}`))
-  t.teardown(() => { for (const { socket } of all) socket.terminate() })
-  await Promise.all(all.map((stream) => stream.until((frame) => frame.type === 'event' && (frame.event as { n?: unknown }).n === 1)))
+  t.teardown(() => {
+    for (const { socket } of all) socket.terminate()
+  })
+  await Promise.all(
+    all.map((stream) => stream.until((frame) => frame.type === 'event' && (frame.event as { n?: unknown }).n === 1))
+  )
   t.ok(sandbox.asked <= 15, `${sandbox.asked} calls`)
 })
 
 t.test('after kill -9 a cursor goes on without a hole, and repeats bear the same id', async (t) => {
   const sandbox = await startUpstream(t)
-  const settings = { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, KUBIYA_REQUESTS_PER_MINUTE: '0', KUBIYA_REQUESTS_PER_DAY: '0', POLL_INTERVAL_MS: '50', POLL_MAX_INTERVAL_MS: '50', DRAIN_MS: '0' }
+  const settings = {
+    PORT: '0',
+    KUBIYA_API_KEY: sandbox.apiKey,
+    KUBIYA_BASE_URL: sandbox.url,
+    KUBIYA_REQUESTS_PER_MINUTE: '0',
+    KUBIYA_REQUESTS_PER_DAY: '0',
+    POLL_INTERVAL_MS: '50',
+    POLL_MAX_INTERVAL_MS: '50',
+    DRAIN_MS: '0'
+  }
   const open = (url: string, query = '') => {
     const stream = openStream(`${url.replace('http', 'ws')}${STREAM}${query}`)
     t.teardown(() => stream.socket.terminate())

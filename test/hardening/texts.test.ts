@@ -11,7 +11,9 @@ const MARKS = ['\u0345', '\u0301', '\u0323', '\u0327', '\u0334'] as const
 /** A megabyte each. Where folding takes quadratic time, one of them takes minutes. */
 const HOSTILE = {
   'marks out of canonical order': `a${'\u0301'.repeat(MB / 4)}${'\u0323'.repeat(MB / 4)}`,
-  'one starter with marks of falling classes': `a${Array.from({ length: MB / 2 }, (_, n) => MARKS[n % MARKS.length]).join('')}`,
+  'one starter with marks of falling classes': `a${
+    Array.from({ length: MB / 2 }, (_, n) => MARKS[n % MARKS.length]).join('')
+  }`,
   'marks that become several': `a${'\u0344'.repeat(MB / 4)}${'\u0323'.repeat(MB / 4)}`,
   'jamo without end': `\u1100${'\u1161'.repeat(MB / 3)}`,
   'one character of eighteen': '\ufdfa'.repeat(MB / 3),
@@ -20,7 +22,20 @@ const HOSTILE = {
 
 t.test('fold: texts of every script fold as Unicode normalization and case mapping do', async (t) => {
   const reference = (text: string) => text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
-  const unit = fc.constantFrom(...'abcXYZ éößẞσςϴİıĳ', 'e\u0301', '\u0323', '\u1100', '\u1161', '\u11a8', 'שָׁ', '각', '✅', '👍🏽', '\ud800', '\u0345')
+  const unit = fc.constantFrom(
+    ...'abcXYZ éößẞσςϴİıĳ',
+    'e\u0301',
+    '\u0323',
+    '\u1100',
+    '\u1161',
+    '\u11a8',
+    'שָׁ',
+    '각',
+    '✅',
+    '👍🏽',
+    '\ud800',
+    '\u0345'
+  )
   const anyText = fc.array(unit, { maxLength: 15 }).map((units) => units.join(''))
   holds(t, fc.property(anyText, (text) => fold(text) === reference(text)), { numRuns: 1000 })
 })
@@ -54,7 +69,9 @@ t.test('a search and a stream by text answer although an event holds a hostile t
   service.sandbox.publish(item({ resource_text: 'xqqqx', timestamp: ago(500) }))
   const page = await service.json('/api/v1/audit/events/search?text=QQQ')
   t.equal(page.items.length, 1)
-  for (const stream of streams) t.match(await stream.until(({ type }) => type === 'event'), { event: { resource_text: 'xqqqx' } })
+  for (const stream of streams) {
+    t.match(await stream.until(({ type }) => type === 'event'), { event: { resource_text: 'xqqqx' } })
+  }
 })
 
 t.test('an event that is nested deeper than the stack reaches can be searched', async (t) => {
@@ -104,8 +121,13 @@ for (const [name, extra] of [
     await stream.until(({ type }) => type === 'hello')
     const times = [3000, 2000, 1000].map(ago)
     const [before = '', , behind = ''] = times
-    for (const [n, timestamp] of times.entries()) service.sandbox.publishRaw(`{"n":${n},"timestamp":"${timestamp}","extra":${n === 1 ? extra : '{}'}}`)
-    t.match(await stream.until(({ type }) => type === 'gap'), { reason: 'too-large', from: before.replace(/\.?0+Z$/, 'Z') })
+    for (const [n, timestamp] of times.entries()) {
+      service.sandbox.publishRaw(`{"n":${n},"timestamp":"${timestamp}","extra":${n === 1 ? extra : '{}'}}`)
+    }
+    t.match(await stream.until(({ type }) => type === 'gap'), {
+      reason: 'too-large',
+      from: before.replace(/\.?0+Z$/, 'Z')
+    })
     for (const direction of ['asc', 'desc']) {
       const { items, pagination } = await service.json(`${EVENTS}?sort_direction=${direction}`)
       t.same(items.map(({ n }: { n: number }) => n).sort(), [0, 2])
@@ -114,8 +136,15 @@ for (const [name, extra] of [
       t.equal(reason, 'too-large')
       t.same([Date.parse(from), Date.parse(to)], [Date.parse(before), Date.parse(behind)])
     }
-    t.equal((await service.json(`${EVENTS}?page_size=1`)).pagination.skipped?.length ?? 0, 1, 'a page that ends before it tells it too')
+    t.equal(
+      (await service.json(`${EVENTS}?page_size=1`)).pagination.skipped?.length ?? 0,
+      1,
+      'a page that ends before it tells it too'
+    )
     t.equal(service.logs.filter(({ quirk }) => quirk === 'sends-unreadable-events').length, 1)
-    t.ok((await scrape(service)).of('upstream_skipped_rows_total{reason="unreadable"}') >= 4, 'each time that it was met')
+    t.ok(
+      (await scrape(service)).of('upstream_skipped_rows_total{reason="unreadable"}') >= 4,
+      'each time that it was met'
+    )
   })
 }

@@ -9,7 +9,12 @@ import { readSettings } from '../../src/settings.ts'
 import { listening, run } from '../support/process.ts'
 import { startUpstream } from '../support/support.ts'
 
-const JWT = { AUTH_MODE: 'jwt', AUTH_JWKS_URL: 'https://id.example/keys', AUTH_ISSUER: 'https://id.example', AUTH_AUDIENCE: 'audit' }
+const JWT = {
+  AUTH_MODE: 'jwt',
+  AUTH_JWKS_URL: 'https://id.example/keys',
+  AUTH_ISSUER: 'https://id.example',
+  AUTH_AUDIENCE: 'audit'
+}
 const WORD = 'pa55w0rd-canary'
 
 function faultsOf (environment: Record<string, string>): string[] {
@@ -18,24 +23,59 @@ function faultsOf (environment: Record<string, string>): string[] {
 }
 
 t.test('http beyond loopback is refused in any environment, unless a setting permits it', async (t) => {
-  const plain = ['http://kubiya.example', 'http://10.0.0.1:8080/api/v1', 'http://127.0.0.1.evil.example', 'http://localhost.evil.example', 'http://[::2]']
-  const local = ['http://localhost:1', 'http://127.0.0.1:1', 'http://127.8.9.1', 'http://[::1]:1', 'http://0x7f.1', 'https://kubiya.example']
+  const plain = [
+    'http://kubiya.example',
+    'http://10.0.0.1:8080/api/v1',
+    'http://127.0.0.1.evil.example',
+    'http://localhost.evil.example',
+    'http://[::2]'
+  ]
+  const local = [
+    'http://localhost:1',
+    'http://127.0.0.1:1',
+    'http://127.8.9.1',
+    'http://[::1]:1',
+    'http://0x7f.1',
+    'https://kubiya.example'
+  ]
   for (const environment of [{}, { NODE_ENV: 'production' }, { NODE_ENV: 'test' }]) {
     for (const url of plain) {
       t.match(faultsOf({ ...environment, KUBIYA_BASE_URL: url }), [/^KUBIYA_BASE_URL: .*ALLOW_PLAIN_HTTP=true/], url)
-      t.match(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url }), [/^AUTH_JWKS_URL: .*ALLOW_PLAIN_HTTP=true/], url)
-      t.same(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url, ALLOW_PLAIN_HTTP: 'true' }), [], url)
+      t.match(
+        faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url }),
+        [/^AUTH_JWKS_URL: .*ALLOW_PLAIN_HTTP=true/],
+        url
+      )
+      t.same(
+        faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url, ALLOW_PLAIN_HTTP: 'true' }),
+        [],
+        url
+      )
       t.same(faultsOf({ ...environment, OTEL_EXPORTER_OTLP_ENDPOINT: url }), [], 'spans hold no secret')
     }
-    for (const url of local) t.same(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url }), [], url)
+    for (const url of local) {
+      t.same(faultsOf({ ...environment, ...JWT, AUTH_JWKS_URL: url, KUBIYA_BASE_URL: url }), [], url)
+    }
   }
   t.match(faultsOf({ ALLOW_PLAIN_HTTP: 'yes' }), [/^ALLOW_PLAIN_HTTP: must be true or false/])
 })
 
 t.test('a URL with a user, a password, a query or a fragment is refused by name, and no fault shows a part of it', async (t) => {
-  const bad = [`https://user:${WORD}@a.example/x`, `https://${WORD}@a.example`, `https://:${WORD}@a.example`, `https://a.example/?key=${WORD}`, 'https://a.example/?', `https://a.example/#${WORD}`]
+  const bad = [
+    `https://user:${WORD}@a.example/x`,
+    `https://${WORD}@a.example`,
+    `https://:${WORD}@a.example`,
+    `https://a.example/?key=${WORD}`,
+    'https://a.example/?',
+    `https://a.example/#${WORD}`
+  ]
   for (const url of bad) {
-    for (const [name, rest] of [['KUBIYA_BASE_URL', {}], ['AUTH_JWKS_URL', JWT], ['OTEL_EXPORTER_OTLP_ENDPOINT', {}]] as const) {
+    for (
+      const [name, rest] of [['KUBIYA_BASE_URL', {}], ['AUTH_JWKS_URL', JWT], [
+        'OTEL_EXPORTER_OTLP_ENDPOINT',
+        {}
+      ]] as const
+    ) {
       const faults = faultsOf({ ...rest, [name]: url, ALLOW_PLAIN_HTTP: 'true' })
       t.match(faults, [new RegExp(`^${name}: must not contain `)], `${name} ${url}`)
       t.notMatch(faults.join(), WORD)
@@ -43,16 +83,43 @@ t.test('a URL with a user, a password, a query or a fragment is refused by name,
   }
   t.notMatch(faultsOf({ ALLOWED_ORIGINS: `https://a.example,https://user:${WORD}@b.example` }).join(), WORD)
   t.match(faultsOf({ ALLOWED_ORIGINS: 'https://a.example,https://b.example/' }), [/^ALLOWED_ORIGINS: entry 2 /])
-  const names = ['KUBIYA_BASE_URL', 'AUTH_JWKS_URL', 'AUTH_ISSUER', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'ALLOWED_ORIGINS', 'TRUST_PROXY', 'HOST', 'METRICS_PORT', 'REDIS_URL']
-  fc.assert(fc.property(fc.constantFrom(...names), fc.webUrl({ withQueryParameters: true }), fc.boolean(), (name, url, isFirst) => {
-    const value = isFirst ? url.replace('://', `://u:${WORD}@`) : `${url}${WORD}`
-    return !faultsOf({ ...JWT, [name]: value }).join().includes(WORD)
-  }), { numRuns: 30 })
+  const names = [
+    'KUBIYA_BASE_URL',
+    'AUTH_JWKS_URL',
+    'AUTH_ISSUER',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'ALLOWED_ORIGINS',
+    'TRUST_PROXY',
+    'HOST',
+    'METRICS_PORT',
+    'REDIS_URL'
+  ]
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...names),
+      fc.webUrl({ withQueryParameters: true }),
+      fc.boolean(),
+      (name, url, isFirst) => {
+        const value = isFirst ? url.replace('://', `://u:${WORD}@`) : `${url}${WORD}`
+        return !faultsOf({ ...JWT, [name]: value }).join().includes(WORD)
+      }
+    ),
+    { numRuns: 30 }
+  )
 })
 
 t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
-  const folder = t.testdir({ good: 'key-of-a-file\n', windows: 'key-of-a-file\r\n', bare: 'key-of-a-file', empty: '', blank: '\n\n', two: 'a\nb\n', folder: {} })
-  const read = (name: string, more: Record<string, string> = {}) => readSettings({ KUBIYA_API_KEY_FILE: join(folder, name), ...more })
+  const folder = t.testdir({
+    good: 'key-of-a-file\n',
+    windows: 'key-of-a-file\r\n',
+    bare: 'key-of-a-file',
+    empty: '',
+    blank: '\n\n',
+    two: 'a\nb\n',
+    folder: {}
+  })
+  const read = (name: string, more: Record<string, string> = {}) =>
+    readSettings({ KUBIYA_API_KEY_FILE: join(folder, name), ...more })
 
   t.test('counts as the key, without the newline at its end, and takes the sandbox\'s place', async (t) => {
     for (const name of ['good', 'windows', 'bare']) {
@@ -71,7 +138,11 @@ t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
     const both = read('good', { KUBIYA_API_KEY: 'other' })
     t.match(both.ok ? [] : both.faults, [/^KUBIYA_API_KEY_FILE: must not be set together/])
     const anonymous = read('none', { HOST: '0.0.0.0' })
-    t.match(anonymous.ok ? [] : anonymous.faults.sort(), [/^HOST: /, /^KUBIYA_API_KEY_FILE: /], 'a missing file does not make it the sandbox')
+    t.match(
+      anonymous.ok ? [] : anonymous.faults.sort(),
+      [/^HOST: /, /^KUBIYA_API_KEY_FILE: /],
+      'a missing file does not make it the sandbox'
+    )
   })
 
   t.test('is what Kubiya is asked with, and stands in no line', async (t) => {
@@ -95,27 +166,48 @@ t.test('a value of a Kubernetes service link is passed over with a warning, and 
     t.match(outcome.warnings, [/^PORT: passed over/, /^METRICS_PORT: passed over/])
   }
   t.match(readSettings({}), { ok: true, warnings: [] })
-  for (const value of ['tcp://10.0.0.1', 'tcp://10.0.0.1:9100/x', 'udp://10.0.0.1:53', '9100 tcp://a:1']) t.match(faultsOf({ METRICS_PORT: value }), [/^METRICS_PORT: /], value)
+  for (const value of ['tcp://10.0.0.1', 'tcp://10.0.0.1:9100/x', 'udp://10.0.0.1:53', '9100 tcp://a:1']) {
+    t.match(faultsOf({ METRICS_PORT: value }), [/^METRICS_PORT: /], value)
+  }
   t.match(faultsOf({ MAX_TENANTS: 'tcp://10.0.0.1:9100' }), [/^MAX_TENANTS: /], 'a setting that is no port')
 
   const service = run(t, { PORT: '0', METRICS_PORT: 'tcp://10.0.0.1:9100' })
   await listening(service)
-  t.equal(service.messages().filter(({ level, msg }) => level === 40 && String(msg).startsWith('METRICS_PORT: passed over')).length, 1)
+  t.equal(
+    service.messages().filter(({ level, msg }) => level === 40 && String(msg).startsWith('METRICS_PORT: passed over'))
+      .length,
+    1
+  )
   service.child.kill('SIGTERM')
   await service.exited
 })
 
 t.test('a start is refused, and a fetch of keys fails, without a part of a password in any line', async (t) => {
-  const refused = run(t, { PORT: '0', KUBIYA_API_KEY: 'k', ...JWT, AUTH_JWKS_URL: `https://user:${WORD}@127.0.0.1:9/keys`, KUBIYA_BASE_URL: `https://127.0.0.1:9/?token=${WORD}` })
+  const refused = run(t, {
+    PORT: '0',
+    KUBIYA_API_KEY: 'k',
+    ...JWT,
+    AUTH_JWKS_URL: `https://user:${WORD}@127.0.0.1:9/keys`,
+    KUBIYA_BASE_URL: `https://127.0.0.1:9/?token=${WORD}`
+  })
   t.equal((await refused.exited).code, 1)
   t.match(refused.errors(), /AUTH_JWKS_URL: must not contain a user or password/)
   t.match(refused.errors(), /KUBIYA_BASE_URL: must not contain a query/)
   t.notMatch(refused.errors() + refused.lines.join(), WORD)
 
   const key = `key-${WORD}`
-  const service = run(t, { PORT: '0', KUBIYA_API_KEY: key, ...JWT, AUTH_JWKS_URL: await deadUrl(t), KUBIYA_BASE_URL: await deadUrl(t), LOG_LEVEL: 'debug' })
+  const service = run(t, {
+    PORT: '0',
+    KUBIYA_API_KEY: key,
+    ...JWT,
+    AUTH_JWKS_URL: await deadUrl(t),
+    KUBIYA_BASE_URL: await deadUrl(t),
+    LOG_LEVEL: 'debug'
+  })
   const url = await listening(service)
-  const token = `${Buffer.from('{"alg":"ES256","kid":"a"}').toString('base64url')}.${Buffer.from('{}').toString('base64url')}.${WORD}`
+  const token = `${Buffer.from('{"alg":"ES256","kid":"a"}').toString('base64url')}.${
+    Buffer.from('{}').toString('base64url')
+  }.${WORD}`
   t.equal((await fetch(`${url}/api/v1/audit/events`, { headers: { authorization: `Bearer ${token}` } })).status, 503)
   service.child.kill('SIGTERM')
   await service.exited

@@ -7,7 +7,11 @@ import { ago, eventually, item, startService, type Service, type Stream } from '
 const EVENTS = '/api/v1/audit/events'
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
-async function listening (t: Test, settings: Record<string, string> = {}, options: SandboxOptions = {}): Promise<{ service: Service, stream: Stream, has: (numbers: number[]) => Promise<void> }> {
+async function listening (
+  t: Test,
+  settings: Record<string, string> = {},
+  options: SandboxOptions = {}
+): Promise<{ service: Service, stream: Stream, has: (numbers: number[]) => Promise<void> }> {
   const service = await startService(t, settings, options)
   const stream = service.stream('?start_time=-10m')
   await stream.until(({ type }) => type === 'hello')
@@ -64,7 +68,10 @@ t.test('items that differ in one field, or in nothing, are two', async (t) => {
   const timestamp = ago(1000)
   const twin = item({ n: 1, timestamp, resource_text: 'twin' })
   service.sandbox.publish(twin, { ...twin })
-  service.sandbox.publish(item({ n: 2, timestamp: ago(500), resource_text: 'same', email: 'a@acme.test' }), item({ n: 2, timestamp: ago(499), resource_text: 'same', email: 'b@acme.test' }))
+  service.sandbox.publish(
+    item({ n: 2, timestamp: ago(500), resource_text: 'same', email: 'a@acme.test' }),
+    item({ n: 2, timestamp: ago(499), resource_text: 'same', email: 'b@acme.test' })
+  )
   await has([1, 1, 2, 2])
 })
 
@@ -73,7 +80,16 @@ t.test('times of any spelling stand in the right order', async (t) => {
   const base = new Date(Math.floor(Date.now() / 1000) * 1000 - 5000)
   const second = base.toISOString().slice(0, 19)
   const inParis = new Date(base.getTime() + 2 * 3_600_000).toISOString().slice(0, 19)
-  service.sandbox.publish([`${second}Z`, `${second}.123456Z`, `${inParis}.2+02:00`, `${second}.5Z`, `${second}.5000001`, `${second}.999999999Z`].map((timestamp, n) => item({ n, timestamp })).toReversed())
+  service.sandbox.publish(
+    [
+      `${second}Z`,
+      `${second}.123456Z`,
+      `${inParis}.2+02:00`,
+      `${second}.5Z`,
+      `${second}.5000001`,
+      `${second}.999999999Z`
+    ].map((timestamp, n) => item({ n, timestamp })).toReversed()
+  )
   await has(series(6))
 })
 
@@ -109,11 +125,18 @@ t.test('events that come between two pages of a scan move nothing', async (t) =>
 for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
   t.test(`where Kubiya ignores ${ignored}, the answer is right all the same, and that is logged once`, async (t) => {
     const service = await startService(t, {}, { ignore: new Set([ignored]) })
-    service.sandbox.publish(series(30).map((n) => item({ n, category_name: n % 2 === 0 ? 'even' : 'odd', timestamp: ago(30_000 - n * 1000) })), item({ n: 99, category_name: 'even', timestamp: ago(7_200_000) }))
+    service.sandbox.publish(
+      series(30).map((n) =>
+        item({ n, category_name: n % 2 === 0 ? 'even' : 'odd', timestamp: ago(30_000 - n * 1000) })
+      ),
+      item({ n: 99, category_name: 'even', timestamp: ago(7_200_000) })
+    )
     await service.settled()
     const wanted = series(15).map((n) => n * 2)
     for (let times = 0; times < 2; times++) {
-      const page = await service.json(`${EVENTS}?category_name=even&start_time=-1h&sort_direction=asc&page_size=${20 + times}`)
+      const page = await service.json(
+        `${EVENTS}?category_name=even&start_time=-1h&sort_direction=asc&page_size=${20 + times}`
+      )
       if (ignored === 'page') t.ok(page.items.every(({ n }: { n: number }) => wanted.includes(n)))
       else t.same(page.items.map(({ n }: { n: number }) => n), wanted)
     }
@@ -122,9 +145,18 @@ for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
 }
 
 t.test('429 is waited out as long as it says, and the hole is covered after it', async (t) => {
-  for (const [after, leastMs] of [['1', 950], [new Date(Date.now() + 2000).toUTCString(), 0], ['-1', 0], [undefined, 0]] as const) {
+  for (
+    const [after, leastMs] of [['1', 950], [new Date(Date.now() + 2000).toUTCString(), 0], ['-1', 0], [
+      undefined,
+      0
+    ]] as const
+  ) {
     const { has, service } = await listening(t)
-    service.sandbox.faults.next({ kind: 'status', status: 429, ...after !== undefined && { headers: { 'retry-after': after } } })
+    service.sandbox.faults.next({
+      kind: 'status',
+      status: 429,
+      ...after !== undefined && { headers: { 'retry-after': after } }
+    })
     const said = () => service.sandbox.requests.findIndex(({ status }) => status === 429)
     await eventually('it was said', () => said() >= 0)
     service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
@@ -150,7 +182,12 @@ const failing: Record<string, Fault> = {
 const SILENT = new Set<Fault['kind']>(['hang', 'headers-then-silence', 'trickle'])
 for (const [what, fault] of Object.entries(failing)) {
   t.test(`${what} is a failure: the listener stays and hears of it, lists say what it is, and nothing is lost`, async (t) => {
-    const { has, service, stream } = await listening(t, { UPSTREAM_TIMEOUT_MS: SILENT.has(fault.kind) ? '1000' : '10000', UPSTREAM_MAX_BYTES: '1000000', CACHE_STALE_IF_ERROR_MS: '0', CACHE_STALE_MS: '0' })
+    const { has, service, stream } = await listening(t, {
+      UPSTREAM_TIMEOUT_MS: SILENT.has(fault.kind) ? '1000' : '10000',
+      UPSTREAM_MAX_BYTES: '1000000',
+      CACHE_STALE_IF_ERROR_MS: '0',
+      CACHE_STALE_MS: '0'
+    })
     service.sandbox.faults.during(fault)
     service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
     await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
@@ -165,7 +202,12 @@ for (const [what, fault] of Object.entries(failing)) {
   })
 }
 
-for (const [what, fault] of [['an answer of 1 GB', { kind: 'huge', bytes: 1_000_000_000 }], ['10 KB that inflate to 1 GB', { kind: 'gzip-bomb', bytes: 1_000_000_000 }]] as const) {
+for (
+  const [what, fault] of [['an answer of 1 GB', { kind: 'huge', bytes: 1_000_000_000 }], [
+    '10 KB that inflate to 1 GB',
+    { kind: 'gzip-bomb', bytes: 1_000_000_000 }
+  ]] as const
+) {
   t.test(`${what} is cut at the cap, and takes no memory`, async (t) => {
     const service = await startService(t, { UPSTREAM_MAX_BYTES: '1000000' })
     await service.settled()
@@ -181,7 +223,12 @@ for (const [what, fault] of [['an answer of 1 GB', { kind: 'huge', bytes: 1_000_
 }
 
 t.test('an empty list in any of its spellings is empty', async (t) => {
-  for (const [shape, empty] of [['array', 'array'], ['items', 'array'], ['data', 'null'], ['array', '204'], ['items', 'items-null']] as const) {
+  for (
+    const [shape, empty] of [['array', 'array'], ['items', 'array'], ['data', 'null'], ['array', '204'], [
+      'items',
+      'items-null'
+    ]] as const
+  ) {
     const service = await startService(t, {}, { shape, empty })
     await service.settled()
     t.same((await service.json(EVENTS)).items, [], `${shape} ${empty}`)
@@ -190,7 +237,12 @@ t.test('an empty list in any of its spellings is empty', async (t) => {
 
 t.test('odd items among good ones pass as data, and change nothing else', async (t) => {
   const { service, stream } = await listening(t)
-  const odd = ['{"n":1,"timestamp":"NOW","extra":null,"version":"one"}', '{"n":2,"timestamp":"NOW","__proto__":{"polluted":true},"constructor":1}', '{"n":3,"timestamp":"NOW","big":12345678901234567890,"lone":"\\ud800"}', `{"n":4,"timestamp":"NOW","resource_text":"${'x'.repeat(500_000)}"}`]
+  const odd = [
+    '{"n":1,"timestamp":"NOW","extra":null,"version":"one"}',
+    '{"n":2,"timestamp":"NOW","__proto__":{"polluted":true},"constructor":1}',
+    '{"n":3,"timestamp":"NOW","big":12345678901234567890,"lone":"\\ud800"}',
+    `{"n":4,"timestamp":"NOW","resource_text":"${'x'.repeat(500_000)}"}`
+  ]
   odd.forEach((text, at) => service.sandbox.publishRaw(text.replace('NOW', ago(100 - at))))
   service.sandbox.publish(item({ n: 5 }))
   await stream.untilEvents(5)
@@ -236,7 +288,11 @@ t.test('readyz tells the age of the last good poll', async (t) => {
 
 t.test('what can never be read is passed by, and said to be', async (t) => {
   const { service, stream } = await listening(t, { UPSTREAM_MAX_BYTES: '200000' })
-  service.sandbox.publish(item({ n: 0, timestamp: ago(300) }), item({ n: 1, timestamp: ago(200), resource_text: 'x'.repeat(400_000) }), item({ n: 2, timestamp: ago(100) }))
+  service.sandbox.publish(
+    item({ n: 0, timestamp: ago(300) }),
+    item({ n: 1, timestamp: ago(200), resource_text: 'x'.repeat(400_000) }),
+    item({ n: 2, timestamp: ago(100) })
+  )
   const gap = await stream.until(({ type }) => type === 'gap')
   t.match(gap, { reason: 'too-large' })
   await stream.untilEvents(2)

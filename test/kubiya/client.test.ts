@@ -57,7 +57,12 @@ async function started (t: Owner, options: SandboxOptions = {}, clientOptions: P
     ...clientOptions
   })
   t.teardown(() => client.close())
-  return { sandbox, client, outcomes, read: (query: Partial<SourceQuery> = {}, purpose: Purpose = CALLER) => client.read(question(query), purpose) }
+  return {
+    sandbox,
+    client,
+    outcomes,
+    read: (query: Partial<SourceQuery> = {}, purpose: Purpose = CALLER) => client.read(question(query), purpose)
+  }
 }
 
 function kindOf (outcome: { ok: true } | Failure): FailureKind | 'ok' {
@@ -65,11 +70,26 @@ function kindOf (outcome: { ok: true } | Failure): FailureKind | 'ok' {
 }
 
 t.test('the list URL', async (t) => {
-  t.test('is the same for every way of writing a base, and keeps a gateway\'s prefix', async (t) => {
-    for (const base of ['https://api.kubiya.test', 'https://api.kubiya.test/', 'https://api.kubiya.test/api/v1', 'https://api.kubiya.test/api/v1/', 'https://api.kubiya.test//']) {
+  t.test("is the same for every way of writing a base, and keeps a gateway's prefix", async (t) => {
+    for (
+      const base of [
+        'https://api.kubiya.test',
+        'https://api.kubiya.test/',
+        'https://api.kubiya.test/api/v1',
+        'https://api.kubiya.test/api/v1/',
+        'https://api.kubiya.test//'
+      ]
+    ) {
       t.equal(listUrl(base).href, 'https://api.kubiya.test/api/v1/auditing/items', base)
     }
-    for (const base of ['http://gw.test:8080/kubiya', 'http://gw.test:8080/kubiya/', 'http://gw.test:8080/kubiya/api/v1//', 'http://gw.test:8080/kubiya?x=1#y']) {
+    for (
+      const base of [
+        'http://gw.test:8080/kubiya',
+        'http://gw.test:8080/kubiya/',
+        'http://gw.test:8080/kubiya/api/v1//',
+        'http://gw.test:8080/kubiya?x=1#y'
+      ]
+    ) {
       t.equal(listUrl(base).href, 'http://gw.test:8080/kubiya/api/v1/auditing/items', base)
     }
     t.equal(listUrl('https://api.kubiya.test/myapi/v1').pathname, '/myapi/v1/api/v1/auditing/items')
@@ -77,8 +97,10 @@ t.test('the list URL', async (t) => {
 })
 
 t.test('the list parameters', async (t) => {
-  const spelled = (query: Partial<SourceQuery>, spelling: 'extra.session_id' | 'session_id' | 'local' = 'extra.session_id') =>
-    Object.fromEntries(listParameters(question(query), spelling))
+  const spelled = (
+    query: Partial<SourceQuery>,
+    spelling: 'extra.session_id' | 'session_id' | 'local' = 'extra.session_id'
+  ) => Object.fromEntries(listParameters(question(query), spelling))
 
   t.test('are those of the public clients: compact JSON, the page from 1, the page size', async (t) => {
     const window = { start: at('2025-06-01T00:00:00Z'), end: at('2025-06-02T00:00:00Z') }
@@ -88,18 +110,31 @@ t.test('the list parameters', async (t) => {
       page: '1',
       page_size: '50'
     })
-    t.same(spelled({ direction: 'asc', page: 3, pageSize: 1000 }), { sort: '{"timestamp":1}', page: '3', page_size: '1000' })
+    t.same(spelled({ direction: 'asc', page: 3, pageSize: 1000 }), {
+      sort: '{"timestamp":1}',
+      page: '3',
+      page_size: '1000'
+    })
   })
 
   t.test('round bounds outward to whole seconds', async (t) => {
     const window = { start: at('2025-06-01T00:00:00.999999999Z'), end: at('2025-06-02T00:00:00.000000001Z') }
     t.equal(spelled({ window }).filter, '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:01Z"}}')
-    t.equal(spelled({ window: { end: at('1969-12-31T23:59:58.5Z') } }).filter, '{"timestamp":{"lte":"1969-12-31T23:59:59Z"}}')
+    t.equal(
+      spelled({ window: { end: at('1969-12-31T23:59:58.5Z') } }).filter,
+      '{"timestamp":{"lte":"1969-12-31T23:59:59Z"}}'
+    )
   })
 
   t.test('name every field that Kubiya can judge, and never text or status', async (t) => {
     const filter = {
-      category_type: 'a', category_name: 'b', resource_type: 'c', action_type: 'd', session_id: 's', status: 'failed' as const, text: 'x'
+      category_type: 'a',
+      category_name: 'b',
+      resource_type: 'c',
+      action_type: 'd',
+      session_id: 's',
+      status: 'failed' as const,
+      text: 'x'
     }
     const fields = '"category_type":"a","category_name":"b","resource_type":"c","action_type":"d"'
     t.equal(spelled({ filter }).filter, `{${fields},"extra.session_id":"s"}`)
@@ -109,10 +144,16 @@ t.test('the list parameters', async (t) => {
   })
 
   t.test('carry any value as a value', async (t) => {
-    holds(t, fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (value) => {
-      const parameters = new URLSearchParams(listParameters(question({ filter: { category_type: value } }), 'local').toString())
-      return [...parameters.keys()].join() === 'filter,sort,page,page_size' && JSON.stringify({ category_type: value }) === parameters.get('filter')
-    }))
+    holds(
+      t,
+      fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (value) => {
+        const parameters = new URLSearchParams(
+          listParameters(question({ filter: { category_type: value } }), 'local').toString()
+        )
+        return [...parameters.keys()].join() === 'filter,sort,page,page_size' &&
+          JSON.stringify({ category_type: value }) === parameters.get('filter')
+      })
+    )
   })
 })
 
@@ -133,25 +174,52 @@ t.test('an answer of the list call', async (t) => {
   const names = async (body: string) => (await readListing(body))?.events.map(({ item }) => item.n)
 
   t.test('is a bare array, or items, or data', async (t) => {
-    for (const body of ['[{"n":1},{"n":2}]', ' {"items":[{"n":1},{"n":2}],"success":true}', '{"data":[{"n":1},{"n":2}]}', '{"items":[{"n":1},{"n":2}],"data":null}']) {
+    for (
+      const body of [
+        '[{"n":1},{"n":2}]',
+        ' {"items":[{"n":1},{"n":2}],"success":true}',
+        '{"data":[{"n":1},{"n":2}]}',
+        '{"items":[{"n":1},{"n":2}],"data":null}'
+      ]
+    ) {
       t.same(await names(body), [1, 2], body)
     }
   })
 
   t.test('may be empty in several ways', async (t) => {
-    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) t.same(await readListing(body), { events: [], rows: 0, noEvents: 0, unreadable: [] }, body)
+    for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) {
+      t.same(await readListing(body), { events: [], rows: 0, noEvents: 0, unreadable: [] }, body)
+    }
   })
 
   t.test('is not the protocol when it is anything else', async (t) => {
-    for (const body of [
-      '', ' ', '{}', '<!doctype html><html></html>', '[{"n":1}', '{"items":[{"n":1}', '"text"', '5', 'true', '{"items":{}}', '{"items":"x"}', '{"data":5}', '{"error":"x"}',
-      '{"items":[]}{}', '[{"n":1},]', '{"__proto__":{"items":[]}}'
-    ]) t.equal(await readListing(body), undefined, body)
+    for (
+      const body of [
+        '',
+        ' ',
+        '{}',
+        '<!doctype html><html></html>',
+        '[{"n":1}',
+        '{"items":[{"n":1}',
+        '"text"',
+        '5',
+        'true',
+        '{"items":{}}',
+        '{"items":"x"}',
+        '{"data":5}',
+        '{"error":"x"}',
+        '{"items":[]}{}',
+        '[{"n":1},]',
+        '{"__proto__":{"items":[]}}'
+      ]
+    ) t.equal(await readListing(body), undefined, body)
   })
 
   t.test('is served with its odd elements counted, and its odd items passed through', async (t) => {
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`
-    const listing = await readListing(`[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`)
+    const listing = await readListing(
+      `[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`
+    )
     t.equal(listing?.rows, 9)
     t.equal(listing?.noEvents, 4)
     t.same(listing?.events.map(({ item }) => item.n), [1, 2, 3, 4, 5])
@@ -163,7 +231,9 @@ t.test('an answer of the list call', async (t) => {
 
   t.test('is readable beside an element that is nested beyond all reason, where numbers are kept exact too', async (t) => {
     const deep = `${'{"a":['.repeat(3000)}${']}'.repeat(3000)}`
-    const listing = await readListing(`[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`)
+    const listing = await readListing(
+      `[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`
+    )
     t.same(listing?.events.map(({ item }) => item.n), [1, 3])
     t.equal(listing?.rows, 3)
     t.same(listing?.unreadable, [1], 'one event stands before it')
@@ -176,7 +246,9 @@ t.test('an answer of the list call', async (t) => {
     for (const [row, rows] of [[deep, 204], [wide, 25]] as const) {
       const body = (count: number) => `[${Array(count).fill(row).join()}]`
       t.equal((await readListing(body(rows - 5)))?.events.length, rows - 5)
-      for (const remembers of [false, true]) await t.rejects(createReader(remembers)(body(rows)), { message: 'too-large' })
+      for (const remembers of [false, true]) {
+        await t.rejects(createReader(remembers)(body(rows)), { message: 'too-large' })
+      }
     }
   })
 
@@ -203,34 +275,81 @@ t.test('an answer of the list call', async (t) => {
 
   t.test('costs time that grows with its bytes alone', async (t) => {
     const most = 4_000_000
-    for (const body of [
-      `[{"a":1}]${' '.repeat(most)}x`, `[{"a":1}${' '.repeat(most)}`, '['.repeat(most), '[{"a":'.repeat(most / 6), `[${'{},'.repeat(most / 3)}{}]`,
-      `[{"a":"${'\\'.repeat(most / 2)}"}]x`, `{"items":[]${','.repeat(most)}`, `{${'"a":1,'.repeat(most / 6)}"items":[]}`
-    ]) t.equal(await readListing(body), undefined, body.slice(0, 20))
+    for (
+      const body of [
+        `[{"a":1}]${' '.repeat(most)}x`,
+        `[{"a":1}${' '.repeat(most)}`,
+        '['.repeat(most),
+        '[{"a":'.repeat(most / 6),
+        `[${'{},'.repeat(most / 3)}{}]`,
+        `[{"a":"${'\\'.repeat(most / 2)}"}]x`,
+        `{"items":[]${','.repeat(most)}`,
+        `{${'"a":1,'.repeat(most / 6)}"items":[]}`
+      ]
+    ) t.equal(await readListing(body), undefined, body.slice(0, 20))
   })
 })
 
 t.test('answers that repeat the one before', async (t) => {
   t.test('are read as if each were the first', async (t) => {
-    const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, { deep: [[{ a: [] }], {}] }, { big: 0.1, list: [1, 2] })
-    const element = fc.oneof({ weight: 8, arbitrary: fc.tuple(fc.integer({ min: 0, max: 6 }), quirk).map(([n, more]) => JSON.stringify({ n, ...more })) }, { weight: 1, arbitrary: fc.constantFrom('null', '5', '0', '[]', '"x"', '{"n":1,"big":9007199254740993}', `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`) })
+    const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, {
+      deep: [[{ a: [] }], {}]
+    }, { big: 0.1, list: [1, 2] })
+    const element = fc.oneof({
+      weight: 8,
+      arbitrary: fc.tuple(fc.integer({ min: 0, max: 6 }), quirk).map(([n, more]) => JSON.stringify({ n, ...more }))
+    }, {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        'null',
+        '5',
+        '0',
+        '[]',
+        '"x"',
+        '{"n":1,"big":9007199254740993}',
+        `{"deep":${'['.repeat(300)}${']'.repeat(300)}}`
+      )
+    })
     const whole = fc.record({
-      wrapper: fc.constantFrom(['[', ']'], ['[', ']'], ['[', ']'], [' [ ', ' ] '], ['{"items":[', ']}'], ['{"data": [', ']}'], ['{"data":[', '],"items":[{"n":9}]}'], ['{"items":[', '],"total":3}'], ['[', '{"n":3}]'], ['[', ',]'], ['[', ''], ['[', ']\u00a0'], ['{"items":[', ']'], ['[', ']}'], ['[', ',"open']),
+      wrapper: fc.constantFrom(
+        ['[', ']'],
+        ['[', ']'],
+        ['[', ']'],
+        [' [ ', ' ] '],
+        ['{"items":[', ']}'],
+        ['{"data": [', ']}'],
+        ['{"data":[', '],"items":[{"n":9}]}'],
+        ['{"items":[', '],"total":3}'],
+        ['[', '{"n":3}]'],
+        ['[', ',]'],
+        ['[', ''],
+        ['[', ']\u00a0'],
+        ['{"items":[', ']'],
+        ['[', ']}'],
+        ['[', ',"open']
+      ),
       separator: fc.constantFrom(',', ',', ', ', '\n,\n', '', '\u00a0,', ',,'),
       elements: fc.array(element, { maxLength: 8 })
     })
     const step = fc.record({ drop: fc.nat(3), add: fc.array(element, { maxLength: 3 }), fresh: fc.option(whole) })
-    await holdsAsync(t, fc.asyncProperty(whole, fc.array(step, { maxLength: 6 }), async (first, steps) => {
-      const read = createPolledReader()
-      let { elements, separator, wrapper } = first
-      for (const step of [undefined, ...steps]) {
-        if (step !== undefined) ({ elements, separator, wrapper } = step.fresh ?? { elements: [...elements.slice(step.drop), ...step.add], separator, wrapper })
-        const body = `${wrapper[0]}${elements.join(separator)}${wrapper[1]}`
-        const [read1, read2, whole] = await Promise.all([read(body), readListing(body), readWhole(body, MANY_ROWS)])
-        if (new Set([read1, read2, whole].map((each) => JSON.stringify(comparable(each)))).size > 1) return false
-      }
-      return true
-    }), { numRuns: 1000 })
+    await holdsAsync(
+      t,
+      fc.asyncProperty(whole, fc.array(step, { maxLength: 6 }), async (first, steps) => {
+        const read = createPolledReader()
+        let { elements, separator, wrapper } = first
+        for (const step of [undefined, ...steps]) {
+          if (step !== undefined) {
+            ({ elements, separator, wrapper } = step.fresh ??
+              { elements: [...elements.slice(step.drop), ...step.add], separator, wrapper })
+          }
+          const body = `${wrapper[0]}${elements.join(separator)}${wrapper[1]}`
+          const [read1, read2, whole] = await Promise.all([read(body), readListing(body), readWhole(body, MANY_ROWS)])
+          if (new Set([read1, read2, whole].map((each) => JSON.stringify(comparable(each)))).size > 1) return false
+        }
+        return true
+      }),
+      { numRuns: 1000 }
+    )
   })
 
   t.test('give the same event again where it is written just as it was, and another where anything differs', async (t) => {
@@ -257,71 +376,156 @@ t.test('answers that repeat the one before', async (t) => {
   })
 
   t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
-    for (const body of ['[{"n":1},{"n":2}', '[{"n":1}{"n":2}]', '[{"n":1},]', '[{"n":1},{"n":2},{"n":3]', '[{"n":1},{"n":2}]]', '[{"n":1},{"n":2}],']) {
+    for (
+      const body of [
+        '[{"n":1},{"n":2}',
+        '[{"n":1}{"n":2}]',
+        '[{"n":1},]',
+        '[{"n":1},{"n":2},{"n":3]',
+        '[{"n":1},{"n":2}]]',
+        '[{"n":1},{"n":2}],'
+      ]
+    ) {
       const read = createPolledReader()
       await read('[{"n":1},{"n":2}]')
       t.equal(await read(body), undefined, body)
-      t.same((await read('[{"n":1},{"n":2}]'))?.events.map(({ item }) => item.n), [1, 2], 'and do no harm to what follows')
+      t.same(
+        (await read('[{"n":1},{"n":2}]'))?.events.map(({ item }) => item.n),
+        [1, 2],
+        'and do no harm to what follows'
+      )
     }
   })
 
   function comparable (listing: ParsedList | undefined) {
-    return listing && { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
+    return listing &&
+      { rows: listing.rows, events: listing.events.map(({ id, instant, json }) => [id, String(instant), json]) }
   }
 })
 
 t.test('an answer by id', async (t) => {
   t.test('is the event, bare or wrapped', async (t) => {
-    for (const body of [
-      '{"timestamp":"2025-06-03T10:00:00Z","n":1}', '[{"timestamp":"2025-06-03T10:00:00Z","n":1}]', '{"items":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}',
-      '{"data":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}', '{"item":{"timestamp":"2025-06-03T10:00:00Z","n":1}}', '{"data":{"timestamp":"2025-06-03T10:00:00Z","n":1}}',
-      '{"id":"a-1","timestamp":"2025-06-03T10:00:00Z","n":1}'
-    ]) {
+    for (
+      const body of [
+        '{"timestamp":"2025-06-03T10:00:00Z","n":1}',
+        '[{"timestamp":"2025-06-03T10:00:00Z","n":1}]',
+        '{"items":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}',
+        '{"data":[{"timestamp":"2025-06-03T10:00:00Z","n":1}]}',
+        '{"item":{"timestamp":"2025-06-03T10:00:00Z","n":1}}',
+        '{"data":{"timestamp":"2025-06-03T10:00:00Z","n":1}}',
+        '{"id":"a-1","timestamp":"2025-06-03T10:00:00Z","n":1}'
+      ]
+    ) {
       const event = readEvent(body, 'a-1')
       t.ok(typeof event === 'object', body)
-      if (typeof event === 'object') t.same([event.id, event.instant, event.item.n], ['a-1', at('2025-06-03T10:00:00Z'), 1])
+      if (typeof event === 'object') {
+        t.same([event.id, event.instant, event.item.n], ['a-1', at('2025-06-03T10:00:00Z'), 1])
+      }
     }
   })
 
   t.test('says nothing when it is empty, HTML, or another event than was asked for', async (t) => {
-    for (const body of ['null', '[]', '{}', '<html>', '  <!doctype html>', '{"items":[]}', '{"data":null}', '{"id":"b-2","timestamp":"2025-06-03T10:00:00Z"}']) {
+    for (
+      const body of [
+        'null',
+        '[]',
+        '{}',
+        '<html>',
+        '  <!doctype html>',
+        '{"items":[]}',
+        '{"data":null}',
+        '{"id":"b-2","timestamp":"2025-06-03T10:00:00Z"}'
+      ]
+    ) {
       t.equal(readEvent(body, 'a-1'), 'none', body)
     }
   })
 
   t.test('is not the protocol when it is anything else', async (t) => {
-    for (const body of ['', '{"timestamp":', '5', '"x"', '{"error":"boom"}', '{"success":false}']) t.equal(readEvent(body, 'a-1'), undefined, body)
+    for (const body of ['', '{"timestamp":', '5', '"x"', '{"error":"boom"}', '{"success":false}']) {
+      t.equal(readEvent(body, 'a-1'), undefined, body)
+    }
   })
 })
 
 t.test('a failure', async (t) => {
   t.test('has its kind by status, and bears the wait that was asked for where waiting helps', async (t) => {
-    const kinds = { 301: 'invalid', 302: 'invalid', 400: 'invalid', 401: 'unauthorized', 403: 'forbidden', 404: 'invalid', 418: 'invalid', 429: 'throttled', 500: 'unavailable', 502: 'unavailable', 503: 'unavailable', 504: 'unavailable' }
-    for (const [status, kind] of Object.entries(kinds)) t.equal(failureOfStatus(Number(status), undefined).kind, kind, status)
-    t.same([429, 503, 401, 400].map((status) => failureOfStatus(status, 1500).retryAfterMs), [1500, 1500, undefined, undefined])
+    const kinds = {
+      301: 'invalid',
+      302: 'invalid',
+      400: 'invalid',
+      401: 'unauthorized',
+      403: 'forbidden',
+      404: 'invalid',
+      418: 'invalid',
+      429: 'throttled',
+      500: 'unavailable',
+      502: 'unavailable',
+      503: 'unavailable',
+      504: 'unavailable'
+    }
+    for (const [status, kind] of Object.entries(kinds)) {
+      t.equal(failureOfStatus(Number(status), undefined).kind, kind, status)
+    }
+    t.same([429, 503, 401, 400].map((status) => failureOfStatus(status, 1500).retryAfterMs), [
+      1500,
+      1500,
+      undefined,
+      undefined
+    ])
   })
 
   t.test('has its kind by exception', async (t) => {
-    const named = (name: string, code?: string) => Object.assign(new Error('x'), { name }, code === undefined ? {} : { code })
-    for (const [error, kind] of [
-      [named('TimeoutError'), 'timeout'], [named('AbortError'), 'timeout'], [named('ConnectTimeoutError', 'UND_ERR_CONNECT_TIMEOUT'), 'timeout'],
-      [named('Error', 'ETIMEDOUT'), 'timeout'], [new TypeError('fetch failed', { cause: named('HeadersTimeoutError') }), 'timeout'],
-      [named('Error', 'Z_DATA_ERROR'), 'invalid'], [named('Error', 'ECONNREFUSED'), 'unavailable'], [named('Error', 'ENOTFOUND'), 'unavailable'], ['odd', 'unavailable']
-    ] as const) t.equal(failureOfError(error).kind, kind, String(error))
+    const named = (name: string, code?: string) =>
+      Object.assign(new Error('x'), { name }, code === undefined ? {} : { code })
+    for (
+      const [error, kind] of [
+        [named('TimeoutError'), 'timeout'],
+        [named('AbortError'), 'timeout'],
+        [named('ConnectTimeoutError', 'UND_ERR_CONNECT_TIMEOUT'), 'timeout'],
+        [named('Error', 'ETIMEDOUT'), 'timeout'],
+        [new TypeError('fetch failed', { cause: named('HeadersTimeoutError') }), 'timeout'],
+        [named('Error', 'Z_DATA_ERROR'), 'invalid'],
+        [named('Error', 'ECONNREFUSED'), 'unavailable'],
+        [named('Error', 'ENOTFOUND'), 'unavailable'],
+        ['odd', 'unavailable']
+      ] as const
+    ) t.equal(failureOfError(error).kind, kind, String(error))
   })
 
   t.test('is worth another try when the connection was lost, the upstream was down or asked to wait', async (t) => {
-    const kinds: FailureKind[] = ['unavailable', 'throttled', 'unauthorized', 'forbidden', 'budget', 'timeout', 'invalid', 'too-large']
+    const kinds: FailureKind[] = [
+      'unavailable',
+      'throttled',
+      'unauthorized',
+      'forbidden',
+      'budget',
+      'timeout',
+      'invalid',
+      'too-large'
+    ]
     t.same(kinds.filter((kind) => isWorthAnotherTry({ ok: false, kind })), ['unavailable', 'throttled'])
   })
 
   t.test('reads Retry-After in seconds and as a date, never below zero nor above five minutes', async (t) => {
     const now = Date.parse('Tue, 03 Jun 2025 10:00:00 GMT')
-    for (const [header, waitMs] of [
-      ['0', 0], ['7', 7000], [' 7 ', 7000], ['300', 300_000], ['99999', 300_000], ['-5', 0],
-      ['Tue, 03 Jun 2025 10:00:30 GMT', 30_000], ['Tue, 03 Jun 2025 11:00:00 GMT', 300_000], ['Tue, 03 Jun 2025 09:00:00 GMT', 0],
-      ['', undefined], ['soon', undefined], [undefined, undefined], [['1', '2'], undefined]
-    ] as const) t.equal(parseRetryAfter(header, now), waitMs, String(header))
+    for (
+      const [header, waitMs] of [
+        ['0', 0],
+        ['7', 7000],
+        [' 7 ', 7000],
+        ['300', 300_000],
+        ['99999', 300_000],
+        ['-5', 0],
+        ['Tue, 03 Jun 2025 10:00:30 GMT', 30_000],
+        ['Tue, 03 Jun 2025 11:00:00 GMT', 300_000],
+        ['Tue, 03 Jun 2025 09:00:00 GMT', 0],
+        ['', undefined],
+        ['soon', undefined],
+        [undefined, undefined],
+        [['1', '2'], undefined]
+      ] as const
+    ) t.equal(parseRetryAfter(header, now), waitMs, String(header))
   })
 })
 
@@ -329,7 +533,10 @@ t.test('a body', async (t) => {
   const encodings = { gzip: gzipSync, 'x-gzip': gzipSync, GZIP: gzipSync, deflate: deflateSync, br: brotliCompressSync }
 
   t.test('is read in any encoding that HTTP has', async (t) => {
-    t.same(await readBody(Readable.from([Buffer.from('caf'), Buffer.from([0xc3]), Buffer.from([0xa9])]), undefined, 100), { text: 'café' })
+    t.same(
+      await readBody(Readable.from([Buffer.from('caf'), Buffer.from([0xc3]), Buffer.from([0xa9])]), undefined, 100),
+      { text: 'café' }
+    )
     t.same(await readBody(Readable.from([Buffer.from('x')]), 'identity', 100), { text: 'x' })
     for (const [encoding, compress] of Object.entries(encodings)) {
       t.same(await readBody(Readable.from([compress('café')]), encoding, 100), { text: 'café' }, encoding)
@@ -349,7 +556,9 @@ t.test('a body', async (t) => {
 
   t.test('throws what does not inflate', async (t) => {
     await t.rejects(readBody(Readable.from([Buffer.from('no gzip')]), 'gzip', 100), { code: 'Z_DATA_ERROR' })
-    await t.rejects(readBody(Readable.from([gzipSync('cut off').subarray(0, 12)]), 'gzip', 100), { code: 'Z_BUF_ERROR' })
+    await t.rejects(readBody(Readable.from([gzipSync('cut off').subarray(0, 12)]), 'gzip', 100), {
+      code: 'Z_BUF_ERROR'
+    })
   })
 })
 
@@ -365,22 +574,38 @@ function mostWithin (times: number[], spanMs: number): number {
 
 t.test('a budget', async (t) => {
   t.test('lets any sliding minute and day hold no more than its limits, whatever is asked', async (t) => {
-    const demand = fc.array(fc.record({
-      gapMs: fc.oneof(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 0, max: 20 * MINUTE_MS }), fc.integer({ min: 0, max: 8 * 60 * MINUTE_MS })),
-      count: fc.integer({ min: 1, max: 60 }),
-      everyMs: fc.integer({ min: 0, max: 3000 }),
-      purpose: fc.constantFrom<Purpose>(CALLER, POLLER)
-    }), { minLength: 1, maxLength: 120 })
-    holds(t, fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 400 }), demand, (perMinute, perDay, bursts) => {
-      const budget = createRequestBudget({ perMinute, perDay })
-      const went: number[] = []
-      let nowMs = 1_750_000_000_000
-      for (const { gapMs, count, everyMs, purpose } of bursts) {
-        nowMs += gapMs
-        for (let i = 0; i < count; i++, nowMs += everyMs) if (budget.take(purpose, nowMs) === 0) went.push(nowMs)
-      }
-      return mostWithin(went, MINUTE_MS) <= perMinute && mostWithin(went, DAY_MS) <= perDay
-    }), { numRuns: 150 })
+    const demand = fc.array(
+      fc.record({
+        gapMs: fc.oneof(
+          fc.integer({ min: 0, max: 500 }),
+          fc.integer({ min: 0, max: 20 * MINUTE_MS }),
+          fc.integer({ min: 0, max: 8 * 60 * MINUTE_MS })
+        ),
+        count: fc.integer({ min: 1, max: 60 }),
+        everyMs: fc.integer({ min: 0, max: 3000 }),
+        purpose: fc.constantFrom<Purpose>(CALLER, POLLER)
+      }),
+      { minLength: 1, maxLength: 120 }
+    )
+    holds(
+      t,
+      fc.property(
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 1, max: 400 }),
+        demand,
+        (perMinute, perDay, bursts) => {
+          const budget = createRequestBudget({ perMinute, perDay })
+          const went: number[] = []
+          let nowMs = 1_750_000_000_000
+          for (const { gapMs, count, everyMs, purpose } of bursts) {
+            nowMs += gapMs
+            for (let i = 0; i < count; i++, nowMs += everyMs) if (budget.take(purpose, nowMs) === 0) went.push(nowMs)
+          }
+          return mostWithin(went, MINUTE_MS) <= perMinute && mostWithin(went, DAY_MS) <= perDay
+        }
+      ),
+      { numRuns: 150 }
+    )
   })
 
   t.test('bears a poller and callers for a whole day, within 100 a minute and 5000 a day, and uses most of it', async (t) => {
@@ -395,12 +620,20 @@ t.test('a budget', async (t) => {
   })
 
   t.test('says how long to wait, and then lets one go', async (t) => {
-    holds(t, fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 5000 }), fc.constantFrom<Purpose>(CALLER, POLLER), (perMinute, perDay, purpose) => {
-      const budget = createRequestBudget({ perMinute, perDay })
-      let waitMs = 0
-      for (let i = 0; i < 200 && waitMs === 0; i++) waitMs = budget.take(purpose, 1000)
-      return waitMs === 0 || (Number.isInteger(waitMs) && budget.take(purpose, 1000 + waitMs) === 0)
-    }))
+    holds(
+      t,
+      fc.property(
+        fc.integer({ min: 1, max: 500 }),
+        fc.integer({ min: 0, max: 5000 }),
+        fc.constantFrom<Purpose>(CALLER, POLLER),
+        (perMinute, perDay, purpose) => {
+          const budget = createRequestBudget({ perMinute, perDay })
+          let waitMs = 0
+          for (let i = 0; i < 200 && waitMs === 0; i++) waitMs = budget.take(purpose, 1000)
+          return waitMs === 0 || (Number.isInteger(waitMs) && budget.take(purpose, 1000 + waitMs) === 0)
+        }
+      )
+    )
   })
 
   t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
@@ -408,7 +641,9 @@ t.test('a budget', async (t) => {
     let callers = 0
     const take = (purpose: Purpose, nowMs: number) => {
       let taken = 0
-      while (budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0) taken++
+      while (
+        budget.take(purpose === POLLER ? POLLER : { kind: 'caller', key: `caller ${callers++}` }, nowMs) === 0
+      ) { taken++ }
       return taken
     }
     t.same(budget.levels(0), [{ span: 'minute', left: 20, capacity: 20 }])
@@ -443,7 +678,7 @@ t.test('a budget', async (t) => {
     t.equal(budget.take(CALLER, 10_000), 0)
   })
 
-  t.test('believes the upstream\'s count for five minutes at most, and finds out once a minute whether it still holds', async (t) => {
+  t.test("believes the upstream's count for five minutes at most, and finds out once a minute whether it still holds", async (t) => {
     const budget = unlimited()
     const untilMs = 23 * 60 * MINUTE_MS
     budget.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
@@ -460,7 +695,11 @@ t.test('a budget', async (t) => {
     t.equal(still.take(CALLER, MINUTE_MS + 200), MINUTE_MS - 200, 'the same again: another minute')
     t.equal(still.take(POLLER, 2 * MINUTE_MS), 0)
     still.applyUpstreamLimit(undefined, 2 * MINUTE_MS + 100)
-    t.same(Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)), [0, 0, 0, 0, 0], 'an answer that says nothing of it ends it')
+    t.same(
+      Array.from({ length: 5 }, () => still.take(CALLER, 2 * MINUTE_MS + 200)),
+      [0, 0, 0, 0, 0],
+      'an answer that says nothing of it ends it'
+    )
     still.applyUpstreamLimit({ remaining: 0, untilMs }, 3 * MINUTE_MS)
     still.applyUpstreamLimit({ remaining: 5, untilMs }, 3 * MINUTE_MS + 1)
     t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
@@ -502,14 +741,30 @@ t.test('a request', async (t) => {
   t.test('carries exactly the parameters and headers of Kubiya\'s public clients', async (t) => {
     const { sandbox, read } = await started(t, {}, { organizationId: 'org-7' })
     const window = { start: at('2025-06-01T00:00:00.5Z'), end: at('2025-06-02T00:00:00Z') }
-    t.equal(kindOf(await read({ window, filter: { category_type: 'a&page_size=9', text: 'x' }, direction: 'asc', page: 2, pageSize: 7 })), 'ok')
+    t.equal(
+      kindOf(
+        await read({
+          window,
+          filter: { category_type: 'a&page_size=9', text: 'x' },
+          direction: 'asc',
+          page: 2,
+          pageSize: 7
+        })
+      ),
+      'ok'
+    )
     const [asked, ...others] = sandbox.requests
     t.same(others, [])
     t.equal(asked?.method, 'GET')
     t.equal(asked?.path, '/api/v1/auditing/items')
     t.same([...new URLSearchParams(asked?.search)], [
-      ['filter', '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:00Z"},"category_type":"a&page_size=9"}'],
-      ['sort', '{"timestamp":1}'], ['page', '2'], ['page_size', '7']
+      [
+        'filter',
+        '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:00Z"},"category_type":"a&page_size=9"}'
+      ],
+      ['sort', '{"timestamp":1}'],
+      ['page', '2'],
+      ['page_size', '7']
     ])
     const { host, connection, ...headers } = asked?.headers ?? {}
     t.same(headers, {
@@ -582,8 +837,16 @@ t.test('the client reads', async (t) => {
     const { sandbox, read, outcomes } = await started(t)
     sandbox.publish(items)
     const faults: Fault[] = [
-      { kind: 'html' }, { kind: 'empty-body' }, { kind: 'truncated' }, { kind: 'body', body: '{}' }, { kind: 'body', body: '{"error":"x"}' }, { kind: 'body', body: '[{"n":1}' },
-      { kind: 'status', status: 404 }, { kind: 'status', status: 400 }, { kind: 'status', status: 418 }, { kind: 'status', status: 201, body: '[]' }
+      { kind: 'html' },
+      { kind: 'empty-body' },
+      { kind: 'truncated' },
+      { kind: 'body', body: '{}' },
+      { kind: 'body', body: '{"error":"x"}' },
+      { kind: 'body', body: '[{"n":1}' },
+      { kind: 'status', status: 404 },
+      { kind: 'status', status: 400 },
+      { kind: 'status', status: 418 },
+      { kind: 'status', status: 201, body: '[]' }
     ]
     for (const fault of faults) {
       sandbox.faults.next(fault)
@@ -634,12 +897,23 @@ t.test('the client reads', async (t) => {
     t.equal(sandbox.asked, 2)
   })
 
-  t.test('no sooner than it was told, on anybody\'s behalf, not even when an answer says then that requests are left', async (t) => {
+  t.test("no sooner than it was told, on anybody's behalf, not even when an answer says then that requests are left", async (t) => {
     const { sandbox, read } = await started(t, { rateLimit: { perMinute: 100 } })
     let release = () => {}
-    sandbox.faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }), when: ({ query }) => query.pageSize === 7 })
+    sandbox.faults.next({
+      kind: 'held',
+      until: new Promise<void>((resolve) => {
+        release = resolve
+      }),
+      when: ({ query }) => query.pageSize === 7
+    })
     const underWay = read({ pageSize: 7 })
-    sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '4' }, when: ({ query }) => query.pageSize === 8 })
+    sandbox.faults.next({
+      kind: 'status',
+      status: 429,
+      headers: { 'retry-after': '4' },
+      when: ({ query }) => query.pageSize === 8
+    })
     t.equal(kindOf(await read({ pageSize: 8 }, POLLER)), 'throttled')
     const early = [await read(), await read({}, POLLER)]
     release()
@@ -658,11 +932,32 @@ t.test('the client reads', async (t) => {
     const { sandbox, read } = await started(t)
     const soon = String(Math.ceil(Date.now() / 1000) + 60)
     const senseless = [
-      ['0', '99999999999'], ['0', '60'], ['0', 'soon'], ['-1', '1'], ['', ''], ['NaN', soon], ['-0', soon], ['-1', soon], ['0.5', soon], ['0', `${soon}.5`],
-      ['1e-9', soon], ['0', `-${soon}`], ['0, 0', soon], ['0', `${soon}, ${soon}`], ['0', '9'.repeat(400)], ['0'.repeat(400), soon], ['Infinity', soon], ['0x0', soon]
+      ['0', '99999999999'],
+      ['0', '60'],
+      ['0', 'soon'],
+      ['-1', '1'],
+      ['', ''],
+      ['NaN', soon],
+      ['-0', soon],
+      ['-1', soon],
+      ['0.5', soon],
+      ['0', `${soon}.5`],
+      ['1e-9', soon],
+      ['0', `-${soon}`],
+      ['0, 0', soon],
+      ['0', `${soon}, ${soon}`],
+      ['0', '9'.repeat(400)],
+      ['0'.repeat(400), soon],
+      ['Infinity', soon],
+      ['0x0', soon]
     ] as const
     for (const [remaining, reset] of senseless) {
-      sandbox.faults.next({ kind: 'status', status: 200, body: '[]', headers: { 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset } })
+      sandbox.faults.next({
+        kind: 'status',
+        status: 200,
+        body: '[]',
+        headers: { 'x-ratelimit-remaining': remaining, 'x-ratelimit-reset': reset }
+      })
       t.equal(kindOf(await read()), 'ok', `${remaining} until ${reset}`)
     }
     t.equal(kindOf(await read()), 'ok')
@@ -671,8 +966,18 @@ t.test('the client reads', async (t) => {
   t.test('on, where an answer that is no list tells of a rate limit, or an older one told of more', async (t) => {
     const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + 60) }
     const { client, sandbox, read } = await started(t)
-    const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({ kind: 'status', status, headers, body: '[]' }))
-    faults.push({ kind: 'status', status: 200, headers, body: '{}' }, { kind: 'status', status: 200, headers, body: '<html></html>' })
+    const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({
+      kind: 'status',
+      status,
+      headers,
+      body: '[]'
+    }))
+    faults.push({ kind: 'status', status: 200, headers, body: '{}' }, {
+      kind: 'status',
+      status: 200,
+      headers,
+      body: '<html></html>'
+    })
     for (const fault of faults) {
       sandbox.faults.next(fault)
       t.not(kindOf(await read()), 'ok', JSON.stringify(fault))
@@ -704,7 +1009,11 @@ t.test('a deadline', async (t) => {
   t.test('is one for all tries of a call', async (t) => {
     const { sandbox, read } = await started(t, {}, { timeoutMs: 250_000 })
     sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '300' } })
-    t.same(await read(), { ok: false, kind: 'unavailable', retryAfterMs: 300_000 }, 'at once: waiting as asked would pass the deadline')
+    t.same(
+      await read(),
+      { ok: false, kind: 'unavailable', retryAfterMs: 300_000 },
+      'at once: waiting as asked would pass the deadline'
+    )
     t.equal(sandbox.asked, 1)
   })
 
@@ -755,7 +1064,10 @@ t.test('a redirect', async (t) => {
 })
 
 t.test('another try', async (t) => {
-  const lost: Fault[] = [{ kind: 'status', status: 500 }, { kind: 'status', status: 503 }, { kind: 'reset' }, { kind: 'status', status: 429 }]
+  const lost: Fault[] = [{ kind: 'status', status: 500 }, { kind: 'status', status: 503 }, { kind: 'reset' }, {
+    kind: 'status',
+    status: 429
+  }]
 
   t.test('is made twice at most for a caller', async (t) => {
     await Promise.all(lost.map(async (fault) => {
@@ -856,12 +1168,20 @@ t.test('a session', async (t) => {
 
   t.test('has what the first spelling found where the second one is refused', async (t) => {
     const { sandbox, read } = await started(t)
-    const refuse = sandbox.faults.during({ kind: 'status', status: 400, when: ({ query }) => 'session_id' in (query.filter as object) })
+    const refuse = sandbox.faults.during({
+      kind: 'status',
+      status: 400,
+      when: ({ query }) => 'session_id' in (query.filter as object)
+    })
     const answer = await read({ filter })
     t.same(answer.ok && [answer.rows, answer.end], [0, true])
     t.same(keysOf(sandbox), ['extra.session_id', 'session_id'])
     refuse()
-    sandbox.faults.during({ kind: 'status', status: 503, when: ({ query }) => 'session_id' in (query.filter as object) })
+    sandbox.faults.during({
+      kind: 'status',
+      status: 503,
+      when: ({ query }) => 'session_id' in (query.filter as object)
+    })
     t.equal(kindOf(await read({ filter }, POLLER)), 'unavailable', 'but a failure is one')
   })
 
@@ -920,8 +1240,14 @@ t.test('the key', async (t) => {
   t.test('is in no outcome, even when the upstream echoes it', async (t) => {
     const { sandbox, client, read } = await started(t, {}, { timeoutMs: 200, maxBytes: 10_000 })
     const faults: Fault[] = [
-      { kind: 'status', status: 500, body: `{"stack":"${KEY}"}` }, { kind: 'status', status: 401, body: `{"key":"${KEY}"}` }, { kind: 'status', status: 429, headers: { 'retry-after': KEY } },
-      { kind: 'redirect', location: `https://elsewhere.test/${KEY}` }, { kind: 'body', body: `{"error":"${KEY}"}` }, { kind: 'reset' }, { kind: 'hang' }, { kind: 'huge', bytes: 1_000_000 }
+      { kind: 'status', status: 500, body: `{"stack":"${KEY}"}` },
+      { kind: 'status', status: 401, body: `{"key":"${KEY}"}` },
+      { kind: 'status', status: 429, headers: { 'retry-after': KEY } },
+      { kind: 'redirect', location: `https://elsewhere.test/${KEY}` },
+      { kind: 'body', body: `{"error":"${KEY}"}` },
+      { kind: 'reset' },
+      { kind: 'hang' },
+      { kind: 'huge', bytes: 1_000_000 }
     ]
     for (const fault of faults) {
       sandbox.faults.clear()

@@ -6,8 +6,9 @@ import { createTime } from '../support/day.ts'
 import { POLLER } from '../support/purposes.ts'
 
 /*
- * What flows in of 100 a minute: 1.25 a second. A poller of 3 s takes 0.3 of it, so that 0.9 are left for callers; one who
- * asks every two seconds wants 0.5. Of 5 000 a day 2.6 a minute flow in, of which the poller has one once they are short.
+ * What flows in of 100 a minute: 1.25 a second. A poller of 3 s takes 0.3 of it, so that 0.9 are left for callers; one
+ * who asks every two seconds wants 0.5. Of 5 000 a day 2.6 a minute flow in, of which the poller has one once they are
+ * short.
  */
 const LIMITS = { perMinute: 100, perDay: 5000, pollMs: 3000 }
 const SECOND_MS = 1000
@@ -86,9 +87,10 @@ function goodShare (world: World, key: string): number {
   return outcomes.filter(({ kind }) => kind === 'ok').length / outcomes.length
 }
 
-const longestPause = (polls: readonly number[], fromMs = 0) => polls.reduce((longest, atMs, i) =>
-  atMs < fromMs ? longest : Math.max(longest, atMs - (polls[i - 1] ?? atMs)), 0)
-const countOf = (world: World, key: string, fromMs = 0) => world.went.filter((each) => each.key === key && each.atMs >= fromMs).length
+const longestPause = (polls: readonly number[], fromMs = 0) =>
+  polls.reduce((longest, atMs, i) => atMs < fromMs ? longest : Math.max(longest, atMs - (polls[i - 1] ?? atMs)), 0)
+const countOf = (world: World, key: string, fromMs = 0) =>
+  world.went.filter((each) => each.key === key && each.atMs >= fromMs).length
 
 t.test('a caller within its limits does not take Kubiya away from another', async (t) => {
   for (const [name, asking] of Object.entries({
@@ -99,7 +101,11 @@ t.test('a caller within its limits does not take Kubiya away from another', asyn
   })) {
     const world = startWorld(LIMITS, { a: asking, b: { everyMs: 2000 } })
     await world.time.pass(5 * MINUTE_MS)
-    t.comment(`${name}: B ${goodShare(world, 'b').toFixed(2)}, B went ${countOf(world, 'b')}, A ${countOf(world, 'a')}, poller ${longestPause(world.polls)} ms at most`)
+    t.comment(
+      `${name}: B ${goodShare(world, 'b').toFixed(2)}, B went ${countOf(world, 'b')}, A ${
+        countOf(world, 'a')
+      }, poller ${longestPause(world.polls)} ms at most`
+    )
     t.ok(goodShare(world, 'b') >= 0.9, name)
     t.ok(longestPause(world.polls) <= 2 * 3000, 'events come as ever')
   }
@@ -141,7 +147,7 @@ t.test('what a caller does not use is the others\'', async (t) => {
   t.ok(countOf(world, 'a') + countOf(world, 'b') + world.polls.length >= 10 * 75)
 })
 
-t.test('once the day\'s bucket is short callers share what flows in, and the poller has its call a minute', async (t) => {
+t.test("once the day's bucket is short callers share what flows in, and the poller has its call a minute", async (t) => {
   for (const everyMs of [2000, 15_000]) {
     const world = startWorld(LIMITS, { a: { everyMs: 250 } })
     await world.time.pass(30 * MINUTE_MS)
@@ -172,18 +178,28 @@ t.test('a line', async (t) => {
     const { time, fairQueue } = world
     t.ok((await fairQueue.enter(caller('a'), 60_000)).ok)
     const gone = new AbortController()
-    const [first, second] = [fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000), fairQueue.enter(caller('a'), 60_000)]
+    const [first, second] = [
+      fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000),
+      fairQueue.enter(caller('a'), 60_000)
+    ]
     gone.abort()
     t.match(await first, { ok: false, kind: 'budget' })
     await time.pass(21_000) // Three a minute flow in.
     t.match(await second, { ok: true }, 'the next one has the turn')
-    t.match(await fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000), { ok: false }, 'who has gone before does not wait at all')
+    t.match(
+      await fairQueue.enter({ ...caller('a'), signal: gone.signal }, 60_000),
+      { ok: false },
+      'who has gone before does not wait at all'
+    )
   })
 
   t.test('is as long as may be, for one and for all, and nobody waits longer than it may', async (t) => {
     const { time, fairQueue } = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
     const outcomes = { a: 0, b: 0 }
-    const ask = (key: 'a' | 'b') => fairQueue.enter(caller(key), 30_000).then((turn) => { if (!turn.ok) outcomes[key]++ })
+    const ask = (key: 'a' | 'b') =>
+      fairQueue.enter(caller(key), 30_000).then((turn) => {
+        if (!turn.ok) outcomes[key]++
+      })
     for (let n = 0; n < 100; n++) unheeded(ask('a'))
     await time.pass(0)
     t.ok(outcomes.a >= 80, 'most are turned away at once')
@@ -203,7 +219,13 @@ t.test('a line', async (t) => {
   t.test('lets slow answers of one hold a quarter of the places while others wait, and half of them alone', async (t) => {
     const { time, fairQueue } = startWorld({ perMinute: 0, perDay: 0 }, {}, false)
     let inside = 0
-    for (let n = 0; n < 16; n++) unheeded(fairQueue.enter(caller('a'), 60_000).then((turn) => { if (turn.ok) inside++ }))
+    for (let n = 0; n < 16; n++) {
+      unheeded(
+        fairQueue.enter(caller('a'), 60_000).then((turn) => {
+          if (turn.ok) inside++
+        })
+      )
+    }
     await time.pass(0)
     t.equal(inside, 8)
     let others = 0

@@ -7,23 +7,35 @@ import { CALLER, POLLER } from '../support/purposes.ts'
 
 const purpose = fc.constantFrom<Purpose>(CALLER, POLLER)
 const limits = fc.record({ perMinute: fc.integer({ min: 0, max: 120 }), perDay: fc.integer({ min: 0, max: 6000 }) })
-const asked = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 90_000 }), purpose, pausesMs: fc.option(fc.integer({ min: 0, max: 30_000 }), { nil: undefined }) }), { maxLength: 60 })
+const asked = fc.array(
+  fc.record({
+    afterMs: fc.integer({ min: 0, max: 90_000 }),
+    purpose,
+    pausesMs: fc.option(fc.integer({ min: 0, max: 30_000 }), { nil: undefined })
+  }),
+  { maxLength: 60 }
+)
 
 t.test('a budget', async (t) => {
   t.test('tells how long a request would have to wait, and takes nothing by that', async (t) => {
-    holds(t, fc.property(limits, asked, (given, happenings) => {
-      const [budget, untouched] = [createRequestBudget(given), createRequestBudget(given)]
-      let nowMs = 1_750_000_000_000
-      const least = (atMs: number) => Math.min(...budget.levels(atMs).map(({ left }) => left))
-      return happenings.every(({ afterMs, pausesMs, purpose }) => {
-        nowMs += afterMs
-        if (pausesMs !== undefined) for (const each of [budget, untouched]) each.pauseUntil(nowMs + pausesMs)
-        const told = [budget.waitMs(purpose, nowMs), budget.waitMs(purpose, nowMs), budget.waitMs(POLLER, nowMs)]
-        const left = least(nowMs)
-        const taken = budget.take(purpose, nowMs)
-        return told[0] === told[1] && told[0] === taken && taken === untouched.take(purpose, nowMs) && left >= least(nowMs)
-      })
-    }), { numRuns: 200 })
+    holds(
+      t,
+      fc.property(limits, asked, (given, happenings) => {
+        const [budget, untouched] = [createRequestBudget(given), createRequestBudget(given)]
+        let nowMs = 1_750_000_000_000
+        const least = (atMs: number) => Math.min(...budget.levels(atMs).map(({ left }) => left))
+        return happenings.every(({ afterMs, pausesMs, purpose }) => {
+          nowMs += afterMs
+          if (pausesMs !== undefined) { for (const each of [budget, untouched]) each.pauseUntil(nowMs + pausesMs) }
+          const told = [budget.waitMs(purpose, nowMs), budget.waitMs(purpose, nowMs), budget.waitMs(POLLER, nowMs)]
+          const left = least(nowMs)
+          const taken = budget.take(purpose, nowMs)
+          return told[0] === told[1] && told[0] === taken && taken === untouched.take(purpose, nowMs) &&
+            left >= least(nowMs)
+        })
+      }),
+      { numRuns: 200 }
+    )
   })
 
   t.test('lets a request go when the time that it told is over', async (t) => {

@@ -26,7 +26,8 @@ t.test('the tail', async (t) => {
     service.sandbox.publish(burst(2000))
     await stream.untilEvents(2000)
     t.same(numbers(stream), series(2000))
-    const tellsBetween = stream.frames.slice(stream.frames.findIndex(isEvent), stream.frames.findLastIndex(isEvent)).filter(({ type }) => type === 'status')
+    const tellsBetween = stream.frames.slice(stream.frames.findIndex(isEvent), stream.frames.findLastIndex(isEvent))
+      .filter(({ type }) => type === 'status')
     t.ok(tellsBetween.length <= 1, `twenty pages are one poll, not ${tellsBetween.length + 1}`)
   })
 
@@ -44,7 +45,12 @@ t.test('the tail', async (t) => {
     const polled = service.sandbox.asked
     await eventually('the window is read again', () => service.sandbox.asked > polled + 4)
     t.same(numbers(stream), [1, 2, 3, 4])
-    t.same(stream.frames.filter(isEvent).map((frame) => 'late' in frame ? frame.late : undefined), [undefined, true, true, undefined])
+    t.same(stream.frames.filter(isEvent).map((frame) => 'late' in frame ? frame.late : undefined), [
+      undefined,
+      true,
+      true,
+      undefined
+    ])
   })
 
   for (const clockSkewMs of [600_000, -600_000]) {
@@ -62,7 +68,11 @@ t.test('the tail', async (t) => {
       t.same(lateness(stream), [[1, undefined], [2, true], [3, undefined]])
       const recent = await following(service, '?start_time=-1m')
       await recent.untilEvents(3)
-      t.same((await service.json(`${EVENTS}?start_time=-1m`)).items.map(({ n }: Item) => n), [3, 1, 2], 'relative times are meant by Kubiya\'s clock, too')
+      t.same(
+        (await service.json(`${EVENTS}?start_time=-1m`)).items.map(({ n }: Item) => n),
+        [3, 1, 2],
+        "relative times are meant by Kubiya's clock, too"
+      )
     })
   }
 
@@ -106,17 +116,29 @@ t.test('the tail', async (t) => {
     service.sandbox.resetRequests()
     await eventually('ten more polls', () => service.sandbox.asked > 10)
     const [poll] = polls(service.sandbox.requests)
-    t.ok(Date.now() - Date.parse((poll?.query.filter as Item).timestamp.gte) > 100_000, 'each reads the lateness window')
+    t.ok(
+      Date.now() - Date.parse((poll?.query.filter as Item).timestamp.gte) > 100_000,
+      'each reads the lateness window'
+    )
     t.equal(stream.events().length, 52)
   })
 
   const failures: Fault[] = [
-    { kind: 'status', status: 500 }, { kind: 'status', status: 429 }, { kind: 'hang' }, { kind: 'html' }, { kind: 'truncated' },
-    { kind: 'empty-body' }, { kind: 'reset' }, { kind: 'body', body: '{}' }, { kind: 'redirect', location: 'http://127.0.0.1:9/' }
+    { kind: 'status', status: 500 },
+    { kind: 'status', status: 429 },
+    { kind: 'hang' },
+    { kind: 'html' },
+    { kind: 'truncated' },
+    { kind: 'empty-body' },
+    { kind: 'reset' },
+    { kind: 'body', body: '{}' },
+    { kind: 'redirect', location: 'http://127.0.0.1:9/' }
   ]
   for (const fault of failures) {
     t.test(`loses nothing to ${'status' in fault ? fault.status : 'body' in fault ? fault.body : fault.kind}`, async (t) => {
-      const service = await startService(t, fault.kind === 'hang' ? { UPSTREAM_TIMEOUT_MS: '1000' } : {}, { pageCap: 20 })
+      const service = await startService(t, fault.kind === 'hang' ? { UPSTREAM_TIMEOUT_MS: '1000' } : {}, {
+        pageCap: 20
+      })
       const stream = await following(service)
       await service.settled()
       service.sandbox.publish(burst(5))
@@ -124,7 +146,11 @@ t.test('the tail', async (t) => {
       const end = service.sandbox.faults.during(fault)
       service.sandbox.publish(burst(50, 5))
       const bad = await stream.until(({ type }) => type === 'status')
-      t.match(bad, { upstream: fault.kind === 'status' && fault.status === 429 ? 'throttled' : 'degraded', since: /Z$/, lag_ms: Number })
+      t.match(bad, {
+        upstream: fault.kind === 'status' && fault.status === 429 ? 'throttled' : 'degraded',
+        since: /Z$/,
+        lag_ms: Number
+      })
       t.equal((await service.get('/readyz')).status, 200, 'an outage makes nothing unready')
       service.sandbox.publish(burst(5, 55))
       t.equal(stream.events().length, 5, 'a failure is no news')
@@ -235,7 +261,11 @@ t.test('all who are live', async (t) => {
       await stream.untilEvents(310)
       t.same(numbers(stream).toSorted((a, b) => a - b), numbers(early).toSorted((a, b) => a - b))
       const isLater = (n: number) => (n >= 1000 ? n - 1000 : Math.floor(n / 30)) > joinedIn
-      t.same(numbers(stream).filter(isLater), numbers(early).filter(isLater), 'what came live to both came in one order')
+      t.same(
+        numbers(stream).filter(isLater),
+        numbers(early).filter(isLater),
+        'what came live to both came in one order'
+      )
     }
     const second = await following(service)
     await second.untilEvents(310)
@@ -267,7 +297,10 @@ t.test('all who are live', async (t) => {
       await eventually('polls have gone by', () => told() >= before + polls)
       const times = service.sandbox.requests.map(({ at }) => at)
       const extra = told() - before - polls
-      return { calls: times.length - extra, leastPauseMs: Math.min(...times.slice(1).map((at, index) => at - (times[index] ?? 0))) }
+      return {
+        calls: times.length - extra,
+        leastPauseMs: Math.min(...times.slice(1).map((at, index) => at - (times[index] ?? 0)))
+      }
     }
   })
 
@@ -287,7 +320,11 @@ t.test('all who are live', async (t) => {
 })
 
 t.test('a slow reader gets everything in order once it wakes, and holds nobody up', async (t) => {
-  const service = await startService(t, { SUBSCRIBER_BACKLOG_BYTES: '4096', LATENESS_MS: '200', STREAM_COMPRESSION: 'false' })
+  const service = await startService(t, {
+    SUBSCRIBER_BACKLOG_BYTES: '4096',
+    LATENESS_MS: '200',
+    STREAM_COMPRESSION: 'false'
+  })
   const [slow, quick] = [await following(service), await following(service)]
   await service.settled()
   slow.socket.pause()

@@ -12,7 +12,9 @@ t.test('both transports carry the same frames', async (t) => {
   const service = await startService(t, { HEARTBEAT_MS: '60000' })
   const [socket, events] = [overWebSocket(service), overEvents(service)]
   for (const stream of [socket, events]) await stream.until(({ type }) => type === 'hello')
-  service.sandbox.publish(series(100).map((n) => item({ n, resource_text: `é עברית ✅\u2028 ${n}`, timestamp: ago(1000 - n) })))
+  service.sandbox.publish(
+    series(100).map((n) => item({ n, resource_text: `é עברית ✅\u2028 ${n}`, timestamp: ago(1000 - n) }))
+  )
   for (const stream of [socket, events]) await stream.untilEvents(100)
   t.same(events.frames.filter(({ type }) => type === 'event'), socket.frames.filter(({ type }) => type === 'event'))
   for (const stream of [socket, events]) stream.terminate()
@@ -40,7 +42,9 @@ t.test('an event stream', async (t) => {
   })
 
   t.test('is what is given to whoever accepts it, or anything', async (t) => {
-    for (const accept of [undefined, '*/*', 'text/event-stream', 'text/*', 'application/json, text/event-stream;q=0.5']) {
+    for (
+      const accept of [undefined, '*/*', 'text/event-stream', 'text/*', 'application/json, text/event-stream;q=0.5']
+    ) {
       const { status } = await open('', accept === undefined ? {} : { accept }).opened
       t.equal(status, 200, accept ?? 'nothing said')
     }
@@ -74,7 +78,15 @@ t.test('an event stream', async (t) => {
     service.sandbox.publish(series(3).map((n) => item({ n, resource_text: 'resumable', timestamp: ago(100 - n) })))
     await first.untilEvents(3)
     const cursors = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])
-    for (const query of ['', '&start_time=-1h', `&since=${cursors[2]}`, `&since=${cursors[2]}&start_time=-1h`, '&since=junk']) {
+    for (
+      const query of [
+        '',
+        '&start_time=-1h',
+        `&since=${cursors[2]}`,
+        `&since=${cursors[2]}&start_time=-1h`,
+        '&since=junk'
+      ]
+    ) {
       const stream = open(`?text=resumable${query}`, { 'last-event-id': cursors[0] ?? '' })
       await stream.untilEvents(2)
       t.same(numbers(stream), [1, 2], query)
@@ -102,7 +114,10 @@ t.test('an event stream', async (t) => {
     const text = 'x\n\nevent: gap\ndata: {}\r\rid: 1\u2028\u2029\u0085:'
     const stream = open('?category_name=injection')
     await stream.until(({ type }) => type === 'hello')
-    service.sandbox.publish(item({ category_name: 'injection', resource_text: text, timestamp: ago(10) }), item({ category_name: 'injection' }))
+    service.sandbox.publish(
+      item({ category_name: 'injection', resource_text: text, timestamp: ago(10) }),
+      item({ category_name: 'injection' })
+    )
     await stream.untilEvents(2)
     t.equal(stream.events()[0]?.resource_text, text)
     t.same(stream.dispatched.map(({ type }) => type), stream.frames.map(({ type }) => type))

@@ -1,6 +1,16 @@
 import { once } from 'node:events'
 import t from 'tap'
-import { burst, cursorOf, following, isEvent, isHello, lastEvent, numbers, series, type Item } from '../support/listening.ts'
+import {
+  burst,
+  cursorOf,
+  following,
+  isEvent,
+  isHello,
+  lastEvent,
+  numbers,
+  series,
+  type Item
+} from '../support/listening.ts'
 import { ago, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -23,7 +33,11 @@ t.test('a stream', async (t) => {
 
   t.test('begins five minutes ago by default', async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(item({ n: 1, timestamp: ago(6 * 60_000) }), item({ n: 2, timestamp: ago(4 * 60_000) }), item({ n: 3 }))
+    service.sandbox.publish(
+      item({ n: 1, timestamp: ago(6 * 60_000) }),
+      item({ n: 2, timestamp: ago(4 * 60_000) }),
+      item({ n: 3 })
+    )
     const stream = service.stream()
     await stream.untilEvents(2)
     service.sandbox.publish(item({ n: 4 }))
@@ -44,12 +58,37 @@ t.test('a stream', async (t) => {
       'text=%D7%A9%D7%9C%D7%95%D7%9D': [8],
       'category_type=ai&status=failed': []
     }
-    const streams = await Promise.all(Object.keys(searches).map(async (search) => ({ search, stream: await following(service, `?${search}`) })))
+    const streams = await Promise.all(
+      Object.keys(searches).map(async (search) => ({ search, stream: await following(service, `?${search}`) }))
+    )
     const all = await following(service)
     const now = Date.now()
-    const fields: Item[] = [{ category_type: 'ai' }, { category_name: 'other' }, { resource_type: 'Run' }, { action_type: 'execute' }, { extra: { session_id: 's-9' } }, { action_successful: false }, { action_successful: null }, { resource_text: 'אמר שלום' }]
-    service.sandbox.publish(fields.map((each, index) => item({ n: index + 1, timestamp: new Date(now + index).toISOString(), ...each })))
-    service.sandbox.publish(item({ n: 99, category_type: 'ai', category_name: 'other', resource_type: 'Run', action_type: 'execute', extra: { session_id: 's-9' }, action_successful: false, timestamp: new Date(now + 50).toISOString(), resource_text: 'שלום' }))
+    const fields: Item[] = [
+      { category_type: 'ai' },
+      { category_name: 'other' },
+      { resource_type: 'Run' },
+      { action_type: 'execute' },
+      { extra: { session_id: 's-9' } },
+      { action_successful: false },
+      { action_successful: null },
+      { resource_text: 'אמר שלום' }
+    ]
+    service.sandbox.publish(
+      fields.map((each, index) => item({ n: index + 1, timestamp: new Date(now + index).toISOString(), ...each }))
+    )
+    service.sandbox.publish(
+      item({
+        n: 99,
+        category_type: 'ai',
+        category_name: 'other',
+        resource_type: 'Run',
+        action_type: 'execute',
+        extra: { session_id: 's-9' },
+        action_successful: false,
+        timestamp: new Date(now + 50).toISOString(),
+        resource_text: 'שלום'
+      })
+    )
     await all.untilEvents(9)
     for (const { search, stream } of streams) {
       const wanted = search === 'status=success' ? searches[search] ?? [] : [...searches[search] ?? [], 99]
@@ -86,7 +125,11 @@ t.test('a stream', async (t) => {
     const [verbose, plain] = [await following(service, '?verbose=true'), await following(service)]
     let count = 0
     await verbose.until((frame) => frame.type === 'status' && ++count === 5)
-    t.match(verbose.frames.find(({ type }) => type === 'status'), { upstream: 'ok', since: /^\d{4}-.*Z$/, lag_ms: Number })
+    t.match(verbose.frames.find(({ type }) => type === 'status'), {
+      upstream: 'ok',
+      since: /^\d{4}-.*Z$/,
+      lag_ms: Number
+    })
     t.notOk(plain.frames.some(({ type }) => type === 'status'))
   })
 
@@ -217,7 +260,12 @@ t.test('a replay', async (t) => {
     const stream = service.stream('?start_time=-2h')
     await stream.untilEvents(2)
     const live = item({ n: 2 })
-    service.sandbox.publish(live, live, item({ n: 3, email: 'a@acme.test', timestamp: live.timestamp, resource_text: 'same' }), item({ n: 3, email: 'b@acme.test', timestamp: live.timestamp, resource_text: 'same' }))
+    service.sandbox.publish(
+      live,
+      live,
+      item({ n: 3, email: 'a@acme.test', timestamp: live.timestamp, resource_text: 'same' }),
+      item({ n: 3, email: 'b@acme.test', timestamp: live.timestamp, resource_text: 'same' })
+    )
     await stream.untilEvents(6)
     service.sandbox.publish(item({ n: 4 }))
     await stream.untilEvents(7)
@@ -236,7 +284,9 @@ t.test('a replay', async (t) => {
     t.same(numbers(stream), [...series(100), 1000])
     t.equal(stream.frames.filter(({ type }) => type === 'gap').length, 1)
     if (gap.type !== 'gap') return
-    const missing = await service.json(`${EVENTS}?start_time=${gap.from}&end_time=${gap.to}&limit=1000&sort_direction=asc`)
+    const missing = await service.json(
+      `${EVENTS}?start_time=${gap.from}&end_time=${gap.to}&limit=1000&sort_direction=asc`
+    )
     const listed = missing.items.map(({ n }: Item) => n)
     t.ok(series(300, 100).every((n) => listed.includes(n)), 'the gap\'s window holds all that is missing')
   })

@@ -12,7 +12,12 @@ export function createChance (seed: number): Chance {
   let state = seed >>> 0
   const integer = (from: number, to: number) => from + Math.floor(next() * (to - from + 1))
 
-  return { next, integer, pick: (from) => from[integer(0, from.length - 1)] ?? from[0], is: (probability) => next() < probability }
+  return {
+    next,
+    integer,
+    pick: (from) => from[integer(0, from.length - 1)] ?? from[0],
+    is: (probability) => next() < probability
+  }
 
   function next (): number {
     state = (state + 0x6d2b79f5) >>> 0

@@ -42,7 +42,9 @@ export interface Composition {
   readonly url: string
   /** How often the whole lateness window was read; once the log is filled, at least once. */
   fullReads (): number
-  /** Makes the server's end of a listener's connection take nothing, as a window of zero bytes does; gives the way back. */
+  /**
+   * Makes the server's end of a listener's connection take nothing, as a window of zero bytes does; gives the way back.
+   */
   hold (name: string): () => void
   /** `abrupt`: connections are gone without a word, with whatever was on its way. */
   stop (how: 'graceful' | 'abrupt'): Promise<void>
@@ -59,7 +61,12 @@ const CHECK_MS = 100
 const STREAM_PATH = '/api/v1/audit/stream'
 
 /** The service's own live feed with a quick clock and, for negative controls, a part replaced. */
-export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTime, substitutes: Substitutes = {}): Promise<Composition> {
+export async function composeLive (
+  sandbox: Sandbox,
+  knobs: Knobs,
+  time: QuickTime,
+  substitutes: Substitutes = {}
+): Promise<Composition> {
   const { latenessMs } = { ...knobs, ...substitutes.latenessMs !== undefined && { latenessMs: substitutes.latenessMs } }
   const errors: unknown[] = []
   const onError = (error: unknown) => { errors.push(error) }
@@ -108,9 +115,27 @@ export async function composeLive (sandbox: Sandbox, knobs: Knobs, time: QuickTi
   for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
   server.setErrorHandler(handleError)
   const sockets = new Map<string, Socket>()
-  server.addHook('onRequest', async (request) => { sockets.set(request.id, request.raw.socket) })
-  await server.register(upgrades, { path: STREAM_PATH, headers: {}, isDeflateAgreed: false, refuse: (_error, socket) => { socket.destroy() } })
-  await server.register(streamRoutes, { prefix: '/api/v1/audit', targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock: time.now }), takeSlot: () => slots.take(''), termsOf: () => ({}), backlogBytes: knobs.backlogBytes, isDeflateAgreed: false, introduce: () => {}, onBegan: () => {} })
+  server.addHook('onRequest', async (request) => {
+    sockets.set(request.id, request.raw.socket)
+  })
+  await server.register(upgrades, {
+    path: STREAM_PATH,
+    headers: {},
+    isDeflateAgreed: false,
+    refuse: (_error, socket) => {
+      socket.destroy()
+    }
+  })
+  await server.register(streamRoutes, {
+    prefix: '/api/v1/audit',
+    targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock: time.now }),
+    takeSlot: () => slots.take(''),
+    termsOf: () => ({}),
+    backlogBytes: knobs.backlogBytes,
+    isDeflateAgreed: false,
+    introduce: () => {},
+    onBegan: () => {}
+  })
   await server.listen({ host: '127.0.0.1', port: 0 })
   poller.start()
 

@@ -32,10 +32,14 @@ export function connect (transport: Transport, call: Call): Connection {
 }
 
 function overWebSocket ({ name, onFrame, query, url }: Call): Connection {
-  const socket = new WebSocket(`${url.replace('http', 'ws')}${PATH}?${new URLSearchParams(query)}`, { headers: { 'x-request-id': name } })
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${PATH}?${new URLSearchParams(query)}`, {
+    headers: { 'x-request-id': name }
+  })
   let isCut = false
   const over = new Promise<Refusal | undefined>((resolve) => {
-    socket.on('unexpected-response', (_request, response) => { refusalOf(response).then(resolve, () => resolve(undefined)) })
+    socket.on('unexpected-response', (_request, response) => {
+      refusalOf(response).then(resolve, () => resolve(undefined))
+    })
     socket.on('close', () => resolve(undefined))
   })
   socket.on('error', () => {}) // `close` follows.
@@ -93,11 +97,15 @@ function createReader (onFrame: (frame: Frame) => void): (text: string) => void 
     const blocks = (rest + text).split('\n\n')
     rest = blocks.pop() ?? ''
     for (const block of blocks) {
-      const fields = new Map(block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]))
+      const fields = new Map(
+        block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)])
+      )
       const data = fields.get('data')
       if (data === undefined) continue
       const frame = JSON.parse(data) as Frame
-      if (fields.get('event') !== frame.type || fields.get('id') !== ('cursor' in frame ? frame.cursor : undefined)) throw new Error(`not the frame's fields: ${block}`)
+      if (
+        fields.get('event') !== frame.type || fields.get('id') !== ('cursor' in frame ? frame.cursor : undefined)
+      ) { throw new Error(`not the frame's fields: ${block}`) }
       onFrame(frame)
     }
   }

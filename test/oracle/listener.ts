@@ -6,7 +6,10 @@ import { FILTERS, type FilterName } from './truth.ts'
 
 export interface Listener {
   readonly story: Story
-  /** Loses the connection and comes back behind what it had heard before the last `back` frames: those count as never heard. */
+  /**
+   * Loses the connection and comes back behind what it had heard before the last `back` frames: those count as never
+   * heard.
+   */
   reconnect (back: number): void
   stall (): void
   wake (): void
@@ -38,7 +41,14 @@ export interface ListenerOptions {
 /** A client as it should be: it keeps the last cursor, and comes back with it whenever it loses the connection. */
 export function createListener (options: ListenerOptions): Listener {
   const { filter, lastPublishing, name, start, transport, whereabouts } = options
-  const story: Story = { name: `${name} (${transport}, ${filter})`, filter, start, liveSince: undefined, chapters: [], refusals: [] }
+  const story: Story = {
+    name: `${name} (${transport}, ${filter})`,
+    filter,
+    start,
+    liveSince: undefined,
+    chapters: [],
+    refusals: []
+  }
   let isWanted = true
   let isStalled = false
   let connection: Connection | undefined
@@ -69,7 +79,8 @@ export function createListener (options: ListenerOptions): Listener {
       onFrame (frame) {
         const [last, heard] = [chapter.heard.at(-1), heardOf(frame)]
         if (isFilled || frame.type === 'event') story.liveSince ??= lastPublishing()
-        if (heard.type === 'heartbeat' && last?.type === 'heartbeat') chapter.heard.pop() // The newer one says all of it.
+        // The newer one says all of it.
+        if (heard.type === 'heartbeat' && last?.type === 'heartbeat') chapter.heard.pop()
         chapter.heard.push(heard)
       }
     })

@@ -20,8 +20,14 @@ const MAIN = 'dist/main.js'
 const LEAST_ERROR_LEVEL = 50
 
 /** Starts it on a free port; resolves when it listens. */
-export async function startProcess (environment: Record<string, string>, onLine: (line: string) => void = () => {}): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['--enable-source-maps', MAIN], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'inherit'] })
+export async function startProcess (
+  environment: Record<string, string>,
+  onLine: (line: string) => void = () => {}
+): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ['--enable-source-maps', MAIN], {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   process.once('exit', () => child.kill('SIGKILL')) // Whatever ends us.
   const errors: string[] = []
   const gone = once(child, 'close')

@@ -1,6 +1,9 @@
 import type { Clock } from '../../src/clock.ts'
 
-/** A clock that runs faster than ours, so that a minute's window is tried in seconds. Durations handed in are meant in it. */
+/**
+ * A clock that runs faster than ours, so that a minute's window is tried in seconds. Durations handed in are meant in
+ * it.
+ */
 export interface QuickTime extends Clock {
   readonly speed: number
 }

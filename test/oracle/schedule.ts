@@ -5,10 +5,21 @@ import type { Transport } from './connection.ts'
 import type { Knobs } from './composition.ts'
 import type { FilterName } from './truth.ts'
 
-/** One thing that happens. Subscribers are named by number, modulo as many as there are; times are by the quick clock. */
+/**
+ * One thing that happens. Subscribers are named by number, modulo as many as there are; times are by the quick clock.
+ */
 export type Step =
-  /** New events: apart from one another, all of one instant, or in copies that are equal in every field. `late`: share of the lateness. */
-  | { readonly kind: 'publish', readonly form: 'apart' | 'instant' | 'twins', readonly count: number, readonly late: number, readonly spread: number }
+  /**
+   * New events: apart from one another, all of one instant, or in copies that are equal in every field. `late`: share
+   * of the lateness.
+   */
+  | {
+    readonly kind: 'publish',
+    readonly form: 'apart' | 'instant' | 'twins',
+    readonly count: number,
+    readonly late: number,
+    readonly spread: number
+  }
   /** One more copy of the last event that stands alone, if that is still in time. */
   | { readonly kind: 'again' }
   | { readonly kind: 'fault', readonly fault: FaultName, readonly times: number, readonly whom: 'poller' | 'all' }
@@ -16,7 +27,12 @@ export type Step =
   | { readonly kind: 'stall', readonly who: number }
   | { readonly kind: 'wake', readonly who: number }
   | { readonly kind: 'reconnect', readonly who: number, readonly back: number }
-  | { readonly kind: 'restart', readonly how: 'graceful' | 'abrupt', readonly downMs: number, readonly meanwhile: number }
+  | {
+    readonly kind: 'restart',
+    readonly how: 'graceful' | 'abrupt',
+    readonly downMs: number,
+    readonly meanwhile: number
+  }
   | { readonly kind: 'wait', readonly realMs: number }
   /** Waits until nobody who reads misses anything. */
   | { readonly kind: 'settle' }
@@ -60,7 +76,10 @@ const anyShare = fc.nat({ max: 100 }).map((percent) => percent / 100)
 export const anyPublish = fc.record({
   kind: fc.constant('publish' as const),
   form: fc.constantFrom<'apart' | 'instant' | 'twins'>('apart', 'apart', 'apart', 'instant', 'twins'),
-  count: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 8 }) }, { weight: 1, arbitrary: fc.integer({ min: 30, max: 120 }) }),
+  count: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 8 }) }, {
+    weight: 1,
+    arbitrary: fc.integer({ min: 30, max: 120 })
+  }),
   late: fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: anyShare }),
   spread: anyShare
 })
@@ -88,7 +107,10 @@ const anyStep = fc.oneof<Array<fc.WeightedArbitrary<Step>>>(
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('stall' as const), who: anyListener }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('wake' as const), who: anyListener }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('reconnect' as const), who: anyListener, back: fc.nat({ max: 40 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('reconnect' as const), who: anyListener, back: fc.nat({ max: 40 }) })
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -126,16 +148,36 @@ export const anySchedule: fc.Arbitrary<Schedule> = fc.record({
   steps: fc.array(anyStep, { minLength: 15, maxLength: 40, size: 'max' })
 })
 
-/** Nothing but events, some of them late, and subscribers that join: what a service with a part taken out must fail at. */
+/**
+ * Nothing but events, some of them late, and subscribers that join: what a service with a part taken out must fail at.
+ */
 export function anyCalmSchedule (pageCap: number): fc.Arbitrary<Schedule> {
   return fc.record({
-    knobs: fc.constant({ latenessMs: 4000, pollPageSize: 1000, historyEvents: 10_000, replayLimit: 10_000, backlogBytes: 65_536, stallMs: 30_000 }),
+    knobs: fc.constant({
+      latenessMs: 4000,
+      pollPageSize: 1000,
+      historyEvents: 10_000,
+      replayLimit: 10_000,
+      backlogBytes: 65_536,
+      stallMs: 30_000
+    }),
     quirks: fc.constant<Habits>({ pageCap, offsetBy: 'capped', shape: 'array', empty: 'array', ignore: [] }),
     past: fc.constant(50),
-    steps: fc.array(fc.oneof<Array<fc.WeightedArbitrary<Step>>>(
-      { weight: 6, arbitrary: anyPublish },
-      { weight: 3, arbitrary: fc.record({ kind: fc.constant('join' as const), transport: anyTransport, filter: anyFilter, agoMs: fc.integer({ min: 0, max: 20_000 }) }) },
-      { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), realMs: fc.nat({ max: 40 }) }) }
-    ), { minLength: 30, maxLength: 40, size: 'max' })
+    steps: fc.array(
+      fc.oneof<Array<fc.WeightedArbitrary<Step>>>(
+        { weight: 6, arbitrary: anyPublish },
+        {
+          weight: 3,
+          arbitrary: fc.record({
+            kind: fc.constant('join' as const),
+            transport: anyTransport,
+            filter: anyFilter,
+            agoMs: fc.integer({ min: 0, max: 20_000 })
+          })
+        },
+        { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), realMs: fc.nat({ max: 40 }) }) }
+      ),
+      { minLength: 30, maxLength: 40, size: 'max' }
+    )
   })
 }

@@ -14,8 +14,8 @@ import { createTraffic } from './traffic.ts'
 import { createTruth, type FilterName } from './truth.ts'
 import { missingOf } from './verdict.ts'
 
-// `npm run soak -- --seconds 600 --seed 7 --history 100` kills and restarts the real process, in front of an upstream that often
-// fails and whose clock leaps, while strangers abuse its connections. `--history` is the size of the log.
+// `npm run soak -- --seconds 600 --seed 7 --history 100` kills and restarts the real process, in front of an upstream
+// that often fails and whose clock leaps, while strangers abuse its connections. `--history` is the size of the log.
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
@@ -46,7 +46,12 @@ const ABUSE_MS = 1000
 const FORGERY_MS = 5000
 const CLOCK_MS = 3000
 const CLOCK_LEAPS_MS = [-3_600_000, -90_000, -5000, 5000, 90_000, 3_600_000] as const
-const PATHS = ['/api/v1/audit/events?limit=500', '/api/v1/audit/stream', '/livez', '/docs/swagger-ui-bundle.js'] as const
+const PATHS = [
+  '/api/v1/audit/events?limit=500',
+  '/api/v1/audit/stream',
+  '/livez',
+  '/docs/swagger-ui-bundle.js'
+] as const
 const NANOS_PER_MS = 1e6
 const BYTES_PER_MB = 1024 * 1024
 const ENVIRONMENT = {
@@ -65,7 +70,11 @@ const ENVIRONMENT = {
   LOG_LEVEL: 'error'
 }
 
-console.log(`soak: --seconds ${seconds} --seed ${seed}; LATENESS_MS ${LATENESS_MS}, ${FAULTY * 100} % of the requests to Kubiya fail`)
+console.log(
+  `soak: --seconds ${seconds} --seed ${seed}; LATENESS_MS ${LATENESS_MS}, ${
+    FAULTY * 100
+  } % of the requests to Kubiya fail`
+)
 const startedMs = performance.now()
 const chance = createChance(seed)
 const truth = createTruth()
@@ -149,7 +158,12 @@ async function restartOn (): Promise<void> {
 async function joinOn (): Promise<void> {
   for (let joined = 0; joined < JOINERS; joined++) {
     await pause(seconds * 1000 / (JOINERS + 1))
-    join('joining', chance.pick(['ws', 'sse']), chance.pick(['all', 'failed', 'session']), chance.integer(0, JOIN_MOST_AGO_MS))
+    join(
+      'joining',
+      chance.pick(['ws', 'sse']),
+      chance.pick(['all', 'failed', 'session']),
+      chance.integer(0, JOIN_MOST_AGO_MS)
+    )
   }
 }
 
@@ -189,7 +203,9 @@ async function abuseOn (): Promise<void> {
 
 /** A service that lies to the client module must not make it throw outside its iteration. */
 async function forgeOn (): Promise<void> {
-  for (; !isOver(); await pause(FORGERY_MS)) errors.push(...(await forgeFrames(chance)).faults.map((fault) => `forged frames: ${String(fault)}`))
+  for (; !isOver(); await pause(FORGERY_MS)) {
+    errors.push(...(await forgeFrames(chance)).faults.map((fault) => `forged frames: ${String(fault)}`))
+  }
 }
 
 /** The upstream's clock is wrong now and then, for one answer or for some seconds. */

@@ -5,8 +5,22 @@ import { keyOf, type FilterName, type Item } from './truth.ts'
 
 /** What is kept of a frame: of an event, what it is and where, not what it says. */
 export type Heard =
-  | { readonly type: 'event', readonly cursor: string, readonly id: string, readonly key: string, readonly instant: Instant, readonly late: boolean, readonly place: HeardPlace }
-  | { readonly type: 'gap', readonly cursor: string, readonly from: Instant, readonly to: Instant, readonly reason: string }
+  | {
+    readonly type: 'event',
+    readonly cursor: string,
+    readonly id: string,
+    readonly key: string,
+    readonly instant: Instant,
+    readonly late: boolean,
+    readonly place: HeardPlace
+  }
+  | {
+    readonly type: 'gap',
+    readonly cursor: string,
+    readonly from: Instant,
+    readonly to: Instant,
+    readonly reason: string
+  }
   | { readonly type: 'hello', readonly cursor: string, readonly resumed: boolean }
   | { readonly type: 'heartbeat' | 'end', readonly cursor: string }
   | { readonly type: 'status' }
@@ -52,18 +66,39 @@ export function gapsOf ({ heard }: Chapter): HeardGap[] {
 
 export function heardOf (frame: Frame): Heard {
   switch (frame.type) {
-    case 'event': return eventOf(frame)
-    case 'gap': return { type: 'gap', cursor: frame.cursor, from: instantOf(frame.from), to: instantOf(frame.to), reason: frame.reason }
-    case 'hello': return { type: 'hello', cursor: frame.cursor, resumed: frame.resumed }
-    case 'heartbeat': case 'end': return { type: frame.type, cursor: frame.cursor }
-    case 'status': return { type: 'status' }
-    case 'expiring': throw new Error('a credential ends where there is none')
+    case 'event':
+      return eventOf(frame)
+    case 'gap':
+      return {
+        type: 'gap',
+        cursor: frame.cursor,
+        from: instantOf(frame.from),
+        to: instantOf(frame.to),
+        reason: frame.reason
+      }
+    case 'hello':
+      return { type: 'hello', cursor: frame.cursor, resumed: frame.resumed }
+    case 'heartbeat':
+    case 'end':
+      return { type: frame.type, cursor: frame.cursor }
+    case 'status':
+      return { type: 'status' }
+    case 'expiring':
+      throw new Error('a credential ends where there is none')
   }
 }
 
 function eventOf ({ cursor, event, late }: Extract<Frame, { type: 'event' }>): HeardEvent {
   const item = event as Item
-  return { type: 'event', cursor, id: String(item.id), key: keyOf(item), instant: instantOf(item.timestamp), late: late === true, place: placeOf(cursor) }
+  return {
+    type: 'event',
+    cursor,
+    id: String(item.id),
+    key: keyOf(item),
+    instant: instantOf(item.timestamp),
+    late: late === true,
+    place: placeOf(cursor)
+  }
 }
 
 function placeOf (text: string): HeardPlace {

@@ -48,7 +48,9 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
       if (!('from' in start) || !log.isCompleteSince(start.from)) return hub.subscribe(request, transport)
       const matches = compileFilter(request.filter)
       const backlog = log.read(log.startOffset(), log.end().offset - log.startOffset()) ?? []
-      const wanted = backlog.filter((entry) => ('gap' in entry || matches(entry.event.item)) && (instantOf(entry) ?? entry.highWater) >= start.from)
+      const wanted = backlog.filter((entry) =>
+        ('gap' in entry || matches(entry.event.item)) && (instantOf(entry) ?? entry.highWater) >= start.from
+      )
       transport.send(prepareBatch([helloFrame(log.end(), false, 0), ...wanted.map(frameCache.entry)]))
       let drop = () => {}
       if (delayMs === undefined) addToLive()

@@ -45,7 +45,10 @@ export function createTraffic ({ chance, faulty, mostLateMs, sandbox, truth }: T
     const count = isLarge ? LARGE.count : chance.is(MANY.share) ? MANY.count : chance.integer(0, MOST_USUALLY)
     const isOneInstant = chance.is(ONE_INSTANT)
     const newest = instantFromMs(Date.now() - 1 - (chance.is(LATE) ? chance.integer(0, mostLateMs) : 0))
-    const items = truth.make(Array.from({ length: count }, (_, index) => newest - (isOneInstant ? 0n : APART_NANOS * BigInt(index))), isLarge ? LARGE.bytes : 0)
+    const items = truth.make(
+      Array.from({ length: count }, (_, index) => newest - (isOneInstant ? 0n : APART_NANOS * BigInt(index))),
+      isLarge ? LARGE.bytes : 0
+    )
     // Exact duplicates further apart than a quarter of a page, as in a long instant, count as one.
     const shown = isOneInstant ? items : items.flatMap((item) => Array<Item>(chance.is(TWINS) ? 2 : 1).fill(item))
     truth.show(shown)

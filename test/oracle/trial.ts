@@ -37,7 +37,10 @@ const MOST_COPIES = 3
 // From there on a gap is told in vain.
 const ROOMY = 10_000
 
-/** Lets a schedule happen to the real parts, waits until they have caught up, and judges what every subscriber was given. */
+/**
+ * Lets a schedule happen to the real parts, waits until they have caught up, and judges what every subscriber was
+ * given.
+ */
 export async function runTrial (schedule: Schedule, options: TrialOptions): Promise<Outcome> {
   const { quirks, knobs } = schedule
   const time = createQuickTime(SPEED)
@@ -73,8 +76,16 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
     const violations = [
       ...verdicts.flatMap((verdict) => verdict.violations),
       ...judgeTogether(stories),
-      ...verdicts.flatMap(({ gaps }, index): Violation[] => isRoomy && gaps > 0 ? [{ fault: 'idle gap', who: stories[index]?.name ?? '', what: 'there was room for everything' }] : []),
-      ...errors.map((error): Violation => ({ fault: 'form', who: 'the service', what: error instanceof Error ? String(error.stack) : String(error) }))
+      ...verdicts.flatMap(({ gaps }, index): Violation[] =>
+        isRoomy && gaps > 0
+          ? [{ fault: 'idle gap', who: stories[index]?.name ?? '', what: 'there was room for everything' }]
+          : []
+      ),
+      ...errors.map((error): Violation => ({
+        fault: 'form',
+        who: 'the service',
+        what: error instanceof Error ? String(error.stack) : String(error)
+      }))
     ]
     return { violations, verdicts, published: truth.count(), runs }
   }
@@ -114,7 +125,10 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
 
   function publishPast (): void {
     const nowMs = time.now()
-    show(truth.make(Array.from({ length: schedule.past }, (_, index) => instantFromMs(nowMs - PAST_MS * (1 - index / schedule.past)))))
+    show(
+      truth.make(Array.from({ length: schedule.past }, (_, index) =>
+        instantFromMs(nowMs - PAST_MS * (1 - index / schedule.past))))
+    )
   }
 
   function publish ({ count, form, late, spread }: StepOf<'publish'>): void {
@@ -122,8 +136,11 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
     const newestMs = time.now() - 1 - late * mostMs
     const step = BigInt(Math.floor(spread * (1 - late) * mostMs * 1000 / count))
     // At least a microsecond apart; together no further back than the lateness.
-    const apart = (index: number) => instantFromMs(newestMs) - (step > 1n ? step : 1n) * BigInt(count - 1 - index) * MICRO
-    const items = truth.make(Array.from({ length: count }, (_, index) => form === 'instant' ? instantFromMs(newestMs) : apart(index)))
+    const apart = (index: number) =>
+      instantFromMs(newestMs) - (step > 1n ? step : 1n) * BigInt(count - 1 - index) * MICRO
+    const items = truth.make(
+      Array.from({ length: count }, (_, index) => form === 'instant' ? instantFromMs(newestMs) : apart(index))
+    )
     if (form !== 'instant') alone = items.at(-1)
     show(form === 'twins' ? items.flatMap((item, index) => Array<Item>(2 + index % 2).fill(item)) : items)
   }
@@ -171,7 +188,8 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
     const isBehind = () => whose().some(({ story }) => missingOf(story, truth).length > 0)
     const fullReads = () => service?.fullReads() ?? 0
     let [last, lastMs, lastSweeps, behind] = [heard(), performance.now(), fullReads(), isBehind()]
-    const isInVain = (ms: number) => ms >= LONGEST_MS || (ms >= options.patienceMs && fullReads() >= lastSweeps + WHOLE_READS)
+    const isInVain = (ms: number) =>
+      ms >= LONGEST_MS || (ms >= options.patienceMs && fullReads() >= lastSweeps + WHOLE_READS)
     while (behind && !isInVain(performance.now() - lastMs)) {
       await sleep(LOOK_MS)
       const now = heard()

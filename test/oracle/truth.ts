@@ -72,13 +72,22 @@ export function createTruth (): Truth {
 /** Of all that an event says but `id`, which the service may set. */
 export function keyOf (item: Item): string {
   const { id, ...rest } = item
-  const canonical = JSON.stringify(rest, (_name, value: unknown) => isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value)
+  const canonical = JSON.stringify(
+    rest,
+    (_name, value: unknown) => isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value
+  )
   return createHash('sha1').update(canonical).digest('base64url')
 }
 
 function shownOf (item: Item, key: string, instant: Instant | undefined): Shown & { readonly copies: number[] } {
   if (instant === undefined) throw new Error('an item that was not made here')
-  return { key, n: Number(item.n), instant, filters: FILTER_NAMES.filter((name) => FILTERS[name].lets(item)), copies: [] }
+  return {
+    key,
+    n: Number(item.n),
+    instant,
+    filters: FILTER_NAMES.filter((name) => FILTERS[name].lets(item)),
+    copies: []
+  }
 }
 
 function isPlain (value: unknown): value is Item {

@@ -3,9 +3,9 @@ import { eventsOf, gapsOf, type Chapter, type HeardEvent, type HeardGap, type St
 import type { Shown, Truth } from './truth.ts'
 
 /**
- * `lost`: neither given nor in a gap · `doubled`: given twice where that must not be, or under more ids than it has copies ·
- * `foreign`: given but never published, or not asked for · `disorder` · `idle gap`: nothing is missing in it · `form`:
- * against the protocol.
+ * `lost`: neither given nor in a gap · `doubled`: given twice where that must not be, or under more ids than it has
+ * copies · `foreign`: given but never published, or not asked for · `disorder` · `idle gap`: nothing is missing in it ·
+ * `form`: against the protocol.
  */
 export type Fault = 'lost' | 'doubled' | 'foreign' | 'disorder' | 'idle gap' | 'form'
 
@@ -52,10 +52,16 @@ export function judge (story: Story, truth: Truth): Verdict {
   for (const [key, ids] of given) {
     const shown = truth.get(key)
     if (shown === undefined || !shown.filters.includes(story.filter)) accuse('foreign', `event ${shown?.n ?? key}`)
-    else if (ids.size > shown.copies.length) accuse('doubled', `${shown.copies.length} copies of event ${shown.n} under ${[...ids].join(', ')}`)
+    else if (ids.size > shown.copies.length) {
+      accuse('doubled', `${shown.copies.length} copies of event ${shown.n} under ${[...ids].join(', ')}`)
+    }
   }
-  for (const shown of missing) accuse('lost', `event ${shown.n} of ${formatInstant(shown.instant)}, publishing ${shown.copies.join(', ')}`)
-  for (const { from, reason, to } of idleGaps(story, truth)) accuse('idle gap', `${reason} from ${formatInstant(from)} to ${formatInstant(to)}`)
+  for (const shown of missing) {
+    accuse('lost', `event ${shown.n} of ${formatInstant(shown.instant)}, publishing ${shown.copies.join(', ')}`)
+  }
+  for (const { from, reason, to } of idleGaps(story, truth)) {
+    accuse('idle gap', `${reason} from ${formatInstant(from)} to ${formatInstant(to)}`)
+  }
   return {
     violations,
     given: sum([...given.values()].map(({ size }) => size)),
@@ -74,8 +80,14 @@ export function judgeTogether (stories: readonly Story[]): Violation[] {
   for (const { chapters, name } of stories) {
     for (const { id, key, late, place } of chapters.flatMap(eventsOf)) {
       if (!isSaid(keys, id, key)) violations.push({ fault: 'form', who: name, what: `${id} is the id of two events` })
-      if (place.kind === 'log' && !isSaid(places, `${place.epoch} ${place.offset}`, `${id} ${late ? 'late' : 'in time'}`)) {
-        violations.push({ fault: 'disorder', who: name, what: `place ${place.offset} is ${id}, ${late ? 'late' : 'in time'}, and not for others` })
+      if (
+        place.kind === 'log' && !isSaid(places, `${place.epoch} ${place.offset}`, `${id} ${late ? 'late' : 'in time'}`)
+      ) {
+        violations.push({
+          fault: 'disorder',
+          who: name,
+          what: `place ${place.offset} is ${id}, ${late ? 'late' : 'in time'}, and not for others`
+        })
       }
     }
   }
@@ -89,10 +101,15 @@ function isSaid (known: Map<string, string>, of: string, what: string): boolean 
 }
 
 /** What a subscriber is to be given but was not in these chapters. */
-function notGiven ({ filter, liveSince = Infinity, start }: Story, chapters: readonly Chapter[], truth: Truth): Shown[] {
+function notGiven (
+  { filter, liveSince = Infinity, start }: Story,
+  chapters: readonly Chapter[],
+  truth: Truth
+): Shown[] {
   const given = gather(chapters)
   return [...truth.all()].filter(({ copies, filters, instant, key }) => {
-    const isOwed = filters.includes(filter) && (instant >= start || copies.every((publishing) => publishing > liveSince))
+    const isOwed = filters.includes(filter) &&
+      (instant >= start || copies.every((publishing) => publishing > liveSince))
     return isOwed && (given.get(key)?.size ?? 0) < copies.length
   })
 }
@@ -125,7 +142,9 @@ function idleGaps (story: Story, truth: Truth): HeardGap[] {
   })
 }
 
-/** Nothing comes twice as long as a stream goes on exactly; afterwards only under the id that it had. Gives how often. */
+/**
+ * Nothing comes twice as long as a stream goes on exactly; afterwards only under the id that it had. Gives how often.
+ */
 function judgeRepeats ({ chapters }: Story, accuse: Accuse): number {
   const seen = new Set<string>()
   let stretch = new Set<string>()
@@ -158,13 +177,19 @@ function judgeOrder (chapter: Chapter, newest: Instant, accuse: Accuse): void {
   for (const event of eventsOf(chapter)) {
     const { instant, late, place } = event
     if (place.kind === 'replay') {
-      if (past?.place.offset === place.offset && instant < past.instant) accuse('disorder', `${event.id} after ${past.id} in a replay`)
+      if (past?.place.offset === place.offset && instant < past.instant) {
+        accuse('disorder', `${event.id} after ${past.id} in a replay`)
+      }
       past = event
       continue
     }
-    if (live !== undefined && place.offset <= live.place.offset) accuse('disorder', `place ${place.offset} after ${live.place.offset}`)
+    if (live !== undefined && place.offset <= live.place.offset) {
+      accuse('disorder', `place ${place.offset} after ${live.place.offset}`)
+    }
     // The mark of a place is an instant that the log had seen by then, never past the upstream's clock.
-    if (live !== undefined && !late && instant < live.place.mark) accuse('disorder', `${event.id} is late, and not called so`)
+    if (live !== undefined && !late && instant < live.place.mark) {
+      accuse('disorder', `${event.id} is late, and not called so`)
+    }
     if (late && instant >= newest) accuse('disorder', `${event.id} is called late`)
     live = event
   }

@@ -1,5 +1,17 @@
 import t, { type Test } from 'tap'
-import { DAY_MS, HOUR_MS, LATENESS_MS, MINUTE_MS, SECOND_MS, liveThrough, mostWithin, seeded, type Day, type DayOptions, type Phase } from '../support/day.ts'
+import {
+  DAY_MS,
+  HOUR_MS,
+  LATENESS_MS,
+  MINUTE_MS,
+  SECOND_MS,
+  liveThrough,
+  mostWithin,
+  seeded,
+  type Day,
+  type DayOptions,
+  type Phase
+} from '../support/day.ts'
 
 /*
  * The arithmetic of 100 requests a minute and 5 000 a day: a bucket holds a quarter, three quarters flow in evenly.
@@ -47,11 +59,21 @@ function callsOfADay (): number[] {
 }
 
 const live = (phases: Phase[], pageCap: number, options: Partial<DayOptions> = {}) =>
-  liveThrough({ phases, pageCap, hours: MOST_HOURS, limits: LIMITS, group: 1, calls: callsOfADay(), seed: 1, ...options })
+  liveThrough({
+    phases,
+    pageCap,
+    hours: MOST_HOURS,
+    limits: LIMITS,
+    group: 1,
+    calls: callsOfADay(),
+    seed: 1,
+    ...options
+  })
 
 /** When requests went out. */
 const outOf = (day: Day) => day.requests.filter(({ waitMs }) => waitMs === 0).map(({ atMs }) => atMs)
-const pollsOf = (day: Day) => day.requests.filter(({ purpose, waitMs }) => purpose === 'poller' && waitMs === 0).map(({ atMs }) => atMs)
+const pollsOf = (day: Day) =>
+  day.requests.filter(({ purpose, waitMs }) => purpose === 'poller' && waitMs === 0).map(({ atMs }) => atMs)
 const refusedCallers = (day: Day) => day.requests.filter(({ purpose, waitMs }) => purpose === 'caller' && waitMs > 0)
 
 /** How long after they became visible events were announced, of those that did so in a span of the day: ascending. */
@@ -64,7 +86,8 @@ function delays (day: Day, fromMs = 0, toMs = day.endMs - SETTLED_MS): Float64Ar
   return Float64Array.from(found).sort()
 }
 
-const quantile = (ascending: Float64Array, share: number) => ascending[Math.min(ascending.length - 1, Math.floor(share * ascending.length))] ?? NaN
+const quantile = (ascending: Float64Array, share: number) =>
+  ascending[Math.min(ascending.length - 1, Math.floor(share * ascending.length))] ?? NaN
 const median = (ascending: Float64Array) => quantile(ascending, 0.5)
 const most = (ascending: Float64Array) => ascending.at(-1) ?? NaN
 const seconds = (ms: number) => `${(ms / SECOND_MS).toFixed(1)} s`
@@ -85,12 +108,22 @@ const inTime = (day: Day) => (index: number) => day.visibleOf(index) < day.endMs
 function keepsItsPromises (t: Test, day: Day, name: string): void {
   const out = outOf(day)
   const found = delays(day)
-  t.comment(`${name}: ${mostWithin(out, DAY_MS)} requests in the worst 24 h, ${mostWithin(out, MINUTE_MS)} in the worst minute, ` +
-    `${refusedCallers(day).length} calls refused; delay ${seconds(median(found))} median, ${seconds(quantile(found, 0.95))} 95 %, ${seconds(most(found))} at most`)
+  t.comment(
+    `${name}: ${mostWithin(out, DAY_MS)} requests in the worst 24 h, ${
+      mostWithin(out, MINUTE_MS)
+    } in the worst minute, ` +
+      `${refusedCallers(day).length} calls refused; delay ${seconds(median(found))} median, ${
+        seconds(quantile(found, 0.95))
+      } 95 %, ${seconds(most(found))} at most`
+  )
   t.ok(mostWithin(out, MINUTE_MS) <= LIMITS.perMinute, 'no minute sees more than 100 requests')
   t.ok(mostWithin(out, DAY_MS) <= LIMITS.perDay, 'no 24 hours see more than 5 000')
   t.same(day.faults.slice(0, 3), [], 'events come in the order of their instants, and are called late if they are')
-  t.same(notSo(day, once, (index) => day.instantOf(index) < day.floorMs), [], 'what is said to be complete is complete, each event once')
+  t.same(
+    notSo(day, once, (index) => day.instantOf(index) < day.floorMs),
+    [],
+    'what is said to be complete is complete, each event once'
+  )
   t.ok(day.highWaterMs <= day.floorMs + LATENESS_MS, 'a cursor claims no more than that')
   t.same(notSo(day, (count) => count <= 1, () => true), [], 'no event comes twice')
   callersGoFirst(t, day)
@@ -101,14 +134,19 @@ function callersGoFirst (t: Test, day: Day): void {
   const polls = pollsOf(day)
   const refused = refusedCallers(day)
   const beyondItsOwn = polls.filter((atMs, i) => atMs - (polls[i - 1] ?? -Infinity) < 3 * SECOND_MS)
-  const jumps = beyondItsOwn.filter((pollMs) => refused.some(({ atMs, waitMs }) => atMs < pollMs && pollMs < atMs + waitMs))
+  const jumps = beyondItsOwn.filter((pollMs) =>
+    refused.some(({ atMs, waitMs }) => atMs < pollMs && pollMs < atMs + waitMs)
+  )
   t.same(jumps, [], 'the poller takes nothing that a caller waits for')
-  const isBusy = (atMs: number) => (atMs >= RUSH_MS && atMs < RUSH_MS + MINUTE_MS) || (atMs >= CROWD[0] && atMs < CROWD[1] + 5 * MINUTE_MS)
+  const isBusy = (atMs: number) =>
+    (atMs >= RUSH_MS && atMs < RUSH_MS + MINUTE_MS) || (atMs >= CROWD[0] && atMs < CROWD[1] + 5 * MINUTE_MS)
   t.same(refused.filter(({ atMs }) => !isBusy(atMs)), [], 'nobody is refused who does not come with many')
 }
 
-const longestPause = (polls: number[]) => polls.reduce((longest, atMs, i) => Math.max(longest, atMs - (polls[i - 1] ?? 0)), 0)
-const medianPause = (polls: number[]) => median(Float64Array.from(polls.slice(1), (atMs, i) => atMs - (polls[i] ?? 0)).sort())
+const longestPause = (polls: number[]) =>
+  polls.reduce((longest, atMs, i) => Math.max(longest, atMs - (polls[i - 1] ?? 0)), 0)
+const medianPause = (polls: number[]) =>
+  median(Float64Array.from(polls.slice(1), (atMs, i) => atMs - (polls[i] ?? 0)).sort())
 const isWithin = ([fromMs, toMs]: readonly [number, number]) => (atMs: number) => atMs >= fromMs && atMs < toMs
 
 for (const pageCap of [100, 1000]) {
@@ -126,16 +164,39 @@ for (const pageCap of [100, 1000]) {
     const day = await live(BUSY, pageCap)
     keepsItsPromises(t, day, `busy, ${pageCap} a page`)
     t.same(notSo(day, once, inTime(day)), [], 'every event is announced, once')
-    const [morning, burst, later] = [[8 * HOUR_MS, 8.75 * HOUR_MS] as const, MORNING_BURST, LATER_BURST].map((span) => delays(day, ...span))
-    for (const [name, found] of Object.entries({ 'from 8 to 8:45': morning, 'burst of the morning': burst, 'burst of the afternoon': later })) {
-      if (found !== undefined) t.comment(`busy, ${pageCap} a page, ${name}: ${found.length} events, ${seconds(median(found))} median, ${seconds(quantile(found, 0.95))} 95 %, ${seconds(most(found))} at most`)
+    const [morning, burst, later] = [[8 * HOUR_MS, 8.75 * HOUR_MS] as const, MORNING_BURST, LATER_BURST].map((span) =>
+      delays(day, ...span)
+    )
+    for (
+      const [name, found] of Object.entries({
+        'from 8 to 8:45': morning,
+        'burst of the morning': burst,
+        'burst of the afternoon': later
+      })
+    ) {
+      if (found !== undefined) {
+        t.comment(
+          `busy, ${pageCap} a page, ${name}: ${found.length} events, ${seconds(median(found))} median, ${
+            seconds(quantile(found, 0.95))
+          } 95 %, ${seconds(most(found))} at most`
+        )
+      }
     }
-    t.ok(median(morning ?? new Float64Array()) <= 4 * SECOND_MS, 'a night that was quiet leaves enough for three quarters of an hour at 3 s')
+    t.ok(
+      median(morning ?? new Float64Array()) <= 4 * SECOND_MS,
+      'a night that was quiet leaves enough for three quarters of an hour at 3 s'
+    )
     t.ok(median(burst ?? new Float64Array()) <= 4 * SECOND_MS, 'a burst is followed at 3 s')
     const polls = pollsOf(day).filter(isWithin(MORNING_BURST))
     t.ok(medianPause(polls) <= 3.3 * SECOND_MS, 'as the pauses show')
-    t.ok(most(delays(day)) <= (pageCap === 1000 ? MINUTE_MS + SECOND_MS : 10 * MINUTE_MS), 'and when the budget is spent, as far as what flows in permits')
-    t.ok(longestPause(pollsOf(day)) <= MINUTE_MS + SECOND_MS, 'the poller has its call a minute, however many callers ask')
+    t.ok(
+      most(delays(day)) <= (pageCap === 1000 ? MINUTE_MS + SECOND_MS : 10 * MINUTE_MS),
+      'and when the budget is spent, as far as what flows in permits'
+    )
+    t.ok(
+      longestPause(pollsOf(day)) <= MINUTE_MS + SECOND_MS,
+      'the poller has its call a minute, however many callers ask'
+    )
   })
 }
 
@@ -152,11 +213,19 @@ t.test('a flood, 100 a page', async (t) => {
   keepsItsPromises(t, day, 'flood, 100 a page')
   t.equal(day.states.at(-1)?.upstream, 'throttled', 'it is more than the budget bears, and said so')
   const lags = [4, 9, 14, 19].map((hour) => median(delays(day, hour * HOUR_MS, (hour + 1) * HOUR_MS)))
-  t.comment(`flood, 100 a page: behind by ${lags.map((ms) => `${(ms / HOUR_MS).toFixed(1)} h`).join(', ')} at 4, 9, 14 and 19 h`)
+  t.comment(
+    `flood, 100 a page: behind by ${lags.map((ms) => `${(ms / HOUR_MS).toFixed(1)} h`).join(', ')} at 4, 9, 14 and 19 h`
+  )
   t.same(lags, lags.toSorted((a, b) => a - b), 'it falls behind more and more')
-  t.ok(day.floorMs < day.reachedMs - LATENESS_MS, 'a read that does not catch up has not looked for what came late behind it, and cursors claim no more')
+  t.ok(
+    day.floorMs < day.reachedMs - LATENESS_MS,
+    'a read that does not catch up has not looked for what came late behind it, and cursors claim no more'
+  )
   const announced = delays(day, 0, Infinity).length
-  t.ok(announced / pollsOf(day).length >= 70, `${(announced / pollsOf(day).length).toFixed(0)} new events for each request`)
+  t.ok(
+    announced / pollsOf(day).length >= 70,
+    `${(announced / pollsOf(day).length).toFixed(0)} new events for each request`
+  )
 })
 
 t.test('two thousand subscribers cost what one does, and none the least', async (t) => {
@@ -171,7 +240,10 @@ t.test('two thousand subscribers cost what one does, and none the least', async 
 
 t.test('without a budget the same would be too much', async (t) => {
   for (const [name, phases, hours] of [['busy', [[0, 0.5]], 4.7], ['flood', [[0, 5]], 2.8]] as const) {
-    const day = await live([...phases.map(([fromMs, perSecond]): Phase => [fromMs, perSecond])], 100, { hours, limits: { perMinute: 0, perDay: 0 } })
+    const day = await live([...phases.map(([fromMs, perSecond]): Phase => [fromMs, perSecond])], 100, {
+      hours,
+      limits: { perMinute: 0, perDay: 0 }
+    })
     t.comment(`${name} without a budget: ${outOf(day).length} requests in ${hours} h`)
     t.ok(outOf(day).length > LIMITS.perDay)
   }

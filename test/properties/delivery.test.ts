@@ -19,7 +19,13 @@ type Command =
   | { readonly kind: 'turn' }
   | { readonly kind: 'outage', readonly isDown: boolean }
   | { readonly kind: 'join', readonly ago: number, readonly filter: AuditFilter, readonly capacity: number }
-  | { readonly kind: 'return', readonly listener: number, readonly frame: number, readonly capacity: number, readonly stays: boolean }
+  | {
+    readonly kind: 'return',
+    readonly listener: number,
+    readonly frame: number,
+    readonly capacity: number,
+    readonly stays: boolean
+  }
   | { readonly kind: 'block' | 'unblock' | 'drain', readonly listener: number }
 
 interface Listener {
@@ -46,7 +52,12 @@ async function turn (): Promise<void> {
 }
 
 async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scenario): Promise<string | undefined> {
-  const stage = createStage({ log: { maxEvents }, latenessMs: LATENESS_SECONDS * 1000, backfills: { limit, maxBytes }, quirks: { pageCap } })
+  const stage = createStage({
+    log: { maxEvents },
+    latenessMs: LATENESS_SECONDS * 1000,
+    backfills: { limit, maxBytes },
+    quirks: { pageCap }
+  })
   const listeners: Listener[] = []
   let serial = 0
   for (const command of commands) await act(command)
@@ -57,7 +68,9 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
   async function act (command: Command): Promise<void> {
     switch (command.kind) {
       case 'publish':
-        for (let i = 0; i < command.count; i++) stage.publish(`e${serial++}`, stage.now() - command.late - i / 100, { category_type: command.category })
+        for (let i = 0; i < command.count; i++) {
+          stage.publish(`e${serial++}`, stage.now() - command.late - i / 100, { category_type: command.category })
+        }
         return
       case 'poll': return stage.poll()
       case 'pass': return stage.pass(command.seconds)
@@ -72,7 +85,14 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
   function join ({ ago, capacity, filter }: Extract<Command, { kind: 'join' }>): void {
     const from = at(stage.now() - ago)
     const line = createLine(capacity)
-    listeners.push({ line, filter, isWanted: (_, instant) => instant >= from, before: new Set(), drop: stage.join({ from }, line, filter), isGone: false })
+    listeners.push({
+      line,
+      filter,
+      isWanted: (_, instant) => instant >= from,
+      before: new Set(),
+      drop: stage.join({ from }, line, filter),
+      isGone: false
+    })
   }
 
   /** Another connection goes on behind a frame that an earlier one was given. */
@@ -84,10 +104,23 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
     if (cursor === undefined) return
     const given = earlier.line.frames.slice(0, place + 1)
     const line = createLine(capacity)
-    const before = new Set([...earlier.before, ...given.flatMap((each) => each.type === 'event' ? [each.event.id] : [])])
-    const gaps = given.flatMap((each) => each.type === 'gap' ? [[instantOf(each.from), instantOf(each.to)] as const] : [])
-    const isWanted = (item: JsonObject, instant: Instant) => earlier.isWanted(item, instant) && !gaps.some(([from, to]) => from <= instant && instant <= to)
-    listeners.push({ line, filter: earlier.filter, isWanted, before, drop: stage.join({ since: cursor }, line, earlier.filter), isGone: false })
+    const before = new Set([
+      ...earlier.before,
+      ...given.flatMap((each) => each.type === 'event' ? [each.event.id] : [])
+    ])
+    const gaps = given.flatMap((each) =>
+      each.type === 'gap' ? [[instantOf(each.from), instantOf(each.to)] as const] : []
+    )
+    const isWanted = (item: JsonObject, instant: Instant) =>
+      earlier.isWanted(item, instant) && !gaps.some(([from, to]) => from <= instant && instant <= to)
+    listeners.push({
+      line,
+      filter: earlier.filter,
+      isWanted,
+      before,
+      drop: stage.join({ since: cursor }, line, earlier.filter),
+      isGone: false
+    })
     if (stays) return
     earlier.drop()
     earlier.isGone = true
@@ -126,8 +159,12 @@ function judge ({ before, filter, isWanted, line }: Listener, { items }: Stage):
   if (twice !== undefined) return `${twice} came twice`
   const [hello] = line.frames
   const again = ids.find((id) => before.has(id))
-  if (hello?.type === 'hello' && hello.resumed && again !== undefined) return `${again} was repeated to one who went on exactly`
-  const gaps = line.frames.flatMap((frame) => frame.type === 'gap' ? [[instantOf(frame.from), instantOf(frame.to)] as const] : [])
+  if (
+    hello?.type === 'hello' && hello.resumed && again !== undefined
+  ) { return `${again} was repeated to one who went on exactly` }
+  const gaps = line.frames.flatMap((frame) =>
+    frame.type === 'gap' ? [[instantOf(frame.from), instantOf(frame.to)] as const] : []
+  )
   for (const { item } of items) {
     const id = String(item.id)
     const instant = instantOf(item.timestamp)
@@ -135,26 +172,63 @@ function judge ({ before, filter, isWanted, line }: Listener, { items }: Stage):
     const isCovered = ids.includes(id) || before.has(id) || gaps.some(([from, to]) => from <= instant && instant <= to)
     if (accepts(item) && isWanted(item, instant) && !isCovered) return `${id} is missing`
   }
-  const offsets = line.frames.flatMap((frame) => frame.type === 'event' ? [decodeCursor(frame.cursor)] : []).flatMap((cursor) => cursor?.kind === 'log' ? [cursor.offset] : [])
+  const offsets = line.frames.flatMap((frame) => frame.type === 'event' ? [decodeCursor(frame.cursor)] : []).flatMap((
+    cursor
+  ) => cursor?.kind === 'log' ? [cursor.offset] : [])
   if (offsets.some((offset, i) => i > 0 && offset <= (offsets[i - 1] ?? 0))) return 'not in the order of the log'
   return undefined
 }
 
 const which = fc.nat({ max: 1000 })
 const capacity = fc.constantFrom(100, 1000, 3000, 65_536)
-const publish = fc.record({ kind: fc.constant('publish' as const), late: fc.integer({ min: 0, max: LATENESS_SECONDS - 1 }), category: fc.constantFrom('a', 'b'), count: fc.integer({ min: 1, max: 8 }) })
+const publish = fc.record({
+  kind: fc.constant('publish' as const),
+  late: fc.integer({ min: 0, max: LATENESS_SECONDS - 1 }),
+  category: fc.constantFrom('a', 'b'),
+  count: fc.integer({ min: 1, max: 8 })
+})
 const outage: fc.Arbitrary<Command> = fc.record({ kind: fc.constant('outage' as const), isDown: fc.boolean() })
 const usual: Array<fc.WeightedArbitrary<Command>> = [
   { weight: 6, arbitrary: publish },
   { weight: 6, arbitrary: fc.constant<Command>({ kind: 'poll' }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('pass' as const), seconds: fc.integer({ min: 1, max: 8 }) }) },
   { weight: 4, arbitrary: fc.constant<Command>({ kind: 'turn' }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('join' as const), ago: fc.integer({ min: 0, max: 60 }), filter: fc.constantFrom({}, { category_type: 'a' }), capacity }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('return' as const), listener: which, frame: which, capacity, stays: fc.boolean() }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('block' as const, 'unblock' as const, 'drain' as const), listener: which }) }
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('join' as const),
+      ago: fc.integer({ min: 0, max: 60 }),
+      filter: fc.constantFrom({}, { category_type: 'a' }),
+      capacity
+    })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('return' as const),
+      listener: which,
+      frame: which,
+      capacity,
+      stays: fc.boolean()
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('block' as const, 'unblock' as const, 'drain' as const),
+      listener: which
+    })
+  }
 ]
 
-function scenarios (limits: { maxEvents: [number, number], limit: fc.Arbitrary<number>, maxBytes: fc.Arbitrary<number>, more?: Array<fc.WeightedArbitrary<Command>> }): fc.Arbitrary<Scenario> {
+function scenarios (
+  limits: {
+    maxEvents: [number, number],
+    limit: fc.Arbitrary<number>,
+    maxBytes: fc.Arbitrary<number>,
+    more?: Array<fc.WeightedArbitrary<Command>>
+  }
+): fc.Arbitrary<Scenario> {
   return fc.record({
     commands: fc.array(fc.oneof(...usual, ...limits.more ?? []), { minLength: 1, maxLength: 80, size: 'max' }),
     maxEvents: fc.integer({ min: limits.maxEvents[0], max: limits.maxEvents[1] }),
@@ -176,21 +250,42 @@ t.test('every subscriber gets every event once or is told where some are missing
   })
 
   t.test('from a log that keeps little', async (t) => {
-    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited })), { numRuns: 100, interruptAfterTimeLimit: 15_000 })
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited })), {
+      numRuns: 100,
+      interruptAfterTimeLimit: 15_000
+    })
   })
 
   t.test('where replays are cut', async (t) => {
-    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], limit: fc.integer({ min: 1, max: 30 }), maxBytes: fc.constant(10_000_000) })), { numRuns: 70, interruptAfterTimeLimit: 15_000 })
+    await holdsAsync(
+      t,
+      delivers(
+        scenarios({ maxEvents: [3, 60], limit: fc.integer({ min: 1, max: 30 }), maxBytes: fc.constant(10_000_000) })
+      ),
+      { numRuns: 70, interruptAfterTimeLimit: 15_000 }
+    )
   })
 
   t.test('where replays are dropped for want of memory', async (t) => {
-    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], limit: fc.constant(10_000), maxBytes: fc.integer({ min: 300, max: 8000 }) })), { numRuns: 70, interruptAfterTimeLimit: 15_000 })
+    await holdsAsync(
+      t,
+      delivers(
+        scenarios({ maxEvents: [3, 60], limit: fc.constant(10_000), maxBytes: fc.integer({ min: 300, max: 8000 }) })
+      ),
+      { numRuns: 70, interruptAfterTimeLimit: 15_000 }
+    )
   })
 
   t.test('through outages of Kubiya', async (t) => {
     const { random } = Math
     Math.random = () => 0 // Back-off without waiting.
-    t.teardown(() => { Math.random = random })
-    await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited, more: [{ weight: 4, arbitrary: outage }] })), { numRuns: 30 })
+    t.teardown(() => {
+      Math.random = random
+    })
+    await holdsAsync(
+      t,
+      delivers(scenarios({ maxEvents: [3, 60], ...unlimited, more: [{ weight: 4, arbitrary: outage }] })),
+      { numRuns: 30 }
+    )
   })
 })

@@ -66,7 +66,11 @@ t.test('what is kept', async (t) => {
     })
     await collected()
     t.same(made.map((each) => each.deref()), [undefined, undefined])
-    t.equal(frameCache.entry(entries[0] as LogEntry).type, frames[0]?.type, 'the encoder and its frames are still there')
+    t.equal(
+      frameCache.entry(entries[0] as LogEntry).type,
+      frames[0]?.type,
+      'the encoder and its frames are still there'
+    )
   })
 
   t.test('goes with the subscribers that it was for', async (t) => {
@@ -79,7 +83,11 @@ t.test('what is kept', async (t) => {
       return new WeakRef(portion)
     })
     await collected()
-    t.same(made.map((each) => each.deref()?.batch?.recipients), [undefined, undefined, 3], 'the last one is known at once')
+    t.same(
+      made.map((each) => each.deref()?.batch?.recipients),
+      [undefined, undefined, 3],
+      'the last one is known at once'
+    )
   })
 })
 

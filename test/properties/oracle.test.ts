@@ -7,7 +7,8 @@ import { withCliKey, withLateJoin, withOnePage } from '../oracle/substitutes.ts'
 import { runTrial } from '../oracle/trial.ts'
 import type { Fault } from '../oracle/verdict.ts'
 
-// The same trials again: `ORACLE_SEED=…`; others: another seed, more of them: `ORACLE_RUNS=…`; one of them, made smaller: `ORACLE_PATH=…`.
+// The same trials again: `ORACLE_SEED=…`; others: another seed, more of them: `ORACLE_RUNS=…`; one of them, made
+// smaller: `ORACLE_PATH=…`.
 const seed = Number(process.env.ORACLE_SEED ?? 1)
 const numRuns = Number(process.env.ORACLE_RUNS ?? 6)
 const path = process.env.ORACLE_PATH
@@ -30,7 +31,13 @@ async function tried (schedule: Schedule, patienceMs: number, substitutes: Subst
 t.test('whatever happens, every subscriber is given everything once, in order, or told what is missing', async (t) => {
   t.comment(`ORACLE_SEED=${seed} ORACLE_RUNS=${numRuns}`)
   const options = path === undefined ? { seed, numRuns, endOnFailure: true } : { seed, numRuns: 1, path }
-  await holdsAsync(t, fc.asyncProperty(anySchedule, async (schedule) => { await tried(schedule, PATIENCE_MS) }), options)
+  await holdsAsync(
+    t,
+    fc.asyncProperty(anySchedule, async (schedule) => {
+      await tried(schedule, PATIENCE_MS)
+    }),
+    options
+  )
 })
 
 t.test('and that is seen where a part is taken out of the service:', async (t) => {
@@ -42,11 +49,20 @@ t.test('and that is seen where a part is taken out of the service:', async (t) =
   ]
   for (const [what, substitutes, pageCap] of controls) {
     t.test(what, async (t) => {
-      const property = fc.asyncProperty(anyCalmSchedule(pageCap), async (schedule) => { await tried(schedule, CALM_PATIENCE_MS, substitutes) })
-      const { errorInstance, failed, numRuns: runs } = await fc.check(property, { seed, numRuns: MOST_CONTROLS, endOnFailure: true })
+      const property = fc.asyncProperty(anyCalmSchedule(pageCap), async (schedule) => {
+        await tried(schedule, CALM_PATIENCE_MS, substitutes)
+      })
+      const { errorInstance, failed, numRuns: runs } = await fc.check(property, {
+        seed,
+        numRuns: MOST_CONTROLS,
+        endOnFailure: true
+      })
       t.comment(`failed in run ${runs}`)
       t.ok(failed, 'does not hold')
-      t.ok(errorInstance instanceof Error && errorInstance.cause instanceof Set && errorInstance.cause.has('lost'), 'because events are lost')
+      t.ok(
+        errorInstance instanceof Error && errorInstance.cause instanceof Set && errorInstance.cause.has('lost'),
+        'because events are lost'
+      )
     })
   }
 

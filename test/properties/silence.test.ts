@@ -19,7 +19,9 @@ t.test('listeners that are silent', async (t) => {
   async function stalled (service: Service, opens: Open[]): Promise<void> {
     const readers = opens.map((open) => ({ open, stream: open(service) }))
     const watch = overEvents(service)
-    for (const stream of [watch, ...readers.map(({ stream }) => stream)]) await stream.until(({ type }) => type === 'hello')
+    for (const stream of [watch, ...readers.map(({ stream }) => stream)]) {
+      await stream.until(({ type }) => type === 'hello')
+    }
     const pausedMs = performance.now()
     for (const { stream } of readers) stream.pause()
     service.sandbox.publish(bulk(series(1000), 20_000))
@@ -31,7 +33,10 @@ t.test('listeners that are silent', async (t) => {
     for (const reader of readers) await comesBack(service, reader)
   }
 
-  async function comesBack (service: Service, { open, stream }: { open: Open, stream: ReturnType<Open> }): Promise<void> {
+  async function comesBack (
+    service: Service,
+    { open, stream }: { open: Open, stream: ReturnType<Open> }
+  ): Promise<void> {
     stream.resume()
     const end = await stream.until(({ type }) => type === 'end')
     t.match(end, { reason: 'slow', reconnect: true })

@@ -59,7 +59,11 @@ t.test('a reader that comes back many times is remembered by the parts that no o
   const part = (before: number, seconds: number) => ({ before, upTo: { instant: at(seconds), id: '' } })
   const far = part(10, 100)
   const parts = [1, 2, 3, 4, 5, 6].reduce((all, i) => withDelivered(all, part(20 + i, i)), [far])
-  t.same(parts, [far, part(26, 6)], 'six returns, each further than the one before, and one that reached beyond them all')
+  t.same(
+    parts,
+    [far, part(26, 6)],
+    'six returns, each further than the one before, and one that reached beyond them all'
+  )
   t.same(withDelivered(parts, part(30, 200)), [part(30, 200)])
   const falling = [6, 5, 4, 3, 2, 1].reduce((all, i) => withDelivered(all, part(20 - i, i)), [far])
   t.equal(falling.length, 4, 'no more than four')

@@ -38,11 +38,29 @@ const instantAt = (tenths: number): Instant => at(tenths / 10)
 async function walked (given: Case): Promise<Outcome> {
   const { failures = [], pageSize, spoilt, tenths } = given
   const spoils = ({ n }: JsonObject) => spoilt.get(Number(n))
-  const source = createMemorySource({ ...USUAL_HABITS, ...given.quirks, spoils }, (reads) => failures.includes(reads) ? { ok: false, kind: 'unavailable' } : undefined)
+  const source = createMemorySource(
+    { ...USUAL_HABITS, ...given.quirks, spoils },
+    (reads) => failures.includes(reads) ? { ok: false, kind: 'unavailable' } : undefined
+  )
   source.keep(...tenths.map((each, n) => dated({ n, timestamp: formatInstant(instantAt(each)) })))
-  const outcome = { source, steps: [] as ScanStep[], failures: [] as Failure[], passed: [] as SkippedRange[], numbers: [] as number[] }
+  const outcome = {
+    source,
+    steps: [] as ScanStep[],
+    failures: [] as Failure[],
+    passed: [] as SkippedRange[],
+    numbers: [] as number[]
+  }
   const skippedRanges = 'skippedRanges' in given ? given.skippedRanges : []
-  for await (const step of scan(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize, purpose: POLLER, ...skippedRanges && { skippedRanges } })) {
+  for await (
+    const step of scan(source, {
+      filter: {},
+      window: { start: at(-60) },
+      direction: 'asc',
+      pageSize,
+      purpose: POLLER,
+      ...skippedRanges && { skippedRanges }
+    })
+  ) {
     if (!step.ok) outcome.failures.push(step)
     else {
       outcome.steps.push(step)
@@ -61,11 +79,14 @@ function faultOf ({ spoilt, tenths }: Case, { numbers, passed, steps }: Outcome)
   const missing = readable.filter((n) => !numbers.includes(n))
   if (missing.length > 0) return `lost ${missing.join()}`
   if (numbers.length !== readable.length) return 'something came twice'
-  const covers = ({ from, to }: SkippedRange, n: number) => from <= instantAt(tenths[n] ?? 0) && (to === undefined || to >= instantAt(tenths[n] ?? 0))
+  const covers = ({ from, to }: SkippedRange, n: number) =>
+    from <= instantAt(tenths[n] ?? 0) && (to === undefined || to >= instantAt(tenths[n] ?? 0))
   const silent = [...spoilt.keys()].filter((n) => n < tenths.length && !passed.some((each) => covers(each, n)))
   if (silent.length > 0) return `nothing was said of ${silent.join()}`
   const idle = passed.filter((each) => ![...spoilt.keys()].some((n) => covers(each, n)))
-  if (idle.length > 0) return `${idle.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds nothing that is missing`
+  if (idle.length > 0) {
+    return `${idle.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds nothing that is missing`
+  }
   return undefined
 }
 
@@ -87,57 +108,140 @@ function summed (gaps: number[]): number[] {
 const NONE = new Map<number, FailureKind>()
 
 t.test('a scan with a way past', async (t) => {
-  const places: Record<string, number[]> = { first: [0], middle: [17], last: [39], 'first and last': [0, 39], 'next but one': [16, 18], 'three in a row': [16, 17, 18], 'the last two': [38, 39] }
+  const places: Record<string, number[]> = {
+    first: [0],
+    middle: [17],
+    last: [39],
+    'first and last': [0, 39],
+    'next but one': [16, 18],
+    'three in a row': [16, 17, 18],
+    'the last two': [38, 39]
+  }
   const spreads = { 'a second apart': evenly(40), 'four in a second': evenly(40, 3), 'of one instant': evenly(40, 0) }
 
   for (const kind of ['too-large', ...POISONS] as FailureKind[]) {
     for (const [where, which] of Object.entries(places)) {
       t.test(`passes by what fails as ${kind}, ${where}`, async (t) => {
         for (const [spread, tenths] of Object.entries(spreads)) {
-          const faults = await Promise.all([1, 2, 5, 16, 1000].map((pageSize) => fault({ tenths, pageSize, spoilt: spoiltAs(kind, ...which) })))
-          t.same(faults, [undefined, undefined, undefined, undefined, undefined], `events ${spread}, pages of 1, 2, 5, 16 and 1000`)
+          const faults = await Promise.all(
+            [1, 2, 5, 16, 1000].map((pageSize) => fault({ tenths, pageSize, spoilt: spoiltAs(kind, ...which) }))
+          )
+          t.same(
+            faults,
+            [undefined, undefined, undefined, undefined, undefined],
+            `events ${spread}, pages of 1, 2, 5, 16 and 1000`
+          )
         }
       })
     }
   }
 
   t.test('tells between which two it was, and why', async (t) => {
-    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 17) })).passed, [{ from: at(16), to: at(18), reason: 'too-large', rows: 1 }])
-    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('invalid', 17) })).passed, [{ from: at(16), to: at(18), reason: 'upstream-outage', rows: 1 }])
-    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 16, 17, 18) })).passed, [{ from: at(15), to: at(19), reason: 'too-large', rows: 3 }], 'several in a row are one')
-    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 39) })).passed, [{ from: at(38), to: undefined, reason: 'too-large', rows: 1 }], 'nothing came behind the last')
-    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 0) })).passed, [{ from: at(-60), to: at(1), reason: 'too-large', rows: 1 }], 'before the first was the start')
+    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 17) })).passed, [{
+      from: at(16),
+      to: at(18),
+      reason: 'too-large',
+      rows: 1
+    }])
+    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('invalid', 17) })).passed, [{
+      from: at(16),
+      to: at(18),
+      reason: 'upstream-outage',
+      rows: 1
+    }])
+    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 16, 17, 18) })).passed, [{
+      from: at(15),
+      to: at(19),
+      reason: 'too-large',
+      rows: 3
+    }], 'several in a row are one')
+    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 39) })).passed, [{
+      from: at(38),
+      to: undefined,
+      reason: 'too-large',
+      rows: 1
+    }], 'nothing came behind the last')
+    t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 0) })).passed, [{
+      from: at(-60),
+      to: at(1),
+      reason: 'too-large',
+      rows: 1
+    }], 'before the first was the start')
   })
 
   t.test('gives every readable event once and covers each other one, whatever lies where', async (t) => {
-    const happening = fc.record({ gap: fc.constantFrom(0, 0, 1, 2, 3, 10, 25), kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, ...POISONS) })
-    await holdsAsync(t, fc.asyncProperty(fc.array(happening, { minLength: 1, maxLength: 50 }), fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), async (happenings, pageSize, pageCap) => {
-      const given = { tenths: summed(happenings.map(({ gap }) => gap)), pageSize, quirks: { pageCap }, spoilt: new Map<number, FailureKind>() }
-      happenings.forEach(({ kind }, n) => {
-        if (kind !== undefined) given.spoilt.set(n, kind)
-      })
-      const found = await fault(given)
-      if (found !== undefined) throw new Error(found)
-    }), { numRuns: 300 })
+    const happening = fc.record({
+      gap: fc.constantFrom(0, 0, 1, 2, 3, 10, 25),
+      kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, ...POISONS)
+    })
+    await holdsAsync(
+      t,
+      fc.asyncProperty(
+        fc.array(happening, { minLength: 1, maxLength: 50 }),
+        fc.integer({ min: 1, max: 60 }),
+        fc.integer({ min: 1, max: 60 }),
+        async (happenings, pageSize, pageCap) => {
+          const given = {
+            tenths: summed(happenings.map(({ gap }) => gap)),
+            pageSize,
+            quirks: { pageCap },
+            spoilt: new Map<number, FailureKind>()
+          }
+          happenings.forEach(({ kind }, n) => {
+            if (kind !== undefined) given.spoilt.set(n, kind)
+          })
+          const found = await fault(given)
+          if (found !== undefined) throw new Error(found)
+        }
+      ),
+      { numRuns: 300 }
+    )
   })
 
   t.test('covers the row where the upstream sorts by whole seconds only', async (t) => {
     const tenths = Array.from({ length: 48 }, (_, n) => Math.floor(n / 4) * 10 + ([9, 1, 5, 3][n % 4] ?? 0))
     const source = createMemorySource({ ...USUAL_HABITS, spoils: ({ n }) => n === 25 ? 'too-large' : undefined })
-    source.keep(...tenths.map((each, n) => ({ at: at(Math.floor(n / 4)), item: { n, timestamp: formatInstant(instantAt(each)) } })))
+    source.keep(
+      ...tenths.map((each, n) => ({
+        at: at(Math.floor(n / 4)),
+        item: { n, timestamp: formatInstant(instantAt(each)) }
+      }))
+    )
     const passed: SkippedRange[] = []
-    for await (const step of scan(source, { filter: {}, window: { start: at(-60) }, direction: 'asc', pageSize: 10, purpose: POLLER, skippedRanges: [] })) {
+    for await (
+      const step of scan(source, {
+        filter: {},
+        window: { start: at(-60) },
+        direction: 'asc',
+        pageSize: 10,
+        purpose: POLLER,
+        skippedRanges: []
+      })
+    ) {
       if (step.ok && step.skipped !== undefined) passed.push(step.skipped)
     }
-    t.ok(passed.some(({ from, to }) => from <= at(6.1) && to !== undefined && to >= at(6.1)), `${passed.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds 6.1 s`)
+    t.ok(
+      passed.some(({ from, to }) => from <= at(6.1) && to !== undefined && to >= at(6.1)),
+      `${passed.map(({ from, to }) => `${from - TEN}…${(to ?? 0n) - TEN}`).join()} holds 6.1 s`
+    )
   })
 
   t.test('gets past it with an upstream that does not sort too, and says that it may lie anywhere', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
-      const given: Case = { tenths: evenly(60), pageSize: 10, spoilt: spoiltAs(kind, 25), quirks: { ignoresSort: true } }
+      const given: Case = {
+        tenths: evenly(60),
+        pageSize: 10,
+        spoilt: spoiltAs(kind, 25),
+        quirks: { ignoresSort: true }
+      }
       const outcome = await walked(given)
       t.same([...outcome.numbers].sort((a, b) => a - b), evenly(60, 1).filter((n) => n !== 25))
-      t.same(outcome.passed, [{ from: at(-60), to: undefined, reason: kind === 'too-large' ? 'too-large' : 'upstream-outage', rows: 1 }])
+      t.same(outcome.passed, [{
+        from: at(-60),
+        to: undefined,
+        reason: kind === 'too-large' ? 'too-large' : 'upstream-outage',
+        rows: 1
+      }])
     }
   })
 
@@ -147,7 +251,11 @@ t.test('a scan with a way past', async (t) => {
     t.equal((await walked(given)).failures.length, 2, 'the first time it asks twice, and says so')
     t.equal((await walked({ ...given, skippedRanges: [known] })).failures.length, 0)
     t.equal((await walked({ ...given, skippedRanges: [{ ...known, to: undefined }] })).failures.length, 0)
-    t.equal((await walked({ ...given, skippedRanges: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length, 2, 'what lies before its window is nothing to go by')
+    t.equal(
+      (await walked({ ...given, skippedRanges: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length,
+      2,
+      'what lies before its window is nothing to go by'
+    )
   })
 
   t.test('knows a row again that it meets a second time, because the bound has moved to a later event of its second', async (t) => {
@@ -159,7 +267,11 @@ t.test('a scan with a way past', async (t) => {
         skippedRanges.keep(each, at(100))
         return gap !== undefined
       })
-      t.same(told.map(({ from, reason, to }) => [from, to, reason]), [[instantAt(n * 3 - 3), instantAt(n * 3 + 3), 'upstream-outage']], `row ${n}`)
+      t.same(told.map(({ from, reason, to }) => [from, to, reason]), [[
+        instantAt(n * 3 - 3),
+        instantAt(n * 3 + 3),
+        'upstream-outage'
+      ]], `row ${n}`)
       t.equal(failures.length, 2, 'nor does it ask anything twice again')
     }
   })
@@ -181,7 +293,15 @@ t.test('a scan with a way past', async (t) => {
 
   t.test('does not take a second that it has met before for the end, however small the pages get', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
-      const tenths = [...evenly(900, 1), ...Array.from({ length: 100 }, (_, n) => 1000 + n / 50), 1005, 1006, 1007, 1100, 1200]
+      const tenths = [
+        ...evenly(900, 1),
+        ...Array.from({ length: 100 }, (_, n) => 1000 + n / 50),
+        1005,
+        1006,
+        1007,
+        1100,
+        1200
+      ]
       t.equal(await fault({ tenths, pageSize: 1000, spoilt: spoiltAs(kind, 1000) }), undefined, kind)
     }
   })
@@ -191,32 +311,54 @@ t.test('a scan through an outage', async (t) => {
   t.test('passes nothing by and loses nothing, however long it lasts and wherever it begins', async (t) => {
     for (const length of [1, 2, 3, 4, 7, 20]) {
       for (const begins of [1, 2, 3, 5]) {
-        const given = { tenths: evenly(40, 3), pageSize: 10, spoilt: NONE, failures: Array.from({ length }, (_, i) => begins + i) }
+        const given = {
+          tenths: evenly(40, 3),
+          pageSize: 10,
+          spoilt: NONE,
+          failures: Array.from({ length }, (_, i) => begins + i)
+        }
         const outcome = await walked(given)
-        t.same([faultOf(given, outcome), outcome.passed], [undefined, []], `${length} failures from question ${begins} on`)
+        t.same(
+          [faultOf(given, outcome), outcome.passed],
+          [undefined, []],
+          `${length} failures from question ${begins} on`
+        )
       }
     }
   })
 
   t.test('passes nothing by and loses nothing, whichever questions fail', async (t) => {
     const gaps = fc.array(fc.constantFrom(0, 1, 2, 3, 10, 25), { maxLength: 40 })
-    // Each time it is there for two questions at least: one that fails every other question cannot be told from a row that does.
-    const schedule = fc.array(fc.record({ fine: fc.integer({ min: 2, max: 6 }), failing: fc.integer({ min: 1, max: 9 }) }), { maxLength: 8 })
-    await holdsAsync(t, fc.asyncProperty(gaps, schedule, fc.integer({ min: 1, max: 50 }), async (gaps, runs, pageSize) => {
-      let read = 0
-      const failures = runs.flatMap(({ failing, fine }) => {
-        read += fine
-        return Array.from({ length: failing }, () => read++)
-      })
-      const given = { tenths: summed(gaps), pageSize, spoilt: NONE, failures }
-      const outcome = await walked(given)
-      const found = faultOf(given, outcome) ?? (outcome.passed.length > 0 ? 'passed something by' : undefined)
-      if (found !== undefined) throw new Error(found)
-    }), { numRuns: 300 })
+    // Each time it is there for two questions at least: one that fails every other question cannot be told from a row
+    // that does.
+    const schedule = fc.array(
+      fc.record({ fine: fc.integer({ min: 2, max: 6 }), failing: fc.integer({ min: 1, max: 9 }) }),
+      { maxLength: 8 }
+    )
+    await holdsAsync(
+      t,
+      fc.asyncProperty(gaps, schedule, fc.integer({ min: 1, max: 50 }), async (gaps, runs, pageSize) => {
+        let read = 0
+        const failures = runs.flatMap(({ failing, fine }) => {
+          read += fine
+          return Array.from({ length: failing }, () => read++)
+        })
+        const given = { tenths: summed(gaps), pageSize, spoilt: NONE, failures }
+        const outcome = await walked(given)
+        const found = faultOf(given, outcome) ?? (outcome.passed.length > 0 ? 'passed something by' : undefined)
+        if (found !== undefined) throw new Error(found)
+      }),
+      { numRuns: 300 }
+    )
   })
 
   t.test('asks one question a try, in whole pages again once it is over', async (t) => {
-    const { failures, source } = await walked({ tenths: evenly(500), pageSize: 1000, spoilt: NONE, failures: Array.from({ length: 12 }, (_, i) => i + 1) })
+    const { failures, source } = await walked({
+      tenths: evenly(500),
+      pageSize: 1000,
+      spoilt: NONE,
+      failures: Array.from({ length: 12 }, (_, i) => i + 1)
+    })
     t.equal(failures.length, 12)
     t.ok(source.questions.length <= 12 + 3, `${source.questions.length} questions, 12 of which failed`)
   })
@@ -226,9 +368,21 @@ t.test('a scan through an outage', async (t) => {
       const source = createMemorySource(USUAL_HABITS, (reads) => reads <= 12 ? { ok: false, kind } : undefined)
       source.keep(dated({ n: 1, timestamp: formatInstant(at(0)) }))
       const outcomes: Array<ScanStep | Failure> = []
-      for await (const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 100, purpose: POLLER, skippedRanges: [] })) outcomes.push(step)
+      for await (
+        const step of scan(source, {
+          filter: {},
+          window: {},
+          direction: 'asc',
+          pageSize: 100,
+          purpose: POLLER,
+          skippedRanges: []
+        })
+      ) outcomes.push(step)
       t.same(outcomes.slice(0, 12).map((each) => !each.ok && each.kind), Array.from({ length: 12 }, () => kind))
-      t.same(new Set(source.questions.slice(0, 13).map(({ page, pageSize }) => `${page} of ${pageSize}`)), new Set(['1 of 100']))
+      t.same(
+        new Set(source.questions.slice(0, 13).map(({ page, pageSize }) => `${page} of ${pageSize}`)),
+        new Set(['1 of 100'])
+      )
     }
   })
 })
@@ -236,11 +390,19 @@ t.test('a scan through an outage', async (t) => {
 t.test('a scan without a way past stops at what cannot be read', async (t) => {
   const given = { tenths: evenly(40), pageSize: 16, skippedRanges: undefined }
   const tooLarge = await walked({ ...given, spoilt: spoiltAs('too-large', 5) })
-  t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [[0, 1, 2, 3, 4], [], true])
+  t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [
+    [0, 1, 2, 3, 4],
+    [],
+    true
+  ])
   t.equal(tooLarge.source.questions.at(-1)?.pageSize, 1)
   const invalid = await walked({ ...given, spoilt: spoiltAs('invalid', 20) })
   t.same([invalid.numbers, invalid.passed], [evenly(16, 1), []])
-  t.same(new Set(invalid.source.questions.slice(1).map(({ pageSize }) => pageSize)), new Set([16]), 'in pages as large as before')
+  t.same(
+    new Set(invalid.source.questions.slice(1).map(({ pageSize }) => pageSize)),
+    new Set([16]),
+    'in pages as large as before'
+  )
 })
 
 t.test('an obstacle', async (t) => {
@@ -289,10 +451,16 @@ t.test('an obstacle', async (t) => {
     for (const size of [1000, 1]) {
       const bisection = opened(size)
       bisection.failed('unavailable', size)
-      for (let i = 0; i < 20; i++) t.same([bisection.failed('unavailable', size), bisection.isProbing(), bisection.size()], [AGAIN, true, size])
+      for (let i = 0; i < 20; i++) {
+        t.same([bisection.failed('unavailable', size), bisection.isProbing(), bisection.size()], [AGAIN, true, size])
+      }
       bisection.probed()
       bisection.succeeded(10)
-      t.same([bisection.failed('unavailable', size), bisection.isProbing()], [AGAIN, false], 'what comes later is judged anew')
+      t.same(
+        [bisection.failed('unavailable', size), bisection.isProbing()],
+        [AGAIN, false],
+        'what comes later is judged anew'
+      )
     }
   })
 
@@ -308,7 +476,9 @@ t.test('an obstacle', async (t) => {
   t.test('is no refusal, however often that comes', async (t) => {
     for (const kind of ['throttled', 'budget', 'unauthorized', 'forbidden'] as const) {
       const bisection = opened(1000)
-      for (let i = 0; i < 10; i++) t.same([bisection.failed(kind, 1000), bisection.isProbing(), bisection.size()], [AGAIN, false, 1000])
+      for (let i = 0; i < 10; i++) {
+        t.same([bisection.failed(kind, 1000), bisection.isProbing(), bisection.size()], [AGAIN, false, 1000])
+      }
     }
   })
 
@@ -316,7 +486,9 @@ t.test('an obstacle', async (t) => {
     for (const size of [1000, 1]) {
       const bisection = opened(size)
       for (let i = 0; i < 5; i++) {
-        for (const time of [1, 2]) t.same([bisection.failed('timeout', size), bisection.size()], [AGAIN, size], `time ${time}`)
+        for (const time of [1, 2]) {
+          t.same([bisection.failed('timeout', size), bisection.size()], [AGAIN, size], `time ${time}`)
+        }
         bisection.probed()
         bisection.succeeded(1)
       }

@@ -1,6 +1,13 @@
 import type { Announcement } from '../../src/audit/log-batch.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
-import { ceilToSecond, floorToSecond, instantFromMs, maxInstant, msFromInstant, type Instant } from '../../src/audit/instant.ts'
+import {
+  ceilToSecond,
+  floorToSecond,
+  instantFromMs,
+  maxInstant,
+  msFromInstant,
+  type Instant
+} from '../../src/audit/instant.ts'
 import type { Answer, AuditSource, Failure, Quirk, Purpose, SourceQuery } from '../../src/audit/source.ts'
 import { createRequestBudget, type BudgetLimits } from '../../src/kubiya/request-budget.ts'
 import { createBookmark, type Bookmark } from '../../src/live/ingest/bookmark.ts'
@@ -56,7 +63,10 @@ interface Happenings {
 
 export type Day = Awaited<ReturnType<typeof liveThrough>>
 
-/** A day of the real poller, bookmark, cadence and budget, in virtual time, in front of a log whose events are laid out beforehand. */
+/**
+ * A day of the real poller, bookmark, cadence and budget, in virtual time, in front of a log whose events are laid out
+ * beforehand.
+ */
 export async function liveThrough (options: DayOptions) {
   const time = createTime()
   const clock = () => MIDNIGHT_MS + Math.floor(time.nowMs())
@@ -71,7 +81,16 @@ export async function liveThrough (options: DayOptions) {
   let highWater = 0n
   let newest = 0n
 
-  const upstream = createUpstream({ ask, happenings, pageCap: options.pageCap, clock, wait: time.wait, reportQuirk: (quirk) => { faults.push(`taken for an upstream that ${quirk}`) } })
+  const upstream = createUpstream({
+    ask,
+    happenings,
+    pageCap: options.pageCap,
+    clock,
+    wait: time.wait,
+    reportQuirk: (quirk) => {
+      faults.push(`taken for an upstream that ${quirk}`)
+    }
+  })
   const poller = createPoller({
     source: upstream,
     openBookmark,
@@ -211,8 +230,13 @@ interface UpstreamOptions {
   readonly reportQuirk: (quirk: Quirk) => void
 }
 
-/** Kubiya with a silent page cap, exact bounds in whole seconds and ids of its own; answers are cut out of what is laid out. */
-function createUpstream ({ ask, clock, happenings: { instants, visible }, reportQuirk, pageCap, wait }: UpstreamOptions): AuditSource {
+/**
+ * Kubiya with a silent page cap, exact bounds in whole seconds and ids of its own; answers are cut out of what is laid
+ * out.
+ */
+function createUpstream (
+  { ask, clock, happenings: { instants, visible }, reportQuirk, pageCap, wait }: UpstreamOptions
+): AuditSource {
   const events: AuditEvent[] = []
   let longest = 0
 
@@ -230,8 +254,20 @@ function createUpstream ({ ask, clock, happenings: { instants, visible }, report
     const rows = cutOut(query, upstreamMs - MIDNIGHT_MS)
     await wait(ANSWER_MS)
     longest = Math.max(longest, rows.length)
-    const end = rows.length === 0 ? true : rows.length >= query.pageSize ? false : rows.length < longest ? true : undefined
-    return { ok: true, events: rows, rows: rows.length, end, upstreamMs: Math.floor(upstreamMs / SECOND_MS) * SECOND_MS }
+    const end = rows.length === 0
+      ? true
+      : rows.length >= query.pageSize
+        ? false
+        : rows.length < longest
+          ? true
+          : undefined
+    return {
+      ok: true,
+      events: rows,
+      rows: rows.length,
+      end,
+      upstreamMs: Math.floor(upstreamMs / SECOND_MS) * SECOND_MS
+    }
   }
 
   function cutOut ({ direction, page, pageSize, window: { start, end } }: SourceQuery, nowMs: number): AuditEvent[] {
@@ -250,7 +286,8 @@ function createUpstream ({ ask, clock, happenings: { instants, visible }, report
   }
 
   function eventAt (index: number): AuditEvent {
-    const event = events[index] ?? { id: `e${index}`, instant: instantFromMs(MIDNIGHT_MS + (instants[index] ?? 0)), item: {}, json: '' }
+    const event = events[index] ??
+      { id: `e${index}`, instant: instantFromMs(MIDNIGHT_MS + (instants[index] ?? 0)), item: {}, json: '' }
     events[index] = event
     return event
   }
@@ -268,7 +305,10 @@ function firstFrom (ascending: Float64Array, least: number): number {
 }
 
 function layOut (phases: readonly Phase[], endMs: number, random: () => number): Happenings {
-  const instants = Array.from({ length: EARLIER_EVENTS }, (_, i) => Math.floor(-EARLIER_MS + i * EARLIER_MS / EARLIER_EVENTS))
+  const instants = Array.from(
+    { length: EARLIER_EVENTS },
+    (_, i) => Math.floor(-EARLIER_MS + i * EARLIER_MS / EARLIER_EVENTS)
+  )
   phases.forEach(([fromMs, perSecond], i) => {
     const untilMs = Math.min(endMs, phases[i + 1]?.[0] ?? Infinity)
     for (let ms = fromMs; ;) {
@@ -277,7 +317,9 @@ function layOut (phases: readonly Phase[], endMs: number, random: () => number):
       instants.push(Math.floor(ms))
     }
   })
-  const visible = instants.map((ms) => ms + Math.floor(random() * (ms >= 0 && random() < LATE_SHARE ? LATE_MS : VISIBLE_MS)))
+  const visible = instants.map((ms) =>
+    ms + Math.floor(random() * (ms >= 0 && random() < LATE_SHARE ? LATE_MS : VISIBLE_MS))
+  )
   return { instants: Float64Array.from(instants), visible: Float64Array.from(visible) }
 }
 

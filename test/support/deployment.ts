@@ -14,7 +14,11 @@ export function manifests (text: string): Record<string, any> {
 /** Every name that a query may ask for, from what Prometheus reads. */
 export function metricNames (exposition: string): Set<string> {
   const types = [...exposition.matchAll(/^# TYPE (\S+) (\S+)$/gm)]
-  return new Set(types.flatMap(([, name = '', type]) => type === 'histogram' ? ['_bucket', '_sum', '_count'].map((end) => `${name}${end}`) : [name]))
+  return new Set(
+    types.flatMap(([, name = '', type]) =>
+      type === 'histogram' ? ['_bucket', '_sum', '_count'].map((end) => `${name}${end}`) : [name]
+    )
+  )
 }
 
 /** The metrics of a query: all of them begin so. */

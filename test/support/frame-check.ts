@@ -18,8 +18,13 @@ export function faultOf (frame: unknown): string | undefined {
   return validate(frame) ? undefined : ajv.errorsText(validate.errors, { dataVar: String(type) })
 }
 
-/** Every frame that a test receives comes by here. Thrown where nobody catches it: the test that runs fails, whatever it looks at. */
+/**
+ * Every frame that a test receives comes by here. Thrown where nobody catches it: the test that runs fails, whatever it
+ * looks at.
+ */
 export function checkFrame (frame: Frame): void {
   const fault = faultOf(frame)
-  if (fault !== undefined) throw new Error(`a frame is not what openapi/asyncapi.json says: ${fault}: ${JSON.stringify(frame).slice(0, 500)}`)
+  if (fault !== undefined) {
+    throw new Error(`a frame is not what openapi/asyncapi.json says: ${fault}: ${JSON.stringify(frame).slice(0, 500)}`)
+  }
 }

@@ -13,7 +13,9 @@ export interface Inbox {
   untilEvents (count: number): Promise<void>
 }
 
-/** When to give up waiting: late, for a machine may have much else to do, and where all is well nobody waits so long. */
+/**
+ * When to give up waiting: late, for a machine may have much else to do, and where all is well nobody waits so long.
+ */
 export const DEADLINE_MS = 90_000
 
 export function createInbox (): Inbox {
@@ -50,7 +52,9 @@ export function createInbox (): Inbox {
   async function another (signal: AbortSignal): Promise<void> {
     await once(arrivals, 'frame', { signal }).catch(() => {
       const kinds = frames.slice(-5).map((frame) => frame.type === 'status' ? `status ${frame.upstream}` : frame.type)
-      throw new Error(`what was waited for has not come; ${received.length} events came, the last frames were ${kinds.join(', ')}`)
+      throw new Error(
+        `what was waited for has not come; ${received.length} events came, the last frames were ${kinds.join(', ')}`
+      )
     })
   }
 }

@@ -19,7 +19,9 @@ export function series (count: number, from = 0): number[] {
 /** Items n, n + 1 …, a millisecond apart, the last of them now. */
 export function burst (count: number, from = 0, fields: Item = {}): Item[] {
   const nowMs = Date.now()
-  return series(count).map((index) => item({ n: from + index, timestamp: new Date(nowMs - count + 1 + index).toISOString(), ...fields }))
+  return series(count).map((index) =>
+    item({ n: from + index, timestamp: new Date(nowMs - count + 1 + index).toISOString(), ...fields })
+  )
 }
 
 export function cursorOf (frame: Frame | undefined): string {

@@ -78,7 +78,9 @@ export function createLine (capacity = 65_536): Line {
   function send ({ bytes, frames: prepared }: PreparedBatch): void {
     const isEnd = prepared.some(({ type }) => type === 'end')
     if (endings.length > 0 || frames.at(-1)?.type === 'end') faults.push('something was sent after the end')
-    if (bytes > capacity - unsent && !isEnd && !(prepared.length === 1 && unsent === 0)) faults.push(`${bytes} bytes were sent where there was room for ${capacity - unsent}`)
+    if (bytes > capacity - unsent && !isEnd && !(prepared.length === 1 && unsent === 0)) {
+      faults.push(`${bytes} bytes were sent where there was room for ${capacity - unsent}`)
+    }
     sends.push(prepared.length)
     frames.push(...prepared.map(({ payload }) => JSON.parse(payload.toString()) as Frame))
     unsent += bytes
@@ -106,10 +108,15 @@ export interface StageOptions {
   readonly context?: Partial<HubOptions>
 }
 
-/** The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, subscribers. */
+/**
+ * The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, subscribers.
+ */
 export function createStage (options: StageOptions = {}) {
   const { latenessMs = 10_000 } = options
-  const source: MemorySource = createMemorySource({ ...USUAL_HABITS, ...options.quirks }, () => isOut ? UNAVAILABLE : undefined)
+  const source: MemorySource = createMemorySource(
+    { ...USUAL_HABITS, ...options.quirks },
+    () => isOut ? UNAVAILABLE : undefined
+  )
   const log = openLog({ ...options.log })
   const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
   let nowMs = 0
@@ -145,13 +152,36 @@ export function createStage (options: StageOptions = {}) {
     instruments: silentInstruments,
     ...options.context
   }
-  const hub: Hub = createHub({ ...shared, checkMs: 1_000_000_000, maxAgeMs: 0, onSubscribersChanged: () => {}, instruments: silentInstruments, ...options.context })
+  const hub: Hub = createHub({
+    ...shared,
+    checkMs: 1_000_000_000,
+    maxAgeMs: 0,
+    onSubscribersChanged: () => {},
+    instruments: silentInstruments,
+    ...options.context
+  })
   const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const filteredLogOf = createFilteredLogs({ ...shared, mostBytes: shared.batchBytes })
   const alone = new Set<Subscription>()
   let tasks: Subscription[] = []
 
-  return { source, log, hub, bookmark, health, items, now: () => nowMs / 1000, pass, publish, poll, gap, fall, tell, join, listen }
+  return {
+    source,
+    log,
+    hub,
+    bookmark,
+    health,
+    items,
+    now: () => nowMs / 1000,
+    pass,
+    publish,
+    poll,
+    gap,
+    fall,
+    tell,
+    join,
+    listen
+  }
 
   function pass (seconds: number): void {
     nowMs += seconds * 1000
@@ -169,7 +199,8 @@ export function createStage (options: StageOptions = {}) {
     if (isOut) return tell({ failure: UNAVAILABLE, isHeldBack: false, latenessMs: undefined })
     const startedAt = instantFromMs(TEN_MS + nowMs)
     const start = bookmark.lookbackStart()
-    const rows = withSortKeys(identify(items.map(({ item }) => item)), 'asc').filter(({ key }) => key.instant >= start).sort(compareKeyedEvents('asc'))
+    const rows = withSortKeys(identify(items.map(({ item }) => item)), 'asc').filter(({ key }) => key.instant >= start)
+      .sort(compareKeyedEvents('asc'))
     const { announcement, commit } = bookmark.diff(rows, undefined, startedAt + 1_000_000n)
     if (announcement.entries.length > 0) enter(announcement.entries, announcement.highWater)
     commit()
@@ -209,11 +240,30 @@ export function createStage (options: StageOptions = {}) {
   }
 
   /** A subscription of its own, whose turns come when `turns` says so. */
-  function listen (start: StartFrom, line: Line, given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}) {
+  function listen (
+    start: StartFrom,
+    line: Line,
+    given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}
+  ) {
     const { filter = {}, verbose = false } = given
     let ended = 0
-    const context: SubscriptionContext = { ...shared, takeTurn: (subscription) => { tasks.push(subscription) }, onEnd: () => { ended++ }, ...given.context }
-    const subscription = createSubscription({ context, group: createFilterGroup(filter, filteredLogOf), start, verbose, transport: line })
+    const context: SubscriptionContext = {
+      ...shared,
+      takeTurn: (subscription) => {
+        tasks.push(subscription)
+      },
+      onEnd: () => {
+        ended++
+      },
+      ...given.context
+    }
+    const subscription = createSubscription({
+      context,
+      group: createFilterGroup(filter, filteredLogOf),
+      start,
+      verbose,
+      transport: line
+    })
     alone.add(subscription)
     subscription.begin()
     return {
@@ -236,7 +286,17 @@ export function createStage (options: StageOptions = {}) {
 export type Stage = ReturnType<typeof createStage>
 
 export function healthOf (fields: Partial<Health>): Health {
-  return { upstream: 'ok', sinceMs: TEN_MS, lastGoodMs: TEN_MS, lagMs: 0, attempted: true, latenessMs: undefined, fullReads: 1, isPolling: true, ...fields }
+  return {
+    upstream: 'ok',
+    sinceMs: TEN_MS,
+    lastGoodMs: TEN_MS,
+    lagMs: 0,
+    attempted: true,
+    latenessMs: undefined,
+    fullReads: 1,
+    isPolling: true,
+    ...fields
+  }
 }
 
 export const NOW = { from: at(0) }

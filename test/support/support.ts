@@ -28,13 +28,26 @@ export interface Service {
   stream (query?: string, protocols?: string[]): Stream
   /** How many live streams there are, by the figures. */
   subscribers (): Promise<number>
-  /** Resolves once the poller has caught up; forgets what was asked until then. Without an subscribers it asks no more for a minute. */
+  /**
+   * Resolves once the poller has caught up; forgets what was asked until then. Without an subscribers it asks no more
+   * for a minute.
+   */
   settled (): Promise<void>
   close (): Promise<void>
 }
 
-/** The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls quick, and nobody is turned away because the machine is slow. */
-export async function startService (t: Owner, environment: Record<string, string> = {}, sandboxOptions: SandboxOptions = {}, sandbox?: Sandbox, prepare: (server: FastifyInstance) => void = () => {}, options: AppOptions = {}): Promise<Service> {
+/**
+ * The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls
+ * quick, and nobody is turned away because the machine is slow.
+ */
+export async function startService (
+  t: Owner,
+  environment: Record<string, string> = {},
+  sandboxOptions: SandboxOptions = {},
+  sandbox?: Sandbox,
+  prepare: (server: FastifyInstance) => void = () => {},
+  options: AppOptions = {}
+): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
   const outcome = readSettings({
     PORT: '0',
@@ -52,8 +65,18 @@ export async function startService (t: Owner, environment: Record<string, string
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const logs: Array<Record<string, unknown>> = []
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = outcome.settings
-  const tracing = endpoint === undefined ? undefined : createTracing({ endpoint, version, onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector') })
-  const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, { write: (line: string) => { logs.push(JSON.parse(line)) } })
+  const tracing = endpoint === undefined
+    ? undefined
+    : createTracing({
+      endpoint,
+      version,
+      onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector')
+    })
+  const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, {
+    write: (line: string) => {
+      logs.push(JSON.parse(line))
+    }
+  })
   const { listen, server } = await buildApp(outcome.settings, logger, { ...options, tracing })
   prepare(server)
   const { metricsUrl } = await listen()
@@ -94,8 +117,17 @@ export async function startService (t: Owner, environment: Record<string, string
 }
 
 /** The whole service as it starts without a key: in front of its embedded stand-in. */
-export async function startKeyless (t: Owner, environment: Record<string, string> = {}): Promise<{ url: string, get: Service['get'], stream: Service['stream'] }> {
-  const outcome = readSettings({ PORT: '0', DRAIN_MS: '0', MAX_LOOP_DELAY_MS: '0', LOG_LEVEL: 'silent', ...environment })
+export async function startKeyless (
+  t: Owner,
+  environment: Record<string, string> = {}
+): Promise<{ url: string, get: Service['get'], stream: Service['stream'] }> {
+  const outcome = readSettings({
+    PORT: '0',
+    DRAIN_MS: '0',
+    MAX_LOOP_DELAY_MS: '0',
+    LOG_LEVEL: 'silent',
+    ...environment
+  })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }))
   t.teardown(() => server.close())
@@ -146,8 +178,18 @@ export function openStream (url: string, protocols: string[] = [], headers: Reco
   const refused = new Promise<{ status: number, headers: Record<string, unknown>, body: Problem }>((resolve) => {
     socket.on('unexpected-response', (_request, response) => {
       let text = ''
-      response.on('data', (chunk) => { text += String(chunk) })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text === '' ? undefined : JSON.parse(text) }))
+      response.on('data', (chunk) => {
+        text += String(chunk)
+      })
+      response.on(
+        'end',
+        () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: text === '' ? undefined : JSON.parse(text)
+          })
+      )
     })
   })
   socket.on('error', () => {}) // A refused upgrade is one; the tests look at `refused`.

@@ -22,7 +22,8 @@ export function rows (named: Named[]): KeyedEvent[] {
 }
 
 export function row (name: string, seconds: number | undefined): KeyedEvent {
-  return rows([[name, seconds]])[0] ?? { event: { id: name, instant: undefined, item: {}, json: '' }, key: { instant: 0n, id: name } }
+  return rows([[name, seconds]])[0] ??
+    { event: { id: name, instant: undefined, item: {}, json: '' }, key: { instant: 0n, id: name } }
 }
 
 function itemOf ([id, seconds]: Named): JsonObject {
@@ -41,12 +42,24 @@ export function freshNamed (named: Named[]): NewEntry[] {
 /** A batch of events of the given names, one second apart. */
 export function batch (first: number, names: string[], more: Partial<Batch> & { pad?: number } = {}): Batch {
   const { pad = 0, ...fields } = more
-  const items = names.map((id, i): JsonObject => ({ id, timestamp: formatInstant(at(first + i)), pad: 'x'.repeat(pad) }))
+  const items = names.map((id, i): JsonObject => ({
+    id,
+    timestamp: formatInstant(at(first + i)),
+    pad: 'x'.repeat(pad)
+  }))
   return { epoch: EPOCH, first, entries: freshOf(items), highWater: at(first + names.length - 1), ...fields }
 }
 
 export function openLog (options: Partial<EventLogOptions> = {}): EventLog {
-  return createEventLog({ epoch: EPOCH, start: at(-300), maxEvents: 1000, maxBytes: 1_000_000, remembers: at(1000) - at(0), mostRemembered: 100_000, ...options })
+  return createEventLog({
+    epoch: EPOCH,
+    start: at(-300),
+    maxEvents: 1000,
+    maxBytes: 1_000_000,
+    remembers: at(1000) - at(0),
+    mostRemembered: 100_000,
+    ...options
+  })
 }
 
 /** How an entry is spoken of in a test: the event's id, or the reason of a gap. */

@@ -42,7 +42,12 @@ t.test('a walker', async (t) => {
 
 t.test('slices', async (t) => {
   t.test('have a median and percentiles by the nearest rank', async (t) => {
-    t.same([median([3, 1, 2]), median([4, 1, 2, 3]), percentile([5], 99), percentile([...Array(100).keys()], 99)], [2, 2, 5, 98])
+    t.same([median([3, 1, 2]), median([4, 1, 2, 3]), percentile([5], 99), percentile([...Array(100).keys()], 99)], [
+      2,
+      2,
+      5,
+      98
+    ])
     t.ok(Number.isNaN(median([])))
   })
 
@@ -54,7 +59,13 @@ t.test('slices', async (t) => {
 
   t.test('are taken in turns, and a contender that does nothing is an error', async (t) => {
     const order: string[] = []
-    const contender = (name: string, units: number) => ({ name, slice: async () => { order.push(name); return { micros: 10, units } } })
+    const contender = (name: string, units: number) => ({
+      name,
+      slice: async () => {
+        order.push(name)
+        return { micros: 10, units }
+      }
+    })
     const { costs } = await alternate([contender('a', 5), contender('b', 10)], 2)
     t.same([order, [...costs]], [['a', 'b', 'a', 'b'], [['a', 2], ['b', 1]]])
     await t.rejects(alternate([contender('a', 0)], 1), /did nothing/)
@@ -63,8 +74,16 @@ t.test('slices', async (t) => {
 
 t.test('a row', async (t) => {
   t.test('is met by its bound, and by none where nothing was measured', async (t) => {
-    const met = (value: number, bound: Parameters<typeof ratioRow>[4]) => isMet({ figure: '', measured: '', value, bound })
-    t.same([met(1, { most: 1 }), met(1.1, { most: 1 }), met(1, { least: 1 }), met(0.9, { least: 1 }), met(1, { equal: 1 }), met(0, { equal: 1 })], [true, false, true, false, true, false])
+    const met = (value: number, bound: Parameters<typeof ratioRow>[4]) =>
+      isMet({ figure: '', measured: '', value, bound })
+    t.same([
+      met(1, { most: 1 }),
+      met(1.1, { most: 1 }),
+      met(1, { least: 1 }),
+      met(0.9, { least: 1 }),
+      met(1, { equal: 1 }),
+      met(0, { equal: 1 })
+    ], [true, false, true, false, true, false])
     t.equal(isMet(ratioRow('x', ['a', 1], ['b', undefined], 'µs', { most: 1 })), undefined)
     t.equal(ratioRow('x', ['a', 3], ['b', 2], 'µs', { most: 1 }).value, 1.5)
   })

@@ -68,25 +68,46 @@ t.test('the health check passes where the service lives, and only there', async 
 
 t.test('compose confines the service, keeps its metrics in, and gives it time to end its streams', async (t) => {
   const { bff } = compose.services
-  t.match(bff, { read_only: true, pids_limit: 200, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], user: '1000:1000' })
+  t.match(bff, {
+    read_only: true,
+    pids_limit: 200,
+    cap_drop: ['ALL'],
+    security_opt: ['no-new-privileges:true'],
+    user: '1000:1000'
+  })
   t.match(bff.env_file, [{ path: '.env', required: false }], 'without a key it is the sandbox')
   t.match(bff.ports, [/^\$\{PUBLISH:-127\.0\.0\.1:3000\}:3000$/])
   t.equal(bff.ports.length, 1)
   t.ok(seconds(bff.stop_grace_period) * 1000 > Settings.properties.DRAIN_MS.default + CLOSING_MS)
   t.same(prometheus.scrape_configs[0].static_configs[0].targets, [`bff:${bff.environment.METRICS_PORT}`])
-  for (const name of ['prometheus', 'grafana']) t.match(compose.services[name], { profiles: ['observability'], cap_drop: ['ALL'] })
-  const mounted = Object.values<{ volumes?: string[] }>(compose.services).flatMap(({ volumes = [] }) => volumes).map((each) => each.split(':'))
+  for (const name of ['prometheus', 'grafana']) {
+    t.match(compose.services[name], { profiles: ['observability'], cap_drop: ['ALL'] })
+  }
+  const mounted = Object.values<{ volumes?: string[] }>(compose.services).flatMap(({ volumes = [] }) => volumes).map((
+    each
+  ) => each.split(':'))
   for (const [source = ''] of mounted) if (source.startsWith('.')) await t.resolves(access(source), source)
   t.match(mounted, [['./deploy/prometheus', '/etc/prometheus', 'ro']])
-  t.match(compose.services.grafana.environment, { GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${parse(await text(DASHBOARDS)).providers[0].options.path}/dashboard.json` })
+  t.match(compose.services.grafana.environment, {
+    GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: `${
+      parse(await text(DASHBOARDS)).providers[0].options.path
+    }/dashboard.json`
+  })
   t.match(parse(await text(DATASOURCES)), { datasources: [{ type: 'prometheus', url: 'http://prometheus:9090' }] })
 })
 
 t.test('whoever copies the example of .env starts, on the sandbox, and git does not see the copy', async (t) => {
   const example = await text('.env.example')
-  const pairs = (pattern: RegExp) => [...example.matchAll(pattern)].map(([, name = '', value = '']) => [name, value] as const)
-  t.same(pairs(/^#?([A-Z_]+)=(.*)$/gm).filter(([name]) => name !== 'PUBLISH' && !Object.hasOwn(Settings.properties, name)), [])
-  const outcome = readSettings({ ...Object.fromEntries(pairs(/^([A-Z_]+)=(.*)$/gm)), ...compose.services.bff.environment })
+  const pairs = (pattern: RegExp) =>
+    [...example.matchAll(pattern)].map(([, name = '', value = '']) => [name, value] as const)
+  t.same(
+    pairs(/^#?([A-Z_]+)=(.*)$/gm).filter(([name]) => name !== 'PUBLISH' && !Object.hasOwn(Settings.properties, name)),
+    []
+  )
+  const outcome = readSettings({
+    ...Object.fromEntries(pairs(/^([A-Z_]+)=(.*)$/gm)),
+    ...compose.services.bff.environment
+  })
   t.same(outcome.ok ? [] : outcome.faults, [])
   const { ALLOWED_HOSTS, ALLOWED_ORIGINS } = Object.fromEntries(pairs(/^#?([A-Z_]+)=(.*)$/gm))
   t.match(ALLOWED_HOSTS, /./)
@@ -110,7 +131,12 @@ t.test('Kubernetes confines the service', async (t) => {
   t.match(pod, {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    securityContext: { runAsNonRoot: true, runAsUser: 1000, runAsGroup: 1000, seccompProfile: { type: 'RuntimeDefault' } }
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 1000,
+      runAsGroup: 1000,
+      seccompProfile: { type: 'RuntimeDefault' }
+    }
   })
   t.match(container, {
     securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
@@ -128,16 +154,29 @@ t.test('Kubernetes starts a replica before one ends, and lets that one end in pe
   t.ok(waitSeconds > 0)
   t.ok(pod.terminationGracePeriodSeconds * 1000 > waitSeconds * 1000 + drainMs + CLOSING_MS)
   t.ok(Deployment.spec.replicas > PodDisruptionBudget.spec.maxUnavailable)
-  for (const [probe, path] of [['startupProbe', '/readyz'], ['readinessProbe', '/readyz'], ['livenessProbe', '/livez']] as const) {
+  for (
+    const [probe, path] of [['startupProbe', '/readyz'], ['readinessProbe', '/readyz'], [
+      'livenessProbe',
+      '/livez'
+    ]] as const
+  ) {
     t.match(container[probe].httpGet, { path, port: 'http' })
   }
   const { failureThreshold, periodSeconds } = container.startupProbe
-  t.ok(failureThreshold * periodSeconds * 1000 > 2 * Settings.properties.UPSTREAM_TIMEOUT_MS.default, 'a slow Kubiya is waited for')
+  t.ok(
+    failureThreshold * periodSeconds * 1000 > 2 * Settings.properties.UPSTREAM_TIMEOUT_MS.default,
+    'a slow Kubiya is waited for'
+  )
 })
 
 t.test('what belongs to one Deployment finds its pods, and the ports are the ones that are open', async (t) => {
   const { labels } = Deployment.spec.template.metadata
-  const selectors = [Deployment.spec.selector.matchLabels, Service.spec.selector, PodDisruptionBudget.spec.selector.matchLabels, NetworkPolicy.spec.podSelector.matchLabels]
+  const selectors = [
+    Deployment.spec.selector.matchLabels,
+    Service.spec.selector,
+    PodDisruptionBudget.spec.selector.matchLabels,
+    NetworkPolicy.spec.podSelector.matchLabels
+  ]
   for (const selector of selectors) t.same(selector, labels)
   const ports = Object.fromEntries(container.ports.map(({ containerPort, name }: Port) => [name, containerPort]))
   t.same(ports, { http: Settings.properties.PORT.default, metrics: 9090 })
@@ -146,15 +185,22 @@ t.test('what belongs to one Deployment finds its pods, and the ports are the one
   t.same(NetworkPolicy.spec.policyTypes, ['Ingress', 'Egress'])
   t.same(NetworkPolicy.spec.egress.map(({ ports }: Egress) => ports.map(({ port }) => port)), [[53, 53], [443]])
   const [dns, beyond] = NetworkPolicy.spec.egress
-  t.match(dns.to, [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } }, podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } } }])
+  t.match(dns.to, [{
+    namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } },
+    podSelector: { matchLabels: { 'k8s-app': 'kube-dns' } }
+  }])
   for (const { ipBlock } of beyond.to) {
     const inside = new BlockList()
     for (const each of ipBlock.except) {
       const [address, bits] = each.split('/')
       inside.addSubnet(address, Number(bits), address.includes(':') ? 'ipv6' : 'ipv4')
     }
-    const [shut, open] = ipBlock.cidr === '::/0' ? [['fd00::1', 'fe80::1'], ['2606:4700::1']] : [['10.96.0.1', '172.20.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1'], ['1.1.1.1', '172.32.0.1']]
-    for (const address of [...shut, ...open]) t.equal(inside.check(address, ipBlock.cidr === '::/0' ? 'ipv6' : 'ipv4'), shut.includes(address), address)
+    const [shut, open] = ipBlock.cidr === '::/0'
+      ? [['fd00::1', 'fe80::1'], ['2606:4700::1']]
+      : [['10.96.0.1', '172.20.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1'], ['1.1.1.1', '172.32.0.1']]
+    for (const address of [...shut, ...open]) {
+      t.equal(inside.check(address, ipBlock.cidr === '::/0' ? 'ipv6' : 'ipv4'), shut.includes(address), address)
+    }
   }
 })
 
@@ -162,18 +208,27 @@ t.test('alerts and dashboard ask for metrics that there are', async (t) => {
   const service = await startService(t)
   const known = metricNames(await (await service.get('/metrics')).text())
   t.ok(known.size > 50)
-  const asked = [...alerts.map(({ alert, expr }) => [alert, expr] as const), ...panels.flatMap(({ targets = [], title }) => targets.map(({ expr }) => [title, expr] as const))]
+  const asked = [
+    ...alerts.map(({ alert, expr }) => [alert, expr] as const),
+    ...panels.flatMap(({ targets = [], title }) => targets.map(({ expr }) => [title, expr] as const))
+  ]
   for (const [where, expr] of asked) {
     const names = namesOf(expr)
     t.ok(names.length > 0 || expr.startsWith('up{'), where)
     t.same(names.filter((name) => !known.has(name)), [], where)
   }
-  const variables = new Set(dashboard.templating.list.flatMap(({ query }: { query: { query?: string } }) => namesOf(query.query ?? '')))
+  const variables = new Set(
+    dashboard.templating.list.flatMap(({ query }: { query: { query?: string } }) => namesOf(query.query ?? ''))
+  )
   t.same([...variables].filter((name) => !known.has(String(name))), [])
 })
 
 t.test('each alert says what is wrong, what to do, and where there is more, and is tested', async (t) => {
-  const anchors = new Set([...(await text('docs/operations.md')).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => title.toLowerCase().replaceAll(' ', '-').replace(/[^\w-]/g, '')))
+  const anchors = new Set(
+    [...(await text('docs/operations.md')).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+      title.toLowerCase().replaceAll(' ', '-').replace(/[^\w-]/g, '')
+    )
+  )
   const tests = await text(ALERT_TESTS)
   t.equal(new Set(alerts.map(({ alert }) => alert)).size, alerts.length)
   for (const { alert, annotations, labels } of alerts) {
@@ -184,18 +239,36 @@ t.test('each alert says what is wrong, what to do, and where there is more, and 
     t.ok(anchors.has(anchor), `${alert}: #${anchor}`)
     t.ok(tests.includes(alert), `${alert} is tested`)
   }
-  for (const { expr } of alerts.filter(({ expr }) => /\bjob=/.test(expr))) t.match(expr, `job="${prometheus.scrape_configs[0].job_name}"`)
+  for (const { expr } of alerts.filter(({ expr }) => /\bjob=/.test(expr))) {
+    t.match(expr, `job="${prometheus.scrape_configs[0].job_name}"`)
+  }
 })
 
 const hasPromtool = (await run('promtool', ['--version']).catch(() => undefined)) !== undefined
 if (!hasPromtool) {
-  process.stderr.write('\n!!! NO PROMTOOL HERE: alerts and the dashboard\'s queries are not tested. Install prometheus.\n\n')
+  process.stderr.write(
+    "\n!!! NO PROMTOOL HERE: alerts and the dashboard's queries are not tested. Install prometheus.\n\n"
+  )
   if (process.env.CI === 'true') t.fail('there is a promtool where everything is to be tested')
 }
-t.test('promtool reads the configuration and the queries, and alerts fire when they should', { skip: !hasPromtool && 'no promtool' }, async (t) => {
-  const rules = panels.flatMap(({ targets = [] }) => targets).map(({ expr }) => `- {record: a, expr: ${JSON.stringify(expr.replaceAll('$__rate_interval', '5m'))}}`)
-  const queries = `${t.testdir({ 'queries.yml': `groups: [{name: dashboard, rules: [\n${rules.map((rule) => rule.slice(2)).join(',\n')}\n]}]` })}/queries.yml`
-  for (const args of [['check', 'config', PROMETHEUS], ['check', 'rules', '--lint=none', queries], ['test', 'rules', ALERT_TESTS]]) {
+t.test('promtool reads the configuration and the queries, and alerts fire when they should', {
+  skip: !hasPromtool && 'no promtool'
+}, async (t) => {
+  const rules = panels.flatMap(({ targets = [] }) => targets).map(({ expr }) =>
+    `- {record: a, expr: ${JSON.stringify(expr.replaceAll('$__rate_interval', '5m'))}}`
+  )
+  const queries = `${
+    t.testdir({
+      'queries.yml': `groups: [{name: dashboard, rules: [\n${rules.map((rule) => rule.slice(2)).join(',\n')}\n]}]`
+    })
+  }/queries.yml`
+  for (
+    const args of [['check', 'config', PROMETHEUS], ['check', 'rules', '--lint=none', queries], [
+      'test',
+      'rules',
+      ALERT_TESTS
+    ]]
+  ) {
     const { code, said } = await run('promtool', args)
     t.equal(code, 0, said)
   }

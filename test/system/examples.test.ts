@@ -13,7 +13,9 @@ interface Run {
 }
 
 function example (owner: { teardown (action: () => unknown): void }, name: string, ...parameters: string[]): Run {
-  const child = spawn(process.execPath, [`examples/${name}.mjs`, ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [`examples/${name}.mjs`, ...parameters], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   owner.teardown(() => child.kill('SIGKILL'))
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
@@ -48,12 +50,16 @@ t.test('the agents\' success rate leaves out what is unknown', async (t) => {
 
 t.test('the monitor of failed authentications warns at the third failure of one user', async (t) => {
   const { url, sandbox } = await startService(t)
-  const failure = (email: string) => item({ category_type: 'users', action_type: 'authentication', action_successful: false, email })
+  const failure = (email: string) =>
+    item({ category_type: 'users', action_type: 'authentication', action_successful: false, email })
   sandbox.publish(failure('a@acme.test'), failure('b@acme.test'), failure('a@acme.test'))
   const run = example(t, 'failed-authentication-monitor', url)
   const before = await run.printed('b@acme.test failed to authenticate')
   t.notMatch(before, /ALERT/)
-  sandbox.publish(item({ category_type: 'users', action_type: 'authentication', email: 'a@acme.test' }), failure('a@acme.test'))
+  sandbox.publish(
+    item({ category_type: 'users', action_type: 'authentication', email: 'a@acme.test' }),
+    failure('a@acme.test')
+  )
   t.match(await run.printed('ALERT'), /ALERT a@acme\.test: 3 failures within 10 minutes/)
 })
 

@@ -16,7 +16,9 @@ t.test('a start without a key says loudly that it is on the sandbox, where it li
   t.not(new URL(url).port, '0')
   const said = service.messages().map(({ level, msg }) => [level, msg])
   t.ok(said.some(([level, msg]) => Number(level) >= 40 && /SANDBOX/.test(String(msg))))
-  const tries = service.messages().map(({ msg }) => /^(list|search): +curl '([^']+)'$/.exec(String(msg))).filter((each) => each !== null)
+  const tries = service.messages().map(({ msg }) => /^(list|search): +curl '([^']+)'$/.exec(String(msg))).filter((
+    each
+  ) => each !== null)
   t.same(tries.map(([, name]) => name), ['list', 'search'])
   for (const [, name = '', address = ''] of tries) {
     const response = await fetch(address)
@@ -31,10 +33,22 @@ t.test('a start without a key says loudly that it is on the sandbox, where it li
 
 t.test('it needs no packages, nothing but what is built and package.json', async (t) => {
   const folder = t.testdir()
-  for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) await cp(path, `${folder}/${path}`, { recursive: true })
+  for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) {
+    await cp(path, `${folder}/${path}`, { recursive: true })
+  }
   const service = run(t, { PORT: '0', METRICS_PORT: '0' }, `${folder}/${MAIN}`)
   const url = await listening(service)
-  for (const path of ['/livez', '/api/v1/audit/events', '/api/v1/audit/events/search?text=timeout', '/openapi.json', '/docs/', '/docs/swagger-ui.css', '/docs/swagger-ui-bundle.js']) {
+  for (
+    const path of [
+      '/livez',
+      '/api/v1/audit/events',
+      '/api/v1/audit/events/search?text=timeout',
+      '/openapi.json',
+      '/docs/',
+      '/docs/swagger-ui.css',
+      '/docs/swagger-ui-bundle.js'
+    ]
+  ) {
     const response = await fetch(`${url}${path}`)
     t.equal(response.status, 200, path)
     t.ok((await response.text()).length > 10, path)
@@ -49,7 +63,13 @@ t.test('it needs no packages, nothing but what is built and package.json', async
 t.test('with a key it names the upstream, asks it, and shows the key nowhere', async (t) => {
   const sandbox = await startUpstream(t, { apiKey: 'canary-of-the-process' })
   sandbox.publish(item({ resource_text: 'real', timestamp: ago(1000) }))
-  const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, NODE_ENV: 'production', LOG_LEVEL: 'trace' })
+  const service = run(t, {
+    PORT: '0',
+    KUBIYA_API_KEY: sandbox.apiKey,
+    KUBIYA_BASE_URL: sandbox.url,
+    NODE_ENV: 'production',
+    LOG_LEVEL: 'trace'
+  })
   const url = await listening(service)
   const response = await fetch(`${url}/api/v1/audit/events`)
   t.equal(response.headers.get('x-kubiya-sandbox'), null)
@@ -97,7 +117,9 @@ t.test('a service whose output is closed before its last lines ends with 0', asy
 t.test('a service whose output breaks while it is logging goes on, and ends likewise', async (t) => {
   const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
   output.destroy()
-  for (let count = 0; count < 20; count++) t.equal((await fetch(`${url}/api/v1/audit/events?page_size=${count + 1}`)).status, 200)
+  for (let count = 0; count < 20; count++) {
+    t.equal((await fetch(`${url}/api/v1/audit/events?page_size=${count + 1}`)).status, 200)
+  }
   service.child.kill('SIGTERM')
   t.same(await service.exited, { code: 0, signal: null })
 })
@@ -106,7 +128,9 @@ t.test('a service whose output nobody reads is not held up by it, at work or at 
   const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
   output.removeAllListeners('data').pause()
   const path = `${url}/api/v1/audit/${'x'.repeat(400)}`
-  for (let count = 0; count < 40; count++) await Promise.all(Array.from({ length: 20 }, () => fetch(path).then((answer) => answer.text())))
+  for (let count = 0; count < 40; count++) {
+    await Promise.all(Array.from({ length: 20 }, () => fetch(path).then((answer) => answer.text())))
+  }
   t.equal((await fetch(`${url}/livez`)).status, 200)
   const ended = once(service.child, 'exit')
   service.child.kill('SIGTERM')
@@ -137,7 +161,9 @@ t.test('a client that never answers the close frame holds up the end by no more 
   const socket = connect(Number(port), hostname)
   t.teardown(() => socket.destroy())
   const key = randomBytes(16).toString('base64')
-  socket.write(`GET /api/v1/audit/stream HTTP/1.1\r\nhost: ${hostname}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`)
+  socket.write(
+    `GET /api/v1/audit/stream HTTP/1.1\r\nhost: ${hostname}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`
+  )
   let heard = ''
   while (!heard.includes('"hello"')) heard += String((await once(socket, 'data'))[0])
   service.child.kill('SIGTERM')
@@ -181,10 +207,15 @@ t.test('SIGUSR2 makes it log more, and again as little as was set', async (t) =>
 t.test('with METRICS_PORT it says where the figures are; with a collector that is gone it runs and ends all the same', async (t) => {
   const service = run(t, { PORT: '0', METRICS_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
   const url = await listening(service)
-  const metricsUrl = service.messages().map(({ msg }) => /^metrics (\S+)$/.exec(String(msg))?.[1]).find((each) => each !== undefined) ?? ''
+  const metricsUrl =
+    service.messages().map(({ msg }) => /^metrics (\S+)$/.exec(String(msg))?.[1]).find((each) => each !== undefined) ??
+      ''
   t.match(metricsUrl, /^http:\/\/127\.0\.0\.1:\d+\/metrics$/)
   t.equal((await fetch(`${url}/api/v1/audit/events`)).status, 200)
-  t.match(await (await fetch(metricsUrl)).text(), /http_request_duration_seconds_count\{route="\/api\/v1\/audit\/events",status="200"\} 1/)
+  t.match(
+    await (await fetch(metricsUrl)).text(),
+    /http_request_duration_seconds_count\{route="\/api\/v1\/audit\/events",status="200"\} 1/
+  )
   service.child.kill('SIGTERM')
   t.same(await service.exited, { code: 0, signal: null })
 })
@@ -203,7 +234,10 @@ for (const [what, settle] of [
   ['read no more', (output: Readable) => output.pause()]
 ] as const) {
   t.test(`a service whose standard output is ${what} serves on, and ends soon`, async (t) => {
-    const service = spawn(process.execPath, [MAIN], { env: { PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'debug' }, stdio: ['ignore', 'pipe', 'ignore'] })
+    const service = spawn(process.execPath, [MAIN], {
+      env: { PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'debug' },
+      stdio: ['ignore', 'pipe', 'ignore']
+    })
     t.teardown(() => service.kill('SIGKILL'))
     const exited = once(service, 'exit')
     const url = await new Promise<string>((resolve) => {

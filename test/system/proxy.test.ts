@@ -11,7 +11,9 @@ import { ago, eventually, item, openStream, startService, type Service } from '.
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync)
 const STREAM = '/api/v1/audit/stream'
 
-if (NGINX === undefined && process.env.CI !== 'true') console.error('NGINX IS NOT HERE: what docs/operations.md says of it is not tested')
+if (NGINX === undefined && process.env.CI !== 'true') {
+  console.error('NGINX IS NOT HERE: what docs/operations.md says of it is not tested')
+}
 
 /** A port that was free a moment ago. */
 async function freePort (): Promise<number> {
@@ -28,15 +30,26 @@ const skip = NGINX === undefined && process.env.CI !== 'true' && 'no nginx'
 
 /** nginx with a server of docs/operations.md, the one that says `mark`, in front of a service; gives its port. */
 async function startNginx (t: Test, service: Service, mark: string): Promise<number> {
-  const snippets = [...(await readFile('docs/operations.md', 'utf8')).matchAll(/```nginx\n([^]*?)```/g)].map(([, text = '']) => text)
+  const snippets = [...(await readFile('docs/operations.md', 'utf8')).matchAll(/```nginx\n([^]*?)```/g)].map((
+    [, text = '']
+  ) => text)
   const [maps = ''] = snippets
   const snippet = snippets.find((text) => text.includes(mark)) ?? ''
   const port = await freePort()
   t.match(snippet + maps, /127\.0\.0\.1:3000/)
-  const text = snippet === maps ? maps : maps.slice(0, maps.indexOf('server {')) + `server { listen 8080;\n${snippet}\n}`
-  const http = text.replace('127.0.0.1:3000', new URL(service.url).host).replace('listen 8080', `listen 127.0.0.1:${port}`)
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`).join(' ')
-  const folder = t.testdir({ 'nginx.conf': `daemon off; master_process off; pid nginx.pid; error_log error.log;\nevents { worker_connections 64; }\nhttp { access_log off; ${temporary}\n${http}\n}\n` })
+  const text = snippet === maps
+    ? maps
+    : maps.slice(0, maps.indexOf('server {')) + `server { listen 8080;\n${snippet}\n}`
+  const http = text.replace('127.0.0.1:3000', new URL(service.url).host).replace(
+    'listen 8080',
+    `listen 127.0.0.1:${port}`
+  )
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`)
+    .join(' ')
+  const folder = t.testdir({
+    'nginx.conf':
+      `daemon off; master_process off; pid nginx.pid; error_log error.log;\nevents { worker_connections 64; }\nhttp { access_log off; ${temporary}\n${http}\n}\n`
+  })
   execFileSync(NGINX ?? '', ['-t', '-q', '-p', folder, '-c', 'nginx.conf', '-e', 'error.log'])
   const nginx = spawn(NGINX ?? '', ['-p', folder, '-c', 'nginx.conf', '-e', 'error.log'], { stdio: 'ignore' })
   t.teardown(async () => {
@@ -59,22 +72,27 @@ async function statusBy (port: number, host: string, path = '/api/v1/audit/event
   return statusOf(await exchange(`http://127.0.0.1:${port}`, head(path, { host })))
 }
 
-t.test('nginx, set as docs/operations.md says, is reached by the names of ALLOWED_HOSTS alone where nobody needs a credential', { skip }, async (t) => {
-  const allowed = await documentedSetting('ALLOWED_HOSTS')
-  t.match(allowed, /^[a-z.]+$/)
-  const service = await startService(t, { TRUST_PROXY: '127.0.0.1', ALLOWED_HOSTS: allowed })
-  const port = await startNginx(t, service, 'server {')
-  t.equal(await statusBy(port, allowed), 200)
-  t.equal(await statusBy(port, '127.0.0.1'), 200)
-  t.equal(await statusBy(port, 'evil.example'), 403)
-  t.equal(await statusBy(port, 'evil.example', '/livez'), 200)
-  const page = openEventStream(`http://127.0.0.1:${port}${STREAM}`, { origin: `http://127.0.0.1:${port}` })
-  t.teardown(() => page.terminate())
-  service.sandbox.publish(item())
-  await page.untilEvents(1)
-  const unset = await startService(t, { TRUST_PROXY: '127.0.0.1' })
-  t.equal(statusOf(await exchange(unset.url, head('/api/v1/audit/events', { host: allowed }))), 403, 'the control')
-})
+t.test(
+  'nginx, set as docs/operations.md says, is reached by the names of ALLOWED_HOSTS alone where nobody needs a ' +
+    'credential',
+  { skip },
+  async (t) => {
+    const allowed = await documentedSetting('ALLOWED_HOSTS')
+    t.match(allowed, /^[a-z.]+$/)
+    const service = await startService(t, { TRUST_PROXY: '127.0.0.1', ALLOWED_HOSTS: allowed })
+    const port = await startNginx(t, service, 'server {')
+    t.equal(await statusBy(port, allowed), 200)
+    t.equal(await statusBy(port, '127.0.0.1'), 200)
+    t.equal(await statusBy(port, 'evil.example'), 403)
+    t.equal(await statusBy(port, 'evil.example', '/livez'), 200)
+    const page = openEventStream(`http://127.0.0.1:${port}${STREAM}`, { origin: `http://127.0.0.1:${port}` })
+    t.teardown(() => page.terminate())
+    service.sandbox.publish(item())
+    await page.untilEvents(1)
+    const unset = await startService(t, { TRUST_PROXY: '127.0.0.1' })
+    t.equal(statusOf(await exchange(unset.url, head('/api/v1/audit/events', { host: allowed }))), 403, 'the control')
+  }
+)
 
 t.test('nginx offers the service under a path, and what is followed from there is there', { skip }, async (t) => {
   const service = await startService(t, BY_TOKEN)
@@ -88,7 +106,13 @@ t.test('nginx offers the service under a path, and what is followed from there i
   const { pagination } = await response.json() as { pagination: { next: string, next_cursor: string } }
   t.ok(pagination.next.startsWith('/audit/api/v1/audit/events?cursor='))
   const [, link = ''] = /^<(.*)>; rel="next"$/.exec(response.headers.get('link') ?? '') ?? []
-  for (const next of [new URL(pagination.next, root), new URL(link, url), new URL(`?cursor=${pagination.next_cursor}`, url)]) {
+  for (
+    const next of [
+      new URL(pagination.next, root),
+      new URL(link, url),
+      new URL(`?cursor=${pagination.next_cursor}`, url)
+    ]
+  ) {
     const page = await fetch(next, { headers })
     t.equal(page.status, 200, next.pathname)
     t.equal((await page.json() as { items: unknown[] }).items.length, 1)
@@ -98,38 +122,45 @@ t.test('nginx offers the service under a path, and what is followed from there i
   const server = new URL(servers[0]?.url ?? '', documentUrl).href.replace(/\/$/, '')
   t.equal((await fetch(`${server}/api/v1/audit/events`, { headers })).status, 200, 'a try in /docs')
   const page = await (await fetch(`${root}/audit/docs`)).text()
-  for (const [, path = ''] of page.matchAll(/(?:src|href)="([^"]+)"/g)) t.equal((await fetch(new URL(path, `${root}/audit/docs`))).status, 200, path)
+  for (const [, path = ''] of page.matchAll(/(?:src|href)="([^"]+)"/g)) {
+    t.equal((await fetch(new URL(path, `${root}/audit/docs`))).status, 200, path)
+  }
   const stream = openStream(`${root.replace('http', 'ws')}/audit${STREAM}`, ['kubiya-audit.v1'], headers)
   t.teardown(() => stream.socket.terminate())
   await stream.untilEvents(3)
 })
 
-t.test('nginx, set as docs/operations.md says, passes on lists, WebSockets and Server-Sent Events, and keeps the figures back', { skip }, async (t) => {
-  const service = await startService(t, BY_TOKEN)
-  const port = await startNginx(t, service, 'server {')
-  const url = `http://127.0.0.1:${port}`
-  const headers = { authorization: `Bearer ${TOKEN}` }
-  service.sandbox.publish(item({ timestamp: ago(1000) }))
-  t.equal((await fetch(`${url}/livez`)).status, 200)
-  t.equal((await fetch(`${url}/api/v1/audit/events`, { headers })).status, 200)
-  t.equal((await fetch(`${url}/api/v1/audit/events`)).status, 401)
-  t.equal((await fetch(`${url}/metrics`)).status, 404)
+t.test(
+  'nginx, set as docs/operations.md says, passes on lists, WebSockets and Server-Sent Events, and keeps the ' +
+    'figures back',
+  { skip },
+  async (t) => {
+    const service = await startService(t, BY_TOKEN)
+    const port = await startNginx(t, service, 'server {')
+    const url = `http://127.0.0.1:${port}`
+    const headers = { authorization: `Bearer ${TOKEN}` }
+    service.sandbox.publish(item({ timestamp: ago(1000) }))
+    t.equal((await fetch(`${url}/livez`)).status, 200)
+    t.equal((await fetch(`${url}/api/v1/audit/events`, { headers })).status, 200)
+    t.equal((await fetch(`${url}/api/v1/audit/events`)).status, 401)
+    t.equal((await fetch(`${url}/metrics`)).status, 404)
 
-  const socket = openStream(`${url.replace('http', 'ws')}${STREAM}`, ['kubiya-audit.v1'], headers)
-  const sse = openEventStream(`${url}${STREAM}`, headers)
-  t.teardown(() => {
-    socket.socket.terminate()
-    sse.terminate()
+    const socket = openStream(`${url.replace('http', 'ws')}${STREAM}`, ['kubiya-audit.v1'], headers)
+    const sse = openEventStream(`${url}${STREAM}`, headers)
+    t.teardown(() => {
+      socket.socket.terminate()
+      sse.terminate()
+    })
+    await Promise.all([socket, sse].map((stream) => stream.untilEvents(1)))
+    for (let count = 2; count <= 4; count++) {
+      service.sandbox.publish(item())
+      // Each by itself: nothing is gathered.
+      await Promise.all([socket, sse].map((stream) => stream.untilEvents(count)))
+    }
+    const refused = openStream(`${url.replace('http', 'ws')}${STREAM}?since=nonsense`, [], headers)
+    t.match(await refused.refused, { status: 400, body: { code: 'invalid-cursor' } })
+    await service.close()
+    t.match(await socket.closed, { code: 1001, reason: 'shutdown' })
+    await sse.closed
+    t.equal(sse.frames.at(-1)?.type, 'end')
   })
-  await Promise.all([socket, sse].map((stream) => stream.untilEvents(1)))
-  for (let count = 2; count <= 4; count++) {
-    service.sandbox.publish(item())
-    await Promise.all([socket, sse].map((stream) => stream.untilEvents(count))) // Each by itself: nothing is gathered.
-  }
-  const refused = openStream(`${url.replace('http', 'ws')}${STREAM}?since=nonsense`, [], headers)
-  t.match(await refused.refused, { status: 400, body: { code: 'invalid-cursor' } })
-  await service.close()
-  t.match(await socket.closed, { code: 1001, reason: 'shutdown' })
-  await sse.closed
-  t.equal(sse.frames.at(-1)?.type, 'end')
-})

@@ -6,7 +6,8 @@ import { isAuditStreamError, openAuditStream, type WebSocketConstructor } from '
 import { listening, run } from '../support/process.ts'
 import { eventually, item, startUpstream } from '../support/support.ts'
 
-// More can be tried by hand: ROLLING_SUBSCRIBERS=1000 ROLLING_EVENTS=10 ROLLING_NAMES=10, as far as this process can follow.
+// More can be tried by hand: ROLLING_SUBSCRIBERS=1000 ROLLING_EVENTS=10 ROLLING_NAMES=10, as far as this process can
+// follow.
 const SUBSCRIBERS = Number(process.env.ROLLING_SUBSCRIBERS ?? 60)
 const EVENTS_EACH_TENTH = Number(process.env.ROLLING_EVENTS ?? 5)
 // Each subscriber follows one of so many names; the events are spread over all of them.
@@ -15,7 +16,9 @@ const DRAIN_MS = '2000'
 
 interface Owner { teardown (action: () => unknown): void }
 
-/** A load balancer for TCP: new connections go to the one process that is told of, those that are stay where they are. */
+/**
+ * A load balancer for TCP: new connections go to the one process that is told of, those that are stay where they are.
+ */
 async function startProxy (t: Owner) {
   let target = { port: 0, host: '127.0.0.1' }
   const sockets = new Set<Socket>()
@@ -42,7 +45,10 @@ async function startProxy (t: Owner) {
   }
 }
 
-/** One subscriber, with our client module as it comes: the numbers of the events that it was given, and what it was told besides. */
+/**
+ * One subscriber, with our client module as it comes: the numbers of the events that it was given, and what it was told
+ * besides.
+ */
 function follow (t: Owner, url: string, name: string) {
   const abort = new AbortController()
   t.teardown(() => abort.abort())
@@ -65,7 +71,17 @@ function follow (t: Owner, url: string, name: string) {
 t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor gives any twice or out of order`, async (t) => {
   const upstream = await startUpstream(t)
   const proxy = await startProxy(t)
-  const start = () => run(t, { PORT: '0', KUBIYA_API_KEY: upstream.apiKey, KUBIYA_BASE_URL: upstream.url, KUBIYA_REQUESTS_PER_MINUTE: '0', KUBIYA_REQUESTS_PER_DAY: '0', POLL_INTERVAL_MS: '200', DRAIN_MS, ...process.env.LATENESS_MS !== undefined && { LATENESS_MS: process.env.LATENESS_MS } })
+  const start = () =>
+    run(t, {
+      PORT: '0',
+      KUBIYA_API_KEY: upstream.apiKey,
+      KUBIYA_BASE_URL: upstream.url,
+      KUBIYA_REQUESTS_PER_MINUTE: '0',
+      KUBIYA_REQUESTS_PER_DAY: '0',
+      POLL_INTERVAL_MS: '200',
+      DRAIN_MS,
+      ...process.env.LATENESS_MS !== undefined && { LATENESS_MS: process.env.LATENESS_MS }
+    })
   let current = start()
   const url = await listening(current)
   await eventually('it is ready', async () => (await fetch(`${url}/readyz`)).status === 200)
@@ -89,8 +105,14 @@ t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor
   const afterwards = published + 20
   await eventually('more has come', () => published > afterwards)
   clearInterval(timer)
-  const expected = Array.from({ length: NAMES }, (_, name) => Array.from({ length: published }, (_, number) => number).filter((number) => number % NAMES === name))
-  await eventually('all has come', () => subscribers.every(({ numbers }, index) => numbers.at(-1) === expected[index % NAMES]?.at(-1)))
+  const expected = Array.from(
+    { length: NAMES },
+    (_, name) => Array.from({ length: published }, (_, number) => number).filter((number) => number % NAMES === name)
+  )
+  await eventually(
+    'all has come',
+    () => subscribers.every(({ numbers }, index) => numbers.at(-1) === expected[index % NAMES]?.at(-1))
+  )
   const wrong = subscribers.filter(({ numbers }, index) => numbers.join() !== expected[index % NAMES]?.join())
   t.equal(wrong.length, 0, `${published} events in order, each once`)
   t.equal(subscribers.filter(({ gaps }) => gaps > 0).length, 0, 'nobody was told of a gap')
@@ -99,7 +121,14 @@ t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor
   /** Microseconds apart, so that each is dated later than the one before. */
   function publish (): void {
     const now = new Date().toISOString().slice(0, -1)
-    upstream.publish(Array.from({ length: EVENTS_EACH_TENTH }, (_, index) => item({ category_name: nameOf(published), number: published++, timestamp: `${now}${String(index).padStart(3, '0')}Z` })))
+    upstream.publish(
+      Array.from({ length: EVENTS_EACH_TENTH }, (_, index) =>
+        item({
+          category_name: nameOf(published),
+          number: published++,
+          timestamp: `${now}${String(index).padStart(3, '0')}Z`
+        }))
+    )
   }
 })
 

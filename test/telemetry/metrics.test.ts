@@ -20,7 +20,8 @@ async function until (service: Service, series: string, value: number): Promise<
   return figures
 }
 
-const answers = (route: string, status: number) => `http_request_duration_seconds_count{route="${route}",status="${status}"}`
+const answers = (route: string, status: number) =>
+  `http_request_duration_seconds_count{route="${route}",status="${status}"}`
 const results = (result: string) => `cache_lookups_total{result="${result}"}`
 
 t.test('answers are counted by the route that gave them and their status, once each', async (t) => {
@@ -48,7 +49,9 @@ t.test('answers are counted by the route that gave them and their status, once e
   t.equal(figures.of(answers('/livez', 200)), 1)
   t.equal(figures.of(answers('none', 404)), 3, 'whatever clients make up is one label')
   t.equal(figures.of(answers('none', 400)), 1, 'a path that cannot be read')
-  const buckets = figures.all('http_request_duration_seconds_bucket').filter((series) => series.includes(`route="${EVENTS}"`) && series.includes('le="+Inf"') && series.includes('status="200"'))
+  const buckets = figures.all('http_request_duration_seconds_bucket').filter((series) =>
+    series.includes(`route="${EVENTS}"`) && series.includes('le="+Inf"') && series.includes('status="200"')
+  )
   t.equal(figures.of(buckets[0] ?? ''), 2)
   t.ok(figures.of(`http_request_duration_seconds_sum{route="${EVENTS}",status="200"}`) > 0)
 })
@@ -63,8 +66,13 @@ t.test('what is no request is counted as answered by no route', async (t) => {
   await until(service, answers('none', 400), 1)
 })
 
-t.test('the cache\'s work is counted: hits, misses, what was collapsed, stale, forced, given in spite of an error, or not to be had', async (t) => {
-  const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+t.test("the cache's work is counted: hits, misses, what was collapsed, stale, forced, given in spite of an error, or not to be had", async (t) => {
+  const service = await startService(t, {
+    CACHE_OPEN_TTL_MS: '0',
+    CACHE_STALE_MS: '0',
+    POLL_INTERVAL_MS: '60000',
+    POLL_MAX_INTERVAL_MS: '60000'
+  })
   service.sandbox.publish(item({ id: 'kept', timestamp: ago(3_600_000) }))
   await service.settled()
   const closed = `${EVENTS}?start_time=-7d&end_time=-10m`
@@ -105,7 +113,12 @@ t.test('what a caller forces is counted', async (t) => {
 })
 
 t.test('what is refreshed behind a hit, and what had to go, are counted', async (t) => {
-  const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_MAX_BYTES: '6000', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+  const service = await startService(t, {
+    CACHE_OPEN_TTL_MS: '0',
+    CACHE_MAX_BYTES: '6000',
+    POLL_INTERVAL_MS: '60000',
+    POLL_MAX_INTERVAL_MS: '60000'
+  })
   service.sandbox.publish(item())
   await service.settled()
   await service.get(EVENTS)
@@ -119,9 +132,15 @@ t.test('what is refreshed behind a hit, and what had to go, are counted', async 
 })
 
 t.test('requests to Kubiya are counted as they end, each try by itself, and so is what is left of the budget', async (t) => {
-  const service = await startService(t, { KUBIYA_REQUESTS_PER_MINUTE: '400', KUBIYA_REQUESTS_PER_DAY: '8000', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+  const service = await startService(t, {
+    KUBIYA_REQUESTS_PER_MINUTE: '400',
+    KUBIYA_REQUESTS_PER_DAY: '8000',
+    POLL_INTERVAL_MS: '60000',
+    POLL_MAX_INTERVAL_MS: '60000'
+  })
   await service.settled()
-  const asked = (purpose: string, outcome: string) => `upstream_request_duration_seconds_count{purpose="${purpose}",outcome="${outcome}"}`
+  const asked = (purpose: string, outcome: string) =>
+    `upstream_request_duration_seconds_count{purpose="${purpose}",outcome="${outcome}"}`
   const before = await scrape(service)
   service.sandbox.faults.next({ kind: 'status', status: 503 }, 2)
   t.equal((await service.get(EVENTS)).status, 200)
@@ -129,11 +148,18 @@ t.test('requests to Kubiya are counted as they end, each try by itself, and so i
   t.equal((await service.get(`${EVENTS}?page_size=9`)).status, 502)
   const figures = await scrape(service)
   t.equal(figures.of(asked('caller', 'unavailable')), 2)
-  t.equal(figures.of(asked('caller', 'ok')) + figures.of(asked('caller', 'invalid')), 2, 'a third try, and one that was not the protocol')
+  t.equal(
+    figures.of(asked('caller', 'ok')) + figures.of(asked('caller', 'invalid')),
+    2,
+    'a third try, and one that was not the protocol'
+  )
   t.equal(service.sandbox.asked, 4)
   t.equal(figures.of('upstream_budget_requests_capacity{span="minute"}'), 100)
   t.equal(figures.of('upstream_budget_requests_capacity{span="day"}'), 2000)
-  t.equal(before.of('upstream_budget_requests_left{span="day"}') - figures.of('upstream_budget_requests_left{span="day"}'), 4)
+  t.equal(
+    before.of('upstream_budget_requests_left{span="day"}') - figures.of('upstream_budget_requests_left{span="day"}'),
+    4
+  )
 })
 
 t.test('what polls bring is counted: events, batches, late ones, repetitions, lag and how they end', async (t) => {
@@ -195,7 +221,8 @@ t.test('streams are counted by transport: those that are, began and ended, and h
   sse[0]?.terminate()
   await until(service, 'subscribers{transport="websocket"}', 1)
   figures = await until(service, 'subscribers{transport="sse"}', 1)
-  const ended = (transport: string, code: string) => figures.of(`stream_endings_total{transport="${transport}",code="${code}"}`)
+  const ended = (transport: string, code: string) =>
+    figures.of(`stream_endings_total{transport="${transport}",code="${code}"}`)
   t.equal(ended('websocket', '1000'), 1)
   t.equal(ended('websocket', 'other'), 1, 'a client\'s number is no label')
   t.equal(ended('websocket', '1006'), 1)
@@ -225,7 +252,11 @@ t.test('gaps are counted by reason, for each subscriber that is told', async (t)
 })
 
 t.test('a reader whose backlog is full is counted, and is among the blocked for as long as that lasts', async (t) => {
-  const service = await startService(t, { SUBSCRIBER_BACKLOG_BYTES: '4096', LATENESS_MS: '200', STREAM_COMPRESSION: 'false' })
+  const service = await startService(t, {
+    SUBSCRIBER_BACKLOG_BYTES: '4096',
+    LATENESS_MS: '200',
+    STREAM_COMPRESSION: 'false'
+  })
   await service.settled()
   const [slow, quick] = [service.stream(), service.stream()]
   await Promise.all([slow, quick].map((stream) => stream.until(({ type }) => type === 'hello')))
@@ -270,7 +301,13 @@ t.test('labels stay few, whatever clients send', async (t) => {
 })
 
 t.test('the figures are there for whoever reaches them, whatever limits hold and whoever is let in', async (t) => {
-  const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: 'a-token-of-sixteen-characters', RATE_LIMIT_PER_MINUTE: '1', RATE_LIMIT_TOTAL_PER_MINUTE: '1', MAX_SUBSCRIBERS: '0' })
+  const service = await startService(t, {
+    AUTH_MODE: 'token',
+    AUTH_TOKENS: 'a-token-of-sixteen-characters',
+    RATE_LIMIT_PER_MINUTE: '1',
+    RATE_LIMIT_TOTAL_PER_MINUTE: '1',
+    MAX_SUBSCRIBERS: '0'
+  })
   const headers = { authorization: 'Bearer a-token-of-sixteen-characters' }
   await service.get(EVENTS, headers)
   t.equal((await service.get(EVENTS, headers)).status, 429)
@@ -281,7 +318,14 @@ t.test('the figures are there for whoever reaches them, whatever limits hold and
   const text = await response.text()
   t.equal(readFigures(text).of(answers(EVENTS, 429)), 1)
   t.notMatch(text, /a-token-of-sixteen/)
-  for (const name of ['process_resident_memory_bytes', 'process_cpu_seconds_total', 'nodejs_eventloop_lag_p99_seconds', 'nodejs_heap_size_used_bytes']) t.ok(readFigures(text).of(name) > 0, name)
+  for (
+    const name of [
+      'process_resident_memory_bytes',
+      'process_cpu_seconds_total',
+      'nodejs_eventloop_lag_p99_seconds',
+      'nodejs_heap_size_used_bytes'
+    ]
+  ) t.ok(readFigures(text).of(name) > 0, name)
   t.match(text, /^kubiya_audit_bff_info\{version="\d+\.\d+\.\d+",sandbox="false"\} 1$/m)
 })
 
@@ -304,7 +348,17 @@ t.test('with METRICS_PORT the figures are on that port alone, until the service 
 
 t.test('with a pipeline for each caller, figures are of all of them, and the budget is that of the one who has least', async (t) => {
   const upstream = await startUpstream(t, { apiKey: 'key-of-one' })
-  const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_REQUESTS_PER_MINUTE: '400', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' }, {}, upstream)
+  const service = await startService(
+    t,
+    {
+      AUTH_MODE: 'passthrough',
+      KUBIYA_REQUESTS_PER_MINUTE: '400',
+      POLL_INTERVAL_MS: '60000',
+      POLL_MAX_INTERVAL_MS: '60000'
+    },
+    {},
+    upstream
+  )
   t.equal((await scrape(service)).of('tenants'), 0)
   upstream.publish(item({ timestamp: ago(1000) }))
   const headers = { authorization: 'UserKey key-of-one' }

@@ -14,11 +14,23 @@ const CLIENT = 3
 
 t.test('a request is a span in the trace that it names, what Kubiya is asked for its sake is a child, and Kubiya is told of it', async (t) => {
   const collector = await startCollector(t)
-  const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.endpoint}/`, POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+  const service = await startService(t, {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.endpoint}/`,
+    POLL_INTERVAL_MS: '60000',
+    POLL_MAX_INTERVAL_MS: '60000'
+  })
   await service.settled()
-  t.equal((await service.get(`${EVENTS}?text_is_not_told=secret-words`, { traceparent: `00-${TRACE}-${PARENT}-01` })).status, 400)
-  t.equal((await service.get(`${EVENTS}?action_type=secret-words`, { traceparent: `00-${TRACE}-${PARENT}-01` })).status, 200)
-  const span = await collector.span(({ attributes, kind }) => kind === SERVER && attributes['http.response.status_code'] === 200 && attributes['http.route'] === EVENTS)
+  t.equal(
+    (await service.get(`${EVENTS}?text_is_not_told=secret-words`, { traceparent: `00-${TRACE}-${PARENT}-01` })).status,
+    400
+  )
+  t.equal(
+    (await service.get(`${EVENTS}?action_type=secret-words`, { traceparent: `00-${TRACE}-${PARENT}-01` })).status,
+    200
+  )
+  const span = await collector.span(({ attributes, kind }) =>
+    kind === SERVER && attributes['http.response.status_code'] === 200 && attributes['http.route'] === EVENTS
+  )
   t.match(span, {
     name: `GET ${EVENTS}`,
     traceId: TRACE,
@@ -28,21 +40,40 @@ t.test('a request is a span in the trace that it names, what Kubiya is asked for
     resource: { 'service.name': 'kubiya-audit-bff', 'service.version': /^\d+\./ }
   })
   const call = await collector.span(({ kind, parentSpanId }) => kind === CLIENT && parentSpanId === span.spanId)
-  t.match(call, { traceId: TRACE, attributes: { 'http.request.method': 'GET', 'server.address': '127.0.0.1', purpose: 'caller', 'http.response.status_code': '200' } })
+  t.match(call, {
+    traceId: TRACE,
+    attributes: {
+      'http.request.method': 'GET',
+      'server.address': '127.0.0.1',
+      purpose: 'caller',
+      'http.response.status_code': '200'
+    }
+  })
   t.equal(service.sandbox.requests.at(-1)?.headers.traceparent, `00-${TRACE}-${call.spanId}-01`)
-  t.ok(await collector.span(({ attributes }) => attributes['http.response.status_code'] === '400' || attributes['http.response.status_code'] === 400))
+  t.ok(
+    await collector.span(({ attributes }) =>
+      attributes['http.response.status_code'] === '400' || attributes['http.response.status_code'] === 400
+    )
+  )
   t.notMatch(JSON.stringify(collector.spans), /secret-words/)
   t.notMatch(JSON.stringify(collector.spans), new RegExp(service.sandbox.apiKey))
 
   const line = service.logs.find(({ msg, path, status }) => msg === 'request' && path === EVENTS && status === 200)
   t.match(line, { trace_id: TRACE, span_id: span.spanId })
-  t.ok(service.logs.some(({ msg, span_id: id, trace_id: trace }) => msg === 'asked Kubiya' && trace === TRACE && id === call.spanId), 'and what is logged on the way')
+  t.ok(
+    service.logs.some(({ msg, span_id: id, trace_id: trace }) =>
+      msg === 'asked Kubiya' && trace === TRACE && id === call.spanId
+    ),
+    'and what is logged on the way'
+  )
 })
 
 t.test('a request that names no trace, or none that can be read, begins one', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
-  for (const traceparent of ['', 'nonsense', `00-${'0'.repeat(32)}-${PARENT}-01`]) await service.get('/livez', { traceparent })
+  for (const traceparent of ['', 'nonsense', `00-${'0'.repeat(32)}-${PARENT}-01`]) {
+    await service.get('/livez', { traceparent })
+  }
   await eventually('all are told of', () => collector.spans.filter(({ name }) => name === 'GET /livez').length === 3)
   const spans = collector.spans.filter(({ name }) => name === 'GET /livez')
   t.equal(new Set(spans.map(({ traceId }) => traceId)).size, 3)
@@ -66,20 +97,35 @@ t.test('each poll is a trace of its own, with its calls, and a failure is an err
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   const poll = await collector.span(({ name, status }) => name === 'poll' && status === 0)
   t.equal(poll.parentSpanId, undefined)
-  t.ok(await collector.span(({ attributes, kind, parentSpanId }) => kind === CLIENT && parentSpanId === poll.spanId && attributes.purpose === 'poller'))
+  t.ok(
+    await collector.span(({ attributes, kind, parentSpanId }) =>
+      kind === CLIENT && parentSpanId === poll.spanId && attributes.purpose === 'poller'
+    )
+  )
   await service.stream().until(({ type }) => type === 'hello') // Without an subscribers there is a poll a minute.
   service.sandbox.faults.during({ kind: 'status', status: 503 })
   const failed = await collector.span(({ name, status }) => name === 'poll' && status === 2)
   t.equal(failed.attributes['error.type'], 'unavailable')
-  t.match(await collector.span(({ kind, parentSpanId }) => kind === CLIENT && parentSpanId === failed.spanId), { status: 2, attributes: { 'error.type': 'unavailable' } })
+  t.match(await collector.span(({ kind, parentSpanId }) => kind === CLIENT && parentSpanId === failed.spanId), {
+    status: 2,
+    attributes: { 'error.type': 'unavailable' }
+  })
   t.equal((await service.get(`${EVENTS}?page_size=3`)).status, 502)
-  t.match(await collector.span(({ attributes, kind }) => kind === SERVER && attributes['error.type'] === '502'), { status: 2 })
+  t.match(await collector.span(({ attributes, kind }) => kind === SERVER && attributes['error.type'] === '502'), {
+    status: 2
+  })
 })
 
 t.test('in passthrough polls belong to no request, though a request made the poller start', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, AUTH_MODE: 'passthrough' })
-  t.equal((await service.get(EVENTS, { authorization: `UserKey ${service.sandbox.apiKey}`, traceparent: `00-${TRACE}-${PARENT}-01` })).status, 200)
+  t.equal(
+    (await service.get(EVENTS, {
+      authorization: `UserKey ${service.sandbox.apiKey}`,
+      traceparent: `00-${TRACE}-${PARENT}-01`
+    })).status,
+    200
+  )
   t.not((await collector.span(({ name }) => name === 'poll')).traceId, TRACE)
 })
 
@@ -93,7 +139,10 @@ t.test('a stream\'s span ends when it has begun', async (t) => {
   await sse.untilEvents(1)
   const statusOf = (attributes: Record<string, unknown>) => Number(attributes['http.response.status_code'])
   t.equal((await collector.span(({ attributes }) => statusOf(attributes) === 101)).name, `GET ${STREAM}`)
-  t.equal((await collector.span(({ attributes, name }) => statusOf(attributes) === 200 && name.endsWith('stream'))).name, `GET ${STREAM}`)
+  t.equal(
+    (await collector.span(({ attributes, name }) => statusOf(attributes) === 200 && name.endsWith('stream'))).name,
+    `GET ${STREAM}`
+  )
 })
 
 t.test('a collector that is not there holds nobody up, and is spoken of once', async (t) => {

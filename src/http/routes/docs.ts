@@ -18,7 +18,9 @@ const TYPES: Record<string, string> = {
 const HTML = 'text/html; charset=utf-8'
 const CACHED = 'private, max-age=3600'
 // A file of its own, so that nothing inline has to be allowed.
-const START = "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', deepLinking: true, validatorUrl: null })\n"
+const START =
+  "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', " +
+    'deepLinking: true, validatorUrl: null })\n'
 
 export interface DocsOptions {
   /** How callers are let in: a value of `AUTH_MODE`. */
@@ -28,7 +30,8 @@ export interface DocsOptions {
 
 /** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
 export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits, mode }) => {
-  const document = Buffer.from(JSON.stringify(secured(openapi, mode))) // A text would be copied for each caller who reads slowly.
+  // A text would be copied for each caller who reads slowly.
+  const document = Buffer.from(JSON.stringify(secured(openapi, mode)))
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
 
   // Nobody is asked for a credential here: what counts is where a request comes from.
@@ -44,7 +47,8 @@ export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits,
   app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
   app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
   for (const [name, type] of Object.entries(TYPES)) {
-    const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`))) // A file for each request would be one too many.
+    // A file for each request would be one too many.
+    const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`)))
     app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
   }
 }

@@ -35,7 +35,10 @@ const MOST_KNOWN = 1000
 const LONGEST_KNOWN = 2048
 
 /** The past over HTTP: list, search, describe. */
-export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, { archiveOf, requesterOf, responseHeaders, clockOf, isPassthrough, memory, prefixOf }) => {
+export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (
+  app,
+  { archiveOf, requesterOf, responseHeaders, clockOf, isPassthrough, memory, prefixOf }
+) => {
   const known = new LRUCache<string, PageQuery>({ max: MOST_KNOWN }) // By the URL as it was written, behind the prefix.
   const send = createCachedSender({ archiveOf, responseHeaders })
 
@@ -43,7 +46,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     schema: {
       operationId: 'listEvents',
       summary: 'List audit events',
-      description: 'A page of events, newest first by default. Follow `next` for the rest; stream from `live_cursor` for what comes.',
+      description:
+        'A page of events, newest first by default. Follow `next` for the rest; stream from `live_cursor` for what ' +
+          'comes.',
       tags: ['events'],
       querystring: ListQuery,
       response: { 200: cachedAnswer('EventPage', 'A page of events.'), 304: notModifiedAnswer, ...problemAnswers }
@@ -55,7 +60,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     schema: {
       operationId: 'searchEvents',
       summary: 'Search audit events',
-      description: 'Like the list, and by `text`. Kubiya\'s pages are scanned until the page is full or the scan limit is reached; `search_summary` says how far that went.',
+      description:
+        "Like the list, and by `text`. Kubiya's pages are scanned until the page is full or the scan limit is " +
+          'reached; `search_summary` says how far that went.',
       tags: ['events'],
       querystring: SearchQuery,
       response: { 200: cachedAnswer('SearchPage', 'A page of matches.'), 304: notModifiedAnswer, ...problemAnswers }
@@ -67,7 +74,8 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     schema: {
       operationId: 'describeEvent',
       summary: 'Describe an audit event',
-      description: 'One event by its `id`, percent-encoded: `a/b` is `a%2Fb`. A computed id is found at any age; another ' +
+      description:
+        'One event by its `id`, percent-encoded: `a/b` is `a%2Fb`. A computed id is found at any age; another ' +
         'one is asked for by id, then looked for in the last seven days. One that holds `/`, `\\`, `%`, `?` or `#` is ' +
         'looked for in the live log instead of being asked for.',
       tags: ['events'],
@@ -82,7 +90,9 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     }
   }, (request, reply) => {
     const { id } = request.params
-    if (!isPossibleId(id)) return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: 'is no event\'s id' }])
+    if (!isPossibleId(id)) {
+      return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
+    }
     return answer(request, reply, archiveOf(request).describe(id, wantsNoCache(request.headers), requesterOf(request)))
   })
 
@@ -90,10 +100,16 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const question = known.get(prefixOf(request) + request.url)
     if (question === undefined) return checkNumbers(request, reply, done)
-    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), requesterOf(request)))?.catch(done)
+    answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), requesterOf(request)))
+      ?.catch(done)
   }
 
-  function read (operation: PageQuery['operation'], query: SearchQuery, request: FastifyRequest, reply: FastifyReply): Promise<void> | undefined {
+  function read (
+    operation: PageQuery['operation'],
+    query: SearchQuery,
+    request: FastifyRequest,
+    reply: FastifyReply
+  ): Promise<void> | undefined {
     const reading = readPageQuery(operation, query, clockOf(request))
     if (!reading.ok) {
       sendFaults(reply, reading.code, reading.errors)
@@ -102,15 +118,28 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     const prefix = prefixOf(request)
     const question = prefix === '' ? reading.question : { ...reading.question, prefix }
     if (reading.isLasting && request.url.length <= LONGEST_KNOWN) known.set(prefix + request.url, question)
-    return answer(request, reply, archiveOf(request).page(question, wantsNoCache(request.headers), requesterOf(request)))
+    return answer(
+      request,
+      reply,
+      archiveOf(request).page(question, wantsNoCache(request.headers), requesterOf(request))
+    )
   }
 
   /** Without a promise in between where all is at hand. */
-  function answer (request: FastifyRequest, reply: FastifyReply, outcome: CacheResult | Promise<CacheResult | Failure>): Promise<void> | undefined {
-    return outcome instanceof Promise ? outcome.then((each) => conclude(request, reply, each)) : conclude(request, reply, outcome)
+  function answer (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    outcome: CacheResult | Promise<CacheResult | Failure>
+  ): Promise<void> | undefined {
+    return outcome instanceof Promise
+      ? outcome.then((each) => conclude(request, reply, each))
+      : conclude(request, reply, outcome)
   }
 
-  /** An answer that is not with the system at once stays in memory as long as its caller likes: it is counted until then. */
+  /**
+   * An answer that is not with the system at once stays in memory as long as its caller likes: it is counted until
+   * then.
+   */
   function sendHeld (request: FastifyRequest, reply: FastifyReply, served: CacheResult): Promise<void> | undefined {
     const sending = send(request, reply, served)
     const { destroyed, writableLength } = request.raw.socket
@@ -120,7 +149,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     return sending
   }
 
-  function conclude (request: FastifyRequest, reply: FastifyReply, outcome: CacheResult | Failure): Promise<void> | undefined {
+  function conclude (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    outcome: CacheResult | Failure
+  ): Promise<void> | undefined {
     if (outcome.ok && outcome.entry.missing === undefined) return sendHeld(request, reply, outcome)
     if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
     else if (outcome.entry.missing !== undefined) sendMissing(reply, outcome.entry.missing)
@@ -131,5 +164,9 @@ function sendMissing (reply: FastifyReply, { complete, scanned, window }: Missin
   const [start, end] = [window.start ?? 0n, window.end ?? window.start ?? 0n].map(formatInstant)
   const extent = complete ? 'all of them' : 'not all of them'
   const detail = `No such event: ${scanned} events from ${start} to ${end} were looked at, ${extent}.`
-  return sendProblem(reply, 'not-found', detail, { window: { start_time: start ?? '', end_time: end ?? '' }, scanned, complete })
+  return sendProblem(reply, 'not-found', detail, {
+    window: { start_time: start ?? '', end_time: end ?? '' },
+    scanned,
+    complete
+  })
 }

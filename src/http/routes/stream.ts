@@ -61,8 +61,13 @@ const SWITCHING_PROTOCOLS = 101
 const OK = 200
 const SSE_TYPE = 'text/event-stream'
 
-/** The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins. */
-export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (app, { backlogBytes, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }) => {
+/**
+ * The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins.
+ */
+export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (
+  app,
+  { backlogBytes, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }
+) => {
   app.decorateRequest('admittedStream', undefined)
 
   app.route({
@@ -72,13 +77,19 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
     schema: {
       operationId: 'streamEvents',
       summary: 'Follow audit events live',
-      description: 'A WebSocket (subprotocol `kubiya-audit.v1`, or none) of JSON text messages, or Server-Sent Events with the same JSON as `data`: `hello`, then `event`, `gap`, `status`, `heartbeat`, and `end` as the last. Clients send control frames only.',
+      description:
+        'A WebSocket (subprotocol `kubiya-audit.v1`, or none) of JSON text messages, or Server-Sent Events with ' +
+          'the same JSON as `data`: `hello`, then `event`, `gap`, `status`, `heartbeat`, and `end` as the last. ' +
+          'Clients send control frames only.',
       tags: ['events'],
       querystring: StreamQuery,
       headers: StreamHeaders,
       response: {
         101: { description: 'Switching to the WebSocket protocol.', type: 'null' },
-        200: { description: 'Server-Sent Events: `event` is the frame\'s type, `id` its cursor, `data` the frame.', content: { [SSE_TYPE]: { schema: { type: 'string' } } } },
+        200: {
+          description: "Server-Sent Events: `event` is the frame's type, `id` its cursor, `data` the frame.",
+          content: { [SSE_TYPE]: { schema: { type: 'string' } } }
+        },
         ...problemAnswers
       }
     },
@@ -89,15 +100,30 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
       if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
       const slot = hub.isClosed() ? 'none' : takeSlot(request)
-      if (slot === 'none-of-its-own') return sendProblem(reply, 'rate-limited', 'This caller has the maximum number of live streams.', { retry_after: FULL_RETRY_SECONDS })
-      if (slot === 'none') return sendProblem(reply, 'overloaded', 'This service has the maximum number of live streams.', { retry_after: FULL_RETRY_SECONDS })
-      if (!request.ws && !admitsEventStream(request.headers.accept)) { // Last: whoever asks why a WebSocket was refused asks for no stream.
+      if (slot === 'none-of-its-own') {
+        return sendProblem(reply, 'rate-limited', 'This caller has the maximum number of live streams.', {
+          retry_after: FULL_RETRY_SECONDS
+        })
+      }
+      if (slot === 'none') {
+        return sendProblem(reply, 'overloaded', 'This service has the maximum number of live streams.', {
+          retry_after: FULL_RETRY_SECONDS
+        })
+      }
+      // Last: whoever asks why a WebSocket was refused asks for no stream.
+      if (!request.ws && !admitsEventStream(request.headers.accept)) {
         slot.release()
         return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
       }
       const giveUp = () => slot.release()
       request.raw.socket.once('close', giveUp)
-      request.admittedStream = { stream: { ...read.stream, ...termsOf(request) }, hub, slot, giveUp, response: reply.raw }
+      request.admittedStream = {
+        stream: { ...read.stream, ...termsOf(request) },
+        hub,
+        slot,
+        giveUp,
+        response: reply.raw
+      }
     },
     handler: async (request, reply) => {
       introduce(request, reply)
@@ -143,7 +169,12 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       isOver = true
       watch.subscription?.disconnected(code)
       slot.release()
-      app.log.info({ request_id: requestId, code, ms: Math.round(performance.now() - startedMs), subscribers: hub.size() }, 'stream ended')
+      app.log.info({
+        request_id: requestId,
+        code,
+        ms: Math.round(performance.now() - startedMs),
+        subscribers: hub.size()
+      }, 'stream ended')
     }
   }
 }

@@ -10,7 +10,10 @@ export interface TicketRoutesOptions {
 }
 
 const Ticket = Type.Object({
-  ticket: Type.String({ description: 'For the stream\'s parameter `ticket`: good for one stream.', examples: ['oG1yT8kq2cXh5sVd7uLw0bZn3mQe9rAf'] }),
+  ticket: Type.String({
+    description: "For the stream's parameter `ticket`: good for one stream.",
+    examples: ['oG1yT8kq2cXh5sVd7uLw0bZn3mQe9rAf']
+  }),
   expires_in: Type.Integer({ description: 'Seconds for which it is good.', examples: [TICKET_MS / 1000] })
 }, { description: 'A ticket.' })
 
@@ -20,14 +23,18 @@ export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = asyn
     schema: {
       operationId: 'createStreamTicket',
       summary: 'Get a ticket for a stream',
-      description: 'A ticket stands for the caller\'s credential where a page cannot send it: for one stream, for half a minute, and for the page\'s own origin. No body.',
+      description:
+        "A ticket stands for the caller's credential where a page cannot send it: for one stream, for half a " +
+          "minute, and for the page's own origin. No body.",
       tags: ['events'],
       querystring: Type.Object({}, { additionalProperties: false }),
       response: { 201: Ticket, ...problemAnswers }
     }
   }, async (request, reply) => {
     const ticket = tickets.issue(callerOf(request).key, request.credential, pageOf(request))
-    if (ticket === undefined) return sendProblem(reply, 'rate-limited', 'Too many unused tickets.', { retry_after: TICKET_MS / 1000 })
+    if (ticket === undefined) {
+      return sendProblem(reply, 'rate-limited', 'Too many unused tickets.', { retry_after: TICKET_MS / 1000 })
+    }
     return reply.code(201).header('cache-control', 'no-store').send({ ticket, expires_in: TICKET_MS / 1000 })
   })
 }

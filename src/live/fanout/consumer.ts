@@ -8,7 +8,17 @@ import type { FrameCache } from './frame-cache.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { gapFrame, type PreparedFrame } from '../transport/frames.ts'
 import { createMatchBudget } from '../replay/match-budget.ts'
-import { cursorOf, gapSince, planStart, type GapAhead, type StartPlan, type LogReplayPlan, type BackfillPlan, type StartFrom, type Waiting } from '../replay/start-position.ts'
+import {
+  cursorOf,
+  gapSince,
+  planStart,
+  type GapAhead,
+  type StartPlan,
+  type LogReplayPlan,
+  type BackfillPlan,
+  type StartFrom,
+  type Waiting
+} from '../replay/start-position.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 import type { Replay } from '../replay/replay.ts'
 import { cursorOfReplay, nextOfReplay, attemptsAfter, type ReplayReader } from '../replay/replay-reader.ts'
@@ -53,8 +63,8 @@ export interface Consumer {
   position (): StreamCursor
   /**
    * What is due next, and counts as given from now on: no more bytes than there is `room` for, unless the subscriber is
-   * idle, nothing being unsent. `full`: something is due, but larger than that; `later`: perhaps something is, but others
-   * should have their turn first.
+   * idle, nothing being unsent. `full`: something is due, but larger than that; `later`: perhaps something is, but
+   * others should have their turn first.
    */
   next (room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined
   /** Tries again where the log was not filled yet. */
@@ -62,7 +72,10 @@ export interface Consumer {
   close (): void
 }
 
-/** A live consumer is a position in the log. The whole cursor is kept: the log cannot tell the instant of an evicted position. */
+/**
+ * A live consumer is a position in the log. The whole cursor is kept: the log cannot tell the instant of an evicted
+ * position.
+ */
 type State = Waiting | ReplayReader | LogCursor | GapAhead
 
 const MOST_FRAMES = 256
@@ -72,7 +85,10 @@ export function createConsumer (options: ConsumerOptions): Consumer {
   return new SubscriberConsumer(options)
 }
 
-/** A class, not a closure for each method: there is one for each of many thousand subscribers, and most of them are idle. */
+/**
+ * A class, not a closure for each method: there is one for each of many thousand subscribers, and most of them are
+ * idle.
+ */
 class SubscriberConsumer implements Consumer {
   private readonly sources: ConsumerSources
   private readonly group: ConsumerOptions['group']
@@ -142,7 +158,11 @@ class SubscriberConsumer implements Consumer {
     return prepared ?? (end.offset === this.sources.log.end().offset ? undefined : 'later')
   }
 
-  private nextFromReplay (replaying: ReplayReader, room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined {
+  private nextFromReplay (
+    replaying: ReplayReader,
+    room: number,
+    isIdle: boolean
+  ): PreparedBatch | 'full' | 'later' | undefined {
     const { frameCache, lowWatermark, log, batchBytes, replayLimit: limit } = this.sources
     const context = { log, frameOf: frameCache.row, matches: this.group.matches, limit, lowWatermark }
     const frames: PreparedFrame[] = []
@@ -151,7 +171,10 @@ class SubscriberConsumer implements Consumer {
     let turn = nextOfReplay(replaying, context, matchBudget)
     if (turn.kind === 'due' && turn.due.frame.payload.length > left && !isIdle) return 'full'
     // A frame larger than all the room goes out alone.
-    while (turn.kind === 'due' && (turn.due.frame.payload.length <= left || frames.length === 0) && frames.length < MOST_FRAMES) {
+    while (
+      turn.kind === 'due' && (turn.due.frame.payload.length <= left || frames.length === 0) &&
+      frames.length < MOST_FRAMES
+    ) {
       frames.push(turn.due.frame)
       turn.due.accept()
       left -= turn.due.frame.payload.length
@@ -159,10 +182,14 @@ class SubscriberConsumer implements Consumer {
     }
     if (frames.length > 0) return prepareBatch(frames)
     switch (turn.kind) {
-      case 'due': return 'later'
-      case 'nothing': return replaying.at < replaying.replay.rows().length ? 'later' : undefined
-      case 'again': return turn.isForgotten ? this.reposition() : this.continueAlone(replaying)
-      case 'over': return turn.gap === undefined ? this.switchToLog(replaying) : this.reportGap(turn.gap, replaying.until)
+      case 'due':
+        return 'later'
+      case 'nothing':
+        return replaying.at < replaying.replay.rows().length ? 'later' : undefined
+      case 'again':
+        return turn.isForgotten ? this.reposition() : this.continueAlone(replaying)
+      case 'over':
+        return turn.gap === undefined ? this.switchToLog(replaying) : this.reportGap(turn.gap, replaying.until)
     }
   }
 
@@ -180,17 +207,44 @@ class SubscriberConsumer implements Consumer {
   private enter (plan: StartPlan): void {
     const { logReplay, backfill } = this.sources
     switch (plan.kind) {
-      case 'wait': return
-      case 'log': this.state = plan.place; return
-      case 'log-replay': this.replay(plan, logReplay); return
-      case 'backfill': this.replay(plan, backfill({ ...plan, filter: this.group.filter, from: plan.after.instant, until: plan.until?.offset, kind: plan.isReturn ? 'shared' : 'own', requester: this.requester }))
+      case 'wait':
+        return
+      case 'log':
+        this.state = plan.place
+        return
+      case 'log-replay':
+        this.replay(plan, logReplay)
+        return
+      case 'backfill':
+        this.replay(
+          plan,
+          backfill({
+            ...plan,
+            filter: this.group.filter,
+            from: plan.after.instant,
+            until: plan.until?.offset,
+            kind: plan.isReturn ? 'shared' : 'own',
+            requester: this.requester
+          })
+        )
     }
   }
 
   private replay (plan: LogReplayPlan | BackfillPlan, replay: Replay, attempts = 0, counted = 0): void {
     const until = plan.until ?? replay.place
     const leave = replay.follow(() => this.listener.pump())
-    this.state = { kind: 'replaying', plan, replay, until, attempts, leave, version: replay.version(), at: 0, after: plan.after, counted }
+    this.state = {
+      kind: 'replaying',
+      plan,
+      replay,
+      until,
+      attempts,
+      leave,
+      version: replay.version(),
+      at: 0,
+      after: plan.after,
+      counted
+    }
   }
 
   private switchToLog ({ leave, until }: ReplayReader): 'later' {
@@ -208,14 +262,22 @@ class SubscriberConsumer implements Consumer {
     const own: BackfillPlan = { kind: 'backfill', isExact: false, isReturn: true, after, countFrom, delivered, until }
     const attempts = attemptsAfter(replaying)
     const { requester, group: { filter } } = this
-    const replay = this.sources.backfill({ ...own, filter, from: after.instant, startsHere: attempts > 1, until: until.offset, kind: 'own', requester })
+    const replay = this.sources.backfill({
+      ...own,
+      filter,
+      from: after.instant,
+      startsHere: attempts > 1,
+      until: until.offset,
+      kind: 'own',
+      requester
+    })
     this.replay(own, replay, attempts, counted)
     return 'later'
   }
 
   /**
-   * The log evicted its position while it was slow. It resumes as a client with its cursor would, as often as that brings it
-   * forward. After three times in a row without progress it reports a gap.
+   * The log evicted its position while it was slow. It resumes as a client with its cursor would, as often as that
+   * brings it forward. After three times in a row without progress it reports a gap.
    */
   private reposition (): 'later' {
     const stood = this.position()

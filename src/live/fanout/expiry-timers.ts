@@ -43,7 +43,10 @@ export function createExpiryTimers<Member> ({ clock, end, warn }: ExpiryTimersOp
   function plan (group: Group<Member>): void {
     const leftMs = group.atMs - clock.now()
     const waitMs = leftMs > NOTICE_MS ? leftMs - NOTICE_MS : leftMs
-    group.cancel = clock.setTimer(() => ring(group, leftMs > NOTICE_MS), Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS)))
+    group.cancel = clock.setTimer(
+      () => ring(group, leftMs > NOTICE_MS),
+      Math.max(0, Math.min(waitMs, LONGEST_TIMER_MS))
+    )
   }
 
   function ring (group: Group<Member>, isNotice: boolean): void {

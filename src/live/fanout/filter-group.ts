@@ -11,7 +11,10 @@ export interface FilterGroup extends FilterMembers {
   readonly members: Set<Subscription>
 }
 
-export function createFilterGroup (filter: AuditFilter, filteredLogOf: (members: FilterMembers) => BatchAt): FilterGroup {
+export function createFilterGroup (
+  filter: AuditFilter,
+  filteredLogOf: (members: FilterMembers) => BatchAt
+): FilterGroup {
   const members = { matches: compileFilter(filter), members: new Set<Subscription>() }
   return { ...members, key: filterKey(filter), filter, batchAt: filteredLogOf(members) }
 }

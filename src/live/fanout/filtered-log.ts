@@ -28,7 +28,10 @@ export interface FilteredLogOptions {
   readonly mostBytes: number
 }
 
-/** The log as subscribers with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the log has let go of it. */
+/**
+ * The log as subscribers with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the
+ * log has let go of it.
+ */
 export type BatchAt = (offset: number) => FilteredBatch | undefined | 'evicted'
 
 const KEPT_BYTES = 16 * 1024 * 1024
@@ -38,7 +41,9 @@ const PORTION_OVERHEAD_BYTES = 512
  * Cuts the log into batches: for all who have the same filter and stand at the same place, the same one, judged and
  * encoded once. They go with their subscribers: those of ten filters that nobody had any more held 24 MB.
  */
-export function createFilteredLogs ({ frameCache, log, mostBytes }: FilteredLogOptions): (members: FilterMembers) => BatchAt {
+export function createFilteredLogs (
+  { frameCache, log, mostBytes }: FilteredLogOptions
+): (members: FilterMembers) => BatchAt {
   const kept = createGenerationalCache(KEPT_BYTES, () => new WeakMap<FilterMembers, Map<number, FilteredBatch>>())
   let last: { readonly filter: number, readonly offset: number, readonly portion: FilteredBatch } | undefined
   let filters = 0
@@ -47,7 +52,8 @@ export function createFilteredLogs ({ frameCache, log, mostBytes }: FilteredLogO
     const filter = filters++
     return (offset) => {
       if (offset < log.startOffset()) return 'evicted'
-      if (last?.offset === offset && last.filter === filter) return last.portion // They mostly come one after the other.
+      // They mostly come one after the other.
+      if (last?.offset === offset && last.filter === filter) return last.portion
       if (offset === log.end().offset) return undefined
       const portion = kept.find((layer) => layer.get(members)?.get(offset)) ?? keep(members, offset)
       last = { filter, offset, portion }

@@ -1,6 +1,12 @@
 import { replayCursor, type DeliveredRange, type LogCursor, type StreamCursor } from '../../audit/cursor.ts'
 import type { LogEntry } from '../log/event-log.ts'
-import { FRAME_OVERHEAD_BYTES, freshFrame, heartbeatFrame, statusFrame, type PreparedFrame } from '../transport/frames.ts'
+import {
+  FRAME_OVERHEAD_BYTES,
+  freshFrame,
+  heartbeatFrame,
+  statusFrame,
+  type PreparedFrame
+} from '../transport/frames.ts'
 import type { Health } from '../ingest/upstream-health.ts'
 import { createGenerationalCache } from './generational-cache.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
@@ -24,21 +30,27 @@ const BOTH_FORMS = 2 // An entry's frame is kept deflated, too, which makes it n
 export function createFrameCache (epoch: string): FrameCache {
   const entries = createStore<LogEntry>(MOST_OF_ENTRIES, BOTH_FORMS)
   const rows = createStore<ReplayRow>(MOST_OF_ROWS, 1)
-  let heartbeat: { readonly cursor: StreamCursor, readonly health: Health, readonly prepared: PreparedBatch } | undefined
+  let heartbeat:
+    | { readonly cursor: StreamCursor, readonly health: Health, readonly prepared: PreparedBatch }
+    | undefined
   let status: { readonly health: Health, readonly prepared: PreparedBatch } | undefined
 
   return {
     entry (entry) {
       // The cursor is made from the entry itself: a batch larger than the log has evicted its own first entries.
       const { highWater: instant, offset } = entry
-      return entries.get(entry, offset) ?? entries.keep(entry, offset, freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant }))
+      return entries.get(entry, offset) ??
+        entries.keep(entry, offset, freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant }))
     },
     row (row, until, delivered) {
       if (delivered.length > 0) return freshFrame(row, replayCursor(until, row.place, delivered)) // One listener's own.
-      return rows.get(row, until.offset) ?? rows.keep(row, until.offset, freshFrame(row, replayCursor(until, row.place, delivered)))
+      return rows.get(row, until.offset) ??
+        rows.keep(row, until.offset, freshFrame(row, replayCursor(until, row.place, delivered)))
     },
     heartbeat (cursor, health) {
-      if (heartbeat?.cursor !== cursor || heartbeat.health !== health) heartbeat = { cursor, health, prepared: prepareBatch([heartbeatFrame(cursor, health)]) }
+      if (heartbeat?.cursor !== cursor || heartbeat.health !== health) {
+        heartbeat = { cursor, health, prepared: prepareBatch([heartbeatFrame(cursor, health)]) }
+      }
       return heartbeat.prepared
     },
     status (health) {

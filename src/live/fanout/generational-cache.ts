@@ -7,8 +7,8 @@ export interface GenerationalCache<Generation> {
 }
 
 /**
- * A bounded cache of `WeakMap`s: what is kept for an object goes with it, and does not keep it alive. Bytes are counted as
- * they come; a single piece may be larger than its layer.
+ * A bounded cache of `WeakMap`s: what is kept for an object goes with it, and does not keep it alive. Bytes are counted
+ * as they come; a single piece may be larger than its layer.
  */
 export function createGenerationalCache<Layer> (mostBytes: number, empty: () => Layer): GenerationalCache<Layer> {
   let young = empty()

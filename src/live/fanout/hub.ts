@@ -68,12 +68,21 @@ export function createHub (options: HubOptions): Hub {
   const timeouts = new Map<Subscription, () => void>()
   const wheels = [
     createTimingWheel<Subscription>(options.heartbeatMs, beat),
-    createTimingWheel<Subscription>(options.checkMs, (members) => members.forEach((subscription) => subscription.check())),
-    ...options.maxAgeMs > 0 ? [createTimingWheel<Subscription>(options.maxAgeMs, (members) => members.forEach((subscription) => subscription.end(CLOSE['max-age'])))] : []
+    createTimingWheel<Subscription>(
+      options.checkMs,
+      (members) => members.forEach((subscription) => subscription.check())
+    ),
+    ...options.maxAgeMs > 0
+      ? [createTimingWheel<Subscription>(
+          options.maxAgeMs,
+          (members) => members.forEach((subscription) => subscription.end(CLOSE['max-age']))
+        )]
+      : []
   ]
   const expiries = createExpiryTimers<Subscription>({
     clock: options.clock,
-    warn: (members, atMs) => members.forEach((subscription) => subscription.notify(prepareBatch([expiringFrame(atMs)]))),
+    warn: (members, atMs) =>
+      members.forEach((subscription) => subscription.notify(prepareBatch([expiringFrame(atMs)]))),
     end: (members) => [...members].forEach((subscription) => subscription.end(CLOSE.unauthorized))
   })
   let size = 0
@@ -81,7 +90,10 @@ export function createHub (options: HubOptions): Hub {
 
   return { isClosed: () => closed, size: () => size, subscribe, publish, onHealth, endAll, close }
 
-  function subscribe ({ requester, expiresAtMs, filter, start, timeoutMs, verbose: isVerbose }: StreamRequest, transport: Transport): Subscription {
+  function subscribe (
+    { requester, expiresAtMs, filter, start, timeoutMs, verbose: isVerbose }: StreamRequest,
+    transport: Transport
+  ): Subscription {
     const key = filterKey(filter)
     const group = audiences.get(key) ?? createFilterGroup(filter, filteredLogOf)
     const subscription = createSubscription({ context, group, start, verbose: isVerbose, transport, requester })
@@ -89,7 +101,12 @@ export function createHub (options: HubOptions): Hub {
     group.members.add(subscription)
     for (const wheel of wheels) wheel.add(subscription)
     if (isVerbose) verbose.add(subscription)
-    if (timeoutMs !== undefined) timeouts.set(subscription, options.clock.setTimer(() => subscription.end(CLOSE.timeout), timeoutMs))
+    if (timeoutMs !== undefined) {
+      timeouts.set(
+        subscription,
+        options.clock.setTimer(() => subscription.end(CLOSE.timeout), timeoutMs)
+      )
+    }
     size++
     options.instruments.streamBegan(transport.kind)
     subscription.begin()

@@ -10,7 +10,10 @@ const SLICE_MS = 5
 const SERVED_BETWEEN_LOOKS = 8
 const MOST_SERVED_KEPT = 50_000
 
-/** Serves guests in the order in which they came, a slice of time in each turn of the event loop: all else goes on meanwhile. */
+/**
+ * Serves guests in the order in which they came, a slice of time in each turn of the event loop: all else goes on
+ * meanwhile.
+ */
 export function createRunQueue<Guest> (serve: (guest: Guest) => void): RunQueue<Guest> {
   let guests: Guest[] = []
   let served = 0

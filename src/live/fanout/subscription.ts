@@ -33,11 +33,16 @@ export interface SubscriptionOptions {
   readonly requester?: Requester | undefined
 }
 
-/** One subscriber: its position, and what its connection can take. No queue: what it has not been given is in the log. */
+/**
+ * One subscriber: its position, and what its connection can take. No queue: what it has not been given is in the log.
+ */
 export interface Subscription {
   readonly group: FilterGroup
   readonly transport: Transport
-  /** Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips between. */
+  /**
+   * Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips
+   * between.
+   */
   begin (): void
   /** Whether it has still to take its place: the log was not filled yet. */
   isWaiting (): boolean

@@ -10,11 +10,17 @@ const MOST_SLOTS = 40
 const LEAST_TICK_MS = 10
 
 /**
- * Turns once in `periodMs`. A visit may come early by a fortieth of that, and late only by what the event loop is late: the
- * clock is looked at, since the ticks of a busy process get behind more and more.
+ * Turns once in `periodMs`. A visit may come early by a fortieth of that, and late only by what the event loop is late:
+ * the clock is looked at, since the ticks of a busy process get behind more and more.
  */
-export function createTimingWheel<Member> (periodMs: number, visit: (members: ReadonlySet<Member>) => void): TimingWheel<Member> {
-  const slots = Array.from({ length: Math.max(1, Math.min(MOST_SLOTS, Math.floor(periodMs / LEAST_TICK_MS))) }, () => new Set<Member>())
+export function createTimingWheel<Member> (
+  periodMs: number,
+  visit: (members: ReadonlySet<Member>) => void
+): TimingWheel<Member> {
+  const slots = Array.from(
+    { length: Math.max(1, Math.min(MOST_SLOTS, Math.floor(periodMs / LEAST_TICK_MS))) },
+    () => new Set<Member>()
+  )
   const slotMs = periodMs / slots.length
   let turned = 0 // Slots since the wheel began to turn.
   let turnedMs = performance.now()

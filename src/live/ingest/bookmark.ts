@@ -1,5 +1,12 @@
 import type { Announcement, NewEntry } from '../../audit/log-batch.ts'
-import { NANOS_PER_MS, NANOS_PER_SECOND, minInstant, floorToSecond, maxInstant, type Instant } from '../../audit/instant.ts'
+import {
+  NANOS_PER_MS,
+  NANOS_PER_SECOND,
+  minInstant,
+  floorToSecond,
+  maxInstant,
+  type Instant
+} from '../../audit/instant.ts'
 import type { KeyedEvent } from '../../audit/sort-key.ts'
 import type { SkippedRange } from '../../scan/scanner.ts'
 import { createSkippedRanges } from './skipped-ranges.ts'
@@ -12,7 +19,10 @@ export interface BookmarkOptions {
   readonly mostKnown: number
 }
 
-/** What is new in an answer. Nothing of it counts as known before it is settled, so that what could not be announced is met again. */
+/**
+ * What is new in an answer. Nothing of it counts as known before it is settled, so that what could not be announced is
+ * met again.
+ */
 export interface NewEntries {
   readonly announcement: Announcement
   commit (): void
@@ -34,18 +44,21 @@ export interface Bookmark {
   advance (startedAt: Instant, frontier?: Instant): void
   /** What was passed by and would be met again. */
   skippedRanges (): readonly SkippedRange[]
-  /** How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came than can be known. */
+  /**
+   * How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came
+   * than can be known.
+   */
   reducedLatenessMs (): number | undefined
 }
 
 const RECENT = 5n * NANOS_PER_SECOND
 
 /**
- * Why nothing is lost: an event that becomes visible at v has an instant of at least v − lateness. A whole read that began
- * at s saw all that was visible then, so what it missed became visible after s and has an instant of at least s − lateness.
- * The newest instant seen, but at most s, is where that is counted from: a quiet log is read from its last event on,
- * whatever the clocks say. Where that costs too much, after a burst, the time that has gone by since the newest event came
- * counts, too: the upstream's clock has gone on by as much at least.
+ * Why nothing is lost: an event that becomes visible at v has an instant of at least v − lateness. A whole read that
+ * began at s saw all that was visible then, so what it missed became visible after s and has an instant of at least s −
+ * lateness. The newest instant seen, but at most s, is where that is counted from: a quiet log is read from its last
+ * event on, whatever the clocks say. Where that costs too much, after a burst, the time that has gone by since the
+ * newest event came counts, too: the upstream's clock has gone on by as much at least.
  */
 export function createBookmark (options: BookmarkOptions): Bookmark {
   const lateness = nanos(options.latenessMs)
@@ -70,15 +83,28 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       if (forgotten !== undefined && forgotten <= highWater - lateness) forgotten = undefined
     },
     skippedRanges: skippedRanges.all,
-    reducedLatenessMs: () => forgotten === undefined ? undefined : Number((maxInstant(highWater, forgotten) - forgotten) / NANOS_PER_MS)
+    reducedLatenessMs: () =>
+      forgotten === undefined ? undefined : Number((maxInstant(highWater, forgotten) - forgotten) / NANOS_PER_MS)
   }
 
   function diff (rows: readonly KeyedEvent[], passed: SkippedRange | undefined, now: Instant): NewEntries {
     const gap = passed === undefined ? undefined : skippedRanges.look(passed, now)
     const fresh = firstOfEach(rows).filter(({ event }) => !known.has(event.id))
-    const reached = fresh.reduce((newest, { event }) => event.instant === undefined ? newest : maxInstant(newest, minInstant(event.instant, now)), highWater)
-    const events = fresh.map(({ event }): NewEntry => ({ event, late: event.instant !== undefined && event.instant < highWater }))
-    return { announcement: { entries: gap === undefined ? events : [{ gap }, ...events], highWater: minInstant(reached, floor + lateness) }, commit }
+    const reached = fresh.reduce(
+      (newest, { event }) => event.instant === undefined ? newest : maxInstant(newest, minInstant(event.instant, now)),
+      highWater
+    )
+    const events = fresh.map(({ event }): NewEntry => ({
+      event,
+      late: event.instant !== undefined && event.instant < highWater
+    }))
+    return {
+      announcement: {
+        entries: gap === undefined ? events : [{ gap }, ...events],
+        highWater: minInstant(reached, floor + lateness)
+      },
+      commit
+    }
 
     function commit (): void {
       highWater = maxInstant(highWater, reached)
@@ -93,7 +119,8 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     for (const [id, instant] of known) {
       if (known.size <= options.mostKnown) return
       known.delete(id)
-      floor = maxInstant(floor, minInstant(instant + 1n, highWater)) // An event dated in the future must not blind the poller.
+      // An event dated in the future must not blind the poller.
+      floor = maxInstant(floor, minInstant(instant + 1n, highWater))
       forgotten = floor
     }
   }

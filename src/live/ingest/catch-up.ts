@@ -29,7 +29,10 @@ export interface CatchUpStep {
 export interface CatchUp {
   /** One more answer; `undefined` once it has caught up. After a failure the next one asks the same again. */
   next (): Promise<CatchUpStep | Failure | undefined>
-  /** Whether what it has read is more than one answer holds. A few events that came between two answers do not make it so. */
+  /**
+   * Whether what it has read is more than one answer holds. A few events that came between two answers do not make it
+   * so.
+   */
   isLong (): boolean
   /** Whether fewer rows were asked for at a time than wanted. */
   isReduced (): boolean
@@ -40,7 +43,15 @@ const SMALL_SHARE = 0.1
 
 /** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
 export function createCatchUp ({ firstSize, pageSize, skippedRanges, source, start }: CatchUpOptions): CatchUp {
-  const steps = scan(source, { filter: {}, window: { start }, direction: 'asc', pageSize, firstSize, purpose: POLLER, skippedRanges })
+  const steps = scan(source, {
+    filter: {},
+    window: { start },
+    direction: 'asc',
+    pageSize,
+    firstSize,
+    purpose: POLLER,
+    skippedRanges
+  })
   let held: KeyedEvent[] = []
   let first: number | undefined // Events in the first answer …
   let further = 0 // … and in all that followed.

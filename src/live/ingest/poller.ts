@@ -1,6 +1,13 @@
 import type { Announcement } from '../../audit/log-batch.ts'
 import type { KeyedEvent } from '../../audit/sort-key.ts'
-import { EARLIEST, NANOS_PER_MS, NANOS_PER_SECOND, instantFromMs, maxInstant, type Instant } from '../../audit/instant.ts'
+import {
+  EARLIEST,
+  NANOS_PER_MS,
+  NANOS_PER_SECOND,
+  instantFromMs,
+  maxInstant,
+  type Instant
+} from '../../audit/instant.ts'
 import { POLLER, type AuditSource, type Failure } from '../../audit/source.ts'
 import { scan } from '../../scan/scanner.ts'
 import type { Instruments } from '../../instruments.ts'
@@ -14,14 +21,20 @@ import { createUpstreamClock, type UpstreamClockOptions } from './upstream-clock
 
 export interface PollerOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' | 'onSkew'> {
   readonly source: AuditSource
-  /** Makes the bookmark once the first answer has come. `now` is the earlier of both clocks; `oldest` the oldest row of that answer. */
+  /**
+   * Makes the bookmark once the first answer has come. `now` is the earlier of both clocks; `oldest` the oldest row of
+   * that answer.
+   */
   readonly openBookmark: (now: Instant, oldest: Instant | undefined) => Bookmark
   readonly publish: (announcement: Announcement) => Promise<void>
   /** Whether this replica is the one to poll. */
   readonly isLeader: () => boolean
   /** Live subscribers, whose number sets the pace. */
   readonly subscriberCount: () => number
-  /** How the request budget stands: how long the poller has to wait for it, and how little there is left (0: plenty, 1: nothing). */
+  /**
+   * How the request budget stands: how long the poller has to wait for it, and how little there is left (0: plenty, 1:
+   * nothing).
+   */
   readonly budget: () => { readonly waitMs: number, readonly scarcity: number }
   /** Told after every poll, once its events have been announced. */
   readonly onPoll: (health: Health, changed: boolean) => void
@@ -65,15 +78,18 @@ interface Current {
 }
 
 /**
- * Follows the upstream log: one poll in flight, ever; oldest first; each poll scans on until it has caught up. An answer
- * is announced whole before the next one is asked for, and a failure moves nothing. Polls read the whole lateness window
- * while that takes one answer; beyond that the last seconds, and the whole window every 30 s, or less often when the
- * request budget is short.
+ * Follows the upstream log: one poll in flight, ever; oldest first; each poll scans on until it has caught up. An
+ * answer is announced whole before the next one is asked for, and a failure moves nothing. Polls read the whole
+ * lateness window while that takes one answer; beyond that the last seconds, and the whole window every 30 s, or less
+ * often when the request budget is short.
  */
 export function createPoller (options: PollerOptions): Poller {
   const { publish, pageSize } = options
   const { monotonicMs: nowMs, now, setTimer } = options.clock
-  const source: AuditSource = { ...options.source, read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest) }
+  const source: AuditSource = {
+    ...options.source,
+    read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest)
+  }
   const health = createUpstreamHealth(now, isTrying)
   const stopping = new AbortController()
   const upstream = createUpstreamClock({ ...options, clock: now })
@@ -97,7 +113,15 @@ export function createPoller (options: PollerOptions): Poller {
   let readTo = EARLIEST // The frontier at which the last read began.
   let marked = EARLIEST
 
-  return { start, wake, stop, health: health.now, upstreamClock: upstream.now, earliestClock: upstream.earliest, lowWatermark: () => bookmark?.lookbackStart() }
+  return {
+    start,
+    wake,
+    stop,
+    health: health.now,
+    upstreamClock: upstream.now,
+    earliestClock: upstream.earliest,
+    lowWatermark: () => bookmark?.lookbackStart()
+  }
 
   function start (): void {
     running ??= run()
@@ -138,21 +162,41 @@ export function createPoller (options: PollerOptions): Poller {
     aliveMs = polledMs
     answered = false
     requests = 0
-    const failure = await options.tracer.span({ name: 'poll', kind: 'internal', isRoot: true }, traced).catch((error: unknown): Failure => {
-      options.onError(error)
-      current = undefined
-      newest = undefined
-      return { ok: false, kind: 'invalid' }
-    })
+    const failure = await options.tracer.span({ name: 'poll', kind: 'internal', isRoot: true }, traced).catch(
+      (error: unknown): Failure => {
+        options.onError(error)
+        current = undefined
+        newest = undefined
+        return { ok: false, kind: 'invalid' }
+      }
+    )
     options.instruments.pollCompleted(failure?.kind ?? 'ok', nowMs() - polledMs)
     if (stopping.signal.aborted) return
     failures = failure === undefined ? 0 : answered ? 1 : failures + 1
-    const extraRequests = newestMs < polledMs && bookmark !== undefined && bookmark.skippedRanges().length > 0 ? requests : 0
+    const extraRequests = newestMs < polledMs && bookmark !== undefined && bookmark.skippedRanges().length > 0
+      ? requests
+      : 0
     const { scarcity, waitMs: budgetMs } = options.budget()
-    const wishMs = nextPollDelayMs({ failure, failures, extraRequests, quietMs: nowMs() - newestMs, subscribers: options.subscriberCount(), scarcity }, options, Math.random)
+    const wishMs = nextPollDelayMs(
+      {
+        failure,
+        failures,
+        extraRequests,
+        quietMs: nowMs() - newestMs,
+        subscribers: options.subscriberCount(),
+        scarcity
+      },
+      options,
+      Math.random
+    )
     waitMs = Math.max(wishMs, budgetMs)
     aliveMs = nowMs()
-    const changed = health.report({ failure, isHeldBack: waitMs > wishMs, latenessMs: bookmark?.reducedLatenessMs(), isSkewed: upstream.isSkewed() })
+    const changed = health.report({
+      failure,
+      isHeldBack: waitMs > wishMs,
+      latenessMs: bookmark?.reducedLatenessMs(),
+      isSkewed: upstream.isSkewed()
+    })
     options.onPoll(health.now(), changed)
   }
 
@@ -169,8 +213,8 @@ export function createPoller (options: PollerOptions): Poller {
 
   /**
    * Asks for the newest page once, whatever its age. It tells the upstream's clock, whether it sorts, and how long an
-   * answer can be: only then is a short one known to be the end of the log (docs/kubiya-api.md §4: a silent cap is possible), and a
-   * quiet poll costs one request.
+   * answer can be: only then is a short one known to be the end of the log (docs/kubiya-api.md §4: a silent cap is
+   * possible), and a quiet poll costs one request.
    */
   async function open (): Promise<Bookmark | Failure> {
     newest ??= scan(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: POLLER, skippedRanges: [] })
@@ -188,17 +232,27 @@ export function createPoller (options: PollerOptions): Poller {
   /** Goes on with the read that a failure interrupted, or begins one, until it has caught up or fails. */
   async function catchUp (mark: Bookmark): Promise<Failure | undefined> {
     const { frontier, isWhole, catchUp, startedAt, startedMs } = current ??= begin(mark)
-    for (let portion = await catchUp.next(); portion !== undefined && !stopping.signal.aborted; portion = await catchUp.next()) {
+    for (
+      let portion = await catchUp.next();
+      portion !== undefined && !stopping.signal.aborted;
+      portion = await catchUp.next()
+    ) {
       if (!portion.ok) return portion
       answered = true
       firstSize = portion.reducedTo ?? pageSize
       noteAnswer(portion.rows, portion.upstreamMs)
-      const { announcement, commit } = mark.diff(portion.rows, portion.skipped, instantFromMs(upstream.now()) + NANOS_PER_MS)
+      const { announcement, commit } = mark.diff(
+        portion.rows,
+        portion.skipped,
+        instantFromMs(upstream.now()) + NANOS_PER_MS
+      )
       if (announcement.entries.length > 0) {
         newestMs = nowMs()
         await publish(announcement)
       }
-      options.instruments.duplicatesDropped(portion.rows.length - announcement.entries.filter((entry) => 'event' in entry).length)
+      options.instruments.duplicatesDropped(
+        portion.rows.length - announcement.entries.filter((entry) => 'event' in entry).length
+      )
       commit()
     }
     current = undefined
@@ -212,7 +266,8 @@ export function createPoller (options: PollerOptions): Poller {
       isRepeated = false
       mark.advance(startedAt, windowIsLong ? frontier : undefined)
       const { announcement } = mark.diff([], undefined, startedAt)
-      if (announcement.highWater > marked) await publish(announcement) // Nothing new, but less in doubt: cursors go on from later.
+      // Nothing new, but less in doubt: cursors go on from later.
+      if (announcement.highWater > marked) await publish(announcement)
       marked = maxInstant(marked, announcement.highWater)
     }
     health.swept()
@@ -224,7 +279,13 @@ export function createPoller (options: PollerOptions): Poller {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= fullReadEveryMs(options.budget().scarcity)
     const start = isWhole ? mark.lookbackStart() : mark.recentStart(readTo)
     const catchUp = createCatchUp({ source, start, pageSize, firstSize, skippedRanges: mark.skippedRanges() })
-    return { catchUp, isWhole, frontier: mark.frontier(nowMs() - newestMs), startedAt: instantFromMs(upstream.now()), startedMs: nowMs() }
+    return {
+      catchUp,
+      isWhole,
+      frontier: mark.frontier(nowMs() - newestMs),
+      startedAt: instantFromMs(upstream.now()),
+      startedMs: nowMs()
+    }
   }
 
   function noteAnswer (rows: readonly KeyedEvent[], upstreamMs: number | undefined): void {

@@ -18,7 +18,9 @@ export function createSkippedRanges () {
       const { from, reason, rows, to } = bounded(skippedRange, now)
       const same = sameAs(skippedRange, now)
       if (same.length === 0) return { from, to, reason }
-      return rows > rowsOf(same) ? { from: minInstant(same.map((each) => each.to).reduce(maxInstant), to), to, reason } : undefined
+      return rows > rowsOf(same)
+        ? { from: minInstant(same.map((each) => each.to).reduce(maxInstant), to), to, reason }
+        : undefined
     },
     keep (skippedRange: SkippedRange, now: Instant): void {
       const met = bounded(skippedRange, now)
@@ -27,7 +29,9 @@ export function createSkippedRanges () {
       const others = known.filter((each) => !same.includes(each))
       if (met.rows > rowsOf(same)) known = [...others, met]
       // The narrowest neighbours tell best whether the next one is another.
-      else if (same.length === 1 && only?.rows === met.rows) known = [...others, { ...only, from: maxInstant(only.from, met.from), to: minInstant(only.to, met.to) }]
+      else if (same.length === 1 && only?.rows === met.rows) {
+        known = [...others, { ...only, from: maxInstant(only.from, met.from), to: minInstant(only.to, met.to) }]
+      }
     },
     forgetBefore (instant: Instant): void {
       known = known.filter(({ to }) => to >= instant)

@@ -31,9 +31,10 @@ const CREDIBLE_SKEW_MS = 60_000
 const AGREEING_ANSWERS = 3
 
 /**
- * Our own clock as the upstream's `Date` corrects it. One wrong `Date` must not blind the poller for good: a skew beyond a
- * minute counts only when three answers in a row agree. Where the clocks differ for longer than events may be late, the
- * newest event has a say as well, and the middle one of the three counts: two of them would have to be wrong alike.
+ * Our own clock as the upstream's `Date` corrects it. One wrong `Date` must not blind the poller for good: a skew
+ * beyond a minute counts only when three answers in a row agree. Where the clocks differ for longer than events may be
+ * late, the newest event has a say as well, and the middle one of the three counts: two of them would have to be wrong
+ * alike.
  */
 export function createUpstreamClock ({ clock, mostSkewMs, onSkew }: UpstreamClockOptions): UpstreamClock {
   let skewMs = 0

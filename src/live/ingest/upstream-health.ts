@@ -56,8 +56,19 @@ export function createUpstreamHealth (clock: () => number, isTrying: () => boole
   let latenessMs: number | undefined
 
   return {
-    now: (): Health => ({ upstream, sinceMs, lastGoodMs, lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)), attempted, latenessMs, fullReads, isPolling: isTrying() }),
-    swept: () => { fullReads++ },
+    now: (): Health => ({
+      upstream,
+      sinceMs,
+      lastGoodMs,
+      lagMs: Math.max(0, clock() - (lastGoodMs ?? startedMs)),
+      attempted,
+      latenessMs,
+      fullReads,
+      isPolling: isTrying()
+    }),
+    swept: () => {
+      fullReads++
+    },
     /** Notes how a poll ended; tells whether that is another state than before. */
     report (outcome: PollOutcome): boolean {
       attempted = true

@@ -53,7 +53,10 @@ export interface EventLog {
   completeSince (): Instant
   /** Whether every event from this instant on is kept. */
   isCompleteSince (instant: Instant): boolean
-  /** The first and the last instant of the events that were evicted between two offsets; `undefined` where none is known. */
+  /**
+   * The first and the last instant of the events that were evicted between two offsets; `undefined` where none is
+   * known.
+   */
   evictedBetween (from: number, to: number): { readonly from: Instant, readonly to: Instant } | undefined
   /** Whether an entry since a position matches; true where that cannot be told any more, or not soon. */
   hasNewSince (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
@@ -108,7 +111,9 @@ export function createEventLog (options: EventLogOptions): EventLog {
   function append (batch: Batch): LogEntry[] {
     // A follower that starts late learns from its first batch where the numbering stands.
     if (entries.length === 0) first = batch.first
-    if (batch.epoch !== epoch || batch.first !== first + entries.length) throw new Error('a batch is missing or doubled')
+    if (batch.epoch !== epoch || batch.first !== first + entries.length) {
+      throw new Error('a batch is missing or doubled')
+    }
     // Entry by entry: whoever stops inside a batch must not resume behind what the rest of it holds.
     const appended = batch.entries.map((fresh, index) => {
       highWater = maxInstant(highWater, minInstant(instantOf(fresh) ?? highWater, batch.highWater))

@@ -26,7 +26,12 @@ export function createEvictedRanges (): EvictedRanges {
     add (offset, instant) {
       const newest = spans.at(-1)
       if (newest !== undefined && offset - newest.first < ENTRIES_PER_SPAN) {
-        spans[spans.length - 1] = { ...newest, last: offset, from: minInstant(newest.from, instant), to: maxInstant(newest.to, instant) }
+        spans[spans.length - 1] = {
+          ...newest,
+          last: offset,
+          from: minInstant(newest.from, instant),
+          to: maxInstant(newest.to, instant)
+        }
         return
       }
       if (spans.length >= MOST_SPANS) spans = spans.slice(MOST_SPANS / 2)
@@ -35,7 +40,10 @@ export function createEvictedRanges (): EvictedRanges {
     between (from, to) {
       const missed = spans.filter(({ first, last }) => last >= from && first < to)
       if (missed.length === 0) return undefined
-      return { from: missed.map((each) => each.from).reduce(minInstant), to: missed.map((each) => each.to).reduce(maxInstant) }
+      return {
+        from: missed.map((each) => each.from).reduce(minInstant),
+        to: missed.map((each) => each.to).reduce(maxInstant)
+      }
     }
   }
 }

@@ -35,13 +35,16 @@ export interface BackfillRequest {
   readonly after?: SortKey | undefined
   /** Set where a replay that began earlier was full before it came this far: another one like it would be in vain. */
   readonly startsHere?: boolean
-  /** The offset from which on the subscriber takes what comes from the log, where that is fixed: the read must begin after that. */
+  /**
+   * The offset from which on the subscriber takes what comes from the log, where that is fixed: the read must begin
+   * after that.
+   */
   readonly until: number | undefined
   /** The listener's limit is counted from here. */
   readonly countFrom: Instant
   /**
-   * `shared`: a subscriber that comes back, likely with many others, each with its own filter: one read of everything serves
-   * them all while it is short. `own`: with this filter; shared among equals.
+   * `shared`: a subscriber that comes back, likely with many others, each with its own filter: one read of everything
+   * serves them all while it is short. `own`: with this filter; shared among equals.
    */
   readonly kind: 'shared' | 'own'
   /** Who pays for it, where this subscriber is the first who wants it. */
@@ -77,9 +80,10 @@ const KEPT_MS = 5000
 const MOST_REREADS = 64
 
 /**
- * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and takes
- * over the place in the log that was taken before it, so that nobody has a hole; to that end they begin at whole tens of
- * seconds. One that nobody follows is dropped after some seconds, the oldest one when all of them hold too much.
+ * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and
+ * takes over the place in the log that was taken before it, so that nobody has a hole; to that end they begin at whole
+ * tens of seconds. One that nobody follows is dropped after some seconds, the oldest one when all of them hold too
+ * much.
  */
 export function createBackfillPool (options: BackfillPoolOptions): BackfillPool {
   const { head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
@@ -95,7 +99,9 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
   }
 
   function isJoinable ({ after, from, isForAll, key, payer, backfill }: Entry, wanted: BackfillRequest): boolean {
-    const isFitting = key === filterKey(wanted.filter) ? wanted.kind === 'shared' || !isForAll : wanted.kind === 'shared' && key === ALL
+    const isFitting = key === filterKey(wanted.filter)
+      ? wanted.kind === 'shared' || !isForAll
+      : wanted.kind === 'shared' && key === ALL
     const isAfter = wanted.until === undefined || backfill.place.offset >= wanted.until
     const isPaid = !backfill.isHeldBack() || payer === wanted.requester?.key
     const isUsable = ['reading', 'done'].includes(backfill.state()) && isKept(backfill.place)
@@ -141,8 +147,8 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
 
   /**
    * Drops replays until all of them together are within the bound: those that nobody follows first, then the oldest.
-   * Tells whether they are. A subscriber of a dropped replay may begin another one at once: that one is not dropped, or this
-   * would never end. One that is larger than the bound alone makes nobody else give way.
+   * Tells whether they are. A subscriber of a dropped replay may begin another one at once: that one is not dropped, or
+   * this would never end. One that is larger than the bound alone makes nobody else give way.
    */
   function makeRoom (growing: Entry): boolean {
     const others = [...entries].filter((entry) => entry !== growing)
@@ -150,7 +156,8 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
       for (const entry of others) if (entry.followers === 0) drop(entry)
       return false
     }
-    others.sort((one, other) => Number(one.followers > 0) - Number(other.followers > 0)) // Stable: the oldest stay first.
+    // Stable: the oldest stay first.
+    others.sort((one, other) => Number(one.followers > 0) - Number(other.followers > 0))
     for (const entry of others) {
       if (held() <= maxBytes) break
       drop(entry)

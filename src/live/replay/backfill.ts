@@ -50,16 +50,17 @@ export interface Backfill extends Replay {
 }
 
 const PAGE_SIZE = 1000
-const LARGEST_SECOND_BYTES = 32 * 1024 * 1024 // Rows of one second may come in any order: none is given before all are read.
+// Rows of one second may come in any order: none is given before all are read.
+const LARGEST_SECOND_BYTES = 32 * 1024 * 1024
 const MOST_FAILURES = 8
 const FIRST_BACK_OFF_MS = 400
 const LONGEST_BACK_OFF_MS = 30_000
 const AFTER_ALL_IDS = '\uffff'
 
 /**
- * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and goes on
- * where it stood; while the poller does not get on with Kubiya either, it asks nothing. It gives up when Kubiya serves the
- * poller but not this.
+ * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and
+ * goes on where it stood; while the poller does not get on with Kubiya either, it asks nothing. It gives up when Kubiya
+ * serves the poller but not this.
  */
 export function createBackfill (options: BackfillOptions): Backfill {
   const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options
@@ -78,7 +79,18 @@ export function createBackfill (options: BackfillOptions): Backfill {
     onError(error)
     finish('failed')
   })
-  return { place, newest: () => newest, rows: () => rows, version: () => 0, state: () => state, reached: () => reached, bytes: () => bytes, isHeldBack: () => isHeldBack, follow, forget }
+  return {
+    place,
+    newest: () => newest,
+    rows: () => rows,
+    version: () => 0,
+    state: () => state,
+    reached: () => reached,
+    bytes: () => bytes,
+    isHeldBack: () => isHeldBack,
+    follow,
+    forget
+  }
 
   function follow (listener: () => void): () => void {
     listeners.add(listener)
@@ -125,7 +137,16 @@ export function createBackfill (options: BackfillOptions): Backfill {
   async function readFrom (past: AuditSource): Promise<void> {
     let failures = 0
     const purpose: Purpose = { kind: 'caller', key: options.requester.key }
-    for await (const step of scan(past, { filter, window: { start: from, end: kept.since - 1n }, direction: 'asc', pageSize: PAGE_SIZE, purpose, skippedRanges: [] })) {
+    for await (
+      const step of scan(past, {
+        filter,
+        window: { start: from, end: kept.since - 1n },
+        direction: 'asc',
+        pageSize: PAGE_SIZE,
+        purpose,
+        skippedRanges: []
+      })
+    ) {
       if (!isReading()) return
       if (!step.ok) {
         if (step.kind !== 'share') failures++
@@ -158,12 +179,15 @@ export function createBackfill (options: BackfillOptions): Backfill {
     scanned += step.scanned
     bytes += growth
     const all = [...pending, ...met].sort((a, b) => compareSortKeys(a.place, b.place))
-    const certain = step.end ? all.length : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)
+    const certain = step.end
+      ? all.length
+      : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)
     const settled = all.splice(0, certain === -1 ? all.length : certain)
     pending = all
     rows.push(...settled)
     counted += settled.filter((row) => row.place.instant >= options.countFrom).length
-    if (step.reached !== undefined) reached = minInstant(step.reached, kept.since) // Whole seconds are asked for: it may lie behind.
+    // Whole seconds are asked for: it may lie behind.
+    if (step.reached !== undefined) reached = minInstant(step.reached, kept.since)
     const isRoom = options.onGrowth(growth) || (rows.length === 0 && bytes <= LARGEST_SECOND_BYTES)
     if (!isRoom && !step.end && isReading()) finish('full')
   }
@@ -180,6 +204,9 @@ export function createBackfill (options: BackfillOptions): Backfill {
 
   function gapRow (passed: SkippedRange): ReplayRow {
     const to = passed.to ?? newest
-    return { gap: { ...passed, to: to < passed.from ? passed.from : to }, place: { instant: passed.from, id: AFTER_ALL_IDS } }
+    return {
+      gap: { ...passed, to: to < passed.from ? passed.from : to },
+      place: { instant: passed.from, id: AFTER_ALL_IDS }
+    }
   }
 }

@@ -11,8 +11,8 @@ const KEPT_MS = 10_000
 const BEFORE_ALL_IDS = '\0'
 
 /**
- * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand. It
- * follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
+ * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand.
+ * It follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
  */
 export function createLogReplay (log: EventLog): LogReplay {
   let rows: Array<ReplayRow & { readonly offset: number }> = []
@@ -25,7 +25,10 @@ export function createLogReplay (log: EventLog): LogReplay {
     get place () { return log.end() },
     newest: log.newestInstant,
     rows: refreshed,
-    before: (until) => ({ since: log.completeSince(), rows: refreshed().filter(({ offset, place }) => offset < until && log.isCompleteSince(place.instant)) }),
+    before: (until) => ({
+      since: log.completeSince(),
+      rows: refreshed().filter(({ offset, place }) => offset < until && log.isCompleteSince(place.instant))
+    }),
     version: () => version,
     state: () => 'done',
     reached: log.completeSince,

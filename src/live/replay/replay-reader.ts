@@ -60,10 +60,16 @@ export type ReplayOutcome =
 const MOST_ATTEMPTS = 2
 
 /** Passes rows that are not due, as far as the turn goes. */
-export function nextOfReplay (replaying: ReplayReader, context: ReplayReaderContext, matchBudget: MatchBudget): ReplayOutcome {
+export function nextOfReplay (
+  replaying: ReplayReader,
+  context: ReplayReaderContext,
+  matchBudget: MatchBudget
+): ReplayOutcome {
   const { replay } = replaying
   const rows = replay.rows()
-  if (replay.version() !== replaying.version && !relocate(replaying, rows, context.log)) return { kind: 'again', isForgotten: true }
+  if (replay.version() !== replaying.version && !relocate(replaying, rows, context.log)) {
+    return { kind: 'again', isForgotten: true }
+  }
   for (let row = rows[replaying.at]; row !== undefined && !matchBudget.isSpent(); row = rows[replaying.at]) {
     matchBudget.spend(row)
     if (isDue(row, replaying, context)) return turnOf(row, replaying, context)
@@ -94,12 +100,20 @@ export function cursorOfReplay ({ after, plan, until }: ReplayReader): ReplayCur
 
 function turnOf (row: ReplayRow, replaying: ReplayReader, { frameOf, limit }: ReplayReaderContext): ReplayOutcome {
   const counts = 'event' in row && replaying.plan.kind === 'backfill' && row.place.instant >= replaying.plan.countFrom
-  if (counts && replaying.counted === limit) return { kind: 'over', gap: gapFrom(row.place.instant, replaying, 'replay-limit') }
+  if (counts && replaying.counted === limit) {
+    return { kind: 'over', gap: gapFrom(row.place.instant, replaying, 'replay-limit') }
+  }
   const accept = () => {
     pass(replaying, row)
     if (counts) replaying.counted++
   }
-  return { kind: 'due', due: { frame: frameOf(row, replaying.until, replaying.plan.kind === 'backfill' ? replaying.plan.delivered : []), accept } }
+  return {
+    kind: 'due',
+    due: {
+      frame: frameOf(row, replaying.until, replaying.plan.kind === 'backfill' ? replaying.plan.delivered : []),
+      accept
+    }
+  }
 }
 
 function pass (replaying: ReplayReader, { place }: ReplayRow): void {
@@ -108,10 +122,14 @@ function pass (replaying: ReplayReader, { place }: ReplayRow): void {
 }
 
 /**
- * Whether a row is the replay's to give. Once, and by one only: what entered the log before the place from which the log
- * goes on is the replay's; what enters behind it, or has yet to, is the log's.
+ * Whether a row is the replay's to give. Once, and by one only: what entered the log before the place from which the
+ * log goes on is the replay's; what enters behind it, or has yet to, is the log's.
  */
-function isDue (row: ReplayRow, { plan, until }: ReplayReader, { log, lowWatermark, matches }: ReplayReaderContext): boolean {
+function isDue (
+  row: ReplayRow,
+  { plan, until }: ReplayReader,
+  { log, lowWatermark, matches }: ReplayReaderContext
+): boolean {
   if (!isAfter(row.place, plan.after, 'asc')) return false
   if (row.offset !== undefined && row.offset >= until.offset) return false
   if ('gap' in row) return true
@@ -143,7 +161,10 @@ function mayReadOn (replaying: ReplayReader): boolean {
   return replay.reached() <= replay.newest() && attemptsAfter(replaying) <= MOST_ATTEMPTS
 }
 
-/** How many replays in a row ended too early. One that was full, and yet brought its subscriber forward, is none of them. */
+/**
+ * How many replays in a row ended too early. One that was full, and yet brought its subscriber forward, is none of
+ * them.
+ */
 export function attemptsAfter ({ after, plan, replay, attempts }: ReplayReader): number {
   return replay.state() === 'full' && isAfter(after, plan.after, 'asc') ? 0 : attempts + 1
 }

@@ -1,5 +1,11 @@
 import type { Gap } from '../../audit/log-batch.ts'
-import { MOST_DELIVERED_RANGES, type DeliveredRange, type LogCursor, type ReplayCursor, type StreamCursor } from '../../audit/cursor.ts'
+import {
+  MOST_DELIVERED_RANGES,
+  type DeliveredRange,
+  type LogCursor,
+  type ReplayCursor,
+  type StreamCursor
+} from '../../audit/cursor.ts'
 import { EARLIEST, LATEST, NANOS_PER_MS, minInstant, maxInstant, type Instant } from '../../audit/instant.ts'
 import { isAfter, type SortKey } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
@@ -59,13 +65,18 @@ export interface BackfillPlan extends PastOpening {
 
 const LAST_PLACE: SortKey = { instant: LATEST, id: '' }
 
-/** Decides how a stream opens, as things stand. Synchronous, so that the place it names is still the place when it is taken. */
+/**
+ * Decides how a stream opens, as things stand. Synchronous, so that the place it names is still the place when it is
+ * taken.
+ */
 export function planStart (start: StartFrom, log: EventLog, isFilled: boolean, latenessMs: number): StartPlan {
   if (!('since' in start)) return isFilled ? openingAt(start.from, log) : { kind: 'wait' }
   const { since } = start
   if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', place: since }
   if (!isFilled) return { kind: 'wait' }
-  return since.kind === 'replay' && isKept(since.log, log) ? openingWithin(since, log) : openingBehind(since, log, latenessMs)
+  return since.kind === 'replay' && isKept(since.log, log)
+    ? openingWithin(since, log)
+    : openingBehind(since, log, latenessMs)
 }
 
 function openingAt (from: Instant, log: EventLog): StartPlan {
@@ -80,7 +91,10 @@ function openingWithin ({ after, delivered = [], log: until }: ReplayCursor, log
   return { kind: 'backfill', after, isExact: true, countFrom: after.instant, until, delivered, isReturn: true }
 }
 
-/** Behind a place that the log has let go of, or that was in the log of another run: events may have become visible late. */
+/**
+ * Behind a place that the log has let go of, or that was in the log of another run: events may have become visible
+ * late.
+ */
 function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number): StartPlan {
   const [place, upTo] = since.kind === 'log' ? [since, LAST_PLACE] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
@@ -92,7 +106,9 @@ function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number):
   return { kind: 'backfill', after, isExact: false, countFrom: instant, until: undefined, delivered, isReturn: true }
 }
 
-/** What was given, with one part more. A part that lies inside the new one goes first, so that the bound drops no other. */
+/**
+ * What was given, with one part more. A part that lies inside the new one goes first, so that the bound drops no other.
+ */
 export function withDelivered (parts: readonly DeliveredRange[], part: DeliveredRange): DeliveredRange[] {
   const others = parts.filter(({ before, upTo }) => before > part.before || isAfter(upTo, part.upTo, 'asc'))
   return [...others, part].slice(-MOST_DELIVERED_RANGES)
@@ -114,15 +130,24 @@ function isKept (cursor: LogCursor, log: EventLog): boolean {
   return cursor.epoch === log.end().epoch && cursor.offset >= log.startOffset()
 }
 
-/** What a reader has missed that stood at a place which the log has let go of, and the place from which the log goes on. */
-export function gapSince (stood: StreamCursor, log: EventLog, latenessMs: number): { readonly gap: Gap, readonly until: LogCursor } {
+/**
+ * What a reader has missed that stood at a place which the log has let go of, and the place from which the log goes on.
+ */
+export function gapSince (
+  stood: StreamCursor,
+  log: EventLog,
+  latenessMs: number
+): { readonly gap: Gap, readonly until: LogCursor } {
   const kept = log.cursorAt(log.startOffset())
-  const { instant, place } = stood.kind === 'replay' ? { instant: stood.after.instant, place: stood.log } : { instant: stood.instant, place: stood }
+  const { instant, place } = stood.kind === 'replay'
+    ? { instant: stood.after.instant, place: stood.log }
+    : { instant: stood.instant, place: stood }
   const isOfThisLog = place.epoch === kept.epoch
   const until = isOfThisLog && place.offset > kept.offset ? place : kept
   // In a replay what lies behind the last row is missing as well, whichever offset it had.
   const evicted = isOfThisLog && stood.kind === 'log' ? log.evictedBetween(place.offset, until.offset) : undefined
-  const from = evicted?.from ?? maxInstant(EARLIEST, stood.kind === 'replay' ? instant : instant - BigInt(latenessMs) * NANOS_PER_MS)
+  const from = evicted?.from ??
+    maxInstant(EARLIEST, stood.kind === 'replay' ? instant : instant - BigInt(latenessMs) * NANOS_PER_MS)
   const to = evicted?.to ?? (until === kept ? log.completeSince() - 1n : log.newestInstant())
   return { gap: { from, to: maxInstant(from, to), reason: 'history-evicted' }, until }
 }

@@ -19,7 +19,11 @@ export interface PreparedBatch {
 }
 
 /** `onMade` is told how many bytes each format came to, where the batch is kept. */
-export function prepareBatch (frames: readonly PreparedFrame[], recipients = 0, onMade?: (bytes: number) => void): PreparedBatch {
+export function prepareBatch (
+  frames: readonly PreparedFrame[],
+  recipients = 0,
+  onMade?: (bytes: number) => void
+): PreparedBatch {
   let encoded: Map<WireFormat, Buffer> | undefined
 
   return {

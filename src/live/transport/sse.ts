@@ -19,8 +19,8 @@ const COMMENT = Buffer.from(':\n\n')
 const BLANK_LINE = Buffer.from('\n\n')
 
 /**
- * A listener's Server-Sent Events (WHATWG HTML §9.2) on an answer whose head was written. Comments keep proxies from giving
- * up on a quiet stream.
+ * A listener's Server-Sent Events (WHATWG HTML §9.2) on an answer whose head was written. Comments keep proxies from
+ * giving up on a quiet stream.
  */
 export function createSseTransport (response: ServerResponse, backlogBytes: number, onGone: () => void): Transport {
   let writtenMs = performance.now()
@@ -31,7 +31,9 @@ export function createSseTransport (response: ServerResponse, backlogBytes: numb
   response.on('close', onGone)
   response.on('error', () => response.destroy())
   // Clients that lose the connection all at once come back one by one.
-  write(Buffer.from(`retry: ${Math.round(SHORTEST_RETRY_MS + Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS))}\n`))
+  write(
+    Buffer.from(`retry: ${Math.round(SHORTEST_RETRY_MS + Math.random() * (LONGEST_RETRY_MS - SHORTEST_RETRY_MS))}\n`)
+  )
 
   return {
     kind: 'sse',

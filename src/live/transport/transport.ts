@@ -15,7 +15,9 @@ export interface Transport {
   flushedBytes (): number
   /** Calls back once, when all that is unsent now has gone. */
   onFlushed (resume: () => void): void
-  /** Asks for, or gives, a sign of life; tells whether the subscriber has given one of late. Called every few seconds. */
+  /**
+   * Asks for, or gives, a sign of life; tells whether the subscriber has given one of late. Called every few seconds.
+   */
   keepAlive (): boolean
   /** Closes, after what was sent. */
   end (ending: CloseReason): void

@@ -17,15 +17,17 @@ const alone = new WeakMap<PreparedFrame, Buffer>()
 export const plainMessages: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => payload), FINAL_TEXT)
 
 /**
- * The same as `permessage-deflate` has them (RFC 7692), for every subscriber alike: what was sent on a connection before is
- * not referred to, so that no connection needs a compressor of its own. Each frame is compressed once, whatever it is sent
- * with.
+ * The same as `permessage-deflate` has them (RFC 7692), for every subscriber alike: what was sent on a connection
+ * before is not referred to, so that no connection needs a compressor of its own. Each frame is compressed once,
+ * whatever it is sent with.
  */
-export const messagesDeflatedAlone: WireFormat = (frames) => messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
+export const messagesDeflatedAlone: WireFormat = (frames) =>
+  messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
 
 /**
- * The same for subscribers that keep their context: a message may refer to those before it in the same buffer, which they
- * have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs anew.
+ * The same for subscribers that keep their context: a message may refer to those before it in the same buffer, which
+ * they have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs
+ * anew.
  */
 export const messagesDeflatedTogether: WireFormat = (frames) => {
   const before = Buffer.concat(frames.map(({ payload }) => payload))
@@ -46,7 +48,11 @@ function deflatedAlone (frame: PreparedFrame): Buffer {
 }
 
 function deflated (payload: Buffer, dictionary?: Buffer): Buffer {
-  const bytes = deflateRawSync(payload, { level: LEVEL, finishFlush: constants.Z_SYNC_FLUSH, ...dictionary !== undefined && dictionary.length > 0 && { dictionary } })
+  const bytes = deflateRawSync(payload, {
+    level: LEVEL,
+    finishFlush: constants.Z_SYNC_FLUSH,
+    ...dictionary !== undefined && dictionary.length > 0 && { dictionary }
+  })
   return bytes.subarray(0, bytes.length - FLUSH_TAIL_BYTES)
 }
 

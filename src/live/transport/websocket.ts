@@ -27,7 +27,8 @@ export interface WebSocketOptions {
 
 const LOOKS_BETWEEN_PINGS = 2
 const MOST_UNANSWERED = 3
-const MOST_CONTROLS_BETWEEN_LOOKS = 50 // Beyond some hundred pings that wait for their pong, ws cuts the connection without a word.
+// Beyond some hundred pings that wait for their pong, ws cuts the connection without a word.
+const MOST_CONTROLS_BETWEEN_LOOKS = 50
 const MOST_RECEIVED_BYTES = 65_536 // Between two looks.
 const FAREWELL_MS = 2000
 const CUT_OFF_MS = 1000
@@ -39,10 +40,10 @@ const NO_BYTES = Buffer.alloc(0)
 const transports = new WeakMap<WebSocket, WebSocketTransport>()
 
 /**
- * A subscriber's WebSocket: one text message a frame, one write a batch. The bytes go to the connection as they were made
- * for everyone; only control frames are left to `ws`, which writes at once as long as it is given no message to compress.
- * What listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look; three pings
- * in a row without an answer mean that nobody is there.
+ * A subscriber's WebSocket: one text message a frame, one write a batch. The bytes go to the connection as they were
+ * made for everyone; only control frames are left to `ws`, which writes at once as long as it is given no message to
+ * compress. What listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look;
+ * three pings in a row without an answer mean that nobody is there.
  */
 export function createWebSocketTransport (options: WebSocketOptions): Transport {
   const { socket } = options
@@ -57,7 +58,9 @@ export function createWebSocketTransport (options: WebSocketOptions): Transport 
  * grants them. Plain messages are right in any case, and so they are where a smaller window is asked for.
  */
 export function negotiateDeflate (offered: string | undefined): DeflateMode {
-  if (offered === undefined || !offered.includes('permessage-deflate') || offered.includes('server_max_window_bits')) return 'none'
+  if (
+    offered === undefined || !offered.includes('permessage-deflate') || offered.includes('server_max_window_bits')
+  ) { return 'none' }
   return offered.includes('server_no_context_takeover') ? 'alone' : 'together'
 }
 
@@ -89,14 +92,20 @@ class WebSocketTransport implements Transport {
   }
 
   send (prepared: PreparedBatch): void {
-    if (this.socket.readyState !== this.socket.OPEN) return // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
+    // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
+    if (this.socket.readyState !== this.socket.OPEN) return
     this.connection.write(prepared.encoded(this.formatFor(prepared)))
   }
 
-  /** What is one listener's own is not worth compressing; what goes to few is compressed once for all filters that it matches. */
+  /**
+   * What is one listener's own is not worth compressing; what goes to few is compressed once for all filters that it
+   * matches.
+   */
   private formatFor ({ recipients }: PreparedBatch): WireFormat {
     if (this.deflate === 'none' || recipients === 0) return plainMessages
-    return this.deflate === 'together' && recipients >= WORTH_A_CONTEXT ? messagesDeflatedTogether : messagesDeflatedAlone
+    return this.deflate === 'together' && recipients >= WORTH_A_CONTEXT
+      ? messagesDeflatedTogether
+      : messagesDeflatedAlone
   }
 
   writableBytes (): number {
@@ -130,7 +139,11 @@ class WebSocketTransport implements Transport {
   end ({ closeCode, reason }: CloseReason): void {
     this.socket.close(closeCode, reason)
     // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
-    if (this.unanswered === MOST_UNANSWERED) setTimeout(() => { if (this.backlogBytes() === 0) this.socket.terminate() }, FAREWELL_MS).unref()
+    if (this.unanswered === MOST_UNANSWERED) {
+      setTimeout(() => {
+        if (this.backlogBytes() === 0) this.socket.terminate()
+      }, FAREWELL_MS).unref()
+    }
     terminateAfter(this.socket, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
   }
 }

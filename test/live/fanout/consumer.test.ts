@@ -1,7 +1,18 @@
 import t from 'tap'
 import { parseInstant } from '../../../src/audit/instant.ts'
 import { CLOSE } from '../../../src/live/transport/close-codes.ts'
-import { NOW, createLine, createStage, cursorOf, happen, healthOf, idsOf, typesOf, type Line, type Stage } from '../../support/stage.ts'
+import {
+  NOW,
+  createLine,
+  createStage,
+  cursorOf,
+  happen,
+  healthOf,
+  idsOf,
+  typesOf,
+  type Line,
+  type Stage
+} from '../../support/stage.ts'
 import { at } from '../../support/timeline.ts'
 
 /** The size of an event's frame. */
@@ -109,7 +120,12 @@ t.test('a listener', async (t) => {
     happen(stage, 1, 2)
     await stage.listen(NOW, late).turns()
     t.same([typesOf(early), typesOf(late)], [['hello', 'gap'], ['hello', 'event', 'event', 'gap', 'event']])
-    t.match(early.frames[1], { type: 'gap', from: '2025-06-03T10:00:02Z', to: '2025-06-03T10:00:02.5Z', reason: 'too-large' })
+    t.match(early.frames[1], {
+      type: 'gap',
+      from: '2025-06-03T10:00:02Z',
+      to: '2025-06-03T10:00:02.5Z',
+      reason: 'too-large'
+    })
     t.same(cursorOf(early.frames[1]), stage.log.cursorAt(3))
   })
 
@@ -153,7 +169,11 @@ t.test('a listener', async (t) => {
       }
       line.unblock()
       for (let i = 0; i < 120; i++) await turns()
-      t.same([new Set(line.ids()), line.ids().length, line.faults], [new Set(idsOf(92)), 92, []], `a log of ${maxEvents}`)
+      t.same(
+        [new Set(line.ids()), line.ids().length, line.faults],
+        [new Set(idsOf(92)), 92, []],
+        `a log of ${maxEvents}`
+      )
     }
   })
 
@@ -165,7 +185,11 @@ t.test('a listener', async (t) => {
     happen(stage, 3)
     await turns()
     t.same(typesOf(line), ['hello'])
-    t.same(cursorOf(line.frames[0]), { kind: 'replay', log: { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) }, after: { instant: at(0), id: '' } })
+    t.same(cursorOf(line.frames[0]), {
+      kind: 'replay',
+      log: { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) },
+      after: { instant: at(0), id: '' }
+    })
     isFilled = true
     stage.tell()
     await turns()
@@ -241,7 +265,11 @@ t.test('a subscriber that is slow', async (t) => {
       for (let i = 0; i < 40; i++) await turns()
       happen(stage, 3, 43)
       await turns()
-      t.same([line.ids(), line.faults, typesOf(line).includes('gap')], [idsOf(46), [], false], `a log of ${log.maxEvents}`)
+      t.same(
+        [line.ids(), line.faults, typesOf(line).includes('gap')],
+        [idsOf(46), [], false],
+        `a log of ${log.maxEvents}`
+      )
     }
   })
 
@@ -283,7 +311,12 @@ t.test('a subscriber that is slow', async (t) => {
     for (let i = 0; i < 5; i++) await turns()
     const gaps = line.frames.flatMap((frame) => frame.type === 'gap' ? [frame] : [])
     const ids = new Set(line.ids())
-    const missing = stage.items.filter(({ item, seconds }) => !ids.has(String(item.id)) && !gaps.some(({ from, to }) => (parseInstant(from) ?? 0n) <= at(seconds) && at(seconds) <= (parseInstant(to) ?? 0n)))
+    const missing = stage.items.filter(({ item, seconds }) =>
+      !ids.has(String(item.id)) &&
+      !gaps.some(({ from, to }) =>
+        (parseInstant(from) ?? 0n) <= at(seconds) && at(seconds) <= (parseInstant(to) ?? 0n)
+      )
+    )
     t.same(missing, [])
     t.equal(ids.size, line.ids().length, 'nothing came twice')
     t.same(line.faults, [])
@@ -456,7 +489,10 @@ t.test('a stream', async (t) => {
     await turns()
     stage.tell()
     await turns()
-    t.match(line.frames.slice(1), [{ type: 'status', upstream: 'degraded', lateness_ms: 4000 }, { type: 'status', upstream: 'ok' }])
+    t.match(line.frames.slice(1), [{ type: 'status', upstream: 'degraded', lateness_ms: 4000 }, {
+      type: 'status',
+      upstream: 'ok'
+    }])
     t.notOk('lateness_ms' in (line.frames[2] ?? {}))
   })
 })

@@ -11,7 +11,11 @@ import WebSocket, { WebSocketServer, type ClientOptions } from 'ws'
 import { identify } from '../../../src/audit/event-id.ts'
 import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
 import { eventFrame, type PreparedFrame } from '../../../src/live/transport/frames.ts'
-import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from '../../../src/live/transport/websocket-encoding.ts'
+import {
+  messagesDeflatedAlone,
+  messagesDeflatedTogether,
+  plainMessages
+} from '../../../src/live/transport/websocket-encoding.ts'
 import type { Transport } from '../../../src/live/transport/transport.ts'
 import { prepareBatch, type PreparedBatch, type WireFormat } from '../../../src/live/transport/prepared-batch.ts'
 import { createFilteredLogs } from '../../../src/live/fanout/filtered-log.ts'
@@ -38,7 +42,11 @@ function messagesIn (bytes: Buffer): Message[] {
     const first = bytes.readUInt8(at)
     const short = bytes.readUInt8(at + 1)
     if ((first & 0xbf) !== 0x81) throw new Error('neither final nor a text')
-    const [length, from] = short < 126 ? [short, at + 2] : short === 126 ? [bytes.readUInt16BE(at + 2), at + 4] : [Number(bytes.readBigUInt64BE(at + 2)), at + 10]
+    const [length, from] = short < 126
+      ? [short, at + 2]
+      : short === 126
+        ? [bytes.readUInt16BE(at + 2), at + 4]
+        : [Number(bytes.readBigUInt64BE(at + 2)), at + 10]
     if (length < 126 ? short !== length : length < 65_536 && short !== 126) throw new Error('not the shortest length')
     messages.push({ compressed: (first & 0x40) !== 0, payload: bytes.subarray(from, from + length) })
     at = from + length
@@ -48,7 +56,11 @@ function messagesIn (bytes: Buffer): Message[] {
 
 t.test('messages', async (t) => {
   const lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
-  const bare = (length: number): PreparedFrame => ({ type: 'event', cursor: undefined, payload: Buffer.alloc(length, 'x') })
+  const bare = (length: number): PreparedFrame => ({
+    type: 'event',
+    cursor: undefined,
+    payload: Buffer.alloc(length, 'x')
+  })
 
   t.test('hold each frame as one text, with the shortest length that says it', async (t) => {
     const read = messagesIn(plainMessages(lengths.map(bare)))
@@ -64,7 +76,10 @@ t.test('messages', async (t) => {
   })
 
   t.test('refer to those before them where they were deflated together, and are smaller for it', async (t) => {
-    const frames = Array.from({ length: 10 }, (_, n) => frameOf(`restart of the notifications pods, number ${n}, was asked for`))
+    const frames = Array.from(
+      { length: 10 },
+      (_, n) => frameOf(`restart of the notifications pods, number ${n}, was asked for`)
+    )
     const together = messagesIn(messagesDeflatedTogether(frames))
     t.throws(() => inflated(together[1]?.payload ?? Buffer.alloc(0)), 'not to be read without the one before')
     t.equal(inflated(together[0]?.payload ?? Buffer.alloc(0)), String(frames[0]?.payload))
@@ -84,19 +99,40 @@ t.test('messages', async (t) => {
   })
 
   function inflated (payload: Buffer): string {
-    return inflateRawSync(Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]), { finishFlush: constants.Z_SYNC_FLUSH }).toString()
+    return inflateRawSync(Buffer.concat([payload, Buffer.from([0, 0, 0xff, 0xff])]), {
+      finishFlush: constants.Z_SYNC_FLUSH
+    }).toString()
   }
 })
 
 /** A transport on a real connection, and a client of `ws` at its other end. */
-async function connected (t: { teardown (action: () => unknown): void }, deflate: DeflateMode, options: ClientOptions): Promise<{ transport: Transport, connection: Socket, client: WebSocket, received: string[] }> {
+async function connected (
+  t: { teardown (action: () => unknown): void },
+  deflate: DeflateMode,
+  options: ClientOptions
+): Promise<{ transport: Transport, connection: Socket, client: WebSocket, received: string[] }> {
   const server = createServer()
-  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: deflate !== 'none' && { clientNoContextTakeover: true } })
-  t.teardown(() => { server.close() })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: deflate !== 'none' && { clientNoContextTakeover: true }
+  })
+  t.teardown(() => {
+    server.close()
+  })
   const opened = new Promise<{ transport: Transport, connection: Socket }>((resolve) => {
-    server.on('upgrade', (request, connection, head) => sockets.handleUpgrade(request, connection, head, (socket) => {
-      resolve({ transport: createWebSocketTransport({ socket, connection: connection as Socket, backlogBytes: 65_536, deflate, onGone: () => {} }), connection: connection as Socket })
-    }))
+    server.on('upgrade', (request, connection, head) =>
+      sockets.handleUpgrade(request, connection, head, (socket) => {
+        resolve({
+          transport: createWebSocketTransport({
+            socket,
+            connection: connection as Socket,
+            backlogBytes: 65_536,
+            deflate,
+            onGone: () => {}
+          }),
+          connection: connection as Socket
+        })
+      }))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -118,25 +154,54 @@ t.test('a WebSocket', async (t) => {
   for (const { deflate, options } of modes) {
     t.test(`is given what was sent, deflate ${deflate} for one that offers ${JSON.stringify(options.perMessageDeflate)}`, async (t) => {
       const { client, connection, transport, received } = await connected(t, deflate, options)
-      const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('', 'the same text again and again '.repeat(40), 'x'.repeat(70_000)))
-      const parcels = fc.array(fc.record({ texts: fc.array(text, { minLength: 1, maxLength: 5 }), reach: fc.constantFrom(0, 1, 8, 1000) }), { minLength: 1, maxLength: 5 })
-      await holdsAsync(t, fc.asyncProperty(parcels, async (each) => {
-        received.length = 0
-        const sent = each.map(({ reach, texts }) => prepareBatch(texts.map(frameOf), reach))
-        for (const prepared of sent) transport.send(prepared)
-        const expected = sent.flatMap(({ frames }) => frames.map(({ payload }) => String(payload)))
-        while (received.length < expected.length) await once(client, 'message')
-        return received.length === expected.length && received.every((one, index) => one === expected[index])
-      }), { numRuns: 50 })
+      const text = fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom('', 'the same text again and again '.repeat(40), 'x'.repeat(70_000))
+      )
+      const parcels = fc.array(
+        fc.record({ texts: fc.array(text, { minLength: 1, maxLength: 5 }), reach: fc.constantFrom(0, 1, 8, 1000) }),
+        { minLength: 1, maxLength: 5 }
+      )
+      await holdsAsync(
+        t,
+        fc.asyncProperty(parcels, async (each) => {
+          received.length = 0
+          const sent = each.map(({ reach, texts }) => prepareBatch(texts.map(frameOf), reach))
+          for (const prepared of sent) transport.send(prepared)
+          const expected = sent.flatMap(({ frames }) => frames.map(({ payload }) => String(payload)))
+          while (received.length < expected.length) await once(client, 'message')
+          return received.length === expected.length && received.every((one, index) => one === expected[index])
+        }),
+        { numRuns: 50 }
+      )
       t.equal(connection.writableLength, 0)
     })
   }
 
   t.test('is compressed for as it offers, and plainly where its window is smaller', async (t) => {
     t.same([undefined, '', 'x-webkit-deflate-frame'].map(negotiateDeflate), ['none', 'none', 'none'])
-    t.same(['permessage-deflate', 'permessage-deflate; client_max_window_bits', 'permessage-deflate; client_no_context_takeover; client_max_window_bits=10'].map(negotiateDeflate), ['together', 'together', 'together'])
-    t.same(['permessage-deflate; server_no_context_takeover', 'permessage-deflate, permessage-deflate; server_no_context_takeover'].map(negotiateDeflate), ['alone', 'alone'])
-    t.same(['permessage-deflate; server_max_window_bits=10', 'permessage-deflate; server_no_context_takeover; server_max_window_bits=9'].map(negotiateDeflate), ['none', 'none'])
+    t.same(
+      [
+        'permessage-deflate',
+        'permessage-deflate; client_max_window_bits',
+        'permessage-deflate; client_no_context_takeover; client_max_window_bits=10'
+      ].map(negotiateDeflate),
+      ['together', 'together', 'together']
+    )
+    t.same(
+      [
+        'permessage-deflate; server_no_context_takeover',
+        'permessage-deflate, permessage-deflate; server_no_context_takeover'
+      ].map(negotiateDeflate),
+      ['alone', 'alone']
+    )
+    t.same(
+      [
+        'permessage-deflate; server_max_window_bits=10',
+        'permessage-deflate; server_no_context_takeover; server_max_window_bits=9'
+      ].map(negotiateDeflate),
+      ['none', 'none']
+    )
   })
 
   t.test('gets nothing behind a close frame', async (t) => {
@@ -197,7 +262,12 @@ t.test('a portion', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(600), { pad: 100 }))
     const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })
-    for (const [matches, most] of [[() => true, 10], [() => false, 0], [({ id }: { id?: unknown }) => id === 'e599', 1]] as const) {
+    for (
+      const [matches, most] of [[() => true, 10], [() => false, 0], [
+        ({ id }: { id?: unknown }) => id === 'e599',
+        1
+      ]] as const
+    ) {
       const portionAt = filteredLogOf({ matches, members: { size: 1 } })
       let offset = 0
       let given = 0
@@ -209,7 +279,10 @@ t.test('a portion', async (t) => {
       t.equal(offset, 600)
       t.equal(given, most === 10 ? 600 : most)
     }
-    const large = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10 })({ matches: () => true, members: { size: 1 } })(0)
+    const large = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10 })({
+      matches: () => true,
+      members: { size: 1 }
+    })(0)
     t.equal(large !== 'evicted' && large?.batch?.frames.length, 1)
   })
 
@@ -225,7 +298,10 @@ t.test('a portion', async (t) => {
 
   t.test('is said to be evicted once the log has let go of its place, whoever has had it', async (t) => {
     const log = openLog({ maxEvents: 2 })
-    const portionAt = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })({ matches: () => true, members: { size: 1 } })
+    const portionAt = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })({
+      matches: () => true,
+      members: { size: 1 }
+    })
     log.append(batch(0, ['a', 'b']))
     t.not(portionAt(0), 'evicted')
     log.append(batch(2, ['c']))
@@ -240,7 +316,13 @@ t.test('a batch', async (t) => {
     const listen = (name: string, filter: object) => {
       const line = createLine()
       parcels.set(name, [])
-      stage.join(NOW, { ...line, send: (prepared) => { parcels.get(name)?.push(prepared); line.send(prepared) } }, filter)
+      stage.join(NOW, {
+        ...line,
+        send: (prepared) => {
+          parcels.get(name)?.push(prepared)
+          line.send(prepared)
+        }
+      }, filter)
     }
     listen('a', { category_type: 'x', status: 'success' })
     listen('b', { status: 'success', category_type: 'x' })
@@ -262,7 +344,14 @@ t.test('a batch', async (t) => {
     const stage = createStage()
     const lines = Array.from({ length: 200 }, () => createLine())
     let sent = 0
-    const slowly = (line: ReturnType<typeof createLine>): Transport => ({ ...line, send (prepared) { nowMs++; sent++; line.send(prepared) } })
+    const slowly = (line: ReturnType<typeof createLine>): Transport => ({
+      ...line,
+      send (prepared) {
+        nowMs++
+        sent++
+        line.send(prepared)
+      }
+    })
     for (const line of lines) stage.join(NOW, slowly(line) as typeof line)
     const before = lines.map(({ frames }) => frames.length)
     const done = () => lines.every(({ frames }, index) => frames.length > (before[index] ?? 0))
@@ -287,7 +376,11 @@ t.test('turns', async (t) => {
     const now = mock.method(performance, 'now', () => nowMs)
     t.teardown(() => now.mock.restore())
     const served: number[] = []
-    const turns = createRunQueue<number>((guest) => { served.push(guest); nowMs++; if (guest < 3) turns.add(guest + 1000) })
+    const turns = createRunQueue<number>((guest) => {
+      served.push(guest)
+      nowMs++
+      if (guest < 3) turns.add(guest + 1000)
+    })
     for (let guest = 0; guest < 100; guest++) turns.add(guest)
     turns.run()
     const atOnce = served.length
@@ -320,28 +413,41 @@ t.test('a wheel', async (t) => {
   t.test('visits each member once in a period, the first time when one is over, however late its ticks come', async (t) => {
     const { now, pass } = clockwork(t)
     const delays = fc.array(fc.constantFrom(0, 0, 0, 1, 30), { minLength: 1 })
-    holds(t, fc.property(fc.integer({ min: 1, max: 100 }), fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 20 }), delays, (slot, joins, late) => {
-      const periodMs = 40 * 10 * slot
-      const slotMs = periodMs / 40
-      const visits = new Map<number, number[]>()
-      const wheel = createTimingWheel<number>(periodMs, (members) => members.forEach((member) => visits.get(member)?.push(now())))
-      let ticks = 0
-      const tick = () => pass(slotMs, late[ticks++ % late.length])
-      const joined = joins.map((slots, member) => {
-        for (let i = 0; i < slots; i++) tick()
-        visits.set(member, [])
-        wheel.add(member)
-        return now()
-      })
-      const endMs = now() + 4 * periodMs
-      while (now() < endMs) tick()
-      wheel.stop()
-      const slackMs = 2 * slotMs + 60
-      return joined.every((joinedMs, member) => {
-        const times = visits.get(member) ?? []
-        return times.length >= 3 && times.every((time, index) => Math.abs(time - joinedMs - (index + 1) * periodMs) <= slackMs)
-      })
-    }), { numRuns: 50 })
+    holds(
+      t,
+      fc.property(
+        fc.integer({ min: 1, max: 100 }),
+        fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 20 }),
+        delays,
+        (slot, joins, late) => {
+          const periodMs = 40 * 10 * slot
+          const slotMs = periodMs / 40
+          const visits = new Map<number, number[]>()
+          const wheel = createTimingWheel<number>(
+            periodMs,
+            (members) => members.forEach((member) => visits.get(member)?.push(now()))
+          )
+          let ticks = 0
+          const tick = () => pass(slotMs, late[ticks++ % late.length])
+          const joined = joins.map((slots, member) => {
+            for (let i = 0; i < slots; i++) tick()
+            visits.set(member, [])
+            wheel.add(member)
+            return now()
+          })
+          const endMs = now() + 4 * periodMs
+          while (now() < endMs) tick()
+          wheel.stop()
+          const slackMs = 2 * slotMs + 60
+          return joined.every((joinedMs, member) => {
+            const times = visits.get(member) ?? []
+            return times.length >= 3 &&
+              times.every((time, index) => Math.abs(time - joinedMs - (index + 1) * periodMs) <= slackMs)
+          })
+        }
+      ),
+      { numRuns: 50 }
+    )
   })
 
   t.test('visits nobody who was taken off it', async (t) => {
@@ -371,9 +477,13 @@ t.test('a live stream', async (t) => {
     for (const stream of streams) await stream.until(({ type }) => type === 'hello')
     t.same(streams.map(({ socket }) => socket.extensions), ['', ...Array<string>(9).fill('permessage-deflate')])
     const bytesBefore = streams.map(bytesRead)
-    granting.sandbox.publish(Array.from({ length: 50 }, (_, n) => item({ n, text: 'much the same as the one before it '.repeat(10) })))
+    granting.sandbox.publish(
+      Array.from({ length: 50 }, (_, n) => item({ n, text: 'much the same as the one before it '.repeat(10) }))
+    )
     for (const stream of streams) await stream.untilEvents(50)
-    const [plain = 0, alone = 0, ...together] = streams.map((stream, index) => bytesRead(stream) - (bytesBefore[index] ?? 0))
+    const [plain = 0, alone = 0, ...together] = streams.map((stream, index) =>
+      bytesRead(stream) - (bytesBefore[index] ?? 0)
+    )
     t.ok(alone < plain / 2, `${alone} of ${plain} bytes where each event is compressed by itself`)
     t.ok(together.every((bytes) => bytes < plain / 4), `${together[0]} where it may refer to those before it`)
     for (const stream of streams) t.same(stream.events(), streams[0]?.events())
@@ -383,9 +493,15 @@ t.test('a live stream', async (t) => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const requests: Array<WeakRef<IncomingMessage>> = []
-    const service = await startService(t, {}, {}, undefined, (server) => server.addHook('onRequest', async (request) => {
-      if (request.ws) requests.push(new WeakRef(request.raw))
-    }))
+    const service = await startService(
+      t,
+      {},
+      {},
+      undefined,
+      (server) => server.addHook('onRequest', async (request) => {
+        if (request.ws) requests.push(new WeakRef(request.raw))
+      })
+    )
     const stream = service.stream('?start_time=now')
     await stream.until(({ type }) => type === 'hello')
     t.equal(requests.length, 1)
@@ -402,11 +518,25 @@ t.test('a live stream', async (t) => {
     const { hostname, port } = new URL(service.url)
     const socket = connect(Number(port), hostname)
     t.teardown(() => socket.destroy())
-    const handshake = ['GET /api/v1/audit/stream HTTP/1.1', 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', '', ''].join('\r\n')
+    const handshake = [
+      'GET /api/v1/audit/stream HTTP/1.1',
+      'Host: localhost',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      'Sec-WebSocket-Version: 13',
+      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+      '',
+      ''
+    ].join('\r\n')
     socket.write(Buffer.concat([Buffer.from(handshake), Buffer.from([0x89, 0x80, 0, 0, 0, 0])])) // An empty ping.
     let bytes = Buffer.alloc(0)
-    socket.on('data', (chunk: Buffer) => { bytes = Buffer.concat([bytes, chunk]) })
-    await eventually('hello and pong have come', () => bytes.includes('"type":"hello"') && bytes.includes(Buffer.from([0x8a, 0])))
+    socket.on('data', (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk])
+    })
+    await eventually(
+      'hello and pong have come',
+      () => bytes.includes('"type":"hello"') && bytes.includes(Buffer.from([0x8a, 0]))
+    )
   })
 
   function bytesRead ({ socket }: { socket: WebSocket }): number {

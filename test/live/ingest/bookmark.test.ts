@@ -28,7 +28,11 @@ t.test('a bookmark', async (t) => {
 
   t.test('begins where it was told to', async (t) => {
     const bookmark = opened()
-    t.same([bookmark.highWater(), bookmark.lookbackStart(), bookmark.recentStart(bookmark.frontier(0))], [at(-300), at(-300), at(-300)])
+    t.same([bookmark.highWater(), bookmark.lookbackStart(), bookmark.recentStart(bookmark.frontier(0))], [
+      at(-300),
+      at(-300),
+      at(-300)
+    ])
   })
 
   t.test('tells each event once, however often it is read, in the order of the rows', async (t) => {
@@ -45,7 +49,8 @@ t.test('a bookmark', async (t) => {
 
   t.test('calls late what lay before the newest instant when it came, and nothing of its own batch', async (t) => {
     const bookmark = opened()
-    const flags = (...named: Named[]) => take(bookmark, named, 60).announcement.entries.map((each) => 'event' in each && each.late)
+    const flags = (...named: Named[]) =>
+      take(bookmark, named, 60).announcement.entries.map((each) => 'event' in each && each.late)
     t.same(flags(['a', 0], ['b', 10], ['c', 5]), [false, false, false])
     t.same(flags(['d', 9.999], ['e', 10], ['f', 11], ['g', undefined]), [true, false, false, false])
     t.same(flags(['h', 10.5]), [true])
@@ -57,7 +62,11 @@ t.test('a bookmark', async (t) => {
     t.equal(take(bookmark, [['future', 3600]], 1).announcement.highWater, at(1))
     t.equal(bookmark.highWater(), at(1))
     t.equal(take(bookmark, [['c', -10]], 2).announcement.highWater, at(1))
-    t.equal(take(bookmark, [['d', undefined]], 3).announcement.highWater, at(1), 'an event without an instant moves nothing')
+    t.equal(
+      take(bookmark, [['d', undefined]], 3).announcement.highWater,
+      at(1),
+      'an event without an instant moves nothing'
+    )
     t.equal(take(bookmark, [], 4).announcement.highWater, at(1), 'nor does time alone')
   })
 
@@ -90,7 +99,11 @@ t.test('a bookmark', async (t) => {
     take(bookmark, [['a', 10]], 20)
     bookmark.advance(at(60), bookmark.frontier(30_000))
     t.equal(bookmark.lookbackStart(), at(40 - 120))
-    t.same([bookmark.frontier(32_000), bookmark.recentStart(bookmark.frontier(32_000)), bookmark.recentStart(at(7))], [at(42), at(37), at(5)])
+    t.same([bookmark.frontier(32_000), bookmark.recentStart(bookmark.frontier(32_000)), bookmark.recentStart(at(7))], [
+      at(42),
+      at(37),
+      at(5)
+    ])
     t.equal(bookmark.highWater(), at(10), 'which marks no event as late')
     bookmark.advance(at(60), bookmark.frontier(90_000))
     t.equal(bookmark.lookbackStart(), at(60 - 120))
@@ -160,17 +173,27 @@ t.test('a bookmark', async (t) => {
     t.same([names(lost), lost.announcement.highWater], [['too-large', 'a', 'b'], at(-1)])
     t.same([bookmark.highWater(), bookmark.skippedRanges()], [at(-60), []])
     const again = bookmark.diff(rows([['a', -2], ['b', -1], ['c', 0]]), passed, at(1))
-    t.same(again.announcement.entries.map((each) => [nameOf(each), 'event' in each && each.late]), [['too-large', false], ['a', false], ['b', false], ['c', false]])
+    t.same(again.announcement.entries.map((each) => [nameOf(each), 'event' in each && each.late]), [
+      ['too-large', false],
+      ['a', false],
+      ['b', false],
+      ['c', false]
+    ])
     again.commit()
     t.same([names(bookmark.diff(rows([['a', -2], ['c', 0]]), passed, at(1))), bookmark.highWater()], [[], at(0)])
   })
 
   t.test('tells what was passed by once, before what came behind it, however often it is met again', async (t) => {
     const bookmark = opened()
-    const told = take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 }).announcement.entries
+    const told =
+      take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 }).announcement.entries
     t.same(told[0], { gap: { from: at(0), to: at(5), reason: 'too-large' } satisfies Gap })
     t.same(told.map(nameOf), ['too-large', 'b'])
-    t.same(names(take(bookmark, [['b', 5]], 11, { from: at(2), to: at(4), reason: 'too-large', rows: 1 })), [], 'between other neighbours too')
+    t.same(
+      names(take(bookmark, [['b', 5]], 11, { from: at(2), to: at(4), reason: 'too-large', rows: 1 })),
+      [],
+      'between other neighbours too'
+    )
     t.same(bookmark.skippedRanges(), [{ from: at(2), to: at(4), reason: 'too-large', rows: 1 }])
   })
 
@@ -204,25 +227,34 @@ t.test('a bookmark', async (t) => {
   })
 
   t.test('announces every event exactly once, in any polls of an upstream that is late by less than the lateness', async (t) => {
-    const upstream = fc.array(fc.record({ visible: fc.integer({ min: 0, max: 900 }), late: fc.integer({ min: 0, max: 119 }) }), { maxLength: 80 })
+    const upstream = fc.array(
+      fc.record({ visible: fc.integer({ min: 0, max: 900 }), late: fc.integer({ min: 0, max: 119 }) }),
+      { maxLength: 80 }
+    )
     const polls = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 40 })
-    holds(t, fc.property(upstream, polls, (happenings, gaps) => {
-      const events = happenings.map(({ visible, late }, i) => ({ visible, row: row(`e${i}`, visible - late) }))
-        .sort((a, b) => Number(a.row.key.instant - b.row.key.instant))
-      const bookmark = opened(1000, at(-300))
-      const announced: string[] = []
-      let now = 0
-      for (const gap of [...gaps, 1000]) {
-        now += gap
-        const start = bookmark.lookbackStart()
-        const found = events.filter(({ visible, row }) => visible <= now && row.key.instant >= start).map(({ row }) => row)
-        const find = bookmark.diff(found, undefined, at(now))
-        announced.push(...names(find))
-        find.commit()
-        bookmark.advance(at(now))
-      }
-      return announced.length === events.length && new Set(announced).size === events.length
-    }), { numRuns: 300 })
+    holds(
+      t,
+      fc.property(upstream, polls, (happenings, gaps) => {
+        const events = happenings.map(({ visible, late }, i) => ({ visible, row: row(`e${i}`, visible - late) }))
+          .sort((a, b) => Number(a.row.key.instant - b.row.key.instant))
+        const bookmark = opened(1000, at(-300))
+        const announced: string[] = []
+        let now = 0
+        for (const gap of [...gaps, 1000]) {
+          now += gap
+          const start = bookmark.lookbackStart()
+          const found = events.filter(({ visible, row }) => visible <= now && row.key.instant >= start).map(({ row }) =>
+            row
+          )
+          const find = bookmark.diff(found, undefined, at(now))
+          announced.push(...names(find))
+          find.commit()
+          bookmark.advance(at(now))
+        }
+        return announced.length === events.length && new Set(announced).size === events.length
+      }),
+      { numRuns: 300 }
+    )
   })
 })
 
@@ -230,7 +262,12 @@ t.test('passages', async (t) => {
   const told = (...met: Array<[from: number, to: number | undefined, rows?: number]>) => {
     const skippedRanges = createSkippedRanges()
     return met.map(([from, to, rows = 1]) => {
-      const skippedRange: SkippedRange = { from: at(from), to: to === undefined ? undefined : at(to), rows, reason: 'too-large' }
+      const skippedRange: SkippedRange = {
+        from: at(from),
+        to: to === undefined ? undefined : at(to),
+        rows,
+        reason: 'too-large'
+      }
       const gap = skippedRanges.look(skippedRange, at(100))
       skippedRanges.keep(skippedRange, at(100))
       return gap && [Number(gap.from - at(0)) / 1e9, Number(gap.to - at(0)) / 1e9]
@@ -240,7 +277,11 @@ t.test('passages', async (t) => {
   t.test('are told once, whichever neighbours they are met between', async (t) => {
     t.same(told([0, 10], [0, 10], [3, 10], [3, 7], [0, 10]), [[0, 10], undefined, undefined, undefined, undefined])
     t.same(told([5, 5], [5, 5]), [[5, 5], undefined], 'among equal instants')
-    t.same(told([0, 10], [5, 5], [4, 4]), [[0, 10], undefined, [4, 4]], 'at a moment within it; then that is where it is known to be')
+    t.same(
+      told([0, 10], [5, 5], [4, 4]),
+      [[0, 10], undefined, [4, 4]],
+      'at a moment within it; then that is where it is known to be'
+    )
   })
 
   t.test('are two where they touch at most', async (t) => {
@@ -257,8 +298,16 @@ t.test('passages', async (t) => {
   })
 
   t.test('reach to now while nothing has come behind', async (t) => {
-    t.same(told([90, undefined], [110, undefined]), [[90, 100], [110, 110]], 'or to where they begin, when that lies ahead')
-    t.same(told([90, undefined], [90, 95], [95, undefined], [95, 99]), [[90, 100], undefined, [95, 100], undefined], 'the next event behind it bounds it')
+    t.same(
+      told([90, undefined], [110, undefined]),
+      [[90, 100], [110, 110]],
+      'or to where they begin, when that lies ahead'
+    )
+    t.same(
+      told([90, undefined], [90, 95], [95, undefined], [95, 99]),
+      [[90, 100], undefined, [95, 100], undefined],
+      'the next event behind it bounds it'
+    )
   })
 
   t.test('are told again only when what was told is not kept', async (t) => {
@@ -277,30 +326,52 @@ t.test('passages', async (t) => {
 t.test('the cadence', async (t) => {
   const OPTIONS = { intervalMs: 3000, maxIntervalMs: 30_000 }
   const wait = (report: Partial<PollReport>, random = 0.5) =>
-    nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 1, scarcity: 0, ...report }, OPTIONS, () => random)
-  const failed = (kind: FailureKind, failures: number, retryAfterMs?: number): Partial<PollReport> =>
-    ({ failures, failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } } })
+    nextPollDelayMs(
+      { failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 1, scarcity: 0, ...report },
+      OPTIONS,
+      () =>
+        random
+    )
+  const failed = (kind: FailureKind, failures: number, retryAfterMs?: number): Partial<PollReport> => ({
+    failures,
+    failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } }
+  })
 
   t.test('is the interval while events flow, and stretches with the quiet', async (t) => {
-    for (const [quietMs, waitMs] of [[0, 3000], [30_000, 3000], [60_000, 6000], [299_000, 29_900], [300_000, 30_000], [86_400_000, 30_000]] as const) {
+    for (
+      const [quietMs, waitMs] of [[0, 3000], [30_000, 3000], [60_000, 6000], [299_000, 29_900], [300_000, 30_000], [
+        86_400_000,
+        30_000
+      ]] as const
+    ) {
       t.equal(wait({ quietMs }), waitMs, `${quietMs} ms of quiet`)
     }
   })
 
   t.test('waits a larger share of the quiet the more of the budget is gone, but keeps the interval while events flow', async (t) => {
-    for (const [scarcity, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) t.equal(wait({ quietMs: 20_000, scarcity }), waitMs, `${scarcity} short`)
+    for (const [scarcity, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) {
+      t.equal(wait({ quietMs: 20_000, scarcity }), waitMs, `${scarcity} short`)
+    }
     t.equal(wait({ quietMs: 0, scarcity: 1 }), 3000)
   })
 
   t.test('is an interval for each request where it takes many to get past what cannot be read, and no more than the longest', async (t) => {
-    for (const [extraRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) t.equal(wait({ extraRequests }), waitMs, `${extraRequests} requests`)
+    for (const [extraRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) {
+      t.equal(wait({ extraRequests }), waitMs, `${extraRequests} requests`)
+    }
     t.equal(wait({ extraRequests: 2, quietMs: 200_000 }), 20_000, 'the quiet may stretch it further')
     t.equal(wait({ ...failed('unauthorized', 1), extraRequests: 50 }), 60_000)
   })
 
   t.test('is once a minute with nobody listening, or slower where so set', async (t) => {
     t.equal(wait({ subscribers: 0 }), 60_000)
-    t.equal(nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 0, scarcity: 0 }, { intervalMs: 3000, maxIntervalMs: 90_000 }, () => 0), 90_000)
+    t.equal(
+      nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 0, scarcity: 0 }, {
+        intervalMs: 3000,
+        maxIntervalMs: 90_000
+      }, () => 0),
+      90_000
+    )
   })
 
   t.test('backs off from 0.8 s to 60 s with full jitter', async (t) => {
@@ -314,7 +385,13 @@ t.test('the cadence', async (t) => {
     const random = seeded(7)
     const counts = Array.from({ length: 500 }, () => {
       let requests = 0
-      for (let ms = 0; ms < 300_000; requests++) ms += nextPollDelayMs({ ...failed('unavailable', requests + 1), quietMs: 0, subscribers: 1 } as PollReport, OPTIONS, random)
+      for (let ms = 0; ms < 300_000; requests++) {
+        ms += nextPollDelayMs(
+          { ...failed('unavailable', requests + 1), quietMs: 0, subscribers: 1 } as PollReport,
+          OPTIONS,
+          random
+        )
+      }
       return requests
     }).sort((a, b) => a - b)
     t.ok((counts[495] ?? 99) <= 25, `99 in 100 stay below ${counts[495]}`)
@@ -336,7 +413,11 @@ t.test('the cadence', async (t) => {
     t.same([0, 0.25, 0.5].map(fullReadEveryMs), [30_000, 30_000, 30_000])
     t.ok(Math.abs(fullReadEveryMs(0.75) - 30_000 * Math.sqrt(4)) < 1)
     t.equal(fullReadEveryMs(1), 120_000)
-    holds(t, fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (a, b) => (fullReadEveryMs(a) <= fullReadEveryMs(b)) === (a <= b || fullReadEveryMs(a) === fullReadEveryMs(b))))
+    holds(
+      t,
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), (a, b) =>
+        (fullReadEveryMs(a) <= fullReadEveryMs(b)) === (a <= b || fullReadEveryMs(a) === fullReadEveryMs(b)))
+    )
   })
 
   t.test('waits for the budget, but no less than the interval', async (t) => {
@@ -361,7 +442,16 @@ t.test('health', async (t) => {
   t.test('says how the upstream is and since when, and tells a change from a repetition', async (t) => {
     let now = 1000
     const health = createUpstreamHealth(() => now, () => true)
-    const first = { upstream: 'ok', sinceMs: 1000, lastGoodMs: undefined, lagMs: 0, attempted: false, latenessMs: undefined, fullReads: 0, isPolling: true }
+    const first = {
+      upstream: 'ok',
+      sinceMs: 1000,
+      lastGoodMs: undefined,
+      lagMs: 0,
+      attempted: false,
+      latenessMs: undefined,
+      fullReads: 0,
+      isPolling: true
+    }
     t.same(health.now(), first)
     now = 2000
     t.equal(health.report(failed('timeout')), true)
@@ -379,7 +469,14 @@ t.test('health', async (t) => {
 
   t.test('has a state for every failure', async (t) => {
     const states = {
-      unauthorized: 'unauthorized', forbidden: 'unauthorized', throttled: 'throttled', budget: 'throttled', timeout: 'degraded', unavailable: 'degraded', invalid: 'degraded', 'too-large': 'degraded'
+      unauthorized: 'unauthorized',
+      forbidden: 'unauthorized',
+      throttled: 'throttled',
+      budget: 'throttled',
+      timeout: 'degraded',
+      unavailable: 'degraded',
+      invalid: 'degraded',
+      'too-large': 'degraded'
     }
     for (const [kind, state] of Object.entries(states)) {
       const health = createUpstreamHealth(() => 0, () => true)
@@ -420,16 +517,21 @@ t.test('health', async (t) => {
 
 t.test('an ending', async (t) => {
   t.test('has the close code and the advice that the protocol promises', async (t) => {
-    t.same(Object.entries(CLOSE).map(([name, { reason, closeCode, reconnect }]) => [name, reason, closeCode, reconnect]), [
-      ['timeout', 'timeout', 1000, false],
-      ['shutdown', 'shutdown', 1001, true],
-      ['max-age', 'max-age', 1001, true],
-      ['slow', 'slow', 4408, true],
-      ['unauthorized', 'unauthorized', 4401, true]
-    ])
+    t.same(
+      Object.entries(CLOSE).map(([name, { reason, closeCode, reconnect }]) => [name, reason, closeCode, reconnect]),
+      [
+        ['timeout', 'timeout', 1000, false],
+        ['shutdown', 'shutdown', 1001, true],
+        ['max-age', 'max-age', 1001, true],
+        ['slow', 'slow', 4408, true],
+        ['unauthorized', 'unauthorized', 4401, true]
+      ]
+    )
     t.equal(CLIENT_MESSAGE.closeCode, 4400)
     t.equal(FLOODED.closeCode, 4429)
-    for (const { reason } of [CLIENT_MESSAGE, FLOODED]) t.ok(Buffer.byteLength(reason) <= 123, 'RFC 6455: a close frame holds 125 bytes, two of them the code')
+    for (const { reason } of [CLIENT_MESSAGE, FLOODED]) {
+      t.ok(Buffer.byteLength(reason) <= 123, 'RFC 6455: a close frame holds 125 bytes, two of them the code')
+    }
   })
 })
 

@@ -115,7 +115,11 @@ function steady (t: { teardown (action: () => void): void }, value = 0.5): void 
   t.teardown(() => { Math.random = random })
 }
 
-const failed = (kind: FailureKind, retryAfterMs?: number): Failure => ({ ok: false, kind, ...retryAfterMs !== undefined && { retryAfterMs } })
+const failed = (kind: FailureKind, retryAfterMs?: number): Failure => ({
+  ok: false,
+  kind,
+  ...retryAfterMs !== undefined && { retryAfterMs }
+})
 
 function sourceThat (read: AuditSource['read']): AuditSource {
   return { read, find: async () => ({ ok: true, event: undefined }), reportQuirk: () => {}, quirks: new Set() }
@@ -201,32 +205,51 @@ t.test('the tail', async (t) => {
 
   t.test('loses and doubles nothing, whatever fails: questions, announcements, and however late events come', async (t) => {
     steady(t)
-    const happening = fc.record({ afterMs: fc.integer({ min: 0, max: 20_000 }), lateMs: fc.constantFrom(0, 0, 0, 500, 30_000, 59_000) })
+    const happening = fc.record({
+      afterMs: fc.integer({ min: 0, max: 20_000 }),
+      lateMs: fc.constantFrom(0, 0, 0, 500, 30_000, 59_000)
+    })
     const numbers = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 12 })
-    await holdsAsync(t, fc.asyncProperty(fc.array(happening, { maxLength: 60 }), numbers, numbers, fc.integer({ min: 3, max: 40 }), async (happenings, failing, refusing, pageSize) => {
-      let announcements = 0
-      const { begin, entries, publish, poller, time } = prepared({ fails: (reads) => failing.includes(reads) ? failed('unavailable') : undefined, options: { publish: relay, pageSize } })
-      async function relay (announcement: Announcement): Promise<void> {
-        if (refusing.includes(++announcements)) throw new Error('not now')
-        entries.push(...announcement.entries)
-      }
-      const expected: string[] = []
-      await begin()
-      for (const { afterMs, lateMs } of happenings) {
-        await time.pass(afterMs)
-        expected.push(publish((time.nowMs() - lateMs) / 1000))
-      }
-      await time.pass(200_000)
-      await poller.stop()
-      const names = entries.map(nameOf)
-      if (new Set(names).size !== names.length) throw new Error('something came twice')
-      if (names.length !== expected.length) throw new Error(`${names.length} of ${expected.length} came`)
-    }), { numRuns: 30 })
+    await holdsAsync(
+      t,
+      fc.asyncProperty(
+        fc.array(happening, { maxLength: 60 }),
+        numbers,
+        numbers,
+        fc.integer({ min: 3, max: 40 }),
+        async (happenings, failing, refusing, pageSize) => {
+          let announcements = 0
+          const { begin, entries, publish, poller, time } = prepared({
+            fails: (reads) => failing.includes(reads) ? failed('unavailable') : undefined,
+            options: { publish: relay, pageSize }
+          })
+          async function relay (announcement: Announcement): Promise<void> {
+            if (refusing.includes(++announcements)) throw new Error('not now')
+            entries.push(...announcement.entries)
+          }
+          const expected: string[] = []
+          await begin()
+          for (const { afterMs, lateMs } of happenings) {
+            await time.pass(afterMs)
+            expected.push(publish((time.nowMs() - lateMs) / 1000))
+          }
+          await time.pass(200_000)
+          await poller.stop()
+          const names = entries.map(nameOf)
+          if (new Set(names).size !== names.length) throw new Error('something came twice')
+          if (names.length !== expected.length) throw new Error(`${names.length} of ${expected.length} came`)
+        }
+      ),
+      { numRuns: 30 }
+    )
   })
 
   t.test('goes on after a failure where it stood, and reads nothing anew', async (t) => {
     steady(t)
-    const { begin, names, publish, source, poller, time } = prepared({ fails: (reads) => reads === 5 ? failed('unavailable') : undefined, options: { pageSize: 10 } })
+    const { begin, names, publish, source, poller, time } = prepared({
+      fails: (reads) => reads === 5 ? failed('unavailable') : undefined,
+      options: { pageSize: 10 }
+    })
     const ids = Array.from({ length: 60 }, (_, i) => publish(-200 + i))
     await begin()
     t.equal(poller.health().upstream, 'degraded')
@@ -240,7 +263,9 @@ t.test('the tail', async (t) => {
     steady(t)
     for (const isFirst of [true, false]) {
       let isOut = isFirst
-      const { begin, names, publish, source, time } = prepared({ fails: () => isOut ? failed('unavailable') : undefined })
+      const { begin, names, publish, source, time } = prepared({
+        fails: () => isOut ? failed('unavailable') : undefined
+      })
       for (let i = 0; i < 100; i++) publish(-1000 - i)
       const ids = isFirst ? [] : [publish(-1)]
       await begin()
@@ -268,13 +293,24 @@ t.test('the tail', async (t) => {
     t.equal(source.questions.length, asked)
     waitMs = 3000
     await time.pass(1)
-    t.same([poller.health().upstream, time.waits()], ['ok', [3000]], 'what it would have waited anyway is no holding back')
+    t.same(
+      [poller.health().upstream, time.waits()],
+      ['ok', [3000]],
+      'what it would have waited anyway is no holding back'
+    )
     t.same(polls.map(({ changed }) => changed), [true, true])
   })
 
   t.test('says why it does not get on, from the first failure until it does', async (t) => {
     steady(t)
-    for (const [kind, state] of [['unavailable', 'degraded'], ['unauthorized', 'unauthorized'], ['throttled', 'throttled'], ['budget', 'throttled']] as const) {
+    for (
+      const [kind, state] of [
+        ['unavailable', 'degraded'],
+        ['unauthorized', 'unauthorized'],
+        ['throttled', 'throttled'],
+        ['budget', 'throttled']
+      ] as const
+    ) {
       let isOut = false
       const { begin, polls, poller, time } = prepared({ fails: () => isOut ? failed(kind, 5000) : undefined })
       await begin()
@@ -292,7 +328,9 @@ t.test('the tail', async (t) => {
 
   t.test('reads the whole window each time while one answer holds it, else every 30 s, and less often when short of budget', async (t) => {
     const fullReads = async (events: number, scarcity: number) => {
-      const { begin, publish, poller, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 0, scarcity }) } })
+      const { begin, publish, poller, time } = prepared({
+        options: { pageSize: 10, budget: () => ({ waitMs: 0, scarcity }) }
+      })
       for (let i = 0; i < events; i++) publish(-i)
       await begin()
       const before = poller.health().fullReads
@@ -329,7 +367,9 @@ t.test('the tail', async (t) => {
   })
 
   t.test('announces recent events with the next poll, however long that takes, also while the window is too long for one answer', async (t) => {
-    const { begin, names, publish, time } = prepared({ options: { pageSize: 10, budget: () => ({ waitMs: 20_000, scarcity: 1 }) } })
+    const { begin, names, publish, time } = prepared({
+      options: { pageSize: 10, budget: () => ({ waitMs: 20_000, scarcity: 1 }) }
+    })
     for (let i = 0; i < 50; i++) publish(-1)
     await begin()
     for (let i = 0; i < 10; i++) {
@@ -344,7 +384,13 @@ t.test('the tail', async (t) => {
 
   t.test('announces a later mark alone, once, where a read brought nothing but certainty', async (t) => {
     const marks: Array<[number, bigint]> = []
-    const { begin, publish, time } = prepared({ options: { publish: async ({ entries, highWater }) => { marks.push([entries.length, highWater]) } } })
+    const { begin, publish, time } = prepared({
+      options: {
+        publish: async ({ entries, highWater }) => {
+          marks.push([entries.length, highWater])
+        }
+      }
+    })
     publish(-1)
     await begin()
     await time.pass(9000)
@@ -379,7 +425,10 @@ t.test('the tail', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid', 'unavailable'] as const) {
       for (const pageSize of [10, 100]) {
-        const { begin, entries, publish, poller, time } = prepared({ quirks: { spoils: ({ id }) => String(id).startsWith('bad') ? kind : undefined }, options: { pageSize } })
+        const { begin, entries, publish, poller, time } = prepared({
+          quirks: { spoils: ({ id }) => String(id).startsWith('bad') ? kind : undefined },
+          options: { pageSize }
+        })
         const expected = Array.from({ length: 30 }, (_, i) => publish(-60 + i))
         publish(-29.5, 'bad')
         expected.push('gap')
@@ -400,7 +449,10 @@ t.test('the tail', async (t) => {
   t.test('does not spend the budget on getting past the same thing again and again', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid'] as const) {
-      const { begin, publish, source, time } = prepared({ quirks: { spoils: ({ id }) => id === 'bad' ? kind : undefined }, options: { maxIntervalMs: 30_000 } })
+      const { begin, publish, source, time } = prepared({
+        quirks: { spoils: ({ id }) => id === 'bad' ? kind : undefined },
+        options: { maxIntervalMs: 30_000 }
+      })
       for (let i = 0; i < 100; i++) publish(-1000 - i)
       for (let i = 0; i < 20; i++) publish(-40 + i)
       publish(-30.5, 'bad')
@@ -421,36 +473,54 @@ t.test('the tail', async (t) => {
       await time.pass(10_000)
     }
     const gaps = entries.flatMap((each) => 'gap' in each ? [each.gap] : [])
-    for (let seconds = 0; seconds < 60; seconds += 10) t.ok(gaps.some(({ from, to }) => from <= at(seconds) && at(seconds) <= to), `${seconds} s`)
+    for (let seconds = 0; seconds < 60; seconds += 10) {
+      t.ok(gaps.some(({ from, to }) => from <= at(seconds) && at(seconds) <= to), `${seconds} s`)
+    }
     t.ok(gaps.length <= 6)
   })
 
   t.test('announces each of several that it cannot read, one gap or more, and tells nothing else to be missing', async (t) => {
     steady(t)
-    const happening = fc.record({ afterMs: fc.integer({ min: 200, max: 9000 }), kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, 'invalid' as const) })
-    await holdsAsync(t, fc.asyncProperty(fc.array(happening, { maxLength: 40 }), fc.integer({ min: 3, max: 40 }), async (happenings, pageSize) => {
-      const kinds = new Map<string, FailureKind>()
-      const { begin, entries, publish, poller, time } = prepared({ quirks: { spoils: ({ id }) => kinds.get(String(id)) }, options: { pageSize } })
-      const readable: string[] = []
-      const spoilt: number[] = []
-      await begin()
-      for (const { afterMs, kind } of happenings) {
-        await time.pass(afterMs)
-        const id = `n${readable.length + spoilt.length}`
-        if (kind !== undefined) kinds.set(id, kind)
-        publish(time.nowMs() / 1000, id)
-        if (kind === undefined) readable.push(id)
-        else spoilt.push(time.nowMs() / 1000)
-      }
-      await time.pass(200_000)
-      await poller.stop()
-      const given = entries.flatMap((each) => 'event' in each ? [each.event.id] : [])
-      const gaps = entries.flatMap((each) => 'gap' in each ? [each.gap] : [])
-      if (given.join() !== readable.join()) throw new Error(`${given.length} of ${readable.length} came`)
-      const silent = spoilt.filter((seconds) => !gaps.some(({ from, to }) => from <= at(seconds) && at(seconds) <= to))
-      if (silent.length > 0) throw new Error(`nothing was said of ${silent.join()}`)
-      if (gaps.length > spoilt.length) throw new Error(`${gaps.length} gaps for ${spoilt.length}`)
-    }), { numRuns: 30 })
+    const happening = fc.record({
+      afterMs: fc.integer({ min: 200, max: 9000 }),
+      kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, 'invalid' as const)
+    })
+    await holdsAsync(
+      t,
+      fc.asyncProperty(
+        fc.array(happening, { maxLength: 40 }),
+        fc.integer({ min: 3, max: 40 }),
+        async (happenings, pageSize) => {
+          const kinds = new Map<string, FailureKind>()
+          const { begin, entries, publish, poller, time } = prepared({
+            quirks: { spoils: ({ id }) => kinds.get(String(id)) },
+            options: { pageSize }
+          })
+          const readable: string[] = []
+          const spoilt: number[] = []
+          await begin()
+          for (const { afterMs, kind } of happenings) {
+            await time.pass(afterMs)
+            const id = `n${readable.length + spoilt.length}`
+            if (kind !== undefined) kinds.set(id, kind)
+            publish(time.nowMs() / 1000, id)
+            if (kind === undefined) readable.push(id)
+            else spoilt.push(time.nowMs() / 1000)
+          }
+          await time.pass(200_000)
+          await poller.stop()
+          const given = entries.flatMap((each) => 'event' in each ? [each.event.id] : [])
+          const gaps = entries.flatMap((each) => 'gap' in each ? [each.gap] : [])
+          if (given.join() !== readable.join()) throw new Error(`${given.length} of ${readable.length} came`)
+          const silent = spoilt.filter((seconds) =>
+            !gaps.some(({ from, to }) => from <= at(seconds) && at(seconds) <= to)
+          )
+          if (silent.length > 0) throw new Error(`nothing was said of ${silent.join()}`)
+          if (gaps.length > spoilt.length) throw new Error(`${gaps.length} gaps for ${spoilt.length}`)
+        }
+      ),
+      { numRuns: 30 }
+    )
   })
 
   t.test('looks back less far when more events come than it may know, and says so', async (t) => {
@@ -496,7 +566,10 @@ t.test('the tail', async (t) => {
     steady(t)
     let isOut = false
     let waitMs = 0
-    const { begin, source, poller, time } = prepared({ fails: () => isOut ? failed('unauthorized') : undefined, options: { subscriberCount: () => 0, budget: () => ({ waitMs, scarcity: 0 }) } })
+    const { begin, source, poller, time } = prepared({
+      fails: () => isOut ? failed('unauthorized') : undefined,
+      options: { subscriberCount: () => 0, budget: () => ({ waitMs, scarcity: 0 }) }
+    })
     await begin()
     await time.pass(500)
     const asked = () => source.questions.length - 2

@@ -3,7 +3,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Batch } from '../../../src/audit/log-batch.ts'
 import { createBytePool } from '../../../src/audit/byte-pool.ts'
-import { decodeCursor, encodeCursor, type Cursor, type LogCursor, type ReplayCursor } from '../../../src/audit/cursor.ts'
+import {
+  decodeCursor,
+  encodeCursor,
+  type Cursor,
+  type LogCursor,
+  type ReplayCursor
+} from '../../../src/audit/cursor.ts'
 import { weightOf } from '../../../src/audit/event.ts'
 import { EARLIEST, LATEST, formatInstant, type Instant } from '../../../src/audit/instant.ts'
 import type { Json, JsonObject } from '../../../src/audit/exact-json.ts'
@@ -62,7 +68,9 @@ t.test('the event log', async (t) => {
   t.test('refuses a batch that is missing, doubled or of another epoch', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
-    for (const odd of [batch(3, ['d']), batch(1, ['b']), batch(0, ['a', 'b']), batch(2, ['c'], { epoch: 'epoch2' })]) t.throws(() => log.append(odd), /missing or doubled/)
+    for (const odd of [batch(3, ['d']), batch(1, ['b']), batch(0, ['a', 'b']), batch(2, ['c'], { epoch: 'epoch2' })]) {
+      t.throws(() => log.append(odd), /missing or doubled/)
+    }
     log.append(batch(2, ['c']))
     t.same(names(log, 0), ['a', 'b', 'c'])
   })
@@ -97,10 +105,14 @@ t.test('the event log', async (t) => {
   })
 
   t.test('counts an event of many empty values by its values: their text is a fraction of what they hold', async (t) => {
-    const nested = (depth: number): JsonObject => ({ deep: Array.from({ length: depth }).reduce<Json>((held) => [held], null) })
+    const nested = (depth: number): JsonObject => ({
+      deep: Array.from({ length: depth }).reduce<Json>((held) => [held], null)
+    })
     for (const values of [nested(1000), { wide: Array.from({ length: 500 }, () => []) }] as const) {
       const log = openLog({ maxBytes: 96_000 })
-      for (let first = 0; first < 4; first++) log.append({ ...batch(first, []), entries: freshOf([{ id: `e${first}`, ...values }]) })
+      for (let first = 0; first < 4; first++) {
+        log.append({ ...batch(first, []), entries: freshOf([{ id: `e${first}`, ...values }]) })
+      }
       t.equal(log.startOffset(), 2, 'two of 32 KB and no third, though their text is 2 KB each')
     }
   })
@@ -159,13 +171,18 @@ t.test('the event log', async (t) => {
     t.same([log.isCompleteSince(at(0)), log.isCompleteSince(at(0) + 1n)], [false, true])
     log.append({ ...batch(3, ['late']), entries: freshNamed([['late', -50]]) })
     log.append(batch(4, ['e', 'f']))
-    t.same([log.isCompleteSince(at(2)), log.isCompleteSince(at(2) + 1n)], [false, true], 'a late event that went does not bring it back')
+    t.same(
+      [log.isCompleteSince(at(2)), log.isCompleteSince(at(2) + 1n)],
+      [false, true],
+      'a late event that went does not bring it back'
+    )
   })
 
   t.test('tells whether anything that matches is new since a place', async (t) => {
     const log = openLog({ maxEvents: 3 })
     log.append(batch(0, ['a', 'b', 'c', 'd']))
-    const since = (offset: number, wanted: string, epoch = 'epoch1') => log.hasNewSince({ epoch, offset }, ({ id }) => id === wanted)
+    const since = (offset: number, wanted: string, epoch = 'epoch1') =>
+      log.hasNewSince({ epoch, offset }, ({ id }) => id === wanted)
     t.same([since(1, 'b'), since(1, 'x'), since(2, 'b'), since(4, 'd')], [true, false, false, false])
     t.equal(since(0, 'x'), true, 'what was let go cannot be told')
     t.equal(since(4, 'x', 'epoch0'), true, 'nor can another numbering')
@@ -173,23 +190,35 @@ t.test('the event log', async (t) => {
 
   t.test('agrees with a plain list, whatever comes', async (t) => {
     const batches = fc.array(fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 5 }), { maxLength: 30 })
-    holds(t, fc.property(batches, fc.integer({ min: 1, max: 20 }), fc.integer({ min: 100, max: 3000 }), (pads, maxEvents, maxBytes) => {
-      const log = openLog({ maxEvents, maxBytes })
-      const all: Array<{ id: string, bytes: number }> = []
-      for (const group of pads) {
-        const first = all.length
-        const entries = freshOf(group.map((pad, i) => ({ id: `e${first + i}`, pad: 'x'.repeat(pad) })))
-        log.append({ epoch: 'epoch1', first, entries, highWater: at(first) })
-        all.push(...entries.map((each) => ({ id: nameOf(each), bytes: 'event' in each ? weightOf(each.event) : 0 })))
-      }
-      let kept = 0
-      for (let bytes = 0; kept < Math.min(maxEvents, all.length); kept++) {
-        bytes += all.at(-1 - kept)?.bytes ?? 0
-        if (bytes > maxBytes) break
-      }
-      const expected = all.slice(all.length - kept).map(({ id }) => id)
-      return log.end().offset === all.length && names(log, log.startOffset(), 1000)?.join() === expected.join() && log.startOffset() === all.length - kept
-    }), { numRuns: 300 })
+    holds(
+      t,
+      fc.property(
+        batches,
+        fc.integer({ min: 1, max: 20 }),
+        fc.integer({ min: 100, max: 3000 }),
+        (pads, maxEvents, maxBytes) => {
+          const log = openLog({ maxEvents, maxBytes })
+          const all: Array<{ id: string, bytes: number }> = []
+          for (const group of pads) {
+            const first = all.length
+            const entries = freshOf(group.map((pad, i) => ({ id: `e${first + i}`, pad: 'x'.repeat(pad) })))
+            log.append({ epoch: 'epoch1', first, entries, highWater: at(first) })
+            all.push(
+              ...entries.map((each) => ({ id: nameOf(each), bytes: 'event' in each ? weightOf(each.event) : 0 }))
+            )
+          }
+          let kept = 0
+          for (let bytes = 0; kept < Math.min(maxEvents, all.length); kept++) {
+            bytes += all.at(-1 - kept)?.bytes ?? 0
+            if (bytes > maxBytes) break
+          }
+          const expected = all.slice(all.length - kept).map(({ id }) => id)
+          return log.end().offset === all.length && names(log, log.startOffset(), 1000)?.join() === expected.join() &&
+            log.startOffset() === all.length - kept
+        }
+      ),
+      { numRuns: 300 }
+    )
   })
 
   t.test('keeps word of what could not be read among the events, found by its end', async (t) => {
@@ -204,13 +233,19 @@ t.test('the event log', async (t) => {
 
   t.test('bounds gaps too', async (t) => {
     const log = openLog({ maxBytes: 1000 })
-    for (let first = 0; first < 50; first++) log.append({ ...batch(first, []), entries: [{ gap: { from: at(first), to: at(first), reason: 'too-large' } }] })
+    for (let first = 0; first < 50; first++) {
+      log.append({ ...batch(first, []), entries: [{ gap: { from: at(first), to: at(first), reason: 'too-large' } }] })
+    }
     t.ok(log.startOffset() >= 39)
   })
 
   t.test('reaches back no further than events without an instant that it let go', async (t) => {
     const log = openLog({ maxEvents: 2 })
-    log.append({ ...batch(0, []), entries: freshNamed([['a', 0], ['undated', undefined], ['b', 10], ['c', 20]]), highWater: at(20) })
+    log.append({
+      ...batch(0, []),
+      entries: freshNamed([['a', 0], ['undated', undefined], ['b', 10], ['c', 20]]),
+      highWater: at(20)
+    })
     t.equal(log.startOffset(), 2)
     t.equal(log.isCompleteSince(at(0)), false, 'it stood behind an event of this instant')
     log.append({ ...batch(4, []), entries: freshNamed([['d', undefined], ['e', undefined]]), highWater: at(20) })
@@ -221,7 +256,13 @@ t.test('the event log', async (t) => {
   t.test('finds an entry by its offset, and the offset of an event by its id, for a while longer', async (t) => {
     const log = openLog({ maxEvents: 2, remembers: at(10) - at(0) })
     log.append(batch(0, ['a', 'b', 'c']))
-    t.same([0, 1, 2, 3, -1].map((offset) => log.at(offset)).map((each) => each && nameOf(each)), [undefined, 'b', 'c', undefined, undefined])
+    t.same([0, 1, 2, 3, -1].map((offset) => log.at(offset)).map((each) => each && nameOf(each)), [
+      undefined,
+      'b',
+      'c',
+      undefined,
+      undefined
+    ])
     t.same(['a', 'b', 'c', 'd'].map(log.offsetOf), [0, 1, 2, undefined])
     log.append(batch(30, ['d'], { first: 3 }))
     t.equal(log.offsetOf('a'), 0)
@@ -256,7 +297,9 @@ t.test('a roll', async (t) => {
     t.equal(spanned.offsetOf('e70'), undefined)
     const bounded = createOffsetIndex({ span: 10n, most: 10 })
     for (let i = 0; i < 100; i++) bounded.add(`e${i}`, i, 0n)
-    const held = Array.from({ length: 100 }, (_, i) => bounded.offsetOf(`e${i}`)).filter((offset) => offset !== undefined)
+    const held = Array.from({ length: 100 }, (_, i) => bounded.offsetOf(`e${i}`)).filter((offset) =>
+      offset !== undefined
+    )
     t.ok(held.length <= 10 && held.length >= 5 && held.at(-1) === 99, `${held.length} are held`)
   })
 
@@ -271,7 +314,11 @@ t.test('a roll', async (t) => {
 t.test('a recall', async (t) => {
   const filled = (options = {}) => {
     const log = openLog(options)
-    log.append({ ...batch(0, []), entries: freshNamed([['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d', 3]]), highWater: at(9) })
+    log.append({
+      ...batch(0, []),
+      entries: freshNamed([['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d', 3]]),
+      highWater: at(9)
+    })
     return log
   }
   const idsOf = (replay: Replay) => replay.rows().map(nameOf)
@@ -284,7 +331,11 @@ t.test('a recall', async (t) => {
 
   t.test('has word of a gap where it ends', async (t) => {
     const log = filled()
-    log.append({ ...batch(5, []), entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }], highWater: at(9) })
+    log.append({
+      ...batch(5, []),
+      entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }],
+      highWater: at(9)
+    })
     t.same(idsOf(createLogReplay(log)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
   })
 
@@ -350,7 +401,12 @@ t.test('an encoder', async (t) => {
     const log = openLog({ maxEvents: 1 })
     const [a] = log.append(batch(0, ['a', 'b', 'c']))
     if (a === undefined) throw new Error('three entered')
-    t.same(decodeCursor(createFrameCache(EPOCH).entry(a).cursor ?? ''), { kind: 'log', epoch: EPOCH, offset: 1, instant: at(0) })
+    t.same(decodeCursor(createFrameCache(EPOCH).entry(a).cursor ?? ''), {
+      kind: 'log',
+      epoch: EPOCH,
+      offset: 1,
+      instant: at(0)
+    })
   })
 
   t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
@@ -362,14 +418,30 @@ t.test('an encoder', async (t) => {
     const frame = frameCache.row(row, log.cursorAt(2), [])
     t.equal(frameCache.row(row, log.cursorAt(2), []), frame)
     t.same(decodeCursor(frame.cursor ?? ''), { kind: 'replay', log: log.cursorAt(2), after: row.place })
-    t.same(decodeCursor(frameCache.row(row, log.cursorAt(3), []).cursor ?? ''), { kind: 'replay', log: log.cursorAt(3), after: row.place })
+    t.same(decodeCursor(frameCache.row(row, log.cursorAt(3), []).cursor ?? ''), {
+      kind: 'replay',
+      log: log.cursorAt(3),
+      after: row.place
+    })
   })
 
   t.test('gives a late event and a gap as what they are', async (t) => {
     const log = openLog()
-    const entered = log.append({ ...batch(0, []), entries: [{ gap: { from: at(1), to: at(2), reason: 'upstream-outage' } }, ...freshNamed([['a', 1]]).map((each) => ({ ...each, late: true }))], highWater: at(2) })
-    const frames = entered.map((entry) => JSON.parse(String(createFrameCache(EPOCH).entry(entry).payload)) as Record<string, unknown>)
-    t.match(frames, [{ type: 'gap', from: formatInstant(at(1)), to: formatInstant(at(2)), reason: 'upstream-outage' }, { type: 'event', late: true }])
+    const entered = log.append({
+      ...batch(0, []),
+      entries: [
+        { gap: { from: at(1), to: at(2), reason: 'upstream-outage' } },
+        ...freshNamed([['a', 1]]).map((each) => ({ ...each, late: true }))
+      ],
+      highWater: at(2)
+    })
+    const frames = entered.map((entry) =>
+      JSON.parse(String(createFrameCache(EPOCH).entry(entry).payload)) as Record<string, unknown>
+    )
+    t.match(frames, [{ type: 'gap', from: formatInstant(at(1)), to: formatInstant(at(2)), reason: 'upstream-outage' }, {
+      type: 'event',
+      late: true
+    }])
   })
 
   t.test('has a cursor behind every gap of a replay that a stream can resume from', async (t) => {
@@ -384,8 +456,17 @@ t.test('the opening of a stream', async (t) => {
     log.append(batch(0, Array.from({ length: 20 }, (_, i) => `e${i}`)))
     return log
   }
-  const place = (offset: number, seconds: number, epoch = 'epoch1'): LogCursor => ({ kind: 'log', epoch, offset, instant: at(seconds) })
-  const replaying = (log: LogCursor, seconds: number): ReplayCursor => ({ kind: 'replay', log, after: { instant: at(seconds), id: 'e' } })
+  const place = (offset: number, seconds: number, epoch = 'epoch1'): LogCursor => ({
+    kind: 'log',
+    epoch,
+    offset,
+    instant: at(seconds)
+  })
+  const replaying = (log: LogCursor, seconds: number): ReplayCursor => ({
+    kind: 'replay',
+    log,
+    after: { instant: at(seconds), id: 'e' }
+  })
 
   t.test('is exact behind a cursor whose place is kept, even while the log is being filled', async (t) => {
     for (const isFilled of [true, false]) {
@@ -403,24 +484,66 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('is recalled from the log at an instant that it reaches back to', async (t) => {
     for (const from of [at(15), at(9) + 1n, at(30)]) {
-      t.same(planStart({ from }, filled(), true, 1000), { kind: 'log-replay', until: place(20, 19), after: { instant: from, id: '' }, isExact: false })
+      t.same(planStart({ from }, filled(), true, 1000), {
+        kind: 'log-replay',
+        until: place(20, 19),
+        after: { instant: from, id: '' },
+        isExact: false
+      })
     }
   })
 
   t.test('is backfill from Kubiya at an instant that the log does not reach back to', async (t) => {
-    t.same(planStart({ from: at(9) }, filled(), true, 1000), { kind: 'backfill', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(9), until: undefined, delivered: [], isReturn: false })
+    t.same(planStart({ from: at(9) }, filled(), true, 1000), {
+      kind: 'backfill',
+      after: { instant: at(9), id: '' },
+      isExact: false,
+      countFrom: at(9),
+      until: undefined,
+      delivered: [],
+      isReturn: false
+    })
   })
 
   t.test('goes back by the lateness behind a cursor of another numbering', async (t) => {
-    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), { kind: 'log-replay', until: place(20, 19), after: { instant: at(14), id: '' }, isExact: false })
-    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), { kind: 'backfill', after: { instant: at(9), id: '' }, isExact: false, countFrom: at(15), until: undefined, delivered: [], isReturn: true })
+    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), {
+      kind: 'log-replay',
+      until: place(20, 19),
+      after: { instant: at(14), id: '' },
+      isExact: false
+    })
+    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), {
+      kind: 'backfill',
+      after: { instant: at(9), id: '' },
+      isExact: false,
+      countFrom: at(15),
+      until: undefined,
+      delivered: [],
+      isReturn: true
+    })
   })
 
   t.test('goes back by the lateness behind a place that was let go, and knows what was given up to there', async (t) => {
     const delivered = [{ before: 9, upTo: { instant: LATEST, id: '' } }]
-    t.same(planStart({ since: place(9, 8) }, filled(), true, 1000), { kind: 'backfill', after: { instant: at(7), id: '' }, isExact: false, countFrom: at(8), until: undefined, delivered, isReturn: true })
+    t.same(planStart({ since: place(9, 8) }, filled(), true, 1000), {
+      kind: 'backfill',
+      after: { instant: at(7), id: '' },
+      isExact: false,
+      countFrom: at(8),
+      until: undefined,
+      delivered,
+      isReturn: true
+    })
     const lost = replaying(place(5, 4), 3)
-    t.same(planStart({ since: lost }, filled(), true, 1000), { kind: 'backfill', after: { instant: at(2), id: '' }, isExact: false, countFrom: at(3), until: undefined, delivered: [{ before: 5, upTo: lost.after }], isReturn: true })
+    t.same(planStart({ since: lost }, filled(), true, 1000), {
+      kind: 'backfill',
+      after: { instant: at(2), id: '' },
+      isExact: false,
+      countFrom: at(3),
+      until: undefined,
+      delivered: [{ before: 5, upTo: lost.after }],
+      isReturn: true
+    })
   })
 
   t.test('never goes back beyond the earliest instant that can be written', async (t) => {
@@ -430,11 +553,29 @@ t.test('the opening of a stream', async (t) => {
 
   t.test('goes on with a replay where it stood, and then at the place that it had taken', async (t) => {
     const since = replaying(place(15, 14), 3)
-    t.same(planStart({ since }, filled(), true, 1000), { kind: 'backfill', after: since.after, isExact: true, countFrom: at(3), until: place(15, 14), delivered: [], isReturn: true })
+    t.same(planStart({ since }, filled(), true, 1000), {
+      kind: 'backfill',
+      after: since.after,
+      isExact: true,
+      countFrom: at(3),
+      until: place(15, 14),
+      delivered: [],
+      isReturn: true
+    })
     const within = replaying(place(15, 14), 12)
-    t.same(planStart({ since: within }, filled(), true, 1000), { kind: 'log-replay', until: place(15, 14), after: within.after, isExact: true })
+    t.same(planStart({ since: within }, filled(), true, 1000), {
+      kind: 'log-replay',
+      until: place(15, 14),
+      after: within.after,
+      isExact: true
+    })
     const elsewhere = replaying(place(15, 14, 'epoch0'), 18)
-    t.same(planStart({ since: elsewhere }, filled(), true, 1000), { kind: 'log-replay', until: place(20, 19), after: { instant: at(13), id: '' }, isExact: false })
+    t.same(planStart({ since: elsewhere }, filled(), true, 1000), {
+      kind: 'log-replay',
+      until: place(20, 19),
+      after: { instant: at(13), id: '' },
+      isExact: false
+    })
   })
 
   t.test('takes over what a replay of its own has given before', async (t) => {
@@ -442,18 +583,36 @@ t.test('the opening of a stream', async (t) => {
     const since = { ...replaying(place(15, 14), 3), delivered }
     t.match(planStart({ since }, filled(), true, 1000), { kind: 'backfill', isExact: true, delivered })
     const lost = { ...replaying(place(5, 4), 3), delivered }
-    t.match(planStart({ since: lost }, filled(), true, 1000), { kind: 'backfill', isExact: false, delivered: [...delivered, { before: 5, upTo: lost.after }] })
-    t.match(planStart({ since: { ...lost, log: { ...lost.log, epoch: 'epoch0' } } }, filled(), true, 6000), { kind: 'backfill', delivered: [] }, 'offsets of another numbering mean nothing')
+    t.match(planStart({ since: lost }, filled(), true, 1000), {
+      kind: 'backfill',
+      isExact: false,
+      delivered: [...delivered, { before: 5, upTo: lost.after }]
+    })
+    t.match(planStart({ since: { ...lost, log: { ...lost.log, epoch: 'epoch0' } } }, filled(), true, 6000), {
+      kind: 'backfill',
+      delivered: []
+    }, 'offsets of another numbering mean nothing')
     t.same(decodeCursor(encodeCursor(since)), since)
   })
 
   t.test('has a cursor before anything was given', async (t) => {
-    t.same(cursorOf({ from: at(5) }, place(20, 19)), { kind: 'replay', log: place(20, 19), after: { instant: at(5), id: '' } })
+    t.same(cursorOf({ from: at(5) }, place(20, 19)), {
+      kind: 'replay',
+      log: place(20, 19),
+      after: { instant: at(5), id: '' }
+    })
     t.equal(cursorOf({ since: place(3, 2) }, place(20, 19)).kind, 'log')
   })
 
   t.test('knows cursors that were never given out', async (t) => {
-    const judged = [place(20, 1), place(21, 1), place(21, 1, 'epoch0'), place(0, 1), replaying(place(20, 1), 1), replaying(place(21, 1), 1)]
+    const judged = [
+      place(20, 1),
+      place(21, 1),
+      place(21, 1, 'epoch0'),
+      place(0, 1),
+      replaying(place(20, 1), 1),
+      replaying(place(21, 1), 1)
+    ]
     t.same(judged.map((cursor) => isForged(cursor, filled())), [false, true, false, false, false, true])
   })
 })

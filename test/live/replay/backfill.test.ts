@@ -10,15 +10,29 @@ import type { Failure } from '../../../src/audit/source.ts'
 import { createCatchUp, type CatchUpStep } from '../../../src/live/ingest/catch-up.ts'
 import type { Replay } from '../../../src/live/replay/replay.ts'
 import { createBackfill, type BackfillOptions } from '../../../src/live/replay/backfill.ts'
-import { createBackfillPool, type BackfillRequest, type BackfillPoolOptions } from '../../../src/live/replay/backfill-pool.ts'
-import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from '../../contracts/memory-source.ts'
+import {
+  createBackfillPool,
+  type BackfillRequest,
+  type BackfillPoolOptions
+} from '../../../src/live/replay/backfill-pool.ts'
+import {
+  USUAL_HABITS,
+  createMemorySource,
+  dated,
+  type Habits,
+  type MemorySource
+} from '../../contracts/memory-source.ts'
 import { holdsAsync } from '../../contracts/property.ts'
 import { at, batch, nameOf, openLog } from '../../support/timeline.ts'
 
 const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
 /** Events e0, e1 … so many seconds after ten. */
-function stocked (seconds: number[], quirks: Partial<Habits> = {}, interfere: (reads: number) => Failure | undefined = () => undefined): MemorySource {
+function stocked (
+  seconds: number[],
+  quirks: Partial<Habits> = {},
+  interfere: (reads: number) => Failure | undefined = () => undefined
+): MemorySource {
   const source = createMemorySource({ ...USUAL_HABITS, ...quirks }, interfere)
   source.keep(...seconds.map((each, n) => dated({ id: `e${n}`, timestamp: formatInstant(at(each)) })))
   return source
@@ -49,9 +63,15 @@ t.test('a reading', async (t) => {
     const portions: Array<CatchUpStep | Failure> = []
     for (let next = await reading.next(); next !== undefined; next = await reading.next()) portions.push(next)
     const rows = portions.flatMap((each) => each.ok ? each.rows : [])
-    return { portions, ids: rows.map(({ event }) => event.id), instants: rows.map(({ key }) => key.instant), isLong: reading.isLong() }
+    return {
+      portions,
+      ids: rows.map(({ event }) => event.id),
+      instants: rows.map(({ key }) => key.instant),
+      isLong: reading.isLong()
+    }
   }
-  const isInOrder = (instants: Instant[]) => instants.every((instant, i) => i === 0 || instant >= (instants[i - 1] ?? instant))
+  const isInOrder = (instants: Instant[]) =>
+    instants.every((instant, i) => i === 0 || instant >= (instants[i - 1] ?? instant))
 
   t.test('gives everything in batches, an answer at a time', async (t) => {
     const { portions, ids } = await read(stocked(evenly(25)))
@@ -73,7 +93,12 @@ t.test('a reading', async (t) => {
 
   t.test('holds back a second that is not sorted until all of it is there', async (t) => {
     const source = createMemorySource(USUAL_HABITS)
-    source.keep(...evenly(60).map((n) => ({ at: at(Math.floor(n / 7)), item: { id: `e${n}`, timestamp: formatInstant(at(Math.floor(n / 7) + (n * 5 % 7) / 10)) } })))
+    source.keep(
+      ...evenly(60).map((n) => ({
+        at: at(Math.floor(n / 7)),
+        item: { id: `e${n}`, timestamp: formatInstant(at(Math.floor(n / 7) + (n * 5 % 7) / 10)) }
+      }))
+    )
     const { ids, instants } = await read(source)
     t.same(new Set(ids), new Set(idsOf(60)))
     t.equal(ids.length, 60)
@@ -82,15 +107,38 @@ t.test('a reading', async (t) => {
 
   t.test('keeps what it holds back through failures, wherever they come', async (t) => {
     // A page of one instant does not show that an upstream does not sort.
-    const events = fc.oneof(fc.record({ seconds: fc.array(fc.integer({ min: 0, max: 30 }).map((tenths) => tenths / 10), { maxLength: 40 }), ignoresSort: fc.constant(false) }),
-      fc.record({ seconds: fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 40 }), ignoresSort: fc.constant(true) }))
-    await holdsAsync(t, fc.asyncProperty(events, fc.uniqueArray(fc.integer({ min: 1, max: 10 }).map((n) => 2 * n)), fc.integer({ min: 2, max: 15 }), async ({ ignoresSort, seconds }, failing, pageSize) => {
-      const source = stocked(seconds, { ignoresSort }, (reads) => failing.includes(reads) ? UNAVAILABLE : undefined)
-      const { ids, instants, portions } = await read(source, pageSize)
-      if (!isInOrder(instants)) throw new Error('out of order')
-      if (new Set(ids).size !== seconds.length || ids.length !== seconds.length) throw new Error(`${ids.length} of ${seconds.length} came`)
-      if (failing.includes(2) && portions.length > 1 && portions.every(({ ok }) => ok)) throw new Error('a failure was kept silent')
-    }), { numRuns: 150 })
+    const events = fc.oneof(
+      fc.record({
+        seconds: fc.array(fc.integer({ min: 0, max: 30 }).map((tenths) => tenths / 10), { maxLength: 40 }),
+        ignoresSort: fc.constant(false)
+      }),
+      fc.record({
+        seconds: fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 40 }),
+        ignoresSort: fc.constant(true)
+      })
+    )
+    await holdsAsync(
+      t,
+      fc.asyncProperty(
+        events,
+        fc.uniqueArray(fc.integer({ min: 1, max: 10 }).map((n) => 2 * n)),
+        fc.integer({ min: 2, max: 15 }),
+        async ({ ignoresSort, seconds }, failing, pageSize) => {
+          const source = stocked(seconds, { ignoresSort }, (reads) => failing.includes(reads) ? UNAVAILABLE : undefined)
+          const { ids, instants, portions } = await read(source, pageSize)
+          if (!isInOrder(instants)) throw new Error('out of order')
+          if (new Set(ids).size !== seconds.length || ids.length !== seconds.length) {
+            throw new Error(
+              `${ids.length} of ${seconds.length} came`
+            )
+          }
+          if (failing.includes(2) && portions.length > 1 && portions.every(({ ok }) => ok)) {
+            throw new Error('a failure was kept silent')
+          }
+        }
+      ),
+      { numRuns: 150 }
+    )
   })
 
   t.test('is long where one answer does not hold it, but not for a few that come meanwhile', async (t) => {
@@ -131,7 +179,10 @@ t.test('a reread', async (t) => {
     for (const quirks of [{}, { ignoresSort: true }, { pageCap: 7 }]) {
       const backfill = begun(stocked(evenly(50), quirks))
       t.same([await over(backfill), backfill.state()], [idsOf(50), 'done'])
-      t.equal(backfill.bytes(), backfill.rows().reduce((sum, row) => sum + ('event' in row ? weightOf(row.event) : 0), 0))
+      t.equal(
+        backfill.bytes(),
+        backfill.rows().reduce((sum, row) => sum + ('event' in row ? weightOf(row.event) : 0), 0)
+      )
     }
   })
 
@@ -157,7 +208,11 @@ t.test('a reread', async (t) => {
 
   t.test('gives up after more than eight failures in a row, while Kubiya is there for the tail', async (t) => {
     hurry(t)
-    const source = stocked(evenly(50), { pageCap: 7 }, (reads) => reads > 3 ? { ok: false, kind: 'throttled' } : undefined)
+    const source = stocked(
+      evenly(50),
+      { pageCap: 7 },
+      (reads) => reads > 3 ? { ok: false, kind: 'throttled' } : undefined
+    )
     const backfill = begun(source)
     const ids = await over(backfill)
     t.equal(backfill.state(), 'failed')
@@ -171,7 +226,13 @@ t.test('a reread', async (t) => {
     let isThere = false
     let waiting: Array<() => void> = []
     const source = stocked(evenly(5), {}, () => isThere ? undefined : UNAVAILABLE)
-    const backfill = begun(source, { isUpstreamThere: () => isThere, nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }) })
+    const backfill = begun(source, {
+      isUpstreamThere: () => isThere,
+      nextPoll: () =>
+        new Promise((resolve) => {
+          waiting.push(resolve)
+        })
+    })
     const poll = async () => {
       await until(() => waiting.length > 0)
       const [asked, told] = [source.questions.length, waiting]
@@ -257,14 +318,32 @@ t.test('a reread', async (t) => {
   t.test('gives every event once and in order, whatever fails and however the upstream sorts', async (t) => {
     hurry(t)
     const events = fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 40 })
-    await holdsAsync(t, fc.asyncProperty(events, fc.boolean(), fc.uniqueArray(fc.integer({ min: 1, max: 20 }), { maxLength: 5 }), fc.integer({ min: 2, max: 15 }), async (tenths, ignoresSort, failing, pageCap) => {
-      const source = stocked(tenths.map((each) => each / 10), { ignoresSort, pageCap }, (reads) => failing.includes(reads) ? UNAVAILABLE : undefined)
-      const backfill = begun(source)
-      const ids = await over(backfill)
-      const instants = backfill.rows().map(({ place }) => place.instant)
-      if (backfill.state() !== 'done' || ids.length !== tenths.length || new Set(ids).size !== ids.length) throw new Error(`${ids.length} of ${tenths.length} came, ${backfill.state()}`)
-      if (instants.some((instant, i) => i > 0 && instant < (instants[i - 1] ?? instant))) throw new Error('out of order')
-    }), { numRuns: 40 })
+    await holdsAsync(
+      t,
+      fc.asyncProperty(
+        events,
+        fc.boolean(),
+        fc.uniqueArray(fc.integer({ min: 1, max: 20 }), { maxLength: 5 }),
+        fc.integer({ min: 2, max: 15 }),
+        async (tenths, ignoresSort, failing, pageCap) => {
+          const source = stocked(
+            tenths.map((each) => each / 10),
+            { ignoresSort, pageCap },
+            (reads) => failing.includes(reads) ? UNAVAILABLE : undefined
+          )
+          const backfill = begun(source)
+          const ids = await over(backfill)
+          const instants = backfill.rows().map(({ place }) => place.instant)
+          if (
+            backfill.state() !== 'done' || ids.length !== tenths.length || new Set(ids).size !== ids.length
+          ) { throw new Error(`${ids.length} of ${tenths.length} came, ${backfill.state()}`) }
+          if (instants.some((instant, i) => i > 0 && instant < (instants[i - 1] ?? instant))) {
+            throw new Error('out of order')
+          }
+        }
+      ),
+      { numRuns: 40 }
+    )
   })
 })
 
@@ -298,7 +377,12 @@ t.test('rereads', async (t) => {
   t.test('are one for all who ask for a part of what is being read', async (t) => {
     const source = stocked(evenly(50))
     const { open } = prepared(source)
-    const all = [open(), open({ from: at(7) }), open({ from: at(30), filter: FILTER }), open({ from: at(3), kind: 'own' })]
+    const all = [
+      open(),
+      open({ from: at(7) }),
+      open({ from: at(30), filter: FILTER }),
+      open({ from: at(3), kind: 'own' })
+    ]
     await done(...all)
     const [first, ...others] = all
     t.ok(first !== undefined && others.every((each) => areOne(each, first)))
@@ -351,7 +435,10 @@ t.test('rereads', async (t) => {
   t.test('are not joined when the log has let go of their place', async (t) => {
     const log = openLog({ maxEvents: 2 })
     log.append(batch(0, ['x', 'y', 'z']))
-    const { open } = prepared(stocked(evenly(5)), { head: log.end, isKept: ({ offset }) => offset >= log.startOffset() })
+    const { open } = prepared(stocked(evenly(5)), {
+      head: log.end,
+      isKept: ({ offset }) => offset >= log.startOffset()
+    })
     const first = open()
     await done(first)
     log.append(batch(3, ['a', 'b']))

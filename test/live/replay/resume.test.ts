@@ -21,7 +21,11 @@ t.test('a replay from Kubiya', async (t) => {
     await turns()
     t.same(line.ids(), idsOf(50))
     const kinds = line.frames.flatMap((frame) => frame.type === 'event' ? [cursorOf(frame)?.kind] : [])
-    t.same(kinds, [...Array.from({ length: 40 }, () => 'replay'), ...Array.from({ length: 10 }, () => 'log')], 'what came after its place was taken is the log\'s')
+    t.same(
+      kinds,
+      [...Array.from({ length: 40 }, () => 'replay'), ...Array.from({ length: 10 }, () => 'log')],
+      "what came after its place was taken is the log's"
+    )
   })
 
   t.test('leaves what has become visible, but not entered the log, to the log', async (t) => {
@@ -53,7 +57,12 @@ t.test('a replay from Kubiya', async (t) => {
     happen(stage, 2, 40)
     await turns()
     t.same(line.ids(), [...idsOf(10), ...idsOf(2, 40)])
-    t.match(line.frames[11], { type: 'gap', reason: 'replay-limit', from: '2025-06-03T10:00:11Z', to: '2025-06-03T10:00:40Z' })
+    t.match(line.frames[11], {
+      type: 'gap',
+      reason: 'replay-limit',
+      from: '2025-06-03T10:00:11Z',
+      to: '2025-06-03T10:00:40Z'
+    })
     t.same(cursorOf(line.frames[11]), stage.log.cursorAt(40))
   })
 
@@ -64,7 +73,8 @@ t.test('a replay from Kubiya', async (t) => {
     const stage = evicted()
     const read = stage.source.read
     let reads = 0
-    stage.source.read = async (query, purpose) => ++reads > 2 ? { ok: false, kind: 'throttled' } : read({ ...query, pageSize: 10 }, purpose)
+    stage.source.read = async (query, purpose) =>
+      ++reads > 2 ? { ok: false, kind: 'throttled' } : read({ ...query, pageSize: 10 }, purpose)
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
     for (let i = 0; i < 200 && !typesOf(line).includes('gap'); i++) {
@@ -170,7 +180,9 @@ t.test('a replay from Kubiya', async (t) => {
       await turns()
       line.drain(room)
       await turns()
-      for (const resource of ['none', 'nothing']) await stage.listen(NOW, createLine(), { filter: { resource_type: resource } }).turns()
+      for (const resource of ['none', 'nothing']) {
+        await stage.listen(NOW, createLine(), { filter: { resource_type: resource } }).turns()
+      }
       for (const from of [-1, -11, -21]) await stage.listen({ from: at(from) }, createLine()).turns()
       line.unblock()
       for (let i = 0; i < 100; i++) await turns()

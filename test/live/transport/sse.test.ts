@@ -6,7 +6,14 @@ import t from 'tap'
 import { encodeCursor } from '../../../src/audit/cursor.ts'
 import { identify } from '../../../src/audit/event-id.ts'
 import { CLOSE } from '../../../src/live/transport/close-codes.ts'
-import { eventFrame, gapFrame, heartbeatFrame, helloFrame, statusFrame, type PreparedFrame } from '../../../src/live/transport/frames.ts'
+import {
+  eventFrame,
+  gapFrame,
+  heartbeatFrame,
+  helloFrame,
+  statusFrame,
+  type PreparedFrame
+} from '../../../src/live/transport/frames.ts'
 import { prepareBatch } from '../../../src/live/transport/prepared-batch.ts'
 import { createSseTransport } from '../../../src/live/transport/sse.ts'
 import { holds } from '../../contracts/property.ts'
@@ -53,7 +60,9 @@ function dispatched (text: string): Array<{ type: string, id: string | undefined
   for (const line of text.split(/\r\n|\n|\r/)) {
     if (line === '') {
       const all = (wanted: string) => fields.filter(([name]) => name === wanted).map(([, value]) => value)
-      if (all('data').length > 0) events.push({ type: all('event').at(-1) ?? 'message', id: all('id').at(-1), data: all('data').join('\n') })
+      if (all('data').length > 0) {
+        events.push({ type: all('event').at(-1) ?? 'message', id: all('id').at(-1), data: all('data').join('\n') })
+      }
       fields = []
     } else {
       const [, name = line, value = ''] = /^([^:]*):? ?(.*)$/su.exec(line) ?? []
@@ -89,7 +98,12 @@ t.test('a transport of Server-Sent Events', async (t) => {
 
   t.test('writes several frames at once', async (t) => {
     const { transport, writes } = answered()
-    const frames = [helloFrame(PLACE, true, 20_000), eventOf({ id: 'a' }), eventOf({ id: 'b' }), heartbeatFrame(PLACE, healthOf({}))]
+    const frames = [
+      helloFrame(PLACE, true, 20_000),
+      eventOf({ id: 'a' }),
+      eventOf({ id: 'b' }),
+      heartbeatFrame(PLACE, healthOf({}))
+    ]
     transport.send(prepareBatch(frames))
     t.equal(writes.length, 2)
     t.same(dispatched(writes[1] ?? '').map(({ type }) => type), ['hello', 'event', 'event', 'heartbeat'])
@@ -98,17 +112,30 @@ t.test('a transport of Server-Sent Events', async (t) => {
 
   t.test('is one event whatever the text holds', async (t) => {
     const { transport, writes } = answered()
-    transport.send(prepareBatch([eventOf({ id: 'a', text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000', 'a\nname': '\n' })]))
+    transport.send(
+      prepareBatch([
+        eventOf({
+          id: 'a',
+          text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000',
+          'a\nname': '\n'
+        })
+      ])
+    )
     const events = dispatched(writes[1] ?? '')
     t.same(events.map(({ id, type }) => [type, id]), [['event', encodeCursor(PLACE)]])
-    t.match(JSON.parse(events[0]?.data ?? ''), { event: { text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000' } })
-    holds(t, fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
-      const { transport, writes } = answered()
-      const frame = eventOf({ ...fields, id: 'a' })
-      transport.send(prepareBatch([frame]))
-      const [only, ...others] = dispatched(writes[1] ?? '')
-      return others.length === 0 && only?.type === 'event' && only.data === String(frame.payload)
-    }))
+    t.match(JSON.parse(events[0]?.data ?? ''), {
+      event: { text: 'x\n\nevent: gap\ndata: {}\r\rid: 7\r\n\r\n: \u0085\u2028\u2029\u0000' }
+    })
+    holds(
+      t,
+      fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
+        const { transport, writes } = answered()
+        const frame = eventOf({ ...fields, id: 'a' })
+        transport.send(prepareBatch([frame]))
+        const [only, ...others] = dispatched(writes[1] ?? '')
+        return others.length === 0 && only?.type === 'event' && only.data === String(frame.payload)
+      })
+    )
   })
 
   t.test('says what there is room for, what is unsent and what was taken, and calls back when all that was unsent has gone', async (t) => {
@@ -119,8 +146,14 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.same([transport.writableBytes(), transport.backlogBytes()], [1000, 0])
     transport.send(prepareBatch([eventOf({ id: 'a' })]))
     const bytes = response.writableLength
-    t.same([transport.writableBytes(), transport.backlogBytes(), transport.flushedBytes()], [1000 - bytes, bytes, before])
-    transport.onFlushed(() => { calls++ })
+    t.same([transport.writableBytes(), transport.backlogBytes(), transport.flushedBytes()], [
+      1000 - bytes,
+      bytes,
+      before
+    ])
+    transport.onFlushed(() => {
+      calls++
+    })
     t.equal(calls, 0)
     flush()
     t.same([calls, transport.flushedBytes()], [1, before + bytes])
