@@ -1,9 +1,9 @@
 const AGENTS = ['deploy-helper', 'incident-desk', 'cost-watch', 'access-review', 'db-caretaker']
 const TOOLS = ['kubectl', 'terraform', 'psql', 'aws', 'helm', 'jira']
-const WORDS =
+const WORDS = (
   'restart rollout staging billing notifications timeout replica quota budget approve denied namespace cluster ' +
-    'latency pods secret rotate backup restore canary'
-      .split(' ')
+  'latency pods secret rotate backup restore canary'
+).split(' ')
 
 /** Of how many groups each event belongs to one tenth: filters by `category_name` tell them apart. */
 export const GROUPS = 10
