@@ -1,6 +1,12 @@
-// How often each agent's actions succeeded in the last day. Events that do not say are counted apart, not as failures.
+// Shows how often each agent's actions succeeded in the last day. An unknown outcome does not count as a failure.
 // node examples/agent-success-rate.mjs [http://127.0.0.1:3000] [-24h]
 const [base = 'http://127.0.0.1:3000', since = '-24h'] = process.argv.slice(2)
+
+// A closed output, as after `| head`, ends this program.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 
 const agents = new Map()
 let path = `/api/v1/audit/events?category_type=agents&start_time=${since}&page_size=1000`
@@ -13,7 +19,7 @@ while (path !== null) {
     count[successful === true ? 'succeeded' : successful === false ? 'failed' : 'unknown']++
     agents.set(name, count)
   }
-  path = answer.pagination.next
+  path = answer.pagination.next // null on the last page
 }
 
 console.table([...agents].map(([agent, { succeeded, failed, unknown }]) => ({

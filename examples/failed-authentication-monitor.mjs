@@ -4,15 +4,26 @@ import WebSocket from 'ws'
 
 const [base = 'http://127.0.0.1:3000', times = '3', minutes = '10'] = process.argv.slice(2)
 
-const url = new URL('/api/v1/audit/stream', base.replace(/^http/, 'ws'))
-url.search = new URLSearchParams({ category_type: 'users', text: 'authentication', status: 'failed', start_time: `-${minutes}m` })
+// A closed output, as after `| head`, ends this program.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 
-const failures = new Map() // e-mail → instants of the latest failures, milliseconds
+const url = new URL('/api/v1/audit/stream', base.replace(/^http/, 'ws'))
+url.search = new URLSearchParams({
+  category_type: 'users',
+  text: 'authentication',
+  status: 'failed',
+  start_time: `-${minutes}m`
+})
+
+const failures = new Map() // e-mail → instants of its recent failures, in milliseconds
 const socket = new WebSocket(url)
 socket.on('error', (error) => { console.error(error.message) })
 socket.on('message', (data) => {
   const frame = JSON.parse(data)
-  if (frame.type === 'gap') console.log(`not seen: ${frame.from} to ${frame.to} (${frame.reason})`)
+  if (frame.type === 'gap') console.log(`missing: ${frame.from} to ${frame.to} (${frame.reason})`)
   if (frame.type !== 'event') return
   const { email, timestamp } = frame.event
   const now = Date.parse(timestamp)

@@ -1,6 +1,12 @@
-// Reads every event of the last hours, page by page, however many there are and whatever arrives meanwhile.
+// Reads every event of the last hours, page by page. Events that arrive meanwhile move no other event between pages.
 // node examples/page-loop.mjs [http://127.0.0.1:3000] [-6h]
 const [base = 'http://127.0.0.1:3000', since = '-6h'] = process.argv.slice(2)
+
+// A closed output, as after `| head`, ends this program.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 
 let path = `/api/v1/audit/events?start_time=${since}&page_size=500`
 let pages = 0

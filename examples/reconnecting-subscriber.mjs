@@ -1,22 +1,31 @@
-// Follows events for ever: reconnects after any loss and goes on from its cursor, so that nothing is missed.
+// Follows events without end. After a lost connection it reconnects with its cursor, so it misses nothing.
 // node examples/reconnecting-subscriber.mjs [http://127.0.0.1:3000]
 import WebSocket from 'ws'
 
 const [base = 'http://127.0.0.1:3000'] = process.argv.slice(2)
 
-let cursor // of the last frame: what came before it was given, or skipped by the filter
+// A closed output, as after `| head`, ends this program.
+process.stdout.on('error', (error) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
+let cursor // of the newest frame: the service delivered or filtered all events before it
 let attempts = 0
-const seen = new Set() // after a restart of the service events can come again, always with the same id
+const seen = new Set() // After a restart of the service, events may repeat with the same id.
 connect()
 
 function connect () {
   const url = new URL('/api/v1/audit/stream', base.replace(/^http/, 'ws'))
   if (cursor !== undefined) url.searchParams.set('since', cursor)
   const socket = new WebSocket(url)
+  let lasting // A connection that lasts less than 30 s counts as a failed attempt.
+  socket.on('open', () => { lasting = setTimeout(() => { attempts = 0 }, 30_000) })
   socket.on('message', (data) => {
     const frame = JSON.parse(data)
-    attempts = 0
-    if (frame.type === 'hello') console.log(cursor === undefined ? 'connected' : `connected again, resumed: ${frame.resumed}`)
+    if (frame.type === 'hello') {
+      console.log(cursor === undefined ? 'connected' : `connected again, resumed: ${frame.resumed}`)
+    }
     if (frame.cursor !== undefined) cursor = frame.cursor
     if (frame.type === 'gap') console.log(`missing: ${frame.from} to ${frame.to} (${frame.reason})`)
     if (frame.type === 'event' && !seen.has(frame.event.id)) {
@@ -25,9 +34,10 @@ function connect () {
       console.log(`${frame.event.timestamp} ${frame.event.id}`)
     }
   })
-  socket.on('error', () => {}) // `close` follows.
+  socket.on('error', (error) => { console.error(error.message) }) // `close` follows.
   socket.on('close', () => {
-    const waitMs = Math.random() * Math.min(30_000, 250 * 2 ** attempts++) // full jitter
-    setTimeout(connect, waitMs)
+    clearTimeout(lasting)
+    const boundMs = Math.min(30_000, 250 * 2 ** attempts++)
+    setTimeout(connect, attempts <= 3 ? Math.random() * boundMs : (1 + Math.random()) / 2 * boundMs)
   })
 }

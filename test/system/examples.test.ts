@@ -1,14 +1,16 @@
 import { spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { basename } from 'node:path'
 import t from 'tap'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
 import { ago, item, startService } from '../support/support.ts'
 
 interface Run {
-  /** Resolves with all that was printed once a text has appeared in it. */
+  /** Resolves with the whole output once it contains the text. */
   printed (text: string): Promise<string>
-  /** Resolves with all that was printed when the example has ended by itself. */
+  /** Resolves with the exit code and the whole output when the example ends by itself. */
   ended: Promise<{ code: number | null, output: string }>
 }
 
@@ -29,7 +31,23 @@ function example (owner: { teardown (action: () => unknown): void }, name: strin
   }
 }
 
-t.test('the page loop reads every event of the window, whatever the page size', async (t) => {
+t.test('every example ends without an error when its output is closed', async (t) => {
+  const { url, sandbox } = await startService(t)
+  sandbox.publish(item({ category_type: 'users', action_type: 'authentication', action_successful: false }))
+  const names = (await readdir('examples')).map((file) => basename(file, '.mjs'))
+  t.ok(names.length >= 6)
+  await Promise.all(names.map(async (name) => {
+    const child = spawn(process.execPath, [`examples/${name}.mjs`, url], { stdio: ['ignore', 'pipe', 'pipe'] })
+    t.teardown(() => child.kill('SIGKILL'))
+    child.stdout.destroy()
+    let errors = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
+    const [code] = await once(child, 'close')
+    t.same({ code: code as unknown, errors }, { code: 0, errors: '' }, name)
+  }))
+})
+
+t.test('the page loop reads every event of the window, for any page size', async (t) => {
   const { url, sandbox } = await startService(t, {}, { pageCap: 100 })
   sandbox.publish(Array.from({ length: 1203 }, (_, index) => item({ timestamp: ago(index * 1000) })))
   const { code, output } = await example(t, 'page-loop', url, '-6h').ended
@@ -37,7 +55,7 @@ t.test('the page loop reads every event of the window, whatever the page size', 
   t.match(output, /^1203 events on 3 pages$/m)
 })
 
-t.test('the agents\' success rate leaves out what is unknown', async (t) => {
+t.test('the agent success rate does not count unknown outcomes', async (t) => {
   const { url, sandbox } = await startService(t)
   const outcomes = [true, true, true, false, null]
   sandbox.publish(outcomes.map((successful) => item({ category_name: 'my-agent', action_successful: successful })))
@@ -48,7 +66,7 @@ t.test('the agents\' success rate leaves out what is unknown', async (t) => {
   t.notMatch(output, /no-agent/)
 })
 
-t.test('the monitor of failed authentications warns at the third failure of one user', async (t) => {
+t.test('the failed authentication monitor warns at the third failure of one user', async (t) => {
   const { url, sandbox } = await startService(t)
   const failure = (email: string) =>
     item({ category_type: 'users', action_type: 'authentication', action_successful: false, email })
@@ -63,22 +81,23 @@ t.test('the monitor of failed authentications warns at the third failure of one 
   t.match(await run.printed('ALERT'), /ALERT a@acme\.test: 3 failures within 10 minutes/)
 })
 
-t.test('the filtered stream shows matching events and ends after its time', async (t) => {
+t.test('the filtered stream prints matching events and ends after its minutes', async (t) => {
   const { url, sandbox } = await startService(t)
-  sandbox.publish(item({ resource_text: 'wanted' }), item({ category_type: 'ai', resource_text: 'foreign' }))
+  sandbox.publish(item({ resource_text: 'matching' }), item({ category_type: 'ai', resource_text: 'filtered out' }))
   const { code, output } = await example(t, 'filtered-stream', url, 'category_type=agents', '0.02').ended
   t.equal(code, 0)
-  t.match(output, /^-- hello .*agents sent "wanted".*^-- end \{"reason":"timeout"/ms)
-  t.notMatch(output, /foreign/)
+  t.match(output, /^-- hello .*agents sent "matching".*^-- end \{"reason":"timeout"/ms)
+  t.notMatch(output, /filtered out/)
 })
 
-t.test('the filtered stream tells what is wrong with its filter', async (t) => {
-  const { url } = await startService(t)
-  const run = example(t, 'filtered-stream', url, 'no_such_filter=1')
-  t.equal((await run.ended).code, 1)
+t.test('the filtered stream fails for an unknown filter and without a service', async (t) => {
+  const { url, close } = await startService(t)
+  t.equal((await example(t, 'filtered-stream', url, 'no_such_filter=1').ended).code, 1)
+  await close()
+  t.equal((await example(t, 'filtered-stream', url).ended).code, 1)
 })
 
-t.test('the reconnecting subscriber sees each event once, over a restart of the service too', async (t) => {
+t.test('the reconnecting subscriber prints each event once, across a restart of the service', async (t) => {
   const port = await freePort()
   const sandbox = await startSandbox()
   t.teardown(sandbox.close)
@@ -96,7 +115,7 @@ t.test('the reconnecting subscriber sees each event once, over a restart of the 
   t.same(lines.map((line) => line.split(' ')[1]), ['before', 'between', 'after'])
 })
 
-/** A port that was free a moment ago: the example must find the second service where the first one was. */
+/** A free port: both services of the test listen on it, one after the other. */
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
