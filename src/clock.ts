@@ -4,7 +4,10 @@ export interface Clock {
   now (): number
   /** Monotonic clock for durations, milliseconds. */
   monotonicMs (): number
-  /** Calls `callback` once, after `waitMs` milliseconds. Returns a function that cancels the timer. */
+  /**
+   * Calls `callback` once, after `waitMs` milliseconds. Returns a function that cancels the timer. A timer does not keep
+   * the process alive: open sockets do.
+   */
   setTimer (callback: () => void, waitMs: number): () => void
 }
 
@@ -13,7 +16,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   setTimer (callback, waitMs) {
-    const timer = setTimeout(callback, waitMs)
+    const timer = setTimeout(callback, waitMs).unref()
     return () => clearTimeout(timer)
   }
 }

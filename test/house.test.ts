@@ -198,6 +198,34 @@ t.test('nothing is of any type, or said to be there without a look', async (t) =
   )
 })
 
+// Files that still take the time of the machine themselves. Nothing may be added.
+const UNCLOCKED: string[] = [
+  'access/check-queue.ts',
+  'access/jwk-set.ts',
+  'access/token-auth.ts',
+  'app.ts',
+  'archive/response-memory.ts',
+  'audit/time-slice.ts',
+  'http/client-error.ts',
+  'http/connections.ts',
+  'http/load-shedding.ts',
+  'http/websocket-upgrade.ts',
+  'kubiya/list-parser.ts',
+  'telemetry/log-sink.ts',
+  'telemetry/process-metrics.ts',
+  'tenants/tenants.ts'
+]
+const GLOBAL_TIME = /\b(?:Date\.now|performance\.now|hrtime|setTimeout|setInterval|node:timers)\b|new Date\(\)/
+
+t.test('clock.ts alone takes the time of the machine: others are given a Clock', async (t) => {
+  // The client and the sandbox import nothing of ours.
+  const users = [...sources].filter(([name, source]) =>
+    GLOBAL_TIME.test(source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, '')) && !['clock.ts', 'main.ts', 'client', 'sandbox'].includes(room(name))
+  ).map(([name]) => name)
+  t.same(users.filter((name) => !UNCLOCKED.includes(name)), [])
+  t.same(UNCLOCKED.filter((name) => !users.includes(name)), [], 'the list names no file that is mended')
+})
+
 // Where parts are put together, and nothing is decided.
 const WIRING: string[] = []
 // Over a limit until they are cut. Nothing may be added.

@@ -10,6 +10,7 @@ import { eventRoutes } from './routes/events.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import type { Settings } from '../settings.ts'
+import { systemClock } from '../clock.ts'
 
 export interface ApiOptions {
   readonly settings: Settings
@@ -109,6 +110,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
       introduce: responseHeaders.apply,
       onBegan: onStreamBegan,
       backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
+      clock: systemClock,
       isDeflateAgreed: settings.STREAM_COMPRESSION
     })
     await present.register(ticketRoutes, { tickets })

@@ -88,7 +88,8 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     maxBytes: options.historyBytes,
     ...options.pools !== undefined && { pool: options.pools.logs },
     remembers: BigInt(latenessMs + REMEMBERED_MS) * NANOS_PER_MS,
-    mostRemembered: MOST_KNOWN_EVENTS
+    mostRemembered: MOST_KNOWN_EVENTS,
+    clock
   })
   const poller = createPoller({
     ...options,
@@ -100,8 +101,9 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     patienceMs: options.upstreamTimeoutMs + SLACK_MS,
     mostSkewMs: Math.max(LEAST_SKEW_MS, latenessMs)
   })
-  const logReplay = createLogReplay(log)
+  const logReplay = createLogReplay(log, clock)
   const backfills = createBackfillPool({
+    clock,
     source,
     head: log.end,
     newest: log.newestInstant,

@@ -102,8 +102,8 @@ export async function composeLive (
     historyBytes: HISTORY_BYTES,
     replayLimit: knobs.replayLimit,
     backlogBytes: knobs.backlogBytes,
-    heartbeatMs: HEARTBEAT_MS,
-    checkMs: CHECK_MS,
+    heartbeatMs: HEARTBEAT_MS * time.speed,
+    checkMs: CHECK_MS * time.speed,
     stallMs: knobs.stallMs * time.speed,
     maxAgeMs: 0
   })
@@ -132,6 +132,7 @@ export async function composeLive (
     takeSlot: () => slots.take(''),
     termsOf: () => ({}),
     backlogBytes: knobs.backlogBytes,
+    clock: time,
     isDeflateAgreed: false,
     introduce: () => {},
     onBegan: () => {}

@@ -12,7 +12,7 @@ import type { EventLogOptions } from '../../src/live/log/event-log.ts'
 import { createFilterGroup } from '../../src/live/fanout/filter-group.ts'
 import type { Frame } from '../../src/live/transport/frames.ts'
 import { createUpstreamHealth, type Health, type PollOutcome } from '../../src/live/ingest/upstream-health.ts'
-import { systemClock } from '../../src/clock.ts'
+import { systemClock, type Clock } from '../../src/clock.ts'
 import { createHub, type Hub, type HubOptions } from '../../src/live/fanout/hub.ts'
 import type { StartFrom } from '../../src/live/replay/start-position.ts'
 import type { Transport } from '../../src/live/transport/transport.ts'
@@ -117,13 +117,15 @@ export function createStage (options: StageOptions = {}) {
     { ...USUAL_HABITS, ...options.quirks },
     () => isOut ? UNAVAILABLE : undefined
   )
-  const log = openLog({ ...options.log })
   const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
   let nowMs = 0
+  const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
+  const log = openLog({ clock, ...options.log })
   let isOut = false
   const health = createUpstreamHealth(() => TEN_MS + nowMs, () => true)
-  const logReplay = createLogReplay(log)
+  const logReplay = createLogReplay(log, clock)
   const backfills = createBackfillPool({
+    clock,
     source,
     head: log.end,
     newest: log.newestInstant,
@@ -148,7 +150,7 @@ export function createStage (options: StageOptions = {}) {
     health: health.now,
     heartbeatMs: 1_000_000_000,
     stallMs: 30_000,
-    clock: { ...systemClock, monotonicMs: () => nowMs },
+    clock,
     instruments: silentInstruments,
     ...options.context
   }

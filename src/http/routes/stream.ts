@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type {} from '@fastify/websocket' // Adds `wsHandler` to a route's options.
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../../clock.ts'
 import type { StreamCursor } from '../../audit/cursor.ts'
 import type { Slot } from '../../access/stream-slots.ts'
 import type { Hub, StreamRequest } from '../../live/fanout/hub.ts'
@@ -33,6 +34,7 @@ export interface StreamRoutesOptions {
   /** Told when a stream has begun. */
   readonly onBegan: (request: FastifyRequest, status: number) => void
   readonly backlogBytes: number
+  readonly clock: Clock
   /** Whether a client that offers `permessage-deflate` is granted it. */
   readonly isDeflateAgreed: boolean
 }
@@ -66,7 +68,7 @@ const SSE_TYPE = 'text/event-stream'
  */
 export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (
   app,
-  { backlogBytes, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }
+  { backlogBytes, clock, introduce, isDeflateAgreed, onBegan, targetOf, takeSlot, termsOf }
 ) => {
   app.decorateRequest('admittedStream', undefined)
 
@@ -95,8 +97,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
     },
     preValidation: checkNumbers,
     preHandler: async (request, reply) => {
-      const { clock, hub, isForged } = targetOf(request)
-      const read = readStreamRequest(request.query, request.headers['last-event-id'], clock(), isForged)
+      const { clock: upstreamClock, hub, isForged } = targetOf(request)
+      const read = readStreamRequest(request.query, request.headers['last-event-id'], upstreamClock(), isForged)
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
       if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
       const slot = hub.isClosed() ? 'none' : takeSlot(request)
@@ -132,7 +134,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
         if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
       }
       request.raw.resume() // A body that nobody reads would hide that the listener has gone.
-      begin(request, (onGone) => createSseTransport(reply.raw, backlogBytes, onGone))
+      begin(request, (onGone) => createSseTransport({ response: reply.raw, backlogBytes, clock, onGone }))
       return reply
     },
     wsHandler: (socket, request) => {
@@ -141,7 +143,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       socket.removeAllListeners('error')
       request.admittedStream?.response.detachSocket(connection)
       const deflate = isDeflateAgreed ? negotiateDeflate(request.headers['sec-websocket-extensions']) : 'none'
-      begin(request, (onGone) => createWebSocketTransport({ socket, connection, backlogBytes, deflate, onGone }))
+      begin(request, (onGone) => createWebSocketTransport({ socket, connection, backlogBytes, deflate, clock, onGone }))
     }
   })
 
@@ -159,7 +161,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
 
   /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
   function createWatch (requestId: string, hub: Hub, slot: StreamSlot) {
-    const startedMs = performance.now()
+    const startedMs = clock.monotonicMs()
     const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }
     let isOver = false
     return watch
@@ -172,7 +174,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       app.log.info({
         request_id: requestId,
         code,
-        ms: Math.round(performance.now() - startedMs),
+        ms: Math.round(clock.monotonicMs() - startedMs),
         subscribers: hub.size()
       }, 'stream ended')
     }

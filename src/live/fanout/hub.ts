@@ -59,7 +59,7 @@ const CLOSING_TICK_MS = 10
 /** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
 export function createHub (options: HubOptions): Hub {
   const { health } = options
-  const turns = createRunQueue<Subscription>((subscription) => subscription.pump())
+  const turns = createRunQueue<Subscription>((subscription) => subscription.pump(), options.clock)
   const context: SubscriptionContext = { ...options, takeTurn: turns.add, onEnd }
   const filteredLogOf = createFilteredLogs({ ...options, mostBytes: options.batchBytes })
   const audiences = new Map<string, FilterGroup>()
@@ -67,15 +67,17 @@ export function createHub (options: HubOptions): Hub {
   const waiting = new Set<Subscription>()
   const timeouts = new Map<Subscription, () => void>()
   const wheels = [
-    createTimingWheel<Subscription>(options.heartbeatMs, beat),
+    createTimingWheel<Subscription>(options.heartbeatMs, beat, options.clock),
     createTimingWheel<Subscription>(
       options.checkMs,
-      (members) => members.forEach((subscription) => subscription.check())
+      (members) => members.forEach((subscription) => subscription.check()),
+      options.clock
     ),
     ...options.maxAgeMs > 0
       ? [createTimingWheel<Subscription>(
           options.maxAgeMs,
-          (members) => members.forEach((subscription) => subscription.end(CLOSE['max-age']))
+          (members) => members.forEach((subscription) => subscription.end(CLOSE['max-age'])),
+          options.clock
         )]
       : []
   ]

@@ -1,3 +1,5 @@
+import type { Clock } from '../../clock.ts'
+
 /** A queue of those who wait for their turn. */
 export interface RunQueue<Task> {
   /** Is served soon, once for each time that it is added. */
@@ -14,7 +16,7 @@ const MOST_SERVED_KEPT = 50_000
  * Serves guests in the order in which they came, a slice of time in each turn of the event loop: all else goes on
  * meanwhile.
  */
-export function createRunQueue<Guest> (serve: (guest: Guest) => void): RunQueue<Guest> {
+export function createRunQueue<Guest> (serve: (guest: Guest) => void, { monotonicMs }: Clock): RunQueue<Guest> {
   let guests: Guest[] = []
   let served = 0
   let isPlanned = false
@@ -37,8 +39,8 @@ export function createRunQueue<Guest> (serve: (guest: Guest) => void): RunQueue<
   }
 
   function run (): void {
-    const endMs = performance.now() + SLICE_MS
-    while (served < guests.length && (served % SERVED_BETWEEN_LOOKS !== 0 || performance.now() < endMs)) {
+    const endMs = monotonicMs() + SLICE_MS
+    while (served < guests.length && (served % SERVED_BETWEEN_LOOKS !== 0 || monotonicMs() < endMs)) {
       const guest = guests[served++]
       if (guest !== undefined) serve(guest)
     }

@@ -1,3 +1,5 @@
+import type { Clock } from '../../clock.ts'
+
 /** Visits each of many members once in a period, spread over it as they came; one timer for all of them. */
 export interface TimingWheel<Member> {
   /** Is visited a period from now, and so on. */
@@ -15,7 +17,8 @@ const LEAST_TICK_MS = 10
  */
 export function createTimingWheel<Member> (
   periodMs: number,
-  visit: (members: ReadonlySet<Member>) => void
+  visit: (members: ReadonlySet<Member>) => void,
+  { monotonicMs, setTimer }: Clock
 ): TimingWheel<Member> {
   const slots = Array.from(
     { length: Math.max(1, Math.min(MOST_SLOTS, Math.floor(periodMs / LEAST_TICK_MS))) },
@@ -23,19 +26,20 @@ export function createTimingWheel<Member> (
   )
   const slotMs = periodMs / slots.length
   let turned = 0 // Slots since the wheel began to turn.
-  let turnedMs = performance.now()
-  const timer = setInterval(turn, slotMs).unref()
+  let turnedMs = monotonicMs()
+  let cancelTurn = setTimer(turn, slotMs)
 
   return {
     add: (member) => { slots[turned % slots.length]?.add(member) },
     delete: (member) => { slots.find((slot) => slot.delete(member)) },
-    stop: () => clearInterval(timer)
+    stop: () => cancelTurn()
   }
 
   function turn (): void {
-    for (; performance.now() - turnedMs >= slotMs; turnedMs += slotMs) {
-      const due = slots[++turned % slots.length]
-      if (due !== undefined && due.size > 0) visit(due)
-    }
+    const nowMs = monotonicMs()
+    const due: Array<ReadonlySet<Member>> = []
+    for (; nowMs - turnedMs >= slotMs; turnedMs += slotMs) due.push(slots[++turned % slots.length] ?? new Set())
+    cancelTurn = setTimer(turn, turnedMs + slotMs - nowMs) // First: a visit may throw, or stop the wheel.
+    for (const members of due) if (members.size > 0) visit(members)
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import type { Batch, NewEntry } from '../../audit/log-batch.ts'
 import type { BytePool } from '../../audit/byte-pool.ts'
 import type { LogCursor } from '../../audit/cursor.ts'
@@ -24,6 +25,7 @@ export interface EventLogOptions {
   readonly remembers: Instant
   /** Most offsets that are remembered. */
   readonly mostRemembered: number
+  readonly clock: Clock
 }
 
 const BYTES_OF_A_GAP = 100
@@ -67,6 +69,7 @@ export interface EventLog {
 /** An empty log. Memory: the events as published count; each holds about as much again as data. */
 export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
+  const { monotonicMs } = options.clock
   const entries: LogEntry[] = []
   const roll = createOffsetIndex({ span: options.remembers, most: options.mostRemembered })
   const evictions = createEvictedRanges()
@@ -100,9 +103,9 @@ export function createEventLog (options: EventLogOptions): EventLog {
     evictedBetween: evictions.between,
     hasNewSince (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
-      const endMs = performance.now() + LONGEST_LOOK_MS
+      const endMs = monotonicMs() + LONGEST_LOOK_MS
       return entries.slice(since.offset - first).some((entry) => {
-        return 'event' in entry && (performance.now() > endMs || matches(entry.event))
+        return 'event' in entry && (monotonicMs() > endMs || matches(entry.event))
       })
     },
     close: () => share?.leave()

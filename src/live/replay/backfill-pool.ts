@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import type { Requester } from '../../audit/requester.ts'
 import type { BytePool } from '../../audit/byte-pool.ts'
 import type { LogCursor } from '../../audit/cursor.ts'
@@ -24,6 +25,7 @@ export interface BackfillPoolOptions {
   /** What the replays of all tenants hold together, where there are several. */
   readonly pool?: BytePool
   readonly isUpstreamThere: () => boolean
+  readonly clock: Clock
   /** Told of what should not happen; the replay counts as failed. */
   readonly onError: (error: unknown) => void
 }
@@ -68,7 +70,8 @@ interface Entry {
   readonly isForAll: boolean
   readonly backfill: Backfill
   followers: number
-  timer: NodeJS.Timeout | undefined
+  /** Cancels that it is dropped. */
+  keep: () => void
 }
 
 const NOBODY: Requester = { key: '', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
@@ -86,7 +89,7 @@ const MOST_REREADS = 64
  * much.
  */
 export function createBackfillPool (options: BackfillPoolOptions): BackfillPool {
-  const { head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
+  const { clock, head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
   const entries = new Set<Entry>()
   const share = options.pool?.join({ shrink })
   let waiting: Array<() => void> = []
@@ -121,6 +124,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
     const place = head()
     const backfill = createBackfill({
+      clock,
       source,
       requester,
       filter: isForAll ? {} : filter,
@@ -139,7 +143,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
       onError
     })
     const key = isForAll ? ALL : filterKey(filter)
-    const entry: Entry = { key, from, after, payer: requester.key, isForAll, backfill, followers: 0, timer: undefined }
+    const entry: Entry = { key, from, after, payer: requester.key, isForAll, backfill, followers: 0, keep: () => {} }
     entries.add(entry)
     for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
     return entry
@@ -179,7 +183,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
   }
 
   function drop (entry: Entry): void {
-    clearTimeout(entry.timer)
+    entry.keep()
     entries.delete(entry)
     entry.backfill.forget()
     share?.hold(held())
@@ -198,12 +202,12 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
         const leave = entry.backfill.follow(listener)
         let isGone = false
         entry.followers++
-        clearTimeout(entry.timer)
+        entry.keep()
         return () => {
           if (isGone) return
           isGone = true
           leave()
-          if (--entry.followers === 0) entry.timer = setTimeout(() => drop(entry), KEPT_MS).unref()
+          if (--entry.followers === 0) entry.keep = clock.setTimer(() => drop(entry), KEPT_MS)
         }
       }
     }

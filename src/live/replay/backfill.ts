@@ -1,5 +1,5 @@
 import { weightOf } from '../../audit/event.ts'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../../clock.ts'
 import { metered, type Requester, type Reservation } from '../../audit/requester.ts'
 import type { LogCursor } from '../../audit/cursor.ts'
 import type { AuditFilter } from '../../audit/filter.ts'
@@ -31,6 +31,7 @@ export interface BackfillOptions {
   readonly mostScanned: number
   /** Most upstream answers. */
   readonly mostAnswers: number
+  readonly clock: Clock
   /** Whether the poller gets on with Kubiya. */
   readonly isUpstreamThere: () => boolean
   /** Resolves when the next poll has ended. */
@@ -166,7 +167,8 @@ export function createBackfill (options: BackfillOptions): Backfill {
 
   async function recovery ({ retryAfterMs = 0 }: Failure, failures: number): Promise<void> {
     const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures)
-    await sleep(Math.max(retryAfterMs, Math.random() * ceilingMs), undefined, { ref: false })
+    const waitMs = Math.max(retryAfterMs, Math.random() * ceilingMs)
+    await new Promise<void>((resolve) => { options.clock.setTimer(resolve, waitMs) })
     while (isReading() && !isUpstreamThere()) await nextPoll()
   }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.ts'
 import { compareSortKeys, type SortKey } from '../../audit/sort-key.ts'
 import type { EventLog, LogEntry } from '../log/event-log.ts'
 import type { KeptRows, Replay, ReplayRow } from './replay.ts'
@@ -14,12 +15,12 @@ const BEFORE_ALL_IDS = '\0'
  * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand.
  * It follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
  */
-export function createLogReplay (log: EventLog): LogReplay {
+export function createLogReplay (log: EventLog, { setTimer }: Clock): LogReplay {
   let rows: Array<ReplayRow & { readonly offset: number }> = []
   let first = 0
   let next = 0
   let version = 0
-  let timer: NodeJS.Timeout | undefined
+  let isForgetting = false
 
   return {
     get place () { return log.end() },
@@ -45,13 +46,14 @@ export function createLogReplay (log: EventLog): LogReplay {
     first = oldest
     next = head
     version++
-    timer ??= setTimeout(forget, KEPT_MS).unref()
+    if (!isForgetting) setTimer(forget, KEPT_MS)
+    isForgetting = true
     return rows
   }
 
   /** Does not hold what the log has let go of for longer than it is needed. */
   function forget (): void {
-    timer = undefined
+    isForgetting = false
     rows = []
     first = 0
     next = 0

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { exactConcat } from '../../audit/exact-bytes.ts'
+import type { Clock } from '../../clock.ts'
 import type { Transport } from './transport.ts'
 import type { WireFormat } from './prepared-batch.ts'
 
@@ -9,6 +10,13 @@ export const SSE_HEADERS = {
   'cache-control': 'no-store, no-transform',
   'x-accel-buffering': 'no'
 } as const
+
+export interface SseOptions {
+  readonly response: ServerResponse
+  readonly backlogBytes: number
+  readonly clock: Clock
+  readonly onGone: () => void
+}
 
 const IDLE_MS = 15_000
 const SHORTEST_RETRY_MS = 1000
@@ -22,8 +30,8 @@ const BLANK_LINE = Buffer.from('\n\n')
  * A listener's Server-Sent Events (WHATWG HTML §9.2) on an answer whose head was written. Comments keep proxies from
  * giving up on a quiet stream.
  */
-export function createSseTransport (response: ServerResponse, backlogBytes: number, onGone: () => void): Transport {
-  let writtenMs = performance.now()
+export function createSseTransport ({ backlogBytes, clock, onGone, response }: SseOptions): Transport {
+  let writtenMs = clock.monotonicMs()
   let written = 0
   let taken = 0
   let received = bytesRead()
@@ -46,12 +54,12 @@ export function createSseTransport (response: ServerResponse, backlogBytes: numb
       const before = received
       received = bytesRead()
       if (received - before > MOST_RECEIVED_BYTES) response.destroy()
-      if (performance.now() - writtenMs >= IDLE_MS && response.writableLength === 0) write(COMMENT)
+      if (clock.monotonicMs() - writtenMs >= IDLE_MS && response.writableLength === 0) write(COMMENT)
       return true // Only the kernel can tell.
     },
     end () {
       response.end()
-      setTimeout(() => response.destroy(), FAREWELL_MS).unref()
+      clock.setTimer(() => response.destroy(), FAREWELL_MS)
     }
   }
 
@@ -60,7 +68,7 @@ export function createSseTransport (response: ServerResponse, backlogBytes: numb
   }
 
   function write (bytes: Buffer): void {
-    writtenMs = performance.now()
+    writtenMs = clock.monotonicMs()
     written += bytes.length
     response.write(bytes, (error) => { if (error === undefined || error === null) flushed(bytes.length) })
   }

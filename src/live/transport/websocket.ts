@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
+import type { Clock } from '../../clock.ts'
 import { CLIENT_MESSAGE, FLOODED, type CloseReason } from './close-codes.ts'
 import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from './websocket-encoding.ts'
 import type { Transport } from './transport.ts'
@@ -22,6 +23,7 @@ export interface WebSocketOptions {
   readonly backlogBytes: number
   /** Which messages it can be sent besides plain ones. */
   readonly deflate: DeflateMode
+  readonly clock: Clock
   readonly onGone: (code: number) => void
 }
 
@@ -66,21 +68,23 @@ export function negotiateDeflate (offered: string | undefined): DeflateMode {
 
 /** A class, not a closure for each method and subscriber: there are many thousands. */
 class WebSocketTransport implements Transport {
-  private readonly socket: WebSocket
+  readonly socket: WebSocket
   private readonly connection: Socket
   private readonly mostBacklogBytes: number
   private readonly deflate: DeflateMode
+  readonly clock: Clock
   readonly onGone: (code: number) => void
   private looks = 0
   private received: number
   unanswered = 0
   controls = 0
 
-  constructor ({ backlogBytes, connection, deflate, onGone, socket }: WebSocketOptions) {
+  constructor ({ backlogBytes, clock, connection, deflate, onGone, socket }: WebSocketOptions) {
     this.socket = socket
     this.connection = connection
     this.mostBacklogBytes = backlogBytes
     this.deflate = deflate
+    this.clock = clock
     this.onGone = onGone
     this.received = connection.bytesRead
     socket.on('close', onGone)
@@ -140,18 +144,19 @@ class WebSocketTransport implements Transport {
     this.socket.close(closeCode, reason)
     // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
     if (this.unanswered === MOST_UNANSWERED) {
-      setTimeout(() => {
+      this.clock.setTimer(() => {
         if (this.backlogBytes() === 0) this.socket.terminate()
-      }, FAREWELL_MS).unref()
+      }, FAREWELL_MS)
     }
-    terminateAfter(this.socket, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
+    terminateAfter(this, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
   }
 }
 
 function refuse (this: WebSocket): void {
-  if (this.readyState === this.OPEN) {
+  const transport = transports.get(this)
+  if (transport !== undefined && this.readyState === this.OPEN) {
     this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
-    terminateAfter(this, CUT_OFF_MS)
+    terminateAfter(transport, CUT_OFF_MS)
   }
   countControl.call(this)
 }
@@ -163,17 +168,17 @@ function countControl (this: WebSocket): void {
 
 /** Says why and reads no more: what a client goes on sending costs as much as what it sent. */
 function endFlood (socket: WebSocket): void {
-  if (socket.readyState === socket.OPEN) {
+  const transport = transports.get(socket)
+  if (transport !== undefined && socket.readyState === socket.OPEN) {
     socket.close(FLOODED.closeCode, FLOODED.reason)
-    transports.get(socket)?.onGone(FLOODED.closeCode) // The client's close frame will not be read.
-    terminateAfter(socket, CUT_OFF_MS)
+    transport.onGone(FLOODED.closeCode) // The client's close frame will not be read.
+    terminateAfter(transport, CUT_OFF_MS)
   }
   socket.pause()
 }
 
-function terminateAfter (socket: WebSocket, waitMs: number): void {
-  const timer = setTimeout(() => socket.terminate(), waitMs).unref()
-  socket.once('close', () => clearTimeout(timer))
+function terminateAfter ({ clock, socket }: WebSocketTransport, waitMs: number): void {
+  socket.once('close', clock.setTimer(() => socket.terminate(), waitMs))
 }
 
 function notePong (this: WebSocket): void {

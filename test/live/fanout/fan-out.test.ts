@@ -7,6 +7,8 @@ import { runInNewContext } from 'node:vm'
 import { constants, inflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
+import { systemClock, type Clock } from '../../../src/clock.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
 import WebSocket, { WebSocketServer, type ClientOptions } from 'ws'
 import { identify } from '../../../src/audit/event-id.ts'
 import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
@@ -128,6 +130,7 @@ async function connected (
             connection: connection as Socket,
             backlogBytes: 65_536,
             deflate,
+            clock: systemClock,
             onGone: () => {}
           }),
           connection: connection as Socket
@@ -338,16 +341,13 @@ t.test('a batch', async (t) => {
   })
 
   t.test('leaves the event loop its turns, however many it is for', async (t) => {
-    let nowMs = 0
-    const now = mock.method(performance, 'now', () => nowMs)
-    t.teardown(() => now.mock.restore())
     const stage = createStage()
     const lines = Array.from({ length: 200 }, () => createLine())
     let sent = 0
     const slowly = (line: ReturnType<typeof createLine>): Transport => ({
       ...line,
       send (prepared) {
-        nowMs++
+        stage.pass(0.001)
         sent++
         line.send(prepared)
       }
@@ -372,15 +372,13 @@ t.test('a batch', async (t) => {
 
 t.test('turns', async (t) => {
   t.test('are taken in order, each once, with slices in which others have theirs', async (t) => {
-    let nowMs = 0
-    const now = mock.method(performance, 'now', () => nowMs)
-    t.teardown(() => now.mock.restore())
+    const clock = createManualClock()
     const served: number[] = []
     const turns = createRunQueue<number>((guest) => {
       served.push(guest)
-      nowMs++
+      clock.advance(1)
       if (guest < 3) turns.add(guest + 1000)
-    })
+    }, clock)
     for (let guest = 0; guest < 100; guest++) turns.add(guest)
     turns.run()
     const atOnce = served.length
@@ -395,23 +393,21 @@ t.test('turns', async (t) => {
 })
 
 t.test('a wheel', async (t) => {
-  /** Time that goes by in ticks which may come late, as those of a busy process do. */
-  function clockwork (t: { teardown (action: () => unknown): void }) {
-    let nowMs = 0
-    mock.timers.enable({ apis: ['setInterval'] })
-    const now = mock.method(performance, 'now', () => nowMs)
-    t.teardown(() => { mock.timers.reset(); now.mock.restore() })
+  /** A clock whose timers fire late, as those of a busy process do. */
+  function createBusyClock () {
+    const { monotonicMs, setTimer, ...manual } = createManualClock()
+    let lateMs = 0
+    const clock: Clock = { now: manual.now, monotonicMs: () => monotonicMs() + lateMs, setTimer }
     return {
-      now: () => nowMs,
-      pass (ms: number, lateMs = 0) {
-        nowMs += ms + lateMs
-        mock.timers.tick(Math.ceil(ms))
+      clock,
+      pass (ms: number, late = 0) {
+        lateMs += late
+        manual.advance(ms)
       }
     }
   }
 
   t.test('visits each member once in a period, the first time when one is over, however late its ticks come', async (t) => {
-    const { now, pass } = clockwork(t)
     const delays = fc.array(fc.constantFrom(0, 0, 0, 1, 30), { minLength: 1 })
     holds(
       t,
@@ -420,12 +416,15 @@ t.test('a wheel', async (t) => {
         fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 20 }),
         delays,
         (slot, joins, late) => {
+          const { clock, pass } = createBusyClock()
+          const now = clock.monotonicMs
           const periodMs = 40 * 10 * slot
           const slotMs = periodMs / 40
           const visits = new Map<number, number[]>()
           const wheel = createTimingWheel<number>(
             periodMs,
-            (members) => members.forEach((member) => visits.get(member)?.push(now()))
+            (members) => members.forEach((member) => visits.get(member)?.push(now())),
+            clock
           )
           let ticks = 0
           const tick = () => pass(slotMs, late[ticks++ % late.length])
@@ -451,9 +450,9 @@ t.test('a wheel', async (t) => {
   })
 
   t.test('visits nobody who was taken off it', async (t) => {
-    const { pass } = clockwork(t)
+    const { clock, pass } = createBusyClock()
     let visits = 0
-    const wheel = createTimingWheel<string>(400, (members) => { visits += members.size })
+    const wheel = createTimingWheel<string>(400, (members) => { visits += members.size }, clock)
     wheel.add('a')
     wheel.add('b')
     wheel.delete('a')

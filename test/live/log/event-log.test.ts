@@ -1,6 +1,7 @@
-import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
+import { systemClock } from '../../../src/clock.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
 import type { Batch } from '../../../src/audit/log-batch.ts'
 import { createBytePool } from '../../../src/audit/byte-pool.ts'
 import {
@@ -324,9 +325,9 @@ t.test('a recall', async (t) => {
   const idsOf = (replay: Replay) => replay.rows().map(nameOf)
 
   t.test('gives what the log keeps, in the order of instants', async (t) => {
-    const recall = createLogReplay(filled())
+    const recall = createLogReplay(filled(), systemClock)
     t.same(idsOf(recall), ['b', 'd', 'a', 'undated', 'c'], 'without an instant: where the log stood')
-    t.same([recall.state(), idsOf(createLogReplay(openLog()))], ['done', []])
+    t.same([recall.state(), idsOf(createLogReplay(openLog(), systemClock))], ['done', []])
   })
 
   t.test('has word of a gap where it ends', async (t) => {
@@ -336,12 +337,12 @@ t.test('a recall', async (t) => {
       entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }],
       highWater: at(9)
     })
-    t.same(idsOf(createLogReplay(log)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
+    t.same(idsOf(createLogReplay(log, systemClock)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
   })
 
   t.test('follows the log when it is looked at, and says that its rows have moved', async (t) => {
     const log = filled({ maxEvents: 5 })
-    const recall = createLogReplay(log)
+    const recall = createLogReplay(log, systemClock)
     const versions = [0, 1].map(() => {
       recall.rows()
       return recall.version()
@@ -354,13 +355,12 @@ t.test('a recall', async (t) => {
   })
 
   t.test('holds nothing for long that the log may let go of', async (t) => {
-    mock.timers.enable({ apis: ['setTimeout'] })
-    t.teardown(() => mock.timers.reset())
+    const clock = createManualClock()
     const log = filled()
-    const recall = createLogReplay(log)
+    const recall = createLogReplay(log, clock)
     const rows = recall.rows()
     const version = recall.version()
-    mock.timers.tick(10_000)
+    clock.advance(10_000)
     t.not(recall.version(), version)
     t.same(recall.rows(), rows)
     t.not(recall.rows(), rows)
@@ -370,7 +370,7 @@ t.test('a recall', async (t) => {
     const batches = fc.array(fc.record({ seconds: fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 8 }), isLookedAt: fc.boolean() }), { maxLength: 20 })
     holds(t, fc.property(batches, fc.integer({ min: 1, max: 40 }), (delivered, maxEvents) => {
       const log = openLog({ maxEvents })
-      const recall = createLogReplay(log)
+      const recall = createLogReplay(log, systemClock)
       return delivered.every(({ isLookedAt, seconds }) => {
         const first = log.end().offset
         log.append({ ...batch(first, []), entries: freshNamed(seconds.map((each, i) => [`e${first + i}`, each])), highWater: at(100) })
@@ -412,7 +412,7 @@ t.test('an encoder', async (t) => {
   t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b', 'c']))
-    const [row] = createLogReplay(log).rows()
+    const [row] = createLogReplay(log, systemClock).rows()
     if (row === undefined) throw new Error('three were recalled')
     const frameCache = createFrameCache(EPOCH)
     const frame = frameCache.row(row, log.cursorAt(2), [])

@@ -1,7 +1,8 @@
-import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
+import { systemClock } from '../../../src/clock.ts'
+import { createManualClock } from '../../support/manual-clock.ts'
 import { weightOf } from '../../../src/audit/event.ts'
 import { createBytePool } from '../../../src/audit/byte-pool.ts'
 import type { AuditFilter } from '../../../src/audit/filter.ts'
@@ -153,6 +154,7 @@ t.test('a reading', async (t) => {
 
 t.test('a reread', async (t) => {
   const begun = (source: MemorySource, options: Partial<BackfillOptions> = {}) => createBackfill({
+    clock: systemClock,
     source,
     filter: {},
     from: at(-60),
@@ -354,6 +356,7 @@ t.test('rereads', async (t) => {
     const log = openLog()
     log.append(batch(0, ['x', 'y', 'z']))
     const backfills = createBackfillPool({
+      clock: systemClock,
       source,
       head: log.end,
       newest: log.newestInstant,
@@ -514,24 +517,23 @@ t.test('rereads', async (t) => {
   })
 
   t.test('are kept for five seconds after the last follower has left, and then dropped', async (t) => {
-    const { open } = prepared(stocked(evenly(5)))
+    const clock = createManualClock()
+    const { open } = prepared(stocked(evenly(5)), { clock })
     const replay = open()
     const leaves = [replay.follow(() => {}), replay.follow(() => {})]
     await done(replay)
-    mock.timers.enable({ apis: ['setTimeout'] })
-    t.teardown(() => mock.timers.reset())
     leaves[0]?.()
     leaves[0]?.()
-    mock.timers.tick(10_000)
+    clock.advance(10_000)
     t.equal(replay.state(), 'done', 'one follows still')
     leaves[1]?.()
-    mock.timers.tick(4900)
+    clock.advance(4900)
     t.equal(replay.state(), 'done')
     const leave = open().follow(() => {})
-    mock.timers.tick(10_000)
+    clock.advance(10_000)
     t.equal(replay.state(), 'done', 'a new one has come')
     leave()
-    mock.timers.tick(5000)
+    clock.advance(5000)
     t.equal(replay.state(), 'forgotten')
   })
 

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
+import { createManualClock } from '../../support/manual-clock.ts'
 import { encodeCursor } from '../../../src/audit/cursor.ts'
 import { identify } from '../../../src/audit/event-id.ts'
 import { CLOSE } from '../../../src/live/transport/close-codes.ts'
@@ -39,9 +39,16 @@ function answered () {
     destroy: () => { calls.push('destroy') }
   })
   let gone = 0
-  const transport = createSseTransport(response as unknown as ServerResponse, 1000, () => { gone++ })
+  const clock = createManualClock()
+  const transport = createSseTransport({
+    response: response as unknown as ServerResponse,
+    backlogBytes: 1000,
+    clock,
+    onGone: () => { gone++ }
+  })
   return {
     transport,
+    clock,
     response,
     writes,
     calls,
@@ -164,37 +171,32 @@ t.test('a transport of Server-Sent Events', async (t) => {
   })
 
   t.test('keeps a quiet connection alive with a comment, and no busy or blocked one', async (t) => {
-    const now = mock.method(performance, 'now', () => nowMs)
-    t.teardown(() => now.mock.restore())
-    let nowMs = 0
-    const { flush, transport, writes } = answered()
+    const { clock, flush, transport, writes } = answered()
     flush()
-    nowMs = 14_999
+    clock.advance(14_999)
     t.equal(transport.keepAlive(), true)
     t.equal(writes.length, 1)
-    nowMs = 15_000
+    clock.advance(1)
     t.equal(transport.keepAlive(), true)
     t.equal(writes[1], ':\n\n')
-    nowMs = 40_000
+    clock.advance(25_000)
     transport.keepAlive()
     t.equal(writes.length, 2, 'the last comment has not gone yet')
     flush()
     transport.send(prepareBatch([eventOf({ id: 'a' })]))
     flush()
-    nowMs = 50_000
+    clock.advance(10_000)
     transport.keepAlive()
     t.equal(writes.length, 3)
     t.same(dispatched(writes.join('')).map(({ type }) => type), ['event'])
   })
 
   t.test('ends the answer, and cuts it off where that does not come about', async (t) => {
-    mock.timers.enable({ apis: ['setTimeout'] })
-    t.teardown(() => mock.timers.reset())
-    const { calls, transport } = answered()
+    const { calls, clock, transport } = answered()
     transport.end(CLOSE.shutdown)
-    mock.timers.tick(7999)
+    clock.advance(7999)
     t.same(calls, ['end'])
-    mock.timers.tick(1)
+    clock.advance(1)
     t.same(calls, ['end', 'destroy'])
   })
 
