@@ -186,6 +186,48 @@ t.test('only telemetry knows prom-client and OpenTelemetry, which is loaded when
   t.match(sources.get('main.ts'), /await import\('\.\/telemetry\/opentelemetry\.ts'\)/)
 })
 
+t.test("README's layout names the folders of src, its root files and the folders of the repository", async (t) => {
+  const [, layout = ''] = /## Layout\n\n```\n([^]*?)```/.exec(await readFile('README.md', 'utf8')) ?? []
+  const named = pathsOf(layout)
+  const isInSrc = (path: string) => path.startsWith(`${SRC}/`)
+  const folders = (await readdir(SRC, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isDirectory())
+    .map(({ name, parentPath }) => `${parentPath}/${name}/`)
+  t.same(named.filter((path) => isInSrc(path) && path.endsWith('/') && path !== 'src/').sort(), folders.sort())
+  t.same(named.filter((path) => /^src\/[^/]+\.ts$/.test(path)).sort(), rootFiles().map((name) => `src/${name}`).sort())
+  t.same(named.filter((path) => isInSrc(path) && path.endsWith('.ts') && !sources.has(relative(SRC, path))), [])
+  const ignored = (await readFile('.gitignore', 'utf8')).split('\n')
+  const top = (await readdir('.', { withFileTypes: true }))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => `${name}/`)
+    .filter((name) => !ignored.includes(name))
+  t.same(named.filter((path) => /^[^/]+\/$/.test(path)).sort(), top.sort())
+})
+
+t.test('the reader of the layout joins names by their indentation', async (t) => {
+  t.same(pathsOf('src/\n  a.ts b.ts   two files\n  c/    x; d/ holds e\n    f/  g.ts does it\n  h/  i\nj/ k/\n'), [
+    'src/', 'src/a.ts', 'src/b.ts', 'src/c/', 'src/c/d/', 'src/c/f/', 'src/c/f/g.ts', 'src/h/', 'j/', 'k/'
+  ])
+})
+
+function rootFiles (): string[] {
+  return files.filter((name) => !name.includes('/'))
+}
+
+/** The paths that a layout names: those before a line's phrase, and those in the phrase, which are below the first. */
+function pathsOf (layout: string): string[] {
+  const parents: Array<{ readonly indent: number, readonly path: string }> = []
+  return layout.split('\n').flatMap((line) => {
+    const [, indent = '', names = '', phrase = ''] = /^( *)(\S+(?: \S+)*)(.*)$/.exec(line) ?? []
+    while ((parents.at(-1)?.indent ?? -1) >= indent.length) parents.pop()
+    const above = parents.at(-1)?.path ?? ''
+    const paths = names.split(' ').filter((name) => name !== '').map((name) => `${above}${name}`)
+    const [first = ''] = paths
+    if (first.endsWith('/')) parents.push({ indent: indent.length, path: first })
+    return [...paths, ...[...phrase.matchAll(/[\w-]+(?:\/|\.ts\b)/g)].map(([name]) => `${first}${name}`)]
+  })
+}
+
 t.test('nothing is of any type, or said to be there without a look', async (t) => {
   const code = (source: string) => source.replace(/\/\*[^]*?\*\/|\/\/.*$|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/gm, '')
   const isAny = (source: string) => /(?:[:<|&,(]\s*|\bas\s+)any\b(?!\s*[:(])|\bany\[\]/.test(code(source))
