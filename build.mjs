@@ -43,7 +43,18 @@ const outputs = {
   fuzz: { entryPoints: ['test/fuzz/fuzz.ts'], outdir: 'dist/fuzz' },
   soak: { entryPoints: ['test/oracle/soak.ts', 'test/oracle/visits.ts'], outdir: 'dist/soak' },
   bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },
-  tests: { entryPoints: await found('test', /\.test\.ts$/), outdir: 'dist/test', outbase: 'test', sourcesContent: false }
+  tests: [
+    { entryPoints: ['tools/run-tests.ts'], outfile: 'dist/run-tests.js' },
+    {
+      entryPoints: await found('test', /\.test\.ts$/),
+      outdir: 'dist/test',
+      outbase: 'test',
+      // What several test files import is built once.
+      splitting: true,
+      chunkNames: 'shared/[name]-[hash]',
+      sourcesContent: false
+    }
+  ]
 }
 const wanted = process.argv.slice(2)
 const esbuild = await loadEsbuild()

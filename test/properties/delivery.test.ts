@@ -5,12 +5,13 @@ import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
 import { compileFilter, type AuditFilter } from '../../src/audit/filter.ts'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
-import { holdsAsync } from '../contracts/property.ts'
+import { holdsAsync, runs } from '../contracts/property.ts'
 import { createLine, createStage, type Line, type Stage } from '../support/stage.ts'
 import { at } from '../support/timeline.ts'
 
 const LATENESS_SECONDS = 10
 const MOST_TURNS = 5000
+const MOST_MS = 60_000
 
 type Command =
   | { readonly kind: 'publish', readonly late: number, readonly category: string, readonly count: number }
@@ -246,13 +247,13 @@ t.test('every subscriber gets every event once or is told where some are missing
   const unlimited = { limit: fc.constant(10_000), maxBytes: fc.constant(10_000_000) }
 
   t.test('from a log that keeps all', async (t) => {
-    await holdsAsync(t, delivers(scenarios({ maxEvents: [1000, 1000], ...unlimited })), { numRuns: 40 })
+    await holdsAsync(t, delivers(scenarios({ maxEvents: [1000, 1000], ...unlimited })), { numRuns: runs(10) })
   })
 
   t.test('from a log that keeps little', async (t) => {
     await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited })), {
-      numRuns: 100,
-      interruptAfterTimeLimit: 15_000
+      numRuns: runs(20),
+      interruptAfterTimeLimit: MOST_MS
     })
   })
 
@@ -262,7 +263,7 @@ t.test('every subscriber gets every event once or is told where some are missing
       delivers(
         scenarios({ maxEvents: [3, 60], limit: fc.integer({ min: 1, max: 30 }), maxBytes: fc.constant(10_000_000) })
       ),
-      { numRuns: 70, interruptAfterTimeLimit: 15_000 }
+      { numRuns: runs(15), interruptAfterTimeLimit: MOST_MS }
     )
   })
 
@@ -272,7 +273,7 @@ t.test('every subscriber gets every event once or is told where some are missing
       delivers(
         scenarios({ maxEvents: [3, 60], limit: fc.constant(10_000), maxBytes: fc.integer({ min: 300, max: 8000 }) })
       ),
-      { numRuns: 70, interruptAfterTimeLimit: 15_000 }
+      { numRuns: runs(15), interruptAfterTimeLimit: MOST_MS }
     )
   })
 
@@ -285,7 +286,7 @@ t.test('every subscriber gets every event once or is told where some are missing
     await holdsAsync(
       t,
       delivers(scenarios({ maxEvents: [3, 60], ...unlimited, more: [{ weight: 4, arbitrary: outage }] })),
-      { numRuns: 30 }
+      { numRuns: runs(10) }
     )
   })
 })

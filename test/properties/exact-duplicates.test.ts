@@ -4,6 +4,7 @@ import { readPage } from '../../src/archive/keyset-page.ts'
 import { formatInstant, parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { Direction } from '../../src/audit/source.ts'
 import { scan } from '../../src/scan/scanner.ts'
+import { holdsAsync, runs } from '../contracts/property.ts'
 import { createMemorySource, USUAL_HABITS, type Kept, type MemorySource } from '../contracts/memory-source.ts'
 import { CALLER, POLLER } from '../support/purposes.ts'
 
@@ -40,7 +41,8 @@ function keep (log: Log, pageCap: number): { source: MemorySource, count: number
 const anyDirection = fc.constantFrom<Direction>('asc', 'desc')
 
 t.test('a scan meets each of several equal items once, wherever page borders fall', async (t) => {
-  await fc.assert(
+  await holdsAsync(
+    t,
     fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), anyDirection, async (log, pageCap, direction) => {
       const { source, count } = keep(log, pageCap)
       const ids: string[] = []
@@ -49,13 +51,13 @@ t.test('a scan meets each of several equal items once, wherever page borders fal
       }
       return ids.length === count && new Set(ids).size === count
     }),
-    { numRuns: 300 }
+    { numRuns: runs(60) }
   )
-  t.pass('held')
 })
 
 t.test('pages that are followed by `next` give each of several equal items once, in one order', async (t) => {
-  await fc.assert(
+  await holdsAsync(
+    t,
     fc.asyncProperty(
       anyLog,
       fc.integer({ min: 20, max: 60 }),
@@ -78,13 +80,13 @@ t.test('pages that are followed by `next` give each of several equal items once,
         return ids.length === count && new Set(ids).size === count
       }
     ),
-    { numRuns: 100 }
+    { numRuns: runs(20) }
   )
-  t.pass('held')
 })
 
 t.test('numbered pages are those that `next` gives, also where a border falls between equal items', async (t) => {
-  await fc.assert(
+  await holdsAsync(
+    t,
     fc.asyncProperty(
       anyLog,
       fc.integer({ min: 20, max: 60 }),
@@ -107,7 +109,6 @@ t.test('numbered pages are those that `next` gives, also where a border falls be
         )
       }
     ),
-    { numRuns: 100 }
+    { numRuns: runs(20) }
   )
-  t.pass('held')
 })

@@ -6,14 +6,11 @@ import { createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { openEventStream } from '../support/event-stream.ts'
 import { exchange, head, statusOf } from '../hardening/raw.ts'
+import { needs } from '../support/program.ts'
 import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync)
 const STREAM = '/api/v1/audit/stream'
-
-if (NGINX === undefined && process.env.CI !== 'true') {
-  console.error('NGINX IS NOT HERE: what docs/operations.md says of it is not tested')
-}
 
 /** A port that was free a moment ago. */
 async function freePort (): Promise<number> {
@@ -26,7 +23,7 @@ async function freePort (): Promise<number> {
 
 const TOKEN = 'a-token-of-sixteen-characters'
 const BY_TOKEN = { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, TRUST_PROXY: '127.0.0.1' }
-const skip = NGINX === undefined && process.env.CI !== 'true' && 'no nginx'
+const { skip } = needs('nginx', NGINX !== undefined)
 
 /** nginx with a server of docs/operations.md, the one that says `mark`, in front of a service; gives its port. */
 async function startNginx (t: Test, service: Service, mark: string): Promise<number> {

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { eventually, item, startService, startUpstream } from '../support/support.ts'
+import { needs } from '../support/program.ts'
 import { findChromium, showPage } from './chromium.ts'
 import { startSite } from './page.ts'
 
@@ -25,15 +26,8 @@ const FOLLOW = `
 
 const chromium = findChromium()
 
-if (chromium === undefined) {
-  process.stderr.write(
-    '\n!!! NO CHROMIUM HERE: the client module is not tested in a browser. Install chromium, or set CHROMIUM.\n\n'
-  )
-  if (process.env.CI === 'true') t.fail('there is a Chromium where everything is to be tested')
-}
-
-t.test('in a page each event comes once, over lost connections and a restart of the service, and a refusal is told', {
-  skip: chromium === undefined && 'no Chromium'
+t.test('client in a browser: gives each event once across reconnects and a restart, and reports a refusal', {
+  ...needs('Chromium', chromium !== undefined)
 }, async (t) => {
   const sandbox = await startUpstream(t)
   const site = await startSite(t, '', FOLLOW)
