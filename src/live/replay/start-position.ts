@@ -139,15 +139,14 @@ export function gapSince (
   latenessMs: number
 ): { readonly gap: Gap, readonly until: LogCursor } {
   const kept = log.cursorAt(log.startOffset())
-  const { instant, place } = stood.kind === 'replay'
-    ? { instant: stood.after.instant, place: stood.log }
-    : { instant: stood.instant, place: stood }
+  const place = stood.kind === 'replay' ? stood.log : stood
   const isOfThisLog = place.epoch === kept.epoch
   const until = isOfThisLog && place.offset > kept.offset ? place : kept
-  // In a replay what lies behind the last row is missing as well, whichever offset it had.
-  const evicted = isOfThisLog && stood.kind === 'log' ? log.evictedBetween(place.offset, until.offset) : undefined
-  const from = evicted?.from ??
-    maxInstant(EARLIEST, stood.kind === 'replay' ? instant : instant - BigInt(latenessMs) * NANOS_PER_MS)
-  const to = evicted?.to ?? (until === kept ? log.completeSince() - 1n : log.newestInstant())
+  const evicted = isOfThisLog ? log.evictedBetween(place.offset, until.offset) : undefined
+  // An event that entered behind the place may be late: its instant may lie before the last row of a replay.
+  const entered = evicted?.from ?? maxInstant(EARLIEST, place.instant - BigInt(latenessMs) * NANOS_PER_MS)
+  const from = stood.kind === 'log' ? entered : minInstant(stood.after.instant, until === place ? LATEST : entered)
+  const to = (stood.kind === 'log' ? evicted?.to : undefined) ??
+    (until === kept ? log.completeSince() - 1n : log.newestInstant())
   return { gap: { from, to: maxInstant(from, to), reason: 'history-evicted' }, until }
 }

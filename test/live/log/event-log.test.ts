@@ -17,7 +17,7 @@ import type { Json, JsonObject } from '../../../src/audit/exact-json.ts'
 import { compareSortKeys } from '../../../src/audit/sort-key.ts'
 import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
 import type { EventLog } from '../../../src/live/log/event-log.ts'
-import { cursorOf, isForged, planStart } from '../../../src/live/replay/start-position.ts'
+import { cursorOf, gapSince, isForged, planStart } from '../../../src/live/replay/start-position.ts'
 import { createLogReplay } from '../../../src/live/replay/log-replay.ts'
 import type { Replay } from '../../../src/live/replay/replay.ts'
 import { createOffsetIndex } from '../../../src/live/log/offset-index.ts'
@@ -602,6 +602,19 @@ t.test('the opening of a stream', async (t) => {
       after: { instant: at(5), id: '' }
     })
     t.equal(cursorOf({ since: place(3, 2) }, place(20, 19)).kind, 'log')
+  })
+
+  t.test('gapSince covers late events that entered behind the place of a replay and were evicted', async (t) => {
+    const log = openLog({ maxEvents: 2 })
+    log.append({ ...batch(0, []), entries: freshNamed([['a', 1], ['b', 9]]), highWater: at(9) })
+    const since: ReplayCursor = { kind: 'replay', log: log.end(), after: { instant: at(8), id: 'x' } }
+    t.match(gapSince(since, log, 10_000), { gap: { from: at(8) }, until: since.log }, 'no event entered since')
+    log.append({ ...batch(2, []), entries: freshNamed([['late', 5], ['c', 12], ['d', 13], ['e', 14]]), highWater: at(14) })
+    const { gap, until } = gapSince(since, log, 10_000)
+    t.ok(gap.from <= at(5), 'the late event, or one close by')
+    t.same([gap.to, gap.reason, until], [at(12), 'history-evicted', log.cursorAt(4)])
+    const elsewhere: ReplayCursor = { ...since, log: { ...since.log, epoch: 'epoch0' } }
+    t.match(gapSince(elsewhere, log, 10_000), { gap: { from: at(-1) } }, 'another numbering: all that may be late')
   })
 
   t.test('knows cursors that were never given out', async (t) => {
