@@ -40,6 +40,8 @@ export interface LiveFeedOptions
   readonly latenessMs: number
   readonly historyEvents: number
   readonly historyBytes: number
+  /** Most bytes of rows that the replays from Kubiya hold; those of the history unless said otherwise. */
+  readonly replayBytes?: number
   /** What the logs, and the replays, of all tenants hold together. */
   readonly pools?: { readonly logs: BytePool, readonly replays: BytePool }
   /** Most events that one stream is given from the upstream's past. */
@@ -55,6 +57,8 @@ export interface LiveFeedOptions
   readonly maxAgeMs: number
   /** How many subscribers the poller polls for; those of the hub unless said otherwise. */
   readonly subscriberCount?: () => number
+  /** Makes the poller, where it is not the usual one. */
+  readonly createPoller?: (options: PollerOptions) => Poller
 }
 
 /** The live path of one tenant. */
@@ -91,7 +95,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     mostRemembered: MOST_KNOWN_EVENTS,
     clock
   })
-  const poller = createPoller({
+  const poller = (options.createPoller ?? createPoller)({
     ...options,
     openBookmark,
     publish: relay.publish,
@@ -110,7 +114,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     kept: logReplay.before,
     isKept: ({ offset }) => offset >= log.startOffset(),
     limit: options.replayLimit,
-    maxBytes: options.historyBytes,
+    maxBytes: options.replayBytes ?? options.historyBytes,
     ...options.pools !== undefined && { pool: options.pools.replays },
     isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
     onError

@@ -3,8 +3,7 @@ import type { Batch } from '../audit/log-batch.ts'
 import type { Relay } from './relay.ts'
 
 /** The relay of a single process: a counter and a loop-back. Its numbering ends with the process. */
-export function createLocalRelay (): Relay {
-  const epoch = randomBytes(8).toString('hex')
+export function createLocalRelay (epoch = randomBytes(8).toString('hex')): Relay {
   const followers: Array<(batch: Batch) => void> = []
   let next = 0
 

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
@@ -48,21 +47,18 @@ interface Scenario {
   readonly pageCap: number
 }
 
-async function turn (): Promise<void> {
-  await new Promise((resolve) => { setImmediate(resolve) })
-}
-
 async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scenario): Promise<string | undefined> {
   const stage = createStage({
-    log: { maxEvents },
+    historyEvents: maxEvents,
     latenessMs: LATENESS_SECONDS * 1000,
-    backfills: { limit, maxBytes },
+    replayLimit: limit,
+    replayBytes: maxBytes,
     quirks: { pageCap }
   })
   const listeners: Listener[] = []
   let serial = 0
   for (const command of commands) await act(command)
-  await comeToRest(stage, listeners, commands.some(({ kind }) => kind === 'outage'))
+  await comeToRest(stage, listeners)
   await stage.hub.close(0)
   return listeners.filter(({ isGone }) => !isGone).map((each) => judge(each, stage)).find((each) => each !== undefined)
 
@@ -76,7 +72,7 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
       case 'poll': return stage.poll()
       case 'pass': return stage.pass(command.seconds)
       case 'outage': return stage.fall(command.isDown)
-      case 'turn': return turn()
+      case 'turn': return stage.turn()
       case 'join': return join(command)
       case 'return': return comeBack(command)
       default: listeners[command.listener % Math.max(1, listeners.length)]?.line[command.kind]()
@@ -86,12 +82,13 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
   function join ({ ago, capacity, filter }: Extract<Command, { kind: 'join' }>): void {
     const from = at(stage.now() - ago)
     const line = createLine(capacity)
+    const { subscription } = stage.listen({ from }, line, { filter })
     listeners.push({
       line,
       filter,
       isWanted: (_, instant) => instant >= from,
       before: new Set(),
-      drop: stage.join({ from }, line, filter),
+      drop: () => subscription.disconnected(),
       isGone: false
     })
   }
@@ -114,12 +111,13 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
     )
     const isWanted = (item: JsonObject, instant: Instant) =>
       earlier.isWanted(item, instant) && !gaps.some(([from, to]) => from <= instant && instant <= to)
+    const { subscription } = stage.listen({ since: cursor }, line, { filter: earlier.filter })
     listeners.push({
       line,
       filter: earlier.filter,
       isWanted,
       before,
-      drop: stage.join({ since: cursor }, line, earlier.filter),
+      drop: () => subscription.disconnected(),
       isGone: false
     })
     if (stays) return
@@ -139,7 +137,7 @@ function instantOf (text: unknown): Instant {
 }
 
 /** Everyone takes what there is, until nothing comes any more. */
-async function comeToRest (stage: Stage, listeners: Listener[], hasFallen: boolean): Promise<void> {
+async function comeToRest (stage: Stage, listeners: Listener[]): Promise<void> {
   stage.fall(false)
   stage.poll()
   const seen = () => listeners.reduce((sum, { line }) => sum + line.frames.length, 0)
@@ -148,7 +146,7 @@ async function comeToRest (stage: Stage, listeners: Listener[], hasFallen: boole
     if (++turns > MOST_TURNS) throw new Error('it does not come to rest')
     before = seen()
     for (const { line } of listeners) line.unblock()
-    await (hasFallen ? sleep(1) : turn())
+    await stage.turn()
   }
 }
 

@@ -1,29 +1,24 @@
 import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
 import type { AuditFilter } from '../../src/audit/filter.ts'
-import { identify } from '../../src/audit/event-id.ts'
-import { formatInstant, instantFromMs } from '../../src/audit/instant.ts'
+import { formatInstant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
-import { compareKeyedEvents, withSortKeys } from '../../src/audit/sort-key.ts'
+import type { NewEntry } from '../../src/audit/log-batch.ts'
 import type { Failure } from '../../src/audit/source.ts'
-import { createBookmark } from '../../src/live/ingest/bookmark.ts'
-import { createFrameCache } from '../../src/live/fanout/frame-cache.ts'
-import type { CloseReason } from '../../src/live/transport/close-codes.ts'
-import type { EventLogOptions } from '../../src/live/log/event-log.ts'
-import { createFilterGroup } from '../../src/live/fanout/filter-group.ts'
-import type { Frame } from '../../src/live/transport/frames.ts'
-import { createUpstreamHealth, type Health, type PollOutcome } from '../../src/live/ingest/upstream-health.ts'
-import { systemClock, type Clock } from '../../src/clock.ts'
-import { createHub, type Hub, type HubOptions } from '../../src/live/fanout/hub.ts'
-import type { StartFrom } from '../../src/live/replay/start-position.ts'
-import type { Transport } from '../../src/live/transport/transport.ts'
-import type { PreparedBatch } from '../../src/live/transport/prepared-batch.ts'
-import { createFilteredLogs } from '../../src/live/fanout/filtered-log.ts'
-import { createLogReplay } from '../../src/live/replay/log-replay.ts'
-import { createBackfillPool, type BackfillPoolOptions } from '../../src/live/replay/backfill-pool.ts'
-import { createSubscription, type Subscription, type SubscriptionContext } from '../../src/live/fanout/subscription.ts'
 import { silentInstruments } from '../../src/instruments.ts'
+import type { Subscription } from '../../src/live/fanout/subscription.ts'
+import type { Health, PollOutcome } from '../../src/live/ingest/upstream-health.ts'
+import { createLiveFeed, type LiveFeedOptions } from '../../src/live/live-feed.ts'
+import type { StartFrom } from '../../src/live/replay/start-position.ts'
+import type { CloseReason } from '../../src/live/transport/close-codes.ts'
+import type { Frame } from '../../src/live/transport/frames.ts'
+import type { PreparedBatch } from '../../src/live/transport/prepared-batch.ts'
+import type { Transport } from '../../src/live/transport/transport.ts'
+import { createLocalRelay } from '../../src/relay/local-relay.ts'
+import { silentTracer } from '../../src/tracer.ts'
 import { USUAL_HABITS, createMemorySource, type Habits, type MemorySource } from '../contracts/memory-source.ts'
-import { EPOCH, TEN_MS, at, openLog } from './timeline.ts'
+import { createManualClock } from './manual-clock.ts'
+import { createManualPoller, type ManualPoller } from './manual-poller.ts'
+import { EPOCH, TEN_MS, at } from './timeline.ts'
 
 /** A listener's connection that takes what it is told to take. */
 export interface Line extends Transport {
@@ -97,117 +92,104 @@ export function createLine (capacity = 65_536): Line {
   }
 }
 
-const PORTION_BYTES = 300 // No line is given less room, so that what is given at once always fits.
+const SMALLEST_LINE_BYTES = 300 // Every line of a test has more room, so that a first batch always fits.
+const NEVER_MS = 1_000_000_000
+const QUIET_TURNS = 5
+const GOOD_POLL: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }
 const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
-export interface StageOptions {
-  readonly log?: Partial<EventLogOptions>
+export interface StageOptions extends Partial<LiveFeedOptions> {
   readonly quirks?: Partial<Habits>
-  readonly latenessMs?: number
-  readonly backfills?: Partial<BackfillPoolOptions>
-  readonly context?: Partial<HubOptions>
+  /** Whether the log counts as filled from the start. */
+  readonly isFilled?: boolean
 }
 
-/**
- * The live core without the tail's timers and without sockets: a log of Kubiya, a poll when it is told to, subscribers.
- */
-export function createStage (options: StageOptions = {}) {
-  const { latenessMs = 10_000 } = options
+/** The live feed of the service, with a Kubiya in memory, a clock that stands still and a poller that polls on call. */
+export function createStage ({ isFilled = true, quirks, ...options }: StageOptions = {}) {
+  const clock = createManualClock(TEN_MS)
+  const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
   const source: MemorySource = createMemorySource(
-    { ...USUAL_HABITS, ...options.quirks },
+    { ...USUAL_HABITS, ...quirks },
     () => isOut ? UNAVAILABLE : undefined
   )
-  const bookmark = createBookmark({ from: at(-300), latenessMs, mostKnown: 100_000 })
-  let nowMs = 0
-  const clock: Clock = { ...systemClock, monotonicMs: () => nowMs }
-  const log = openLog({ clock, ...options.log })
+  const relay = createLocalRelay(EPOCH)
   let isOut = false
-  const health = createUpstreamHealth(() => TEN_MS + nowMs, () => true)
-  const logReplay = createLogReplay(log, clock)
-  const backfills = createBackfillPool({
-    clock,
+  let ended = 0
+  let manual: ManualPoller | undefined
+  const feed = createLiveFeed({
     source,
-    head: log.end,
-    newest: log.newestInstant,
-    kept: logReplay.before,
-    isKept: ({ offset }) => offset >= log.startOffset(),
-    limit: 10_000,
-    maxBytes: 10_000_000,
-    isUpstreamThere: () => health.now().upstream === 'ok',
-    onError: (error) => { throw error },
-    ...options.backfills
-  })
-  const shared: Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> = {
-    log,
-    frameCache: createFrameCache(EPOCH),
-    logReplay,
-    backfill: backfills.open,
-    replayLimit: options.backfills?.limit ?? 10_000,
-    lowWatermark: bookmark.lookbackStart,
-    isFilled: () => true,
-    latenessMs,
-    batchBytes: PORTION_BYTES,
-    health: health.now,
-    heartbeatMs: 1_000_000_000,
-    stallMs: 30_000,
+    relay,
     clock,
-    instruments: silentInstruments,
-    ...options.context
-  }
-  const hub: Hub = createHub({
-    ...shared,
-    checkMs: 1_000_000_000,
+    budget: () => ({ waitMs: 0, scarcity: 0 }),
+    instruments: { ...silentInstruments, streamEnded: () => { ended++ } },
+    tracer: silentTracer,
+    onError: (error) => { throw error },
+    onSkew: () => {},
+    pageSize: 1000,
+    intervalMs: 3000,
+    maxIntervalMs: 3000,
+    upstreamTimeoutMs: 10_000,
+    latenessMs: 10_000,
+    historyEvents: 1000,
+    historyBytes: 10_000_000,
+    replayLimit: 10_000,
+    backlogBytes: SMALLEST_LINE_BYTES,
+    heartbeatMs: NEVER_MS,
+    checkMs: NEVER_MS,
     maxAgeMs: 0,
-    onSubscribersChanged: () => {},
-    instruments: silentInstruments,
-    ...options.context
+    createPoller: (given) => (manual = createManualPoller(given)),
+    ...options
   })
-  const items: Array<{ readonly item: JsonObject, readonly seconds: number }> = []
-  const filteredLogOf = createFilteredLogs({ ...shared, mostBytes: shared.batchBytes })
-  const alone = new Set<Subscription>()
-  let tasks: Subscription[] = []
+  const { hub, log } = feed
+  if (isFilled) poller().fill()
 
   return {
     source,
     log,
     hub,
-    bookmark,
-    health,
     items,
-    now: () => nowMs / 1000,
+    now,
     pass,
     publish,
     poll,
     gap,
     fall,
+    fill: () => poller().fill(),
     tell,
-    join,
+    turn,
     listen
   }
 
+  function poller (): ManualPoller {
+    if (manual === undefined) throw new Error('the feed has a poller')
+    return manual
+  }
+
+  /** Seconds after ten o'clock. */
+  function now (): number {
+    return clock.monotonicMs() / 1000
+  }
+
   function pass (seconds: number): void {
-    nowMs += seconds * 1000
+    clock.advance(seconds * 1000)
   }
 
   /** An event becomes visible in Kubiya. */
-  function publish (id: string, seconds = nowMs / 1000, more: JsonObject = {}): void {
+  function publish (id: string, seconds = now(), more: JsonObject = {}): void {
     const item: JsonObject = { id, timestamp: formatInstant(at(seconds)), ...more }
     items.push({ item, seconds })
     source.keep({ at: at(seconds), item })
   }
 
-  /** What is new enters the log and is given to all. */
+  /** New events enter the log; all subscribers get them. */
   function poll (): void {
-    if (isOut) return tell({ failure: UNAVAILABLE, isHeldBack: false, latenessMs: undefined })
-    const startedAt = instantFromMs(TEN_MS + nowMs)
-    const start = bookmark.lookbackStart()
-    const rows = withSortKeys(identify(items.map(({ item }) => item)), 'asc').filter(({ key }) => key.instant >= start)
-      .sort(compareKeyedEvents('asc'))
-    const { announcement, commit } = bookmark.diff(rows, undefined, startedAt + 1_000_000n)
-    if (announcement.entries.length > 0) enter(announcement.entries, announcement.highWater)
-    commit()
-    bookmark.advance(startedAt)
-    tell()
+    if (isOut) tell({ ...GOOD_POLL, failure: UNAVAILABLE })
+    else poller().poll(items.map(({ item }) => item))
+  }
+
+  /** A poll has ended so. */
+  function tell (outcome: PollOutcome = GOOD_POLL): void {
+    poller().report(outcome)
   }
 
   /** Kubiya is not there, or is there again. */
@@ -219,70 +201,39 @@ export function createStage (options: StageOptions = {}) {
     enter([{ gap: { from: at(fromSeconds), to: at(toSeconds), reason: 'too-large' } }], at(toSeconds))
   }
 
-  function enter (entries: Parameters<typeof log.append>[0]['entries'], highWater: bigint): void {
-    hub.publish(log.append({ epoch: EPOCH, first: log.end().offset, entries, highWater }))
-    for (const subscription of alone) if (!tasks.includes(subscription)) subscription.pump()
+  function enter (entries: NewEntry[], highWater: bigint): void {
+    relay.publish({ entries, highWater }).catch((error) => { throw error })
   }
 
-  /** A poll has ended. */
-  function tell (outcome: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }): void {
-    const changed = health.report(outcome)
-    backfills.polled()
-    hub.onHealth(health.now(), changed)
-    for (const subscription of alone) {
-      if (changed) subscription.sendStatus()
-      if (subscription.isWaiting()) subscription.start()
-    }
+  /** One turn of the event loop, and timers that are due. */
+  async function turn (): Promise<void> {
+    await new Promise((resolve) => { setImmediate(resolve) })
+    clock.advance(0)
   }
 
-  /** Joins the hub, as a route would. */
-  function join (start: StartFrom, line: Line, filter: AuditFilter = {}): () => void {
-    const subscription = hub.subscribe({ filter, start, verbose: false, timeoutMs: undefined }, line)
-    return () => subscription.disconnected()
-  }
-
-  /** A subscription of its own, whose turns come when `turns` says so. */
-  function listen (
-    start: StartFrom,
-    line: Line,
-    given: { filter?: AuditFilter, verbose?: boolean, context?: Partial<SubscriptionContext> } = {}
-  ) {
-    const { filter = {}, verbose = false } = given
-    let ended = 0
-    const context: SubscriptionContext = {
-      ...shared,
-      takeTurn: (subscription) => {
-        tasks.push(subscription)
-      },
-      onEnd: () => {
-        ended++
-      },
-      ...given.context
-    }
-    const subscription = createSubscription({
-      context,
-      group: createFilterGroup(filter, filteredLogOf),
-      start,
-      verbose,
-      transport: line
-    })
-    alone.add(subscription)
-    subscription.begin()
+  /** Joins the hub, as a route does. */
+  function listen (start: StartFrom, line: Line, { filter = {}, verbose = false }: ListenOptions = {}) {
+    const endedBefore = ended
+    // The hub shows less of it than these tests look at.
+    const subscription = hub.subscribe({ filter, start, verbose, timeoutMs: undefined }, line) as Subscription
     return {
       subscription,
-      ended: () => ended,
-      /** All turns that were asked for, and what follows of them. */
+      ended: () => ended - endedBefore,
+      /** Turns of the event loop until nothing more comes. */
       async turns (): Promise<void> {
-        for (let quiet = 0; quiet < 3;) {
-          const due = tasks.filter((each) => each === subscription)
-          tasks = tasks.filter((each) => each !== subscription)
-          for (const each of due) each.pump()
-          await new Promise((resolve) => { setImmediate(resolve) })
-          quiet = due.length === 0 ? quiet + 1 : 0
+        for (let quiet = 0; quiet < QUIET_TURNS;) {
+          const before = line.frames.length
+          await turn()
+          quiet = line.frames.length === before ? quiet + 1 : 0
         }
       }
     }
   }
+}
+
+interface ListenOptions {
+  readonly filter?: AuditFilter
+  readonly verbose?: boolean
 }
 
 export type Stage = ReturnType<typeof createStage>

@@ -85,7 +85,7 @@ t.test('a listener', async (t) => {
   })
 
   t.test('is given a replay in turns of half a million characters, those of events that do not match included', async (t) => {
-    const stage = createStage({ log: { maxBytes: 10_000_000 }, context: { batchBytes: 65_536 } })
+    const stage = createStage({ backlogBytes: 65_536 })
     for (let i = 0; i < 20; i++) {
       stage.publish(`a${i}`, i, { category_type: 'a' })
       stage.publish(`b${i}`, i + 0.5, { category_type: 'b', pad: 'x'.repeat(100_000) })
@@ -154,7 +154,7 @@ t.test('a listener', async (t) => {
 
   t.test('goes on where it stood in the past of the log when the log moves on, and loses and repeats nothing', async (t) => {
     for (const maxEvents of [12, 40]) {
-      const stage = createStage({ log: { maxEvents } })
+      const stage = createStage({ historyEvents: maxEvents })
       happen(stage, 12)
       const line = createLine(10)
       line.block()
@@ -178,8 +178,7 @@ t.test('a listener', async (t) => {
   })
 
   t.test('waits for a log that is not filled yet', async (t) => {
-    let isFilled = false
-    const stage = createStage({ context: { isFilled: () => isFilled } })
+    const stage = createStage({ isFilled: false })
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
     happen(stage, 3)
@@ -190,7 +189,7 @@ t.test('a listener', async (t) => {
       log: { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) },
       after: { instant: at(0), id: '' }
     })
-    isFilled = true
+    stage.fill()
     stage.tell()
     await turns()
     t.same(line.ids(), idsOf(3))
@@ -251,8 +250,8 @@ t.test('a subscriber that is slow', async (t) => {
   })
 
   t.test('is served from where it stood when the log has let go of its place: nothing twice, nothing missing', async (t) => {
-    for (const log of [{ maxEvents: 5 }, { maxEvents: 30 }]) {
-      const stage = createStage({ log })
+    for (const historyEvents of [5, 30]) {
+      const stage = createStage({ historyEvents })
       const line = createLine(1000)
       const { turns } = stage.listen(NOW, line)
       await turns()
@@ -268,13 +267,13 @@ t.test('a subscriber that is slow', async (t) => {
       t.same(
         [line.ids(), line.faults, typesOf(line).includes('gap')],
         [idsOf(46), [], false],
-        `a log of ${log.maxEvents}`
+        `a log of ${historyEvents}`
       )
     }
   })
 
   t.test('is served from where it stood though one batch let go of more than the lateness', async (t) => {
-    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 10_000 })
+    const stage = createStage({ historyEvents: 5, latenessMs: 10_000 })
     const line = createLine(1000)
     const { subscription, turns } = stage.listen(NOW, line)
     await turns()
@@ -294,7 +293,7 @@ t.test('a subscriber that is slow', async (t) => {
   })
 
   t.test('is told what is missing when its place is let go of again and again', async (t) => {
-    const stage = createStage({ log: { maxEvents: 4 } })
+    const stage = createStage({ historyEvents: 4 })
     const line = createLine(400)
     const { turns } = stage.listen(NOW, line)
     await turns()
@@ -356,7 +355,7 @@ t.test('a subscriber that is slow', async (t) => {
   })
 
   t.test('is ended when it has taken nothing for a while, and not before', async (t) => {
-    const stage = createStage({ context: { stallMs: 30_000 } })
+    const stage = createStage({ stallMs: 30_000 })
     const line = createLine(400)
     const { ended, subscription, turns } = stage.listen(NOW, line)
     await turns()
@@ -381,7 +380,7 @@ t.test('a subscriber that is slow', async (t) => {
   })
 
   t.test('is given all of that time from when something is first seen to wait, however quiet it was before', async (t) => {
-    const stage = createStage({ context: { stallMs: 30_000 } })
+    const stage = createStage({ stallMs: 30_000 })
     const line = createLine()
     const { ended, subscription, turns } = stage.listen(NOW, line)
     await turns()
@@ -440,29 +439,25 @@ t.test('a stream', async (t) => {
   })
 
   t.test('says nothing when its connection is gone, and leaves its replay', async (t) => {
-    let followers = 0
-    const stage = createStage({
-      context: {
-        backfill: () => ({
-          place: stage.log.end(),
-          newest: stage.log.newestInstant,
-          version: () => 0,
-          rows: () => [],
-          state: () => 'reading' as const,
-          reached: () => at(0),
-          follow () {
-            followers++
-            return () => { followers-- }
-          }
-        })
-      }
-    })
-    const line = createLine()
-    const { ended, subscription } = stage.listen({ from: at(-3600) }, line)
-    t.same([typesOf(line), followers], [['hello'], 1])
+    const stage = createStage()
+    stage.source.read = (query) => {
+      stage.source.questions.push(query)
+      return new Promise(() => {})
+    }
+    const [first, second, third] = [createLine(), createLine(), createLine()]
+    const { ended, subscription } = stage.listen({ from: at(-3600) }, first)
+    await stage.turn()
+    t.same([typesOf(first), stage.source.questions.length], [['hello'], 1])
     subscription.disconnected()
     subscription.disconnected()
-    t.same([typesOf(line), followers, ended(), line.endings], [['hello'], 0, 1, []])
+    t.same([typesOf(first), ended(), first.endings], [['hello'], 1, []])
+    stage.listen({ from: at(-3600) }, second).subscription.disconnected()
+    await stage.turn()
+    t.equal(stage.source.questions.length, 1, 'the replay is shared')
+    stage.pass(5)
+    stage.listen({ from: at(-3600) }, third)
+    await stage.turn()
+    t.equal(stage.source.questions.length, 2, 'a replay that nobody follows is dropped')
   })
 
   t.test('tells at first how Kubiya is where it is not well, or where it is to tell everything', async (t) => {

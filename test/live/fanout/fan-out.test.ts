@@ -314,18 +314,18 @@ t.test('a portion', async (t) => {
 
 t.test('a batch', async (t) => {
   t.test('is the same batch for all with the same filter, however they spell it, and another for others', async (t) => {
-    const stage = createStage({ context: { batchBytes: 65_536 } })
+    const stage = createStage({ backlogBytes: 65_536 })
     const parcels = new Map<string, PreparedBatch[]>()
     const listen = (name: string, filter: object) => {
       const line = createLine()
       parcels.set(name, [])
-      stage.join(NOW, {
+      stage.listen(NOW, {
         ...line,
         send: (prepared) => {
           parcels.get(name)?.push(prepared)
           line.send(prepared)
         }
-      }, filter)
+      }, { filter })
     }
     listen('a', { category_type: 'x', status: 'success' })
     listen('b', { status: 'success', category_type: 'x' })
@@ -352,7 +352,7 @@ t.test('a batch', async (t) => {
         line.send(prepared)
       }
     })
-    for (const line of lines) stage.join(NOW, slowly(line) as typeof line)
+    for (const line of lines) stage.listen(NOW, slowly(line) as typeof line)
     const before = lines.map(({ frames }) => frames.length)
     const done = () => lines.every(({ frames }, index) => frames.length > (before[index] ?? 0))
     const sentAtOnce: number[] = []

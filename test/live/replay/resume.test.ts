@@ -6,7 +6,7 @@ import { at } from '../../support/timeline.ts'
 t.test('a replay from Kubiya', async (t) => {
   /** Listens from before the log, whose subscribers so far were given `evicted` events that it keeps no more. */
   const evicted = (options: Parameters<typeof createStage>[0] = {}) => {
-    const stage = createStage({ log: { maxEvents: 5 }, ...options })
+    const stage = createStage({ historyEvents: 5, ...options })
     happen(stage, 40)
     return stage
   }
@@ -50,7 +50,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('stops after so many events, with word of what is missing, and goes on live', async (t) => {
-    const stage = evicted({ backfills: { limit: 10 } })
+    const stage = evicted({ replayLimit: 10 })
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
     await turns()
@@ -78,7 +78,6 @@ t.test('a replay from Kubiya', async (t) => {
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
     for (let i = 0; i < 200 && !typesOf(line).includes('gap'); i++) {
-      await new Promise((resolve) => { setTimeout(resolve, 1) })
       await turns()
     }
     happen(stage, 1, 40)
@@ -91,7 +90,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('is shared by those who come back, and each gets what it lacks, by its filter', async (t) => {
-    const stage = createStage({ log: { maxEvents: 5 } })
+    const stage = createStage({ historyEvents: 5 })
     const early = createLine()
     await stage.listen(NOW, early).turns()
     for (const [i, id] of idsOf(40).entries()) {
@@ -115,7 +114,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('is gone on with by one of its own where the one for all was too short', async (t) => {
-    const stage = createStage({ log: { maxEvents: 5 }, quirks: { pageCap: 5 } })
+    const stage = createStage({ historyEvents: 5, quirks: { pageCap: 5 } })
     const early = createLine()
     await stage.listen(NOW, early).turns()
     for (const [i, id] of idsOf(120).entries()) {
@@ -146,7 +145,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   t.test('repeats nothing to one who goes on exactly in the middle of it, though it had a part of it before', async (t) => {
-    const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000 })
+    const stage = createStage({ historyEvents: 5, latenessMs: 20_000 })
     const first = createLine()
     await stage.listen(NOW, first).turns()
     happen(stage, 10)
@@ -169,7 +168,7 @@ t.test('a replay from Kubiya', async (t) => {
 
   t.test('begins anew where it was dropped for want of memory, and repeats nothing', async (t) => {
     for (const room of [0, 1000]) {
-      const stage = createStage({ log: { maxEvents: 5 }, latenessMs: 20_000, backfills: { maxBytes: 4000 } })
+      const stage = createStage({ historyEvents: 5, latenessMs: 20_000, replayBytes: 4000 })
       const line = createLine(1000)
       const { turns } = stage.listen(NOW, line)
       await turns()
