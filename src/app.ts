@@ -5,9 +5,11 @@ import packageJson from '../package.json' with { type: 'json' }
 import { NO_ROUTE, measureRequests } from './http/request-metrics.ts'
 import { trustIn, trustedPeerIn } from './access/client-address.ts'
 import { api } from './http/api.ts'
+import { compress, createEncoder } from './archive/content-encoding.ts'
 import { createResponseMemory, type ResponseMemoryOptions } from './archive/response-memory.ts'
+import { systemClock } from './clock.ts'
 import { answerClientError } from './http/client-error.ts'
-import { createResponseHeaders } from './http/response-headers.ts'
+import { SECURITY_HEADERS, createResponseHeaders } from './http/response-headers.ts'
 import { createConnections, type ConnectionsOptions } from './http/connections.ts'
 import { createAccessControl } from './tenants/access-control.ts'
 import { createMetrics, type Readings } from './telemetry/prometheus.ts'
@@ -25,7 +27,6 @@ import { healthRoutes } from './http/routes/health.ts'
 import { startSandbox } from './sandbox/sandbox.ts'
 import { schemaCompilers } from './http/lazy-validators.ts'
 import { createPools, createTenant, type TenantUsage, type Upstream } from './tenants/tenant.ts'
-import { SECURITY_HEADERS } from './http/security-headers.ts'
 import { usesSandbox, type Settings } from './settings.ts'
 import { silentTracer } from './tracer.ts'
 import type { Tracing } from './telemetry/opentelemetry.ts'
@@ -42,7 +43,7 @@ const MOST_HEADERS = 100
 const LOOK_AT_CONNECTIONS_MS = 1000
 const LAST_ANSWERS_MS = 5000
 const MB = 1024 * 1024
-const ANSWERS: ResponseMemoryOptions = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
+const ANSWERS = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
 
 export interface AppOptions {
   /** Sees the routes that are registered after it. */
@@ -80,7 +81,7 @@ export async function buildApp (
   const metrics = createMetrics({ version, sandbox: sandbox !== undefined, read })
   const { instruments } = metrics
   const tracer = tracing ?? silentTracer
-  const memory = createResponseMemory({ ...ANSWERS, ...answers })
+  const memory = createResponseMemory({ ...ANSWERS, clock: systemClock, ...answers })
   const pools = createPools(settings)
   const open = (each: Upstream) =>
     createTenant({ settings, pools, upstream: each, logger, memory, instruments, tracer, version })
@@ -181,6 +182,7 @@ export async function buildApp (
     settings,
     accessControl,
     responseHeaders,
+    encode: createEncoder(compress, (error) => logger.error({ err: error }, 'unforeseen error')),
     memory,
     prefixOf,
     onStreamBegan: (request, status) => tracing?.streamStarted(request, status)

@@ -1,41 +1,35 @@
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import type { StoredResponse, LogPosition } from './response-cache.ts'
+import type { LogPosition, StoredResponse } from './stored-response.ts'
 
-/** What the archive asks of the live log. */
+/** The live log, as the archive sees it. */
 export interface LogView {
-  /** Where the log stands now. */
+  /** The end of the log. */
   position (): LogCursor
-  /** Whether an event that matches has entered since; true where that cannot be told any more. */
+  /** Whether a matching event entered the log after a position. Also true when the log no longer reaches back. */
   hasNew (since: LogPosition, matches: (event: AuditEvent) => boolean): boolean
-  /** The event with this id, where the log holds it and may show it. */
+  /** The event with this id, if the log holds it and may show it. */
   find (id: string): AuditEvent | undefined
 }
 
-/** What an answer is about. */
+/** Which events a response covers. */
 export interface Coverage {
-  /** The test for events that it would show, as of now. */
+  /** Returns the test for events that belong into the response, as of now. */
   matches (): (event: AuditEvent) => boolean
-  /** Whether an event that it would not show now stays out of it. */
-  readonly isSteady: boolean
+  /** Whether an event that does not belong into the response now never will. */
+  readonly isStable: boolean
 }
 
-/** Tells whether events have entered the log that an entry would have to show; looks at each as seldom as can be. */
-export function createInvalidation (log: LogView): (entry: StoredResponse, interest: Coverage) => boolean {
-  const looked = new WeakMap<StoredResponse, LogPosition>() // Up to there the log holds nothing for an entry.
-
-  return function hasNews (entry, { isSteady, matches }) {
-    if (entry.logPosition === undefined) return false
-    const head = log.position()
-    if (isSame(head, entry.logPosition)) return false
-    const since = looked.get(entry) ?? entry.logPosition
-    if (isSame(head, since)) return false
-    if (log.hasNew(since, matches())) return true
-    if (isSteady) looked.set(entry, head)
-    return false
-  }
-}
-
-function isSame (a: LogPosition, b: LogPosition): boolean {
-  return a.offset === b.offset && a.epoch === b.epoch
+/**
+ * Whether an event entered the log that the response does not show (RFC 9111 §4.4). The position up to which the log
+ * was checked is kept in the response, so that each entry of the log is checked once.
+ */
+export function isInvalidated (response: StoredResponse, log: LogView, { isStable, matches }: Coverage): boolean {
+  const since = response.logPosition
+  if (since === undefined) return false
+  const end = log.position()
+  if (end.offset === since.offset && end.epoch === since.epoch) return false
+  if (log.hasNew(since, matches())) return true
+  if (isStable) response.logPosition = end
+  return false
 }

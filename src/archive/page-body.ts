@@ -14,31 +14,31 @@ const bound = (description: string) =>
 
 export const Pagination = Type.Object({
   page: Type.Integer({ minimum: 1, description: 'Number of this page, from 1.', examples: [1] }),
-  page_size: Type.Integer({ minimum: 1, description: 'Most items of a page.', examples: [50] }),
+  page_size: Type.Integer({ minimum: 1, description: 'Largest number of items on a page.', examples: [50] }),
   has_more: Type.Boolean({
-    description: 'Whether there may be a further page; it may turn out to be empty.',
+    description: 'Whether there may be another page. It may turn out to be empty.',
     examples: [true]
   }),
   next: Type.Union([Type.String(), Type.Null()], {
     description:
-      'Where the next page is. Following it gives every event that was visible when the first page was read ' +
+      'URL of the next page. Following it returns every event that was visible when the first page was read, ' +
         'exactly once.',
     examples: ['/api/v1/audit/events?cursor=1.WyJw…']
   }),
   next_cursor: Type.Union([Type.String(), Type.Null()], {
-    description: 'The parameter `cursor` of the next page alone, for whoever builds the address.',
+    description: 'Only the parameter `cursor` of the next page, for clients that build the URL.',
     examples: ['1.WyJw…']
   }),
   scanned: Type.Optional(
     Type.Integer({
       minimum: 0,
       description:
-        'How many events were looked at for this page; set where rows were judged here, so that pages count matches.'
+        'Number of events scanned for this page. Set if rows were filtered here, so that pages count matches.'
     })
   ),
   complete: Type.Optional(
     Type.Boolean({
-      description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.'
+      description: 'False if the scan limit or the request budget ended the page early; `next` continues from there.'
     })
   ),
   skipped: Type.Optional(Type.Array(
@@ -49,9 +49,9 @@ export const Pagination = Type.Object({
         description: "As in a stream's `gap`."
       })
     }),
-    { description: 'Where events stand that could not be read. Missing where there are none.' }
+    { description: 'Ranges with events that could not be read. Missing if there are none.' }
   ))
-}, { description: 'Where this page stands.' })
+}, { description: 'The position of this page.' })
 
 export const Window = Type.Object({
   start_time: bound('Lower bound, inclusive; null: none.'),
@@ -60,11 +60,11 @@ export const Window = Type.Object({
 
 const LiveCursor = Type.String({
   description:
-    'Position of the live log before Kubiya was asked: `GET /api/v1/audit/stream?since=…` goes on from here ' +
-      'without a hole. On first pages of windows that are still open; also in the header `x-live-cursor`.'
+    'Position of the live log before Kubiya was asked: `GET /api/v1/audit/stream?since=…` continues from here ' +
+      'without a gap. Set on first pages of windows that are still open; also in the header `x-live-cursor`.'
 })
 
-/** The answer of a list. */
+/** The response of a list. */
 export const EventPage = Type.Object({
   items: Type.Array(PublishedEventRef),
   pagination: Pagination,
@@ -72,56 +72,55 @@ export const EventPage = Type.Object({
   live_cursor: Type.Optional(LiveCursor)
 }, { $id: 'EventPage', description: 'A page of audit events.' })
 
-/** The answer of a search. */
+/** The response of a search. */
 export const SearchPage = Type.Object({
   ...EventPage.properties,
   search_summary: Type.Object({
-    text: Type.Union([Type.String(), Type.Null()], { description: 'The text that was searched for.' }),
-    status: Type.Union([Type.String(), Type.Null()], { description: 'The status that was asked for.' }),
-    category_type: Type.Union([Type.String(), Type.Null()], { description: 'The category that was asked for.' }),
+    text: Type.Union([Type.String(), Type.Null()], { description: 'The requested text.' }),
+    status: Type.Union([Type.String(), Type.Null()], { description: 'The requested status.' }),
+    category_type: Type.Union([Type.String(), Type.Null()], { description: 'The requested category.' }),
     time_range: Type.Object({ start: bound('As in `window`.'), end: bound('As in `window`.') }),
-    scanned: Type.Integer({ minimum: 0, description: 'How many events were looked at for this page.' }),
+    scanned: Type.Integer({ minimum: 0, description: 'Number of events scanned for this page.' }),
     complete: Type.Boolean({
-      description: 'False when the scan limit or the request budget ended the page early; `next` goes on from there.'
+      description: 'False if the scan limit or the request budget ended the page early; `next` continues from there.'
     })
-  }, { description: 'What was searched, and how much of it.' })
+  }, { description: 'What was searched, and how far.' })
 }, { $id: 'SearchPage', description: 'A page of matches.' })
 
-const LONGEST_LINK_BYTES = 2000 // Proxies refuse answers whose head does not fit their buffer, of 4 KiB mostly.
+const LONGEST_LINK_BYTES = 2000 // Proxies refuse responses whose headers exceed their buffer, which is often 4 KiB.
 const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/search' }
 
-/** Where the next page begins, with everything that the question was. */
-export function nextCursor (question: PageQuery, window: TimeRange, page: Page): string | undefined {
+/** The cursor of the next page. It contains the whole query. */
+export function nextCursor (query: PageQuery, window: TimeRange, page: Page): string | undefined {
   if (page.next === undefined) return undefined
-  const { direction, filter, operation, pageSize } = question
+  const { direction, filter, operation, pageSize } = query
   const { next: after, skip } = page
-  // A page that the scan did not get to is still the one that is asked for.
-  const number = question.page + (skip > 0 ? 0 : 1)
+  const number = query.page + (skip > 0 ? 0 : 1) // The scan may end before the page begins: the next one is this page.
   return encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: number, skip, after })
 }
 
-/** The header `Link` of an answer: relative to the question, so that it is right below any path. */
-export function linkTo (cursor: string | undefined): { link?: string } {
+/** The header `Link`, name and value; none if it would be too long. Relative, so it is right below any path. */
+export function linkHeader (cursor: string | undefined): string[] {
   const link = `<?cursor=${cursor ?? ''}>; rel="next"`
-  return cursor === undefined || link.length > LONGEST_LINK_BYTES ? {} : { link }
+  return cursor === undefined || link.length > LONGEST_LINK_BYTES ? [] : ['link', link]
 }
 
 export interface RenderedBody {
   readonly body: Buffer
-  /** A weak validator (RFC 9110 §8.8.1) over the events: equal when every one of them is. */
+  /** Weak validator (RFC 9110 §8.8.1): equal if all events are equal. */
   readonly etag: string
 }
 
-/** The answer's bytes. The events are put in as they were prepared: no serializer touches what Kubiya said. */
+/** Renders a page. The events go in as the texts that they are: no serializer may change what Kubiya sent. */
 export async function renderPage (
-  question: PageQuery, window: TimeRange, page: Page, cursor: string | undefined, liveCursor: LogCursor | undefined
+  query: PageQuery, window: TimeRange, page: Page, cursor: string | undefined, liveCursor: LogCursor | undefined
 ): Promise<RenderedBody> {
-  const { filter, operation, prefix = '' } = question
+  const { filter, operation, prefix = '' } = query
   const [start, end] = [text(window.start), text(window.end)]
   const rest = {
     pagination: {
-      page: question.page,
-      page_size: question.pageSize,
+      page: query.page,
+      page_size: query.pageSize,
       has_more: cursor !== undefined,
       next: cursor === undefined ? null : `${prefix}${PATHS[operation]}?cursor=${cursor}`,
       next_cursor: cursor ?? null,
@@ -144,14 +143,14 @@ export async function renderPage (
   return writeItems(page.events.map(({ json }) => json), '{"items":[', `],${JSON.stringify(rest).slice(1)}`, prefix)
 }
 
-/** An answer of one event. */
+/** Renders one event. */
 export async function renderEvent (json: string): Promise<RenderedBody> {
   return writeItems([json], '', '', '')
 }
 
 /**
- * Joins texts between a head and a tail, in slices of time: ten megabytes take some hundred milliseconds. The validator
- * is over the links' prefix, too.
+ * Joins the texts of events between a head and a tail, in time slices: ten megabytes take some hundred milliseconds.
+ * The validator covers the events and the path prefix of the links.
  */
 async function writeItems (
   jsons: readonly string[],
@@ -162,7 +161,7 @@ async function writeItems (
   const hash = createHash('sha256').update(prefix)
   const commas = Math.max(0, jsons.length - 1)
   const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)
-  const body = Buffer.allocUnsafeSlow(length) // Kept for long: a piece of a shared block would keep the block.
+  const body = Buffer.allocUnsafeSlow(length) // The cache keeps it: a piece of a pool would keep the pool.
   let at = body.write(head)
   for (const [index, json] of jsons.entries()) {
     if (index > 0) at += body.write(',', at)

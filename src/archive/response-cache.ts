@@ -1,140 +1,211 @@
 import { LRUCache } from 'lru-cache'
-import type { Requester } from '../audit/requester.ts'
 import type { BytePool } from '../audit/byte-pool.ts'
+import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
-import type { TimeRange } from '../audit/time-range.ts'
-import type { Instruments, CacheLookup } from '../instruments.ts'
-import type { ContentCoding, Compress } from './content-encoding.ts'
-import { createEncodings } from './cached-encodings.ts'
+import type { Clock } from '../clock.ts'
+import type { CacheLookup, Instruments } from '../instruments.ts'
+import { createCollapsedForwarding, type Flight } from './collapsed-forwarding.ts'
+import { encodedBytes } from './content-encoding.ts'
+import type { CacheableResponse, StoredResponse } from './stored-response.ts'
 
-/** A prepared answer. */
-export interface StoredResponse {
-  /** Ready to send; empty when nothing was found. */
-  readonly body: Buffer
-  /** Set when there is nothing to send: what was looked through in vain. */
-  readonly missing?: Missing
-  /** Milliseconds of monotonic time at which Kubiya had answered. */
-  readonly readMs: number
-  readonly freshMs: number
-  /** Where the log stood before Kubiya was asked; set where new events can change the answer. */
-  readonly logPosition?: LogPosition
-  /** Weak, over what the answer is about. */
-  readonly etag: string
-  /** All headers that stay the same as long as the entry is kept, `etag` among them. */
-  readonly headers: Readonly<Record<string, string>>
-}
-
-export interface Missing {
-  readonly window: TimeRange
-  readonly scanned: number
-  readonly complete: boolean
-}
-
-export interface LogPosition {
-  readonly epoch: string
-  readonly offset: number
-}
-
-/** How a request was answered, as RFC 9211 describes it. */
+/** How the cache handled a request (RFC 9211). */
 export type CacheStatus =
   | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' | 'stale-if-error' }
   | {
     readonly kind: 'forwarded',
-    readonly reason: 'miss' | 'stale' | 'request',
+    readonly reason: ForwardReason,
     readonly collapsed: boolean,
     readonly detail?: 'stale-if-error'
   }
 
+type ForwardReason = 'miss' | 'stale' | 'request'
+
 export interface CacheResult {
   readonly ok: true
-  readonly entry: StoredResponse
+  readonly response: StoredResponse
+  /** Milliseconds since Kubiya had answered. */
   readonly ageMs: number
-  readonly handling: CacheStatus
+  readonly cacheStatus: CacheStatus
 }
 
 export interface ResponseCacheOptions {
   readonly maxBytes: number
-  /** What all caches hold together, where there are several. */
+  /** The bound on all caches together, if there are several. */
   readonly pool?: BytePool
+  /** Stale-while-revalidate and stale-if-error (RFC 5861). */
   readonly staleMs: number
   readonly staleIfErrorMs: number
-  /** Least time between two refreshes of one key that new events cause. */
+  /** Shortest time between two refreshes of one key because of new events. */
   readonly refreshIntervalMs: number
-  readonly compress: Compress
-  readonly nowMs: () => number
+  readonly clock: Pick<Clock, 'monotonicMs'>
   readonly instruments: Pick<Instruments, 'cacheLookup' | 'cacheEvicted'>
-  /** Told of what nobody waits for. */
+  /** Receives what a background refresh throws. */
   readonly onError: (error: unknown) => void
+}
+
+/** A response that was made. With `keep: false` it is served but not stored. */
+export interface Produced {
+  readonly ok: true
+  readonly response: CacheableResponse
+  readonly keep: boolean
 }
 
 export interface CacheRequest {
   readonly key: string
-  /**
-   * Makes the answer at the cost of the first who asked, for all who wait. The signal: all have gone. `keep: false`: it
-   * is forgotten.
-   */
-  readonly produce: (
-    requester: Requester,
-    signal: AbortSignal
-  ) => Promise<{ readonly ok: true, readonly entry: StoredResponse, readonly keep: boolean } | Failure>
-  /** Whether an event has come that the entry would have to show. */
-  readonly isInvalidated: (entry: StoredResponse) => boolean
+  /** Makes the response for all requests that wait, on the account of the first. The signal: all of them left. */
+  readonly produce: (requester: Requester, signal: AbortSignal) => Promise<Produced | Failure>
+  /** Whether an event entered the log that the response does not show. */
+  readonly isInvalidated: (response: StoredResponse) => boolean
+}
+
+/** What one caller asks for. */
+export interface Ask {
+  /** Whether the caller sent `no-cache`. */
+  readonly noCache: boolean
+  /** Called only if Kubiya has to be asked. */
+  readonly requester: () => Requester
 }
 
 export interface ResponseCache {
-  /** What is at hand is served at once; a promise says that Kubiya is asked. `noCache`: the caller wants that. */
-  serve (request: CacheRequest, noCache: boolean, requester: Requester): CacheResult | Promise<CacheResult | Failure>
-  /** The body of an entry in a coding, at once if it was made before; `undefined` where it cannot be made. */
-  encoded (entry: StoredResponse, coding: ContentCoding): Buffer | Promise<Buffer | undefined>
-  /** Forgets everything, as after a refused credential. */
+  /** Returns a stored response at once. Returns a promise if Kubiya is asked. */
+  serve (request: CacheRequest, ask: Ask): CacheResult | Promise<CacheResult | Failure>
+  /** Drops everything, for example after a refused credential. */
   clear (): void
-  /** Forgets everything, and keeps nothing from now on. */
+  /** Drops everything, and stores nothing from now on. */
   close (): void
-  /** How much is on it. */
-  stock (): { readonly entries: number, readonly bytes: number }
+  usage (): { readonly entries: number, readonly bytes: number }
 }
 
-/** An answer in the making. */
-interface Flight {
-  readonly outcome: ReturnType<CacheRequest['produce']>
-  /** Those who wait for it, and whoever cannot tell that it has gone. */
-  waiting: number
-  readonly controller: AbortController
-}
+type Outcome = { readonly ok: true, readonly response: StoredResponse, readonly epoch: number } | Failure
 
-const ENTRY_OVERHEAD_BYTES = 1536 // Its heads, keys and objects, measured; 1024 were 340 to 600 too few.
-const FORCED_INTERVAL_MS = 1000
+const ENTRY_OVERHEAD_BYTES = 1536 // Measured: headers, key and objects of one entry.
+const NO_CACHE_INTERVAL_MS = 1000
 const HIT: CacheStatus = { kind: 'hit' }
 const STALE_HIT: CacheStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
 
 /**
- * Keeps prepared answers and their encodings, bounded by bytes. A key is produced by one call at a time, whoever asks
- * and whoever hangs up. Fresh entries are served; then stale ones while they are refreshed; then stale ones if Kubiya
- * fails, except that a refused credential (401) empties the cache and a refused question (403) drops its entry.
+ * Stores complete responses with their encodings, bounded by bytes. Equal requests share one call to Kubiya. A fresh
+ * response is served; then a stale one while it is refreshed; then a stale one if Kubiya fails. A refused credential
+ * (401) clears the cache, and a forbidden request (403) drops its entry: neither is followed by a stale response.
  */
 export function createResponseCache (options: ResponseCacheOptions): ResponseCache {
-  const { maxBytes, instruments, nowMs, staleIfErrorMs, staleMs } = options
-  const encodings = createEncodings({ compress: options.compress, onMade: reweigh, onError: options.onError })
+  const { clock, instruments, maxBytes, onError, refreshIntervalMs, staleIfErrorMs, staleMs } = options
   const entries = maxBytes === 0
     ? undefined
-    : new LRUCache<string, StoredResponse>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: noteEviction })
+    : new LRUCache<string, StoredResponse>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: countEviction })
   const share = options.pool?.join({ shrink })
-  const keys = new WeakMap<StoredResponse, string>()
-  const flights = new Map<string, Flight>()
-  const refreshed = new WeakSet<StoredResponse>() // Entries made because events had come: not to be outdone at once.
-  let generation = 0 // Counts clearings: what was asked for before one is not kept after it.
+  const forwarding = createCollapsedForwarding<Outcome>()
+  let epoch = 0 // Grows with each clear: a call that began before a clear leaves nothing behind.
   let isClosed = false
+  return { serve, clear, close, usage: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
 
-  return {
-    serve,
-    encoded: encodings.get,
-    clear,
-    close,
-    stock: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() })
+  function serve (request: CacheRequest, ask: Ask): CacheResult | Promise<CacheResult | Failure> {
+    const response = entries?.get(request.key)
+    if (response === undefined) return forward(request, ask, 'miss')
+    const ageMs = clock.monotonicMs() - response.readMs
+    const isFresh = ageMs < response.freshMs
+    // An absence is never served stale: a failure of Kubiya must not become "not found".
+    if (!isFresh && response.status === 404) return forward(request, ask, 'miss')
+    if (ask.noCache && ageMs >= NO_CACHE_INTERVAL_MS) return forward(request, ask, 'request', response)
+    if (mayRefresh(response, ageMs) && request.isInvalidated(response)) {
+      return forward(request, ask, 'stale', response, true)
+    }
+    if (ageMs >= response.freshMs + staleMs) return forward(request, ask, 'stale', response)
+    if (!isFresh) join(request, ask.requester()).outcome.catch(onError) // A failure leaves the entry as it is.
+    instruments.cacheLookup(isFresh ? 'hit' : 'stale-while-revalidate', false)
+    return { ok: true, response, ageMs, cacheStatus: isFresh ? HIT : STALE_HIT }
+  }
+
+  /** A response that new events caused is not refreshed again at once. */
+  function mayRefresh (response: StoredResponse, ageMs: number): boolean {
+    return ageMs >= refreshIntervalMs || !response.isRefresh
+  }
+
+  async function forward (
+    request: CacheRequest,
+    ask: Ask,
+    reason: ForwardReason,
+    stale?: StoredResponse,
+    isRefresh = false
+  ): Promise<CacheResult | Failure> {
+    const collapsed = forwarding.has(request.key)
+    const begunIn = epoch
+    const requester = ask.requester()
+    const flight = join(request, requester)
+    const stopWatching = requester.onDisconnect?.(flight.leave)
+    const outcome = await flight.outcome.finally(stopWatching)
+    if (outcome.ok) {
+      if (isRefresh) outcome.response.isRefresh = true
+      return forwarded(outcome.response, { kind: 'forwarded', reason, collapsed }, reason)
+    }
+    // After a clear, not even the stale response is served: the credential that saw it was refused meanwhile.
+    if (begunIn === epoch && stale !== undefined && mayServeStale(outcome, stale)) {
+      return forwarded(stale, { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' }, 'stale-if-error')
+    }
+    instruments.cacheLookup('failed', collapsed)
+    return outcome
+  }
+
+  function forwarded (
+    response: StoredResponse,
+    cacheStatus: CacheStatus & { kind: 'forwarded' },
+    lookup: CacheLookup
+  ): CacheResult {
+    instruments.cacheLookup(lookup, cacheStatus.collapsed)
+    return { ok: true, response, ageMs: clock.monotonicMs() - response.readMs, cacheStatus }
+  }
+
+  function mayServeStale ({ kind }: Failure, { freshMs, readMs, status }: StoredResponse): boolean {
+    if (kind === 'unauthorized' || kind === 'forbidden' || status === 404) return false
+    return clock.monotonicMs() - readMs < freshMs + staleMs + staleIfErrorMs
+  }
+
+  function join (request: CacheRequest, requester: Requester): Flight<Outcome> {
+    return forwarding.join(request.key, async (signal, aborted) => {
+      const earlier = await aborted
+      return earlier?.ok === true && earlier.epoch === epoch ? earlier : produce(request, requester, signal)
+    })
+  }
+
+  async function produce ({ key, produce }: CacheRequest, requester: Requester, signal: AbortSignal): Promise<Outcome> {
+    const begunIn = epoch
+    const outcome = await produce(requester, signal)
+    if (!outcome.ok) {
+      if (outcome.kind === 'unauthorized') clear()
+      if (outcome.kind === 'forbidden') drop(key)
+      return outcome
+    }
+    const response: StoredResponse = {
+      ...outcome.response,
+      encodings: {},
+      isRefresh: false,
+      onEncoded: () => reweigh(key, response)
+    }
+    if (outcome.keep && begunIn === epoch && !isClosed) put(key, response)
+    return { ok: true, response, epoch: begunIn }
+  }
+
+  function put (key: string, response: StoredResponse): void {
+    entries?.set(key, response)
+    share?.hold(heldBytes())
+  }
+
+  function drop (key: string): void {
+    entries?.delete(key)
+    share?.hold(heldBytes())
+  }
+
+  /** Counts a new encoding, if there is room for it beside the body. */
+  function reweigh (key: string, response: StoredResponse): boolean {
+    if (entries?.peek(key) !== response) return true // Not in the cache: it lives as long as its requests.
+    if (weigh(response, key) > maxBytes) return false
+    entries.delete(key) // `set` weighs new entries only.
+    put(key, response)
+    return true
   }
 
   function clear (): void {
-    generation++
+    epoch++
     entries?.clear()
     share?.hold(0)
   }
@@ -155,134 +226,12 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     return entries?.calculatedSize ?? 0
   }
 
-  function serve (
-    request: CacheRequest,
-    noCache: boolean,
-    requester: Requester
-  ): CacheResult | Promise<CacheResult | Failure> {
-    const entry = entries?.get(request.key)
-    if (entry === undefined) return forward(request, requester, 'miss', undefined)
-    const ageMs = nowMs() - entry.readMs
-    // That there is none may be said only as long as it is fresh: a failing Kubiya is never turned into "not found".
-    if (entry.missing !== undefined && ageMs >= entry.freshMs) return forward(request, requester, 'miss', undefined)
-    if (noCache && ageMs >= FORCED_INTERVAL_MS) return forward(request, requester, 'request', entry)
-    if (isDue(entry, ageMs) && request.isInvalidated(entry)) return forward(request, requester, 'stale', entry, true)
-    if (ageMs < entry.freshMs) {
-      instruments.cacheLookup('hit', false)
-      return { ok: true, entry, ageMs, handling: HIT }
-    }
-    if (ageMs >= entry.freshMs + staleMs) return forward(request, requester, 'stale', entry)
-    join(request, requester).outcome.catch(options.onError) // Not waited for; a failure leaves the entry as it is.
-    instruments.cacheLookup('stale-while-revalidate', false)
-    return { ok: true, entry, ageMs, handling: STALE_HIT }
-  }
-
-  function isDue (entry: StoredResponse, ageMs: number): boolean {
-    return ageMs >= options.refreshIntervalMs || !refreshed.has(entry)
-  }
-
-  async function forward (
-    request: CacheRequest,
-    requester: Requester,
-    reason: 'miss' | 'stale' | 'request',
-    stale: StoredResponse | undefined,
-    isRefresh = false
-  ): Promise<CacheResult | Failure> {
-    const collapsed = flights.has(request.key)
-    const begunIn = generation
-    const flight = join(request, requester)
-    const stay = requester.onDisconnect?.(() => leave(flight))
-    const outcome = await flight.outcome.finally(stay)
-    if (outcome.ok) {
-      if (isRefresh) refreshed.add(outcome.entry)
-      return served(outcome.entry, { kind: 'forwarded', reason, collapsed }, reason)
-    }
-    // The credential was refused meanwhile: what it had seen is not shown.
-    if (begunIn === generation && stale !== undefined && mayServeStale(outcome, stale)) {
-      return served(stale, { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' }, 'stale-if-error')
-    }
-    instruments.cacheLookup('failed', collapsed)
-    return outcome
-  }
-
-  function served (
-    entry: StoredResponse,
-    handling: CacheStatus & { kind: 'forwarded' },
-    result: CacheLookup
-  ): CacheResult {
-    instruments.cacheLookup(result, handling.collapsed)
-    return { ok: true, entry, ageMs: nowMs() - entry.readMs, handling }
-  }
-
-  function noteEviction (_entry: StoredResponse, _key: string, reason: string): void {
+  function countEviction (_response: StoredResponse, _key: string, reason: string): void {
     if (reason === 'evict') instruments.cacheEvicted()
   }
+}
 
-  function join (request: CacheRequest, requester: Requester): Flight {
-    const { key } = request
-    const underWay = flights.get(key)
-    if (underWay !== undefined && !underWay.controller.signal.aborted) {
-      underWay.waiting++
-      return underWay
-    }
-    const begunIn = generation
-    const controller = new AbortController()
-    const outcome = produce(request, requester, controller.signal, underWay).then((outcome) => {
-      if (outcome.ok && outcome.keep && begunIn === generation) put(key, outcome.entry)
-      if (!outcome.ok && outcome.kind === 'unauthorized') clear()
-      if (!outcome.ok && outcome.kind === 'forbidden') drop(key)
-      return outcome
-    }).finally(() => { if (flights.get(key) === flight) flights.delete(key) })
-    const flight: Flight = { outcome, waiting: 1, controller }
-    flights.set(key, flight)
-    return flight
-  }
-
-  /** Where all have gone who waited for one, it may be given up, or may come all the same. */
-  async function produce (
-    request: CacheRequest,
-    requester: Requester,
-    signal: AbortSignal,
-    givenUp: Flight | undefined
-  ): ReturnType<CacheRequest['produce']> {
-    const before = await givenUp?.outcome
-    return before?.ok === true ? before : request.produce(requester, signal)
-  }
-
-  /** One who waited has gone. */
-  function leave (flight: Flight): void {
-    if (--flight.waiting === 0) flight.controller.abort()
-  }
-
-  function mayServeStale (failure: Failure, entry: StoredResponse): boolean {
-    if (failure.kind === 'unauthorized' || failure.kind === 'forbidden' || entry.missing !== undefined) return false
-    return nowMs() - entry.readMs < entry.freshMs + staleMs + staleIfErrorMs
-  }
-
-  function put (key: string, entry: StoredResponse): void {
-    if (isClosed) return
-    keys.set(entry, key)
-    entries?.set(key, entry)
-    share?.hold(heldBytes())
-  }
-
-  function drop (key: string): void {
-    entries?.delete(key)
-    share?.hold(heldBytes())
-  }
-
-  /** Counts an encoding that an entry has got, if there is room for it beside the body. */
-  function reweigh (entry: StoredResponse): boolean {
-    const key = keys.get(entry)
-    if (key === undefined || entries?.peek(key) !== entry) return true // It lives as long as those who wait for it.
-    if (weigh(entry, key) > maxBytes) return false
-    entries.delete(key) // The cache asks for the weight of what is new only.
-    entries.set(key, entry)
-    share?.hold(heldBytes())
-    return true
-  }
-
-  function weigh (entry: StoredResponse, key: string): number {
-    return entry.body.length + encodings.bytes(entry) + key.length + ENTRY_OVERHEAD_BYTES
-  }
+function weigh (response: StoredResponse, key: string): number {
+  const bodyBytes = response.status === 200 ? response.identity.body.length : 0
+  return bodyBytes + encodedBytes(response) + key.length + ENTRY_OVERHEAD_BYTES
 }

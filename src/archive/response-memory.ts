@@ -1,104 +1,111 @@
-/** Room for one answer that is being made. */
+import type { Clock } from '../clock.ts'
+
+/** Memory that is reserved for one response in progress. */
 export interface ResponseReservation {
-  /** So many bytes of events are held for it by now. */
+  /** Reports how many bytes of events the response holds so far. */
   resize (eventBytes: number): void
   release (): void
 }
 
-/** The memory of all answers that are being made or wait to be read. */
+/** The memory of all responses that are in progress or unread. */
 export interface ResponseMemory {
-  /** Bytes of events at which one answer ends early. */
+  /** A response ends early at this number of bytes of events. */
   readonly maxAnswerBytes: number
-  /** Waits for room to make an answer of so many events; `undefined`: there was none in time. */
+  /** Waits for memory to make a response of so many events. Returns `undefined` if there was none in time. */
   reserve (events: number): Promise<ResponseReservation | undefined>
-  /** Counts an answer of so many bytes, once however many hold it, until the function that it gives is called. */
-  hold (answer: object, bytes: number): () => void
+  /** Counts an unread response, once whatever the number of its readers. Returns a function that ends the count. */
+  hold (response: object, bytes: number): () => void
   /** Bytes that are counted now. */
   bytes (): number
 }
 
 export interface ResponseMemoryOptions {
-  /** Most bytes of answers in the making and unread. One answer is always allowed. */
+  /** Bound on all responses in progress and unread. A single response is always allowed. */
   readonly maxBytes: number
   readonly maxAnswerBytes: number
-  /** Longest wait for room, milliseconds. */
+  /** Longest wait for memory. */
   readonly maxWaitMs: number
+  readonly clock: Pick<Clock, 'setTimer'>
 }
 
 interface Waiting {
   readonly bytes: number
   readonly resolve: (room: ResponseReservation | undefined) => void
-  readonly timer: NodeJS.Timeout
+  readonly cancelTimer: () => void
 }
 
-/** An event of usual length, as text, as values and in the answer. */
+/** An event of usual length: as text, as values, and in the response. */
 const USUAL_BYTES_PER_EVENT = 6 * 1024
-/** What an event's text costs besides while its answer is made: values, sorting, the joined text. */
+/** The cost of one byte of an event's text while the response is made: values, sorting, the joined text. */
 const BYTES_PER_BYTE = 5
-const MOST_WAITING = 1000
+const MAX_WAITING = 1000
 
-/** Bounds the memory of answers, which the response cache does not count. Those that wait for room get it in order. */
-export function createResponseMemory ({ maxAnswerBytes, maxBytes, maxWaitMs }: ResponseMemoryOptions): ResponseMemory {
-  const held = new Map<object, { readonly bytes: number, holders: number }>()
+/** Bounds the memory of responses outside the cache. Requests that wait for memory get it in order. */
+export function createResponseMemory (
+  { clock, maxAnswerBytes, maxBytes, maxWaitMs }: ResponseMemoryOptions
+): ResponseMemory {
+  const unread = new Map<object, { readonly bytes: number, readers: number }>()
   let waiting: Waiting[] = []
-  let total = 0
-  return { maxAnswerBytes, reserve, hold, bytes: () => total }
+  let totalBytes = 0
+  return { maxAnswerBytes, reserve, hold, bytes: () => totalBytes }
 
   async function reserve (events: number): Promise<ResponseReservation | undefined> {
     const bytes = events * USUAL_BYTES_PER_EVENT
     if (waiting.length === 0 && fits(bytes)) return take(bytes)
-    if (waiting.length >= MOST_WAITING) return undefined
+    if (waiting.length >= MAX_WAITING) return undefined
     return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        waiting = waiting.filter((each) => each.timer !== timer)
+      const request = { bytes, resolve, cancelTimer: clock.setTimer(giveUp, maxWaitMs) }
+      waiting.push(request)
+
+      function giveUp (): void {
+        waiting = waiting.filter((each) => each !== request)
         resolve(undefined)
-        serve()
-      }, maxWaitMs)
-      waiting.push({ bytes, resolve, timer })
+        serveWaiting() // A smaller request behind this one may fit.
+      }
     })
   }
 
   function fits (bytes: number): boolean {
-    return total === 0 || total + bytes <= maxBytes
+    return totalBytes === 0 || totalBytes + bytes <= maxBytes
   }
 
   function take (usualBytes: number): ResponseReservation {
-    let taken = usualBytes
-    total += taken
+    let takenBytes = usualBytes
+    totalBytes += takenBytes
     return {
       resize (eventBytes) {
         const bytes = Math.max(usualBytes, eventBytes * BYTES_PER_BYTE)
-        total += bytes - taken
-        taken = bytes
+        totalBytes += bytes - takenBytes
+        takenBytes = bytes
       },
       release () {
-        total -= taken
-        taken = 0
-        serve()
+        totalBytes -= takenBytes
+        takenBytes = 0
+        serveWaiting()
       }
     }
   }
 
-  function serve (): void {
+  function serveWaiting (): void {
     for (let first = waiting[0]; first !== undefined && fits(first.bytes); first = waiting[0]) {
       waiting.shift()
-      clearTimeout(first.timer)
+      first.cancelTimer()
       first.resolve(take(first.bytes))
     }
   }
 
-  function hold (answer: object, bytes: number): () => void {
-    const known = held.get(answer) ?? { bytes, holders: 0 }
-    if (known.holders++ === 0) total += known.bytes
-    held.set(answer, known)
+  function hold (response: object, bytes: number): () => void {
+    const held = unread.get(response) ?? { bytes, readers: 0 }
+    if (held.readers++ === 0) totalBytes += held.bytes
+    unread.set(response, held)
     let isHeld = true
     return () => {
       if (!isHeld) return
       isHeld = false
-      if (--known.holders > 0) return
-      held.delete(answer)
-      total -= known.bytes
-      serve()
+      if (--held.readers > 0) return
+      unread.delete(response)
+      totalBytes -= held.bytes
+      serveWaiting()
     }
   }
 }

@@ -22,6 +22,21 @@ export interface Reservation {
   end (): void
 }
 
+/** Reserves events while something is read. The reservation ends however the read ends. */
+export async function withReservation<T> (
+  requester: Requester,
+  events: number,
+  read: (reservation: Reservation) => Promise<T | Failure>
+): Promise<T | Failure> {
+  const reservation = requester.reserve(events)
+  if (!reservation.ok) return reservation
+  try {
+    return await read(reservation)
+  } finally {
+    reservation.end()
+  }
+}
+
 /** A source that notes what it gives. */
 export function metered (source: AuditSource, reservation: Reservation): AuditSource {
   return {

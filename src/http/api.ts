@@ -1,5 +1,6 @@
 import cors from '@fastify/cors'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { Encode } from '../archive/content-encoding.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { shedLoad } from './load-shedding.ts'
 import { createRequester } from './requester.ts'
@@ -16,6 +17,7 @@ export interface ApiOptions {
   readonly settings: Settings
   readonly accessControl: AccessControl
   readonly responseHeaders: ResponseHeaders
+  readonly encode: Encode
   readonly memory: ResponseMemory
   /** Under which path a proxy offers the service to a request. */
   readonly prefixOf: (request: FastifyRequest) => string
@@ -60,7 +62,7 @@ const READABLE = [
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
 export const api: FastifyPluginAsync<ApiOptions> = async (
   app,
-  { responseHeaders, accessControl, memory, onStreamBegan, prefixOf, settings }
+  { responseHeaders, accessControl, encode, memory, onStreamBegan, prefixOf, settings }
 ) => {
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
   if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS)
@@ -90,6 +92,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     await past.register(eventRoutes, {
       archiveOf: (request) => tenantOf(request).archive,
       clockOf: (request) => tenantOf(request).clock(),
+      encode,
       responseHeaders,
       memory,
       prefixOf,

@@ -3,7 +3,7 @@ import type { Metrics } from '../telemetry/prometheus.ts'
 import { handleError, sendProblem } from '../problems.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { schemaCompilers } from './lazy-validators.ts'
-import { SECURITY_HEADERS } from './security-headers.ts'
+import { SECURITY_HEADERS } from './response-headers.ts'
 import type { Settings } from '../settings.ts'
 
 /**

@@ -1,12 +1,19 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
-import type { PageQuery } from '../archive/page-query.ts'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { createPageQuery, type PageQuery } from '../archive/page-query.ts'
 import { LONGEST_CURSOR, decodeCursor, type StreamCursor } from '../audit/cursor.ts'
 import { AuditFilter, FieldFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
-import { TIME_ADVICE, parseTimeBound, resolveTimeBound, resolveRange, type TimeBound } from '../audit/time-range.ts'
+import {
+  TIME_ADVICE,
+  parseTimeBound,
+  resolveTimeBound,
+  type RequestedRange,
+  type TimeBound
+} from '../audit/time-range.ts'
 import type { StreamRequest } from '../live/fanout/hub.ts'
-import type { ProblemCode } from '../problems.ts'
+import { sendFaults, type ProblemCode } from '../problems.ts'
 
 const LARGEST_PAGE = 1000
 const LARGEST_LIMIT = 10_000
@@ -14,6 +21,8 @@ const DEFAULT_PAGE_SIZE = 50
 const DEFAULT_REPLAY = 5n * 60n * NANOS_PER_SECOND
 const LONGEST_TIME = 64
 const LONGEST_TICKET = 64
+const NUMBERS = ['page', 'page_size', 'limit', 'timeout_minutes']
+const DECIMAL = /^-?\d{1,15}(\.\d{1,15})?$/
 
 const time = (description: string, example: string) =>
   Type.Optional(Type.String({
@@ -33,8 +42,8 @@ const paging = {
       minimum: 1,
       maximum: 1_000_000,
       description:
-        'Which page, from 1: its rows are (page − 1) · page_size … Default 1. Following `next` is exact where ' +
-          'events arrive meanwhile; numbers are not.',
+        'Number of the page, from 1; it begins at row (page − 1) · page_size. Default 1. If events arrive meanwhile, ' +
+          'following `next` is exact and page numbers are not.',
       examples: [1]
     })
   ),
@@ -42,7 +51,7 @@ const paging = {
     Type.Integer({
       minimum: 1,
       maximum: LARGEST_PAGE,
-      description: `Most items of a page; default ${DEFAULT_PAGE_SIZE}.`,
+      description: `Largest number of items on a page; default ${DEFAULT_PAGE_SIZE}.`,
       examples: [DEFAULT_PAGE_SIZE]
     })
   ),
@@ -51,8 +60,8 @@ const paging = {
       minimum: 1,
       maximum: LARGEST_LIMIT,
       description:
-        "Most items of one joined first page, from as many of Kubiya's pages as it takes; instead of `page` and " +
-          '`page_size`.',
+        "Largest number of items on a first page that is joined from several of Kubiya's pages. It replaces `page` " +
+          'and `page_size`.',
       examples: [500]
     })
   ),
@@ -63,7 +72,7 @@ const paging = {
       description: 'By instant, then id; default `desc`.'
     })
   ),
-  cursor: cursor('Where `next` of a page leads; stands alone, all else is inside.')
+  cursor: cursor('Position of the next page, from `next_cursor`. It contains the whole query: send no other parameter.')
 }
 
 export const ListQuery = Type.Object({ ...FieldFilter.properties, ...paging }, { additionalProperties: false })
@@ -72,22 +81,22 @@ export type SearchQuery = Static<typeof SearchQuery>
 
 export const StreamQuery = Type.Object({
   ...AuditFilter.properties,
-  start_time: time('Replays from here, then goes on live; default 5 minutes ago.', '-15m'),
+  start_time: time('Replays events from here, then continues live; default 5 minutes ago.', '-15m'),
   since: cursor(
-    "Resumes behind this cursor, from any frame or a list's `live_cursor`; not together with `start_time`."
+    "Resumes after this cursor, from any frame or a list's `live_cursor`. Not together with `start_time`."
   ),
   lastEventId: Type.Optional(Type.String({
     maxLength: LONGEST_CURSOR,
     description:
-      'Counts as the header `Last-Event-ID` does, for clients that cannot set one. The header beats it; empty is none.'
+      'Like the header `Last-Event-ID`, for clients that cannot set it. The header has precedence; empty means none.'
   })),
   ticket: Type.Optional(
     Type.String({
       minLength: 1,
       maxLength: LONGEST_TICKET,
       description:
-        "Stands for the caller's credential, where `Authorization` cannot be sent; from `POST /stream/tickets`, " +
-          'for one stream.'
+        "Replaces the caller's credential if `Authorization` cannot be sent. From `POST /stream/tickets`, for one " +
+          'stream.'
     })
   ),
   timeout_minutes: Type.Optional(
@@ -98,7 +107,7 @@ export const StreamQuery = Type.Object({
       examples: [30]
     })
   ),
-  verbose: Type.Optional(Type.Boolean({ description: 'Adds a `status` frame after each poll.' }))
+  verbose: Type.Optional(Type.Boolean({ description: 'Sends a `status` frame after each poll.' }))
 }, { additionalProperties: false })
 export type StreamQuery = Static<typeof StreamQuery>
 
@@ -107,81 +116,92 @@ export const StreamHeaders = Type.Object({
     Type.String({
       maxLength: LONGEST_CURSOR,
       description:
-        'Server-Sent Events: the cursor behind which to resume, as a browser sends it when it comes back. `since` ' +
-          'and `start_time` are not looked at then.'
+        'Server-Sent Events: resumes after this cursor. A browser sends it when it reconnects. `since` and ' +
+          '`start_time` are then ignored.'
     })
   )
 })
 
-/** What is wrong with parameters that each look right. */
+/** Faults of parameters that are each valid by the schema. */
 export interface Fault {
   readonly ok: false
   readonly code: ProblemCode
   readonly errors: Array<{ parameter: string, message: string }>
 }
 
-export interface ParsedParameters {
+export interface ParsedQuery {
   readonly ok: true
-  readonly question: PageQuery
-  /** Whether the same words will ask the same at any later time; otherwise they may ask nothing sensible then. */
-  readonly isLasting: boolean
+  readonly query: PageQuery
+  /** Whether the same URL stays valid. A relative start passes an absolute end some day. */
+  readonly isRepeatable: boolean
 }
 
-/** The question that the parameters of a list or search ask. */
+/** A hook: numbers are decimal. JavaScript also reads `0x10`, `1e2` and a blank as numbers, most likely by mistake. */
+export function checkNumbers (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  const query = request.query as Record<string, unknown>
+  const wrong = NUMBERS.filter((name) => typeof query[name] === 'string' && !DECIMAL.test(query[name]))
+  if (wrong.length === 0) return done()
+  const message = 'must be a number in decimal digits'
+  sendFaults(reply, 'invalid-parameter', wrong.map((parameter) => ({ parameter, message })))
+}
+
+/** Reads the parameters of a list or search. `prefix`: the path under which a proxy offers the service. */
 export function readPageQuery (
   operation: PageQuery['operation'],
-  query: SearchQuery,
-  nowMs: number
-): ParsedParameters | Fault {
-  if (query.cursor !== undefined) return followCursor(operation, query, query.cursor)
-  if (query.limit !== undefined && (query.page !== undefined || query.page_size !== undefined)) {
+  parameters: SearchQuery,
+  nowMs: number,
+  prefix: string
+): ParsedQuery | Fault {
+  const { cursor, limit, page, page_size: pageSize, sort_direction: direction = 'desc' } = parameters
+  if (cursor !== undefined) return followCursor(operation, parameters, cursor, prefix)
+  if (limit !== undefined && (page !== undefined || pageSize !== undefined)) {
     return fault('invalid-parameter', ['limit', 'cannot be combined with page or page_size'])
   }
-  const times = readTimes({ start_time: query.start_time, end_time: query.end_time })
-  if (!times.ok) return times
-  const filter = pickFilter(query)
-  const window = {
-    start: times.moments.start_time,
-    end: times.moments.end_time,
-    unbounded: filter.session_id !== undefined
-  }
-  const { start, end } = resolveRange(window, instantFromMs(nowMs))
-  if (start !== undefined && end !== undefined && start > end) {
-    return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
-  }
-  const pageSize = query.limit ?? query.page_size ?? DEFAULT_PAGE_SIZE
-  const question = {
-    operation,
-    filter,
-    window,
-    direction: query.sort_direction ?? 'desc',
-    page: query.page ?? 1,
-    pageSize
-  }
-  // Some time the start will have passed the end.
-  const meets = window.start?.kind === 'ago' && window.end?.kind === 'at'
-  return { ok: true, question, isLasting: !meets }
+  const filter = pickFilter(parameters)
+  const reading = readWindow(parameters, filter.session_id !== undefined)
+  if (!reading.ok) return reading
+  const { window } = reading
+  if (startsAfterEnd(window, nowMs)) return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
+  const size = limit ?? pageSize ?? DEFAULT_PAGE_SIZE
+  const query = createPageQuery({ operation, filter, window, direction, page: page ?? 1, pageSize: size, prefix })
+  return { ok: true, query, isRepeatable: window.start?.kind !== 'ago' || window.end?.kind !== 'at' }
 }
 
-function followCursor (operation: PageQuery['operation'], query: SearchQuery, text: string): ParsedParameters | Fault {
-  const others = Object.keys(query).filter((name) => name !== 'cursor')
-  if (others.length > 0) {
-    return fault(
-      'invalid-parameter',
-      ...others.map((name): [string, string] => [name, 'cannot be combined with cursor'])
-    )
-  }
+function followCursor (
+  operation: PageQuery['operation'],
+  parameters: SearchQuery,
+  text: string,
+  prefix: string
+): ParsedQuery | Fault {
+  const others = Object.keys(parameters).filter((name) => name !== 'cursor')
+  const message = 'cannot be combined with cursor'
+  if (others.length > 0) return fault('invalid-parameter', ...others.map((name): [string, string] => [name, message]))
   const cursor = decodeCursor(text)
   const schema = operation === 'list' ? FieldFilter : AuditFilter
-  const holds = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
+  const isValid = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
     cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
-  if (!holds) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
-  return { ok: true, question: cursor, isLasting: true }
+  if (!isValid) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
+  return { ok: true, query: createPageQuery({ ...cursor, prefix }), isRepeatable: true }
+}
+
+function readWindow (
+  { end_time: endTime, start_time: startTime }: SearchQuery,
+  unbounded: boolean
+): { readonly ok: true, readonly window: RequestedRange } | Fault {
+  const times = readTimes({ start_time: startTime, end_time: endTime })
+  if (!times.ok) return times
+  return { ok: true, window: { start: times.bounds.start_time, end: times.bounds.end_time, unbounded } }
+}
+
+/** Whether both bounds are given, in the wrong order. The window itself is resolved when Kubiya is asked. */
+function startsAfterEnd ({ end, start }: RequestedRange, nowMs: number): boolean {
+  const now = instantFromMs(nowMs)
+  return start !== undefined && end !== undefined && resolveTimeBound(start, now) > resolveTimeBound(end, now)
 }
 
 /**
- * The stream that the parameters ask for. A client that comes back repeats the parameters of its first request, and
- * names the last event in a header, or in the query where it cannot set one.
+ * Reads the parameters of a stream. A client that reconnects repeats the parameters of its first request; the header
+ * `Last-Event-ID`, or a parameter where it cannot set the header, then takes precedence.
  */
 export function readStreamRequest (
   query: StreamQuery,
@@ -189,50 +209,61 @@ export function readStreamRequest (
   nowMs: number,
   isForged: (cursor: StreamCursor) => boolean
 ): { readonly ok: true, readonly stream: StreamRequest } | Fault {
-  const { since, start_time: startTime, timeout_minutes: minutes, verbose = false } = query
-  const rest = { filter: pickFilter(query), verbose, timeoutMs: minutes === undefined ? undefined : minutes * 60_000 }
-  const [name, lastEventId] = header === undefined || header === ''
-    ? ['lastEventId', query.lastEventId]
-    : ['Last-Event-ID', header]
-  const isBack = lastEventId !== undefined && lastEventId !== ''
-  if (!isBack && since !== undefined && startTime !== undefined) {
+  const { timeout_minutes: minutes, verbose = false } = query
+  const start = readStart(query, header, nowMs, isForged)
+  if ('ok' in start) return start
+  const timeoutMs = minutes === undefined ? undefined : minutes * 60_000
+  return { ok: true, stream: { filter: pickFilter(query), verbose, timeoutMs, start } }
+}
+
+function readStart (
+  { lastEventId, since, start_time: startTime }: StreamQuery,
+  header: string | undefined,
+  nowMs: number,
+  isForged: (cursor: StreamCursor) => boolean
+): StreamRequest['start'] | Fault {
+  if (isGiven(header)) return readCursor('Last-Event-ID', header, isForged)
+  if (isGiven(lastEventId)) return readCursor('lastEventId', lastEventId, isForged)
+  if (since !== undefined && startTime !== undefined) {
     return fault('invalid-parameter', ['since', 'cannot be combined with start_time'])
   }
-  const resumed = isBack ? lastEventId : since
-  if (resumed !== undefined) {
-    const cursor = decodeCursor(resumed)
-    if (cursor === undefined || cursor.kind === 'page' || isForged(cursor)) {
-      return fault('invalid-cursor', [isBack ? name : 'since', "is no cursor of this service's stream"])
-    }
-    return { ok: true, stream: { ...rest, start: { since: cursor } } }
-  }
+  if (since !== undefined) return readCursor('since', since, isForged)
   const times = readTimes({ start_time: startTime })
   if (!times.ok) return times
   const now = instantFromMs(nowMs)
-  const moment = times.moments.start_time
-  return {
-    ok: true,
-    stream: { ...rest, start: { from: moment === undefined ? now - DEFAULT_REPLAY : resolveTimeBound(moment, now) } }
+  const bound = times.bounds.start_time
+  return { from: bound === undefined ? now - DEFAULT_REPLAY : resolveTimeBound(bound, now) }
+}
+
+/** An empty cursor means none: a browser sends it before its first event. */
+function isGiven (text: string | undefined): text is string {
+  return text !== undefined && text !== ''
+}
+
+function readCursor (
+  parameter: string,
+  text: string,
+  isForged: (cursor: StreamCursor) => boolean
+): { readonly since: StreamCursor } | Fault {
+  const cursor = decodeCursor(text)
+  if (cursor === undefined || cursor.kind === 'page' || isForged(cursor)) {
+    return fault('invalid-cursor', [parameter, "is no cursor of this service's stream"])
   }
+  return { since: cursor }
 }
 
 function readTimes<Name extends string> (
   texts: Record<Name, string | undefined>
-): { readonly ok: true, readonly moments: Record<Name, TimeBound | undefined> } | Fault {
+): { readonly ok: true, readonly bounds: Record<Name, TimeBound | undefined> } | Fault {
   const entries = Object.entries<string | undefined>(texts).map(([name, text]) => ({
     name,
     text,
-    moment: text === undefined ? undefined : parseTimeBound(text)
+    bound: text === undefined ? undefined : parseTimeBound(text)
   }))
-  const wrong = entries.filter(({ text, moment }) => text !== undefined && moment === undefined)
+  const wrong = entries.filter(({ text, bound }) => text !== undefined && bound === undefined)
   if (wrong.length > 0) return fault('invalid-time', ...wrong.map(({ name }): [string, string] => [name, TIME_ADVICE]))
-  return {
-    ok: true,
-    moments: Object.fromEntries(entries.map(({ name, moment }) => [name, moment])) as Record<
-      Name,
-      TimeBound | undefined
-    >
-  }
+  const bounds = Object.fromEntries(entries.map(({ name, bound }) => [name, bound]))
+  return { ok: true, bounds: bounds as Record<Name, TimeBound | undefined> }
 }
 
 function fault (code: ProblemCode, ...wrong: Array<[parameter: string, message: string]>): Fault {

@@ -1,27 +1,51 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { TLS_HEADERS } from './security-headers.ts'
+
+/** On every response: nothing in it runs, no page embeds it or reads it as another type, and it leaks no URL. */
+export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff'
+}
+
+/** On responses over TLS, to this service or to a trusted proxy. RFC 6797 §7.2 forbids it elsewhere. */
+export const TLS_HEADERS: Readonly<Record<string, string>> = {
+  'strict-transport-security': 'max-age=31536000; includeSubDomains'
+}
+
+/** On the page at `/docs`: only its own scripts, styles, images and requests. The rest is what helmet sets on pages. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': [
+    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"
+  ].join('; '),
+  'cross-origin-opener-policy': 'same-origin',
+  'origin-agent-cluster': '?1',
+  'x-dns-prefetch-control': 'off',
+  'x-download-options': 'noopen',
+  'x-frame-options': 'SAMEORIGIN',
+  'x-permitted-cross-domain-policies': 'none',
+  'x-xss-protection': '0'
+}
 
 export interface ResponseHeadersOptions {
-  /** The same on every answer. */
+  /** Headers of every response. */
   readonly everywhere: Readonly<Record<string, string>>
-  /** On what depends besides the address which answer is given; what is made for one must not be shown to another. */
+  /** Request headers that select the response, so that no cache shows it to another caller. */
   readonly vary: string
-  /** Whether other sites' pages may read answers: their headers are set on the way, by a plugin. */
+  /** Whether pages of other sites may read responses. A plugin sets the headers for that. */
   readonly isCrossOrigin: boolean
-  /** What is left of the caller's limits, names and values in turn. */
+  /** What is left of the caller's rate limits, names and values in turn. */
   readonly limits: (request: FastifyRequest) => string[]
 }
 
-/** The headers that answers have whoever makes them. */
+/** The headers that all responses have in common. */
 export interface ResponseHeaders {
-  /** Sets them on an answer that Fastify sends. */
+  /** Sets them on a response that Fastify sends. */
   apply (request: FastifyRequest, reply: FastifyReply): void
-  /**
-   * For handlers that write their own head: what is the same on every answer, `Vary` included, names and values in
-   * turn.
-   */
+  /** For a handler that writes its own head: headers of every response with `Vary`, names and values in turn. */
   readonly fixed: readonly string[]
-  /** … and what differs from answer to answer. */
+  /** For a handler that writes its own head: headers that differ between requests. */
   varying (request: FastifyRequest, reply: FastifyReply): string[]
 }
 
@@ -34,7 +58,7 @@ export function createResponseHeaders (
 
   return {
     apply (request, reply) {
-      // The page has a policy of its own.
+      // The page at `/docs` has set its own policy.
       for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value)
       if (request.protocol === 'https') reply.headers(TLS_HEADERS)
       reply.header('x-request-id', request.id)
@@ -43,14 +67,14 @@ export function createResponseHeaders (
     },
     fixed: [...entries.flat(), 'vary', vary],
     varying (request, reply) {
-      const head = ['x-request-id', request.id, ...limits(request)]
-      if (request.protocol === 'https') head.push(...TLS)
+      const headers = ['x-request-id', request.id, ...limits(request)]
+      if (request.protocol === 'https') headers.push(...TLS)
       if (isCrossOrigin) {
         for (const [name, value] of Object.entries(reply.getHeaders())) {
-          if (name !== 'vary') { head.push(name, String(value)) }
+          if (name !== 'vary') headers.push(name, String(value)) // `fixed` has it.
         }
       }
-      return head
+      return headers
     }
   }
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
-import { compress } from '../archive/content-encoding.ts'
 import { createResponseCache } from '../archive/response-cache.ts'
 import { createBytePool, type BytePool } from '../audit/byte-pool.ts'
 import type { StreamCursor } from '../audit/cursor.ts'
@@ -115,7 +114,7 @@ export function clientSettings (settings: Settings, version: string) {
 export function createTenant (
   { logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions
 ): Tenant {
-  const { monotonicMs: nowMs, now: clock } = systemClock
+  const { now: clock } = systemClock
   const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
   let isLeft = false
   const client = createKubiyaClient({
@@ -167,8 +166,7 @@ export function createTenant (
     staleMs: settings.CACHE_STALE_MS,
     staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
-    compress,
-    nowMs,
+    clock: systemClock,
     instruments,
     onError
   })
@@ -183,9 +181,9 @@ export function createTenant (
     latenessMs: settings.LATENESS_MS,
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
     closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
-    clock: poller.upstreamClock,
-    earliestClock: poller.earliestClock,
-    nowMs
+    upstreamNow: poller.upstreamClock,
+    earliestNow: poller.earliestClock,
+    clock: systemClock
   })
 
   return {
@@ -194,7 +192,7 @@ export function createTenant (
     health: poller.health,
     clock: poller.upstreamClock,
     isForged: (cursor) => isForged(cursor, log),
-    usage: () => ({ cache: cache.stock(), budget: budget.levels(clock()) }),
+    usage: () => ({ cache: cache.usage(), budget: budget.levels(clock()) }),
     start: poller.start,
     drain,
     close,

@@ -4,14 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib'
 import { request, type IncomingMessage } from 'node:http'
 import t from 'tap'
-import { compress, type ContentCoding } from '../../src/archive/content-encoding.ts'
-import { createResponseCache, type StoredResponse, type CacheResult } from '../../src/archive/response-cache.ts'
+import {
+  compress,
+  createEncoder,
+  representationOf,
+  type ContentCoding
+} from '../../src/archive/content-encoding.ts'
+import { createResponseCache, type CacheRequest } from '../../src/archive/response-cache.ts'
+import type { CacheableResponse } from '../../src/archive/stored-response.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import type { Requester } from '../../src/audit/requester.ts'
 import { negotiateEncoding } from '../../src/http/accept-encoding.ts'
 import { ago, eventually, item, startService, type Service } from '../support/support.ts'
 
-t.test('the coding that an Accept-Encoding likes best', async (t) => {
+t.test('Accept-Encoding selects the preferred coding', async (t) => {
   const cases: Array<[header: string, coding: ContentCoding | undefined]> = [
     ['gzip, deflate, br', 'br'],
     ['gzip', 'gzip'],
@@ -35,14 +41,12 @@ t.test('the coding that an Accept-Encoding likes best', async (t) => {
   for (const [header, coding] of cases) t.equal(negotiateEncoding(header), coding, header)
 })
 
-t.test('a cache', async (t) => {
-  const ASKER: Requester = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
-  const ENTRY: StoredResponse = {
-    body: Buffer.from('the same words again and again '.repeat(200)),
-    readMs: 0,
-    freshMs: 1e9,
-    etag: 'W/"a"',
-    headers: {}
+t.test('response cache', async (t) => {
+  const REQUESTER: Requester = { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
+  const BODY = Buffer.from('the same words again and again '.repeat(200))
+
+  function contentOf (etag = 'W/"a"'): CacheableResponse {
+    return { status: 200, etag, headers: [], identity: representationOf(BODY), readMs: 0, freshMs: 1e9 }
   }
 
   function cacheOf (maxBytes: number, isFailing = false) {
@@ -53,83 +57,108 @@ t.test('a cache', async (t) => {
       staleMs: 0,
       staleIfErrorMs: 0,
       refreshIntervalMs: 0,
-      nowMs: () => 1,
+      clock: { monotonicMs: () => 1 },
       instruments: silentInstruments,
-      onError: (error) => { errors.push(error) },
-      async compress (body) {
-        compressed++
-        await sleep(5)
-        if (isFailing) throw new Error('no memory')
-        return gzipSync(body)
-      }
+      onError: (error) => { errors.push(error) }
     })
-    const serve = async (key: string) =>
-      await cache.serve(
-        {
-          key,
-          produce: async () => ({ ok: true, entry: { ...ENTRY }, keep: true }),
-          isInvalidated: () => false
-        },
-        false,
-        ASKER
-      ) as CacheResult
-    return { cache, errors, compressed: () => compressed, serve }
+    const encode = createEncoder(async (body) => {
+      compressed++
+      await sleep(5)
+      if (isFailing) throw new Error('no memory')
+      return gzipSync(body)
+    }, (error) => { errors.push(error) })
+    const serve = async (
+      key: string,
+      produce: CacheRequest['produce'] = async () => ({ ok: true, response: contentOf(), keep: true }),
+      requester = REQUESTER
+    ) => {
+      const ask = { noCache: false, requester: () => requester }
+      const result = await cache.serve({ key, produce, isInvalidated: () => false }, ask)
+      if (!result.ok || result.response.status !== 200) throw new Error('no content')
+      return { ...result, response: result.response }
+    }
+    return { cache, encode, errors, compressed: () => compressed, serve }
   }
 
-  t.test('compresses an entry once for each coding, however many ask at once, and serves what was made at once', async (t) => {
-    const { compressed, serve, cache } = cacheOf(1_000_000)
-    const { entry } = await serve('a')
-    const made = await Promise.all(Array.from({ length: 1000 }, () => cache.encoded(entry, 'gzip')))
+  t.test('an encoding is made once per coding, and then returned without a promise', async (t) => {
+    const { compressed, encode, serve } = cacheOf(1_000_000)
+    const { response } = await serve('a')
+    const made = await Promise.all(Array.from({ length: 1000 }, () => encode(response, 'gzip')))
     t.equal(compressed(), 1)
     t.ok(made.every((each) => each === made[0]))
-    t.equal(cache.encoded(entry, 'gzip'), made[0], 'no promise any more')
-    await cache.encoded(entry, 'br')
+    t.equal(encode(response, 'gzip'), made[0])
+    await encode(response, 'br')
     t.equal(compressed(), 2)
-    t.equal((await serve('a')).entry, entry)
+    t.equal((await serve('a')).response, response)
   })
 
-  t.test('counts encodings among its bytes', async (t) => {
-    const bytes = ENTRY.body.length + 1537
-    const { serve, cache } = cacheOf(2 * bytes + 50)
+  t.test('encodings count among the bytes of the cache', async (t) => {
+    const bytes = BODY.length + 1537
+    const { encode, serve } = cacheOf(2 * bytes + 50)
     const [a, b] = [await serve('a'), await serve('b')]
-    t.equal((await serve('a')).entry, a.entry)
-    await cache.encoded(a.entry, 'gzip')
-    t.not((await serve('b')).entry, b.entry, 'the least recently used one had to go')
+    t.equal((await serve('a')).response, a.response)
+    await encode(a.response, 'gzip')
+    t.not((await serve('b')).response, b.response, 'the least recently used entry is evicted')
     const tight = cacheOf(bytes)
-    const { entry } = await tight.serve('a')
-    await tight.cache.encoded(entry, 'gzip')
-    t.equal((await tight.serve('a')).entry, entry, 'one that would not fit is not kept; the entry is')
-    await tight.cache.encoded(entry, 'gzip')
+    const { response } = await tight.serve('a')
+    await tight.encode(response, 'gzip')
+    t.equal((await tight.serve('a')).response, response, 'an encoding without room is not kept, its response is')
+    await tight.encode(response, 'gzip')
     t.equal(tight.compressed(), 2)
   })
 
-  t.test('gives the plain body where compressing fails, says so, and tries again', async (t) => {
-    const { compressed, errors, serve, cache } = cacheOf(1_000_000, true)
-    const { entry } = await serve('a')
-    t.same([await cache.encoded(entry, 'gzip'), await cache.encoded(entry, 'gzip')], [undefined, undefined])
+  t.test('a failure to compress is reported, gives the plain body, and is tried again', async (t) => {
+    const { compressed, encode, errors, serve } = cacheOf(1_000_000, true)
+    const { response } = await serve('a')
+    t.same(
+      [await encode(response, 'gzip'), await encode(response, 'gzip')],
+      [response.identity, response.identity]
+    )
     t.same([compressed(), errors.length], [2, 2])
   })
 
-  t.test('asks once for ten thousand equal misses', async (t) => {
-    const { cache } = cacheOf(1_000_000)
-    let asked = 0
-    const served = await Promise.all(Array.from({ length: 10_000 }, () => cache.serve({
-      key: 'a',
-      async produce () {
-        asked++
-        await sleep(5)
-        return { ok: true, entry: ENTRY, keep: true }
-      },
-      isInvalidated: () => false
-    }, false, ASKER)))
-    t.equal(asked, 1)
-    t.ok(served.every((each) => each.ok && each.entry === ENTRY))
+  t.test('ten thousand equal misses are one call', async (t) => {
+    const { serve } = cacheOf(1_000_000)
+    let calls = 0
+    const results = await Promise.all(Array.from({ length: 10_000 }, () => serve('a', async () => {
+      calls++
+      await sleep(5)
+      return { ok: true, response: contentOf(), keep: true }
+    })))
+    t.equal(calls, 1)
+    t.equal(new Set(results.map(({ response }) => response)).size, 1)
   })
+
+  const endings = [['a later request takes', false, 1], ['a clear discards', true, 2]] as const
+  for (const [name, isCleared, calls] of endings) {
+    t.test(`${name} what a call returns after its last reader left`, async (t) => {
+      const { cache, serve } = cacheOf(1_000_000)
+      const made: Array<{ signal: AbortSignal, finish: () => void }> = []
+      const produce: CacheRequest['produce'] = (_, signal) => new Promise((resolve) => {
+        const response = contentOf(`W/"${made.length}"`)
+        made.push({ signal, finish: () => resolve({ ok: true, response, keep: true }) })
+      })
+      let hangUp = () => {}
+      const first = serve('a', produce, { ...REQUESTER, onDisconnect: (leave) => { hangUp = leave; return () => {} } })
+      await sleep(1)
+      hangUp()
+      t.equal(made[0]?.signal.aborted, true)
+      if (isCleared) cache.clear()
+      const second = serve('a', produce)
+      made[0]?.finish()
+      await first
+      await sleep(1)
+      made[1]?.finish()
+      t.equal((await second).response.etag, `W/"${calls - 1}"`)
+      t.equal(made.length, calls)
+      t.equal((await serve('a', produce)).response.etag, `W/"${calls - 1}"`)
+    })
+  }
 })
 
 interface Answer { readonly response: IncomingMessage, readonly body: Buffer }
 
-/** As it comes over the wire: nothing is decoded. */
+/** The response as it is on the wire: nothing is decoded. */
 async function ask (
   service: Service,
   path: string,
@@ -143,7 +172,7 @@ async function ask (
   return { response, body: Buffer.concat(chunks) }
 }
 
-t.test('an answer from the cache', async (t) => {
+t.test('cached response', async (t) => {
   const service = await startService(t)
   await service.settled()
   service.sandbox.publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(3_600_000 + n) })))
@@ -151,7 +180,7 @@ t.test('an answer from the cache', async (t) => {
   const plain = await ask(service, LIST)
   const ETAG = String(plain.response.headers.etag)
 
-  t.test('comes in the coding that is liked best, says so, and is the same to read', async (t) => {
+  t.test('the body comes in the preferred coding, and decodes to the same JSON', async (t) => {
     t.same([plain.response.headers['content-encoding'], plain.response.headers.vary], [undefined, 'accept-encoding'])
     for (
       const [header, coding, decode] of [['gzip', 'gzip', gunzipSync], [
@@ -172,7 +201,7 @@ t.test('an answer from the cache', async (t) => {
     }
   })
 
-  t.test('is 304 to who has it, in whichever coding, and then bears no body and all that caches need', async (t) => {
+  t.test('If-None-Match is answered with 304 in any coding, with the headers that caches need', async (t) => {
     for (const header of ['identity', 'gzip', 'br']) {
       const { body, response } = await ask(service, LIST, { 'accept-encoding': header, 'if-none-match': ETAG })
       t.same([response.statusCode, body.length], [304, 0])
@@ -187,7 +216,7 @@ t.test('an answer from the cache', async (t) => {
     }
   })
 
-  t.test('has the same head for HEAD as for GET', async (t) => {
+  t.test('HEAD has the same headers as GET', async (t) => {
     for (const header of ['identity', 'gzip']) {
       const [get, head] = [
         await ask(service, LIST, { 'accept-encoding': header }),
@@ -201,13 +230,13 @@ t.test('an answer from the cache', async (t) => {
     }
   })
 
-  t.test('is not compressed where it is small, nor is a problem', async (t) => {
+  t.test('small bodies and problems are not compressed', async (t) => {
     const small = await ask(service, `${LIST}&category_type=nobody`, { 'accept-encoding': 'gzip' })
     const problem = await ask(service, '/api/v1/audit/events?page=0', { 'accept-encoding': 'gzip' })
     t.same([small, problem].map(({ response }) => response.headers['content-encoding']), [undefined, undefined])
   })
 
-  t.test('is judged anew in the words of a question that was asked before, relative times and faults included', async (t) => {
+  t.test('a repeated URL with relative times is validated again', async (t) => {
     const path = `/api/v1/audit/events?start_time=-1h&end_time=${ago(-1000)}`
     t.equal((await ask(service, path)).response.statusCode, 200)
     t.equal((await ask(service, path)).response.statusCode, 200)
@@ -219,7 +248,7 @@ t.test('an answer from the cache', async (t) => {
     )
   })
 
-  t.test('is one upstream call for five hundred callers at once, and none of them minds that the first hangs up', async (t) => {
+  t.test('five hundred callers at once are one upstream call, even if the first hangs up', async (t) => {
     const path = '/api/v1/audit/events?start_time=2020-01-01T00:00:00Z&end_time=2020-01-02T00:00:00Z'
     service.sandbox.resetRequests()
     const { hostname, port } = new URL(service.url)
@@ -233,7 +262,7 @@ t.test('an answer from the cache', async (t) => {
     t.equal(asked.length, 1)
   })
 
-  t.test('leaves one line in the log, with the id that the caller was told', async (t) => {
+  t.test('the log has one line per request, with the id that the caller received', async (t) => {
     const { response } = await ask(service, LIST, { 'x-request-id': 'mine-1' })
     t.equal(response.headers['x-request-id'], 'mine-1')
     const other = await ask(service, LIST)
@@ -248,7 +277,7 @@ t.test('an answer from the cache', async (t) => {
     ])
   })
 
-  t.test('is compressed in the thread pool, to what decodes to the same', async (t) => {
+  t.test('compressed bodies decode to the original', async (t) => {
     const body = Buffer.from('é ✅ '.repeat(1000))
     t.same([gunzipSync(await compress(body, 'gzip')), brotliDecompressSync(await compress(body, 'br'))], [body, body])
   })

@@ -1,53 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { createResponseMemory } from '../../src/archive/response-memory.ts'
 import { ago, eventually, item, startService, type Service } from '../support/support.ts'
 import { dial, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const KB = 1024
 const MB = 1024 * KB
-const USUAL_BYTES = 6 * KB
 const LONG_AGO_MS = 3_600_000 // The poller does not read as far back.
-
-t.test('answer memory: room is given in order, one answer always fits, and what is released serves the next', async (t) => {
-  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 60_000 })
-  const first = await memory.reserve(100)
-  t.ok(first, 'one is made, however large')
-  const order: string[] = []
-  const second = memory.reserve(6).then((room) => { order.push('second'); return room })
-  const third = memory.reserve(1).then((room) => { order.push('third'); return room })
-  first?.release()
-  first?.release()
-  const rooms = await Promise.all([second, third])
-  t.same(order, ['second', 'third'])
-  t.equal(memory.bytes(), 7 * USUAL_BYTES)
-  for (const room of rooms) room?.release()
-  t.equal(memory.bytes(), 0)
-})
-
-t.test('answer memory: an answer that turns out large leaves less room, and none in time is none', async (t) => {
-  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 1 })
-  const room = await memory.reserve(1)
-  room?.resize(2 * USUAL_BYTES)
-  t.equal(await memory.reserve(1), undefined)
-  room?.resize(0)
-  t.ok(await memory.reserve(1))
-})
-
-t.test('answer memory: an unread answer counts once, until the last reader has it', async (t) => {
-  const memory = createResponseMemory({ maxAnswerBytes: MB, maxBytes: 100, maxWaitMs: 60_000 })
-  const answer = {}
-  const [one, two] = [memory.hold(answer, 80), memory.hold(answer, 80)]
-  t.equal(memory.bytes(), 80)
-  const waiting = memory.reserve(1)
-  one()
-  one()
-  t.equal(memory.bytes(), 80)
-  two()
-  t.ok(await waiting)
-})
 
 /** Asks for a list and reads nothing of it. */
 async function leaveUnread (t: Test, service: Service, path: string, coding: string) {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { callerKey } from '../../access/client-address.ts'
 import type { RateLimits } from '../../access/rate-limits.ts'
-import { PAGE_HEADERS } from '../security-headers.ts'
+import { PAGE_HEADERS } from '../response-headers.ts'
 import { sendRefusal } from '../send-denied.ts'
 import { secured } from '../security-schemes.ts'
 import openapi from '../../../openapi/openapi.json' with { type: 'json' }

@@ -12,8 +12,7 @@ import { createWebSocketTransport, negotiateDeflate } from '../../live/transport
 import { sendFaults, sendProblem } from '../../problems.ts'
 import { admitsEventStream } from '../accept-event-stream.ts'
 import { problemAnswers } from '../response-schemas.ts'
-import { checkNumbers } from '../number-parameters.ts'
-import { StreamHeaders, StreamQuery, readStreamRequest } from '../parameters.ts'
+import { StreamHeaders, StreamQuery, checkNumbers, readStreamRequest } from '../parameters.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,0 +1,58 @@
+import type { TimeRange } from '../audit/time-range.ts'
+import type { Encodable, Representation } from './content-encoding.ts'
+
+/** A position in the live log. */
+export interface LogPosition {
+  readonly epoch: string
+  readonly offset: number
+}
+
+/** How long a response may be served. */
+export interface Validity {
+  /** When Kubiya had answered: monotonic time, milliseconds. */
+  readonly readMs: number
+  readonly freshMs: number
+  /** Up to here the log holds no event that the response lacks. Missing if new events cannot change the response. */
+  readonly logPosition?: LogPosition
+}
+
+/** A complete answer with a body. */
+export interface ContentResponse extends Validity {
+  readonly status: 200
+  /** Weak validator (RFC 9110 §8.8.1) over the events in the body. */
+  readonly etag: string
+  /** Headers of the 200 and of its 304, names and values in turn; `etag` is among them. */
+  readonly headers: readonly string[]
+  readonly identity: Representation
+}
+
+/** No such event. Its body is a problem, which contains the id of the request, so it is written per request. */
+export interface AbsenceResponse extends Validity {
+  readonly status: 404
+  /** The range that was scanned. */
+  readonly window: TimeRange
+  /** Number of events that were scanned. */
+  readonly scanned: number
+  /** Whether the scan covered the whole range. */
+  readonly complete: boolean
+}
+
+export type CacheableResponse = ContentResponse | AbsenceResponse
+
+/** What the cache records about a response. */
+export interface CacheRecord extends Pick<Encodable, 'encodings' | 'onEncoded'> {
+  logPosition?: LogPosition
+  /** Whether new events caused the request for this response: it is not refreshed again at once. */
+  isRefresh: boolean
+}
+
+export type StoredContent = ContentResponse & CacheRecord
+export type StoredResponse = (ContentResponse | AbsenceResponse) & CacheRecord
+
+/** `Cache-Control` of a response that can change: a client has to ask again each time. */
+export const MUST_REVALIDATE = 'private, no-cache'
+
+/** `Cache-Control` of a response that a client may reuse for as long as it is fresh here. */
+export function cacheableFor (freshMs: number): string {
+  return `private, max-age=${Math.floor(freshMs / 1000)}`
+}
