@@ -1,5 +1,5 @@
-# The image is Node, the libraries that it is linked to, and the service with all that is bundled in it: no shell, no package
-# manager, no packages. Give NODE_IMAGE with its digest to build on the very same base again.
+# The image contains Node, the libraries that Node is linked to, and the bundled service. It has no shell and no package
+# manager. Set NODE_IMAGE to a name with a digest to build on the same base again.
 ARG NODE_IMAGE=node:24-bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -11,7 +11,7 @@ COPY openapi ./openapi
 COPY src ./src
 RUN node build.mjs service
 
-# Libraries are asked for by name, as their paths differ by architecture. Scanners find what has known faults in status.d.
+# Libraries are found through ldd, because their paths differ by architecture. Scanners read status.d.
 FROM ${NODE_IMAGE} AS runtime
 RUN set -eu; mkdir -p /runtime/etc /runtime/var/lib/dpkg/status.d; \
     cp -L --parents -t /runtime /etc/os-release $(command -v node) $(ldd $(command -v node) | grep -o '/[^ ]*'); \
@@ -33,11 +33,11 @@ COPY --from=runtime /runtime /
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=build /app/dist ./dist
-# Inside a container loopback would reach nobody. With a key, an AUTH_MODE or ALLOW_ANONYMOUS=true has to be said as well.
+# A container must not listen on loopback only. With a key, AUTH_MODE or ALLOW_ANONYMOUS=true is required as well.
 ENV HOST=0.0.0.0 \
     PATH=/usr/local/bin
 EXPOSE 3000
-# By number, so that Kubernetes can tell that it is not root.
+# A number, so that Kubernetes can verify that it is not root.
 USER 1000:1000
 HEALTHCHECK --interval=15s --timeout=3s --start-period=10s CMD ["node", "-e", "require('node:http').get({ port: process.env.PORT || 3000, path: '/livez' }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 CMD ["node", "--enable-source-maps", "dist/main.js"]

@@ -16,7 +16,7 @@ const PROMETHEUS = 'deploy/prometheus/prometheus.yml'
 const DASHBOARD = 'deploy/grafana/dashboard.json'
 const DATASOURCES = 'deploy/grafana/provisioning/datasources/prometheus.yml'
 const DASHBOARDS = 'deploy/grafana/provisioning/dashboards/dashboards.yml'
-const CLOSING_MS = 10_000 // How long main lets closing take, beyond DRAIN_MS.
+const CLOSING_MS = 10_000 // main.ts waits this long for closing, beyond DRAIN_MS.
 
 interface Alert { alert: string, expr: string, labels: Record<string, string>, annotations: Record<string, string> }
 interface Variable { name: string, value?: string }
@@ -44,19 +44,19 @@ async function run (command: string, args: string[], env: Record<string, string 
   return { code: code as number, said }
 }
 
-t.test('the image is Node and the service on nothing, built from the lockfile, and runs as a number that is not root', async (t) => {
+t.test('the image has Node and the service alone, is built from the lockfile, and runs as a numeric user', async (t) => {
   const [, last = ''] = dockerfile.split(/^FROM scratch$/m)
   t.match(last, /^USER [1-9]\d*:[1-9]\d*$/m)
-  t.notMatch(last, /^RUN /m, 'there is no shell to run anything with')
+  t.notMatch(last, /^RUN /m, 'the image has no shell')
   t.notMatch(dockerfile, /\b(?:curl|wget|apt-get|npm install)\b/)
   t.match(dockerfile, /^RUN npm ci\b/m)
-  t.match(last, /^CMD \["node", "--enable-source-maps", "dist\/main.js"\]$/m, 'Node gets the signals itself')
+  t.match(last, /^CMD \["node", "--enable-source-maps", "dist\/main.js"\]$/m, 'Node receives the signals itself')
   t.ok(last.includes('ARG VERSION='))
   t.equal(/^ARG VERSION=(.*)$/m.exec(last)?.[1], packageJson.version)
   t.match(last, /org\.opencontainers\.image\.version="\$\{VERSION\}"/)
 })
 
-t.test('the health check passes where the service lives, and only there', async (t) => {
+t.test('the health check passes only while the service runs', async (t) => {
   const [, found = ''] = /^HEALTHCHECK .* CMD (\[.*\])$/m.exec(dockerfile) ?? []
   const [command = '', ...args] = JSON.parse(found) as string[]
   t.equal(command, 'node')
@@ -67,7 +67,7 @@ t.test('the health check passes where the service lives, and only there', async 
   t.same(await check(), { code: 1, said: '' })
 })
 
-t.test('compose confines the service, keeps its metrics in, and gives it time to end its streams', async (t) => {
+t.test('compose confines the service, publishes no metrics, and waits for streams to end', async (t) => {
   const { bff } = compose.services
   t.match(bff, {
     read_only: true,
@@ -76,7 +76,7 @@ t.test('compose confines the service, keeps its metrics in, and gives it time to
     security_opt: ['no-new-privileges:true'],
     user: '1000:1000'
   })
-  t.match(bff.env_file, [{ path: '.env', required: false }], 'without a key it is the sandbox')
+  t.match(bff.env_file, [{ path: '.env', required: false }], 'without a key it runs on the sandbox')
   t.match(bff.ports, [/^\$\{PUBLISH:-127\.0\.0\.1:3000\}:3000$/])
   t.equal(bff.ports.length, 1)
   t.ok(seconds(bff.stop_grace_period) * 1000 > Settings.properties.DRAIN_MS.default + CLOSING_MS)
@@ -97,7 +97,7 @@ t.test('compose confines the service, keeps its metrics in, and gives it time to
   t.match(parse(await text(DATASOURCES)), { datasources: [{ type: 'prometheus', url: 'http://prometheus:9090' }] })
 })
 
-t.test('whoever copies the example of .env starts, on the sandbox, and git does not see the copy', async (t) => {
+t.test('a copy of .env.example starts on the sandbox, and git ignores it', async (t) => {
   const example = await text('.env.example')
   const pairs = (pattern: RegExp) =>
     [...example.matchAll(pattern)].map(([, name = '', value = '']) => [name, value] as const)
@@ -116,7 +116,7 @@ t.test('whoever copies the example of .env starts, on the sandbox, and git does 
   t.ok((await text('.gitignore')).split('\n').includes('.env'))
 })
 
-t.test('the settings of the manifest are accepted as they stand, and two replicas share the budget', async (t) => {
+t.test('the settings of the manifest are valid, and two replicas share the budget', async (t) => {
   const file = `${t.testdir({ tokens: 'a token that is one\n'.replaceAll(' ', '-') })}/tokens`
   const env = Object.fromEntries(container.env.map(({ name, value }: Variable) => [name, value ?? 'the-key']))
   t.match(env.AUTH_TOKENS_FILE, `${container.volumeMounts[0].mountPath}/${pod.volumes[0].secret.items[0].path}`)
@@ -128,7 +128,7 @@ t.test('the settings of the manifest are accepted as they stand, and two replica
   t.equal(Number(env.KUBIYA_REQUESTS_PER_MINUTE) * Deployment.spec.replicas, minute.default)
 })
 
-t.test('Kubernetes confines the service', async (t) => {
+t.test('the manifest confines the service', async (t) => {
   t.match(pod, {
     automountServiceAccountToken: false,
     enableServiceLinks: false,
@@ -148,7 +148,7 @@ t.test('Kubernetes confines the service', async (t) => {
   t.equal(container.image.split(':').at(-1), packageJson.version)
 })
 
-t.test('Kubernetes starts a replica before one ends, and lets that one end in peace', async (t) => {
+t.test('the manifest starts a replica before one ends, and lets that one drain', async (t) => {
   t.match(Deployment.spec.strategy, { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } })
   const drainMs = Number(container.env.find(({ name }: { name: string }) => name === 'DRAIN_MS').value)
   const { seconds: waitSeconds } = container.lifecycle.preStop.sleep
@@ -166,11 +166,11 @@ t.test('Kubernetes starts a replica before one ends, and lets that one end in pe
   const { failureThreshold, periodSeconds } = container.startupProbe
   t.ok(
     failureThreshold * periodSeconds * 1000 > 2 * Settings.properties.UPSTREAM_TIMEOUT_MS.default,
-    'a slow Kubiya is waited for'
+    'the probe waits for a slow Kubiya'
   )
 })
 
-t.test('what belongs to one Deployment finds its pods, and the ports are the ones that are open', async (t) => {
+t.test('the selectors of the manifest match its pods, and its ports are the open ones', async (t) => {
   const { labels } = Deployment.spec.template.metadata
   const selectors = [
     Deployment.spec.selector.matchLabels,
@@ -205,7 +205,7 @@ t.test('what belongs to one Deployment finds its pods, and the ports are the one
   }
 })
 
-t.test('alerts and dashboard ask for metrics that there are', async (t) => {
+t.test('alerts and dashboard query existing metrics', async (t) => {
   const service = await startService(t)
   const known = metricNames(await (await service.get('/metrics')).text())
   t.ok(known.size > 50)
@@ -224,7 +224,7 @@ t.test('alerts and dashboard ask for metrics that there are', async (t) => {
   t.same([...variables].filter((name) => !known.has(String(name))), [])
 })
 
-t.test('each alert says what is wrong, what to do, and where there is more, and is tested', async (t) => {
+t.test('each alert has a summary, a description, an action, a runbook and a test', async (t) => {
   const anchors = new Set(
     [...(await text('docs/operations.md')).matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
       title.toLowerCase().replaceAll(' ', '-').replace(/[^\w-]/g, '')
@@ -246,7 +246,7 @@ t.test('each alert says what is wrong, what to do, and where there is more, and 
 })
 
 const hasPromtool = (await run('promtool', ['--version']).catch(() => undefined)) !== undefined
-t.test('promtool reads the configuration and the queries, and alerts fire when they should', {
+t.test('promtool accepts the configuration and the queries, and alerts fire when they should', {
   ...needs('promtool', hasPromtool)
 }, async (t) => {
   const rules = panels.flatMap(({ targets = [] }) => targets).map(({ expr }) =>

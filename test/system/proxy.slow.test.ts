@@ -12,7 +12,7 @@ import { ago, eventually, item, openStream, startService, type Service } from '.
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync)
 const STREAM = '/api/v1/audit/stream'
 
-/** A port that was free a moment ago. */
+/** A free port. */
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -25,7 +25,7 @@ const TOKEN = 'a-token-of-sixteen-characters'
 const BY_TOKEN = { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, TRUST_PROXY: '127.0.0.1' }
 const { skip } = needs('nginx', NGINX !== undefined)
 
-/** nginx with a server of docs/operations.md, the one that says `mark`, in front of a service; gives its port. */
+/** Starts nginx with the server of docs/operations.md that contains `mark`, in front of a service. Returns its port. */
 async function startNginx (t: Test, service: Service, mark: string): Promise<number> {
   const snippets = [...(await readFile('docs/operations.md', 'utf8')).matchAll(/```nginx\n([^]*?)```/g)].map((
     [, text = '']
@@ -59,7 +59,7 @@ async function startNginx (t: Test, service: Service, mark: string): Promise<num
   return port
 }
 
-/** The setting of docs/operations.md, which says what it stands for. */
+/** The value that docs/operations.md gives to a setting. */
 async function documentedSetting (name: string): Promise<string> {
   const [, value = ''] = new RegExp(`\\b${name}=([^\\s\`]+)`).exec(await readFile('docs/operations.md', 'utf8')) ?? []
   return value
@@ -70,8 +70,7 @@ async function statusBy (port: number, host: string, path = '/api/v1/audit/event
 }
 
 t.test(
-  'nginx, set as docs/operations.md says, is reached by the names of ALLOWED_HOSTS alone where nobody needs a ' +
-    'credential',
+  'the nginx of docs/operations.md admits only names of ALLOWED_HOSTS in mode none',
   { skip },
   async (t) => {
     const allowed = await documentedSetting('ALLOWED_HOSTS')
@@ -91,7 +90,7 @@ t.test(
   }
 )
 
-t.test('nginx offers the service under a path, and what is followed from there is there', { skip }, async (t) => {
+t.test('the nginx of docs/operations.md serves under a path, and every link works there', { skip }, async (t) => {
   const service = await startService(t, BY_TOKEN)
   const port = await startNginx(t, service, 'location /audit/')
   const root = `http://127.0.0.1:${port}`
@@ -128,8 +127,7 @@ t.test('nginx offers the service under a path, and what is followed from there i
 })
 
 t.test(
-  'nginx, set as docs/operations.md says, passes on lists, WebSockets and Server-Sent Events, and keeps the ' +
-    'figures back',
+  'the nginx of docs/operations.md forwards lists, WebSockets and Server-Sent Events, but not /metrics',
   { skip },
   async (t) => {
     const service = await startService(t, BY_TOKEN)
@@ -151,7 +149,7 @@ t.test(
     await Promise.all([socket, sse].map((stream) => stream.untilEvents(1)))
     for (let count = 2; count <= 4; count++) {
       service.sandbox.publish(item())
-      // Each by itself: nothing is gathered.
+      // Each event arrives alone: nginx buffers nothing.
       await Promise.all([socket, sse].map((stream) => stream.untilEvents(count)))
     }
     const refused = openStream(`${url.replace('http', 'ws')}${STREAM}?since=nonsense`, [], headers)
