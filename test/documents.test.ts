@@ -76,7 +76,7 @@ t.test('every link of the documents leads to a file and a heading that exist', a
 t.test('every source and test file that the documents name exists', async (t) => {
   let named = 0
   for (const [path, text] of documents) {
-    for (const [, name = ''] of text.matchAll(/`([^`\s]+\.(?:ts|mjs))`/g)) {
+    for (const [, name = ''] of text.matchAll(/`([^`\s*]+\.(?:ts|mjs))`/g)) {
       named++
       const places = [dirname(path), '.', 'src'].map((folder) => join(folder, name))
       const found = await Promise.all(places.map((place) => access(place).then(() => true, () => false)))
