@@ -129,7 +129,8 @@ export async function buildApp (
     return503OnClosing: false,
     routerOptions: { maxParamLength: LONGEST_PATH_PARAMETER },
     schemaController: { compilersFactory: schemaCompilers },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
+    // The schemas are our own: checking them against JSON Schema's own schema would cost the first request 20 ms.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true, validateSchema: false } },
     frameworkErrors: (error, request, reply) => {
       responseHeaders.apply(request, reply) // No hook runs for what the router itself refuses.
       if (!isRefused(request, reply)) handleError(error, request, reply)

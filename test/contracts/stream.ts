@@ -31,6 +31,12 @@ export const HEAVY = {
 
 /** What every transport promises to a subscriber. */
 export function streamContract (t: Test, name: string, open: Open): void {
+  gives(t, name, open)
+  resumes(t, name, open)
+  ends(t, name, open)
+}
+
+function gives (t: Test, name: string, open: Open): void {
   t.test(`${name} says hello first, then gives each event once, with a cursor, in order`, async (t) => {
     const service = await startService(t)
     service.sandbox.publish(series(3).map((n) => item({ n, timestamp: ago(60_000 - n) })))
@@ -44,6 +50,24 @@ export function streamContract (t: Test, name: string, open: Open): void {
     stream.terminate()
   })
 
+  t.test(`${name} tells how Kubiya is, on each change`, async (t) => {
+    const service = await startService(t, QUIET)
+    const stream = open(service)
+    await stream.until(({ type }) => type === 'hello')
+    const mend = service.sandbox.faults.during({ kind: 'status', status: 500 })
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
+    mend()
+    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'ok')
+    t.same(stream.frames.map((frame) => frame.type === 'status' ? frame.upstream : frame.type), [
+      'hello',
+      'degraded',
+      'ok'
+    ])
+    stream.terminate()
+  })
+}
+
+function resumes (t: Test, name: string, open: Open): void {
   t.test(`${name} goes on exactly behind any cursor that it gave`, async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '100' })
     const first = open(service)
@@ -82,6 +106,27 @@ export function streamContract (t: Test, name: string, open: Open): void {
     }
   })
 
+  t.test(`${name} loses nothing over a restart, and repeats only what has the same id`, async (t) => {
+    const sandbox = await startUpstream(t)
+    const service = await startService(t, {}, {}, sandbox)
+    const before = open(service)
+    await before.until(({ type }) => type === 'hello')
+    sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(5000 - n) })))
+    await before.untilEvents(5)
+    const last = before.frames.at(-1)
+    await service.close()
+    sandbox.publish(item({ n: 5 }))
+    const again = await startService(t, {}, {}, sandbox)
+    const after = open(again, '', last?.type === 'event' ? last.cursor : '')
+    await after.untilEvents(6)
+    t.match(after.frames[0], { type: 'hello', resumed: false })
+    t.same(new Set(numbers(after)), new Set(series(6)))
+    t.same(after.events().slice(0, 5).map(({ id }) => id), before.events().map(({ id }) => id), 'the same ids')
+    after.terminate()
+  })
+}
+
+function ends (t: Test, name: string, open: Open): void {
   t.test(`${name} ends with a word and a cursor, and closes`, async (t) => {
     const service = await startService(t)
     const stream = open(service, '?timeout_minutes=0.005')
@@ -89,22 +134,21 @@ export function streamContract (t: Test, name: string, open: Open): void {
     t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false, cursor: String })
   })
 
-  t.test(`${name} tells how Kubiya is, on each change`, async (t) => {
-    const service = await startService(t, QUIET)
-    const stream = open(service)
-    await stream.until(({ type }) => type === 'hello')
-    const mend = service.sandbox.faults.during({ kind: 'status', status: 500 })
-    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
-    mend()
-    await stream.until((frame) => frame.type === 'status' && frame.upstream === 'ok')
-    t.same(stream.frames.map((frame) => frame.type === 'status' ? frame.upstream : frame.type), [
-      'hello',
-      'degraded',
-      'ok'
-    ])
-    stream.terminate()
+  t.test(`${name} leaves nothing behind when listeners come and go`, async (t) => {
+    const service = await startService(t)
+    await service.settled()
+    for (let round = 0; round < 3; round++) {
+      const streams = series(20).map((n) => open(service, n % 2 === 0 ? '' : '?status=failed&start_time=-2h'))
+      for (const stream of streams) await stream.until(({ type }) => type === 'hello')
+      for (const stream of streams) stream.terminate()
+    }
+    await eventually('nobody is left', async () => await service.subscribers() === 0)
+    t.pass()
   })
+}
 
+/** What every transport promises to a reader that is slow. Megabytes have to back up, so it takes seconds. */
+export function slowReaderContract (t: Test, name: string, open: Open): void {
   t.test(`${name} lets a slow reader have everything in order once it wakes, and holds nobody up`, async (t) => {
     const service = await startService(t, HEAVY)
     const [slow, other] = [open(service), open(service)]
@@ -139,37 +183,6 @@ export function streamContract (t: Test, name: string, open: Open): void {
     await slow.untilEvents(1201)
     t.equal(slow.events().length, 1201)
     slow.terminate()
-  })
-
-  t.test(`${name} loses nothing over a restart, and repeats only what has the same id`, async (t) => {
-    const sandbox = await startUpstream(t)
-    const service = await startService(t, {}, {}, sandbox)
-    const before = open(service)
-    await before.until(({ type }) => type === 'hello')
-    sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(5000 - n) })))
-    await before.untilEvents(5)
-    const last = before.frames.at(-1)
-    await service.close()
-    sandbox.publish(item({ n: 5 }))
-    const again = await startService(t, {}, {}, sandbox)
-    const after = open(again, '', last?.type === 'event' ? last.cursor : '')
-    await after.untilEvents(6)
-    t.match(after.frames[0], { type: 'hello', resumed: false })
-    t.same(new Set(numbers(after)), new Set(series(6)))
-    t.same(after.events().slice(0, 5).map(({ id }) => id), before.events().map(({ id }) => id), 'the same ids')
-    after.terminate()
-  })
-
-  t.test(`${name} leaves nothing behind when listeners come and go`, async (t) => {
-    const service = await startService(t)
-    await service.settled()
-    for (let round = 0; round < 3; round++) {
-      const streams = series(20).map((n) => open(service, n % 2 === 0 ? '' : '?status=failed&start_time=-2h'))
-      for (const stream of streams) await stream.until(({ type }) => type === 'hello')
-      for (const stream of streams) stream.terminate()
-    }
-    await eventually('nobody is left', async () => await service.subscribers() === 0)
-    t.pass()
   })
 }
 

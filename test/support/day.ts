@@ -177,47 +177,50 @@ export async function liveThrough (options: DayOptions) {
   }
 }
 
-/** Time that goes by only when it is told to. */
+interface Timer {
+  readonly atMs: number
+  readonly callback: () => void
+}
+
+/** A clock that stands still until a test lets time pass. */
 export function createTime () {
-  const timers = new Set<{ readonly atMs: number, readonly callback: () => void }>()
+  const timers: Timer[] = [] // By time; timers of one time in the order in which they were set.
   let nowMs = 0
 
   return { nowMs: () => nowMs, setTimer, wait, pass }
 
   function setTimer (callback: () => void, waitMs: number): () => void {
     const timer = { atMs: nowMs + waitMs, callback }
-    timers.add(timer)
-    return () => { timers.delete(timer) }
+    const index = timers.findLastIndex(({ atMs }) => atMs <= timer.atMs) + 1
+    timers.splice(index, 0, timer)
+    return () => {
+      const at = timers.indexOf(timer)
+      if (at >= 0) timers.splice(at, 1)
+    }
   }
 
   function wait (ms: number): Promise<void> {
     return new Promise((resolve) => { setTimer(resolve, ms) })
   }
 
-  /** After each timer all that follows from it without waiting has happened before the next one goes off. */
+  /** Whatever follows from a timer without waiting has happened before the next timer goes off. */
   function pass (ms: number): Promise<void> {
     const endMs = nowMs + ms
     return new Promise((resolve) => {
       setImmediate(goOn)
 
       function goOn (): void {
-        const next = earliest()
+        const next = timers[0]
         if (next === undefined || next.atMs > endMs) {
           nowMs = endMs
           return resolve()
         }
         nowMs = Math.max(nowMs, next.atMs)
-        timers.delete(next)
+        timers.shift()
         next.callback()
         setImmediate(goOn)
       }
     })
-  }
-
-  function earliest () {
-    let first: { readonly atMs: number, readonly callback: () => void } | undefined
-    for (const timer of timers) if (first === undefined || timer.atMs < first.atMs) first = timer
-    return first
   }
 }
 

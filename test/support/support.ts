@@ -8,7 +8,6 @@ import type { Frame } from '../../src/live/transport/frames.ts'
 import type { Problem } from '../../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts'
 import { readSettings } from '../../src/settings.ts'
-import { createTracing } from '../../src/telemetry/opentelemetry.ts'
 import { scrape } from './figures.ts'
 import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
@@ -67,11 +66,11 @@ export async function startService (
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = outcome.settings
   const tracing = endpoint === undefined
     ? undefined
-    : createTracing({
-      endpoint,
-      version,
-      onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector')
-    })
+    : (await import('../../src/telemetry/opentelemetry.ts')).createTracing({
+        endpoint,
+        version,
+        onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector')
+      })
   const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, {
     write: (line: string) => {
       logs.push(JSON.parse(line))
