@@ -2,6 +2,8 @@ import type { AuditEvent } from '../audit/event.ts'
 import { firstDuplicateId, identifyAs, type ComputedId } from '../audit/event-id.ts'
 import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
+import { bisecting } from '../scan/bisection.ts'
+import type { ScanRequest } from '../scan/scan-step.ts'
 import { scan } from '../scan/scanner.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 
@@ -80,12 +82,13 @@ export async function findByScan (source: AuditSource, id: string, options: Scan
   const window = { start: floorToSecond(now) - SCANNED_SPAN }
   let scanned = 0
   let pages = 0
-  for await (const step of scan(source, { filter: {}, window, direction: 'desc', pageSize: LARGEST, purpose })) {
+  const request: ScanRequest = { filter: {}, window, direction: 'desc', pageSize: LARGEST, scanLimit, purpose }
+  for await (const step of scan(bisecting(source), request)) {
     if (!step.ok) return step
     scanned += step.scanned
     const event = step.rows.find((row) => row.event.id === id)?.event
     const isOver = event !== undefined || step.end || scanned >= scanLimit || (++pages >= FEW_PAGES && !mayGoOn())
     if (isOver) return { ok: true, event, window: { ...window, end: now }, scanned, complete: step.end }
   }
-  throw new Error('a walk ended without saying so')
+  throw new Error('the scan ended without a last step')
 }

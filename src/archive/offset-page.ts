@@ -1,101 +1,137 @@
 import { weightOf, type AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
-import { granularityOf } from '../scan/granularity.ts'
-import { overlapFrom } from '../scan/page-overlap.ts'
 import { compareKeyedEvents, withSortKeys, type KeyedEvent } from '../audit/sort-key.ts'
-import type { AuditSource, Failure, Purpose } from '../audit/source.ts'
-import { tileAt, type Tile } from '../scan/page-covering.ts'
+import type { Answer, AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
-import { withinBytes, type AnswerSize, type Page, type PageRequest } from './keyset-page.ts'
+import { granularityOf } from '../scan/granularity.ts'
+import { overlapStart, pageCovering, type PageSpan } from '../scan/page-run.ts'
+import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page-request.ts'
 
-// One instant may go on over this many answers on either side of the page before counting from the first row is
-// cheaper.
-const MOST_ANSWERS = 12
+/** What reading by page number came to. */
+export type OffsetPageResult =
+  | { readonly kind: 'page', readonly page: Page }
+  | { readonly kind: 'failed', readonly failure: Failure }
+  /** Page numbers cannot be trusted: rows out of order, rows that had to be rejected, too many of one instant. */
+  | { readonly kind: 'unsuitable' }
 
-/**
- * Reads the rows (page − 1) · page_size … by number, without reading those before. Instants that the page's borders cut
- * are read whole, so that numbered pages and `next` give one order. `unsuitable` where numbers cannot be trusted: the
- * upstream sends rows that had to be refused, not in order, or too many at once.
- */
-export async function readNumbered (
-  source: AuditSource,
-  request: PageRequest,
-  size: number,
-  purpose: Purpose,
-  answerSize: AnswerSize
-): Promise<Page | Failure | 'unsuitable'> {
-  if (source.quirks.has('sorts-by-second')) return 'unsuitable'
-  const outcome = await readWith(source, request, size, purpose, answerSize)
-  return typeof outcome === 'number' ? readNumbered(source, request, outcome, purpose, answerSize) : outcome
+/** The upstream answers with fewer rows than asked for, so page numbers mean other rows. */
+interface PageSizeCapped {
+  readonly kind: 'page-size-capped'
+  readonly size: number
 }
 
+/** Consecutive rows; the first is row `start` of the window, from 0. */
+interface Rows {
+  readonly kind: 'rows'
+  readonly start: number
+  readonly rows: KeyedEvent[]
+  readonly isLast: boolean
+}
+
+type NoRows = Exclude<OffsetPageResult, { kind: 'page' }> | PageSizeCapped
+
+// Where one instant goes on over more answers, counting from the first row is cheaper.
+const MOST_ANSWERS = 12
+const OVERLAP_SHARE = 0.25
+const UNSUITABLE = { kind: 'unsuitable' } as const
+
 /**
- * Reads with pages of up to `size` rows; a number tells that only so many are honoured, and then pages mean other rows.
+ * Reads the rows (page − 1) · page_size … by number, without the rows before. Instants that the page's borders cut are
+ * read whole, so that numbered pages and `next` give one order.
  */
+export async function readOffsetPage (
+  source: AuditSource,
+  request: PageRequest,
+  upstreamSize: number,
+  purpose: Purpose,
+  answerSize: AnswerSize
+): Promise<OffsetPageResult> {
+  if (source.quirks.has('sorts-by-second') || source.quirks.has('ignores-sort')) return UNSUITABLE
+  let size = upstreamSize
+  while (true) {
+    const result = await readWith(source, request, size, purpose, answerSize)
+    if (result.kind !== 'page-size-capped') return result
+    size = result.size
+  }
+}
+
+/** The same with upstream pages of up to `size` rows. */
 async function readWith (
   source: AuditSource,
   request: PageRequest,
   size: number,
   purpose: Purpose,
   answerSize: AnswerSize
-): Promise<Page | Failure | 'unsuitable' | number> {
+): Promise<OffsetPageResult | PageSizeCapped> {
   const { direction, filter, pageSize, window } = request
   const accepts = compileFilter(filter)
   const first = (request.page - 1) * pageSize
   const end = first + pageSize
-  let isProven = false
+  let isSizeHonoured = false
 
-  let found = await read(tileAt(first - 1, size))
+  let found = await read(pageCovering(first - 1, size))
   for (let answers = 1; answers < MOST_ANSWERS; answers++) {
-    if (!isRun(found)) return found
-    answerSize.onHeld(found.rows.reduce((sum, { event }) => sum + weightOf(event), 0))
-    const { start, rows, isLast }: Run = found
-    const opens = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
-    const closes = !isLast && isOneInstant(rows.slice(end - 1 - start))
-    if (!opens && !closes) return page(found)
-    // Going back, all is read anew from there: only what follows on the rows before it counts its exact duplicates with
-    // them.
-    const border = opens ? Math.max(0, start - Math.ceil(size / 2)) : start + overlapFrom(rows, Math.floor(size / 4))
-    const more = await read(tileAt(border, size))
-    if (!isRun(more)) return more
-    found = opens
-      ? more
-      : { ...more, start, rows: [...rows.slice(0, border - start), ...more.rows.slice(border - more.start)] }
+    if (found.kind !== 'rows') return found
+    const { start, rows, isLast }: Rows = found
+    answerSize.onHeld(rows.reduce((sum, { event }) => sum + weightOf(event), 0))
+    const cutsFirst = start > 0 && isOneInstant(rows.slice(0, first - start + 1)) && rows.length > first - start
+    const cutsLast = !isLast && isOneInstant(rows.slice(end - 1 - start))
+    if (!cutsFirst && !cutsLast) return { kind: 'page', page: pageOf(found) }
+    found = cutsFirst ? await readFurtherBack(start) : await readOn(start, rows)
   }
-  return 'unsuitable'
+  return UNSUITABLE
 
-  async function read (tile: Tile): Promise<Run | Failure | 'unsuitable' | number> {
-    const answer = await source.read({ filter, window, direction, page: tile.page, pageSize: tile.size }, purpose)
-    if (!answer.ok) return answer.kind === 'too-large' ? 'unsuitable' : answer
-    if (answer.rows < tile.size && !isProven) {
-      // Short: either the end, or a page size that is not honoured. The first page of that size tells.
-      const isFirst = tile.start === 0 && tile.size === size
-      const first = isFirst
-        ? answer
-        : await source.read({ filter, window, direction, page: 1, pageSize: size }, purpose)
-      if (!first.ok) return first
-      if (first.rows > 0 && first.rows < size) return first.rows
-      isProven = true
-    }
+  /** All rows are read anew: exact duplicates are numbered together only if they stand in one answer. */
+  async function readFurtherBack (start: number): Promise<Rows | NoRows> {
+    return read(pageCovering(Math.max(0, start - Math.ceil(size / 2)), size))
+  }
+
+  async function readOn (start: number, rows: KeyedEvent[]): Promise<Rows | NoRows> {
+    const border = start + overlapStart(rows, Math.floor(size * OVERLAP_SHARE))
+    const more = await read(pageCovering(border, size))
+    if (more.kind !== 'rows') return more
+    return { ...more, start, rows: [...rows.slice(0, border - start), ...more.rows.slice(border - more.start)] }
+  }
+
+  async function read (span: PageSpan): Promise<Rows | NoRows> {
+    const answer = await readSpan(span)
+    if (!answer.ok) return answer.kind === 'too-large' ? UNSUITABLE : { kind: 'failed', failure: answer }
+    const isShort = answer.rows < span.size
+    const capped = isShort && !isSizeHonoured ? await checkPageSize(span, answer) : undefined
+    if (capped !== undefined) return capped
     const rows = withSortKeys(answer.events, direction, window.end ?? window.start)
     const isSound = answer.rows === rows.length && rows.every(({ event }) => isAccepted(event)) &&
       granularityOf(rows, direction) === 'instant'
-    return isSound ? { ok: true, start: tile.start, rows, isLast: answer.rows < tile.size } : 'unsuitable'
+    return isSound ? { kind: 'rows', start: span.start, rows, isLast: isShort } : UNSUITABLE
+  }
+
+  function readSpan ({ page, size: rows }: PageSpan): Promise<Answer | Failure> {
+    return source.read({ filter, window, direction, page, pageSize: rows }, purpose)
+  }
+
+  /** A short answer is the end, or the upstream caps the page size: the first page of the full size shows which. */
+  async function checkPageSize (span: PageSpan, answer: Answer): Promise<NoRows | undefined> {
+    const isFirst = span.start === 0 && span.size === size
+    const firstPage = isFirst ? answer : await readSpan({ page: 1, size, start: 0 })
+    if (!firstPage.ok) return { kind: 'failed', failure: firstPage }
+    if (firstPage.rows > 0 && firstPage.rows < size) return { kind: 'page-size-capped', size: firstPage.rows }
+    isSizeHonoured = true
+    return undefined
   }
 
   function isAccepted (event: AuditEvent): boolean {
     return accepts(event.item) && (event.instant === undefined || isWithin(event.instant, window))
   }
 
-  function page ({ start, rows, isLast }: Run): Page {
-    const asked = rows.sort(compareKeyedEvents(direction)).slice(first - start, end - start)
-    const given = withinBytes(asked, answerSize.maxBytes)
-    const events = [...new Map(given.map(({ event }) => [event.id, event])).values()]
-    const hasMore = given.length > 0 && (!isLast || rows.length > end - start || given.length < asked.length)
+  function pageOf ({ start, rows, isLast }: Rows): Page {
+    const all = rows.sort(compareKeyedEvents(direction)).slice(first - start, end - start)
+    const inPage = withinBytes(all, answerSize.maxBytes)
+    const events = [...new Map(inPage.map(({ event }) => [event.id, event])).values()]
+    const hasMore = inPage.length > 0 && (!isLast || rows.length > end - start || inPage.length < all.length)
     return {
       ok: true,
       events,
-      next: hasMore ? given.at(-1)?.key : undefined,
+      next: hasMore ? inPage.at(-1)?.key : undefined,
       skip: 0,
       scanned: rows.length,
       complete: true,
@@ -104,18 +140,6 @@ async function readWith (
       skipped: []
     }
   }
-}
-
-/** Rows that follow each other, the first of them being row `start` of the window. */
-interface Run {
-  readonly ok: true
-  readonly start: number
-  readonly rows: KeyedEvent[]
-  readonly isLast: boolean
-}
-
-function isRun (outcome: Run | Failure | 'unsuitable' | number): outcome is Run {
-  return typeof outcome === 'object' && outcome.ok
 }
 
 /** Whether nothing shows where an instant ends: too few rows, or all of one. */

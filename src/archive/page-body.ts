@@ -5,8 +5,8 @@ import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import { minInstant, formatInstant, maxInstant, type Instant } from '../audit/instant.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
 import type { TimeRange } from '../audit/time-range.ts'
-import type { SkippedRange } from '../scan/scanner.ts'
-import type { Page } from './keyset-page.ts'
+import type { SkippedRange } from '../scan/skipped-range.ts'
+import type { Page } from './page-request.ts'
 import type { PageQuery } from './page-query.ts'
 
 const bound = (description: string) =>

@@ -26,7 +26,7 @@ import { createLogReplay } from './replay/log-replay.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
 export interface LiveFeedOptions
-  extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize'> {
+  extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize' | 'scanLimit'> {
   readonly source: AuditSource
   readonly relay: Relay
   readonly clock: Clock
@@ -114,6 +114,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     kept: logReplay.before,
     isKept: ({ offset }) => offset >= log.startOffset(),
     limit: options.replayLimit,
+    scanLimit: options.scanLimit,
     maxBytes: options.replayBytes ?? options.historyBytes,
     ...options.pools !== undefined && { pool: options.pools.replays },
     isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),

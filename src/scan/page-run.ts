@@ -1,79 +1,191 @@
+import { parseComputedId } from '../audit/event-id.ts'
 import type { Instant } from '../audit/instant.ts'
-import { overlapFrom } from './page-overlap.ts'
 import type { KeyedEvent } from '../audit/sort-key.ts'
-import { tileAt, type Tile } from './page-covering.ts'
+import type { Answer, AuditSource, Failure, Purpose, SourceQuery } from '../audit/source.ts'
 
-/** How far the reading under one and the same bound has come, in numbered pages. */
-export interface Stretch {
+/** One numbered page, as the rows that it covers. */
+export interface PageSpan {
+  /** From 1. */
+  readonly page: number
+  readonly size: number
+  /** Index of the first row, from 0. */
+  readonly start: number
+}
+
+/** A query for the page that holds one row. */
+export interface RowQuery extends SourceQuery {
+  /** Index of that row, from 0. Without it: the first row of the page. */
+  readonly row?: number
+}
+
+/** An answer to a `RowQuery`. */
+export interface PageAnswer extends Answer {
+  /** The page that was read, where it is not the page of the query. It holds the row, or what comes behind it. */
+  readonly span?: PageSpan
+  /** Rows right before the page that could not be read. */
+  readonly skipped?: SkippedRows
+}
+
+/** How many rows could not be read, and why. */
+export interface SkippedRows {
+  readonly rows: number
+  readonly reason: 'too-large' | 'upstream-outage'
+}
+
+/** What a scan reads from: any `AuditSource`, or one that reads smaller pages where a page fails. */
+export interface PagedSource extends Pick<AuditSource, 'quirks' | 'reportQuirk'> {
+  read (query: RowQuery, purpose: Purpose): Promise<PageAnswer | Failure>
+}
+
+interface Position {
   /** The row that the next page must hold. */
   readonly offset: number
-  /** The row that no page may begin before: what is there cannot be read. */
+  /** No page may begin before this row: the row before it cannot be read. */
   readonly leastStart: number
-  /** Rows read from the start of the stretch. */
+  /** Rows read from the start of the run. */
   readonly furthest: number
-  /** Answers in a row that reached further and brought nothing new: an upstream that ignores page numbers. */
+  /** Answers in a row that reached further and held nothing new. */
   readonly barren: number
-  /** Whether it was begun again because rows had been removed; once is enough. */
+  /** Whether the run began again because rows had been removed. */
   readonly isReread: boolean
   /** The last row of the answer before. */
   readonly last: KeyedEvent | undefined
-  /** Ids met, with their instants; those without one may be met under any bound. */
-  readonly met: Map<string, Instant | undefined>
 }
 
-export function newStretch (met: Iterable<readonly [string, Instant | undefined]> = []): Stretch {
-  return { offset: 0, leastStart: 0, furthest: 0, barren: 0, isReread: false, last: undefined, met: new Map(met) }
-}
+const START: Position = { offset: 0, leastStart: 0, furthest: 0, barren: 0, isReread: false, last: undefined }
+// An upstream that ignores page numbers answers with the same rows for ever.
+const MOST_BARREN_ANSWERS = 8
+const OVERLAP_SHARE = 0.25
 
-/** Notes the rows; gives those that were not met before. */
-export function meet (stretch: Stretch, rows: KeyedEvent[]): KeyedEvent[] {
-  return rows.filter(({ event }) => {
-    const isNew = !stretch.met.has(event.id)
-    if (isNew) stretch.met.set(event.id, event.instant)
-    return isNew
-  })
-}
+/**
+ * Reads one query page by page. Pages overlap by the rows of the last instant, up to a quarter of a page: exact
+ * duplicates are numbered within one answer, so equal rows must stand in one answer. Each row is passed on once.
+ * Pages are as large as asked for, until a short answer shows that the upstream caps them.
+ */
+export function createPageRun (wantedSize: number) {
+  const met = new Map<string, Instant | undefined>()
+  let at = START
+  let pageSize = wantedSize
+  let longest = 0 // Rows of the longest answer: the upstream honours pages of this size.
+  let isOver = false
+  let isShort = false // The answer before was shorter than asked for, and may not be the end.
 
-/** The rows with the one that they follow on, where it is not among them: their order is judged from there. */
-export function withPrevious (stretch: Stretch, rows: KeyedEvent[]): KeyedEvent[] {
-  const isAdjacent = stretch.last !== undefined && rows[0] !== undefined && !stretch.met.has(rows[0].event.id)
-  return isAdjacent && stretch.last !== undefined ? [stretch.last, ...rows] : rows
-}
-
-/** Whether rows were removed, so that this page lies behind a hole: pages overlap, so its first row should be known. */
-export function hasSlipped (stretch: Stretch, rows: KeyedEvent[]): boolean {
-  return stretch.offset > 0 && stretch.offset < stretch.furthest && !stretch.isReread &&
-    rows[0] !== undefined && !stretch.met.has(rows[0].event.id)
-}
-
-export function reread (stretch: Stretch): Stretch {
-  return { ...stretch, offset: 0, isReread: true, last: undefined }
-}
-
-/** Leaves out the row that was to come next. */
-export function stepOver (stretch: Stretch): Stretch {
-  const offset = stretch.offset + 1
-  return { ...stretch, offset, leastStart: offset, furthest: Math.max(stretch.furthest, offset) }
-}
-
-/** The stretch after an answer: the next page begins with some of its rows, where that leads any further. */
-export function advance (
-  stretch: Stretch,
-  tile: Tile,
-  answered: number,
-  rows: KeyedEvent[],
-  fresh: number,
-  pageSize: number
-): Stretch {
-  const read = tile.start + answered
-  const overlapping = tile.start + overlapFrom(rows, Math.floor(pageSize / 4))
-  const next = tileAt(overlapping, pageSize, stretch.leastStart)
   return {
-    ...stretch,
-    offset: next.start + next.size > read ? overlapping : read,
-    furthest: Math.max(stretch.furthest, read),
-    last: rows.at(-1) ?? stretch.last,
-    // A page among the rows that were known from the start can bring nothing new.
-    barren: fresh > 0 ? 0 : stretch.barren + (read > Math.max(stretch.furthest, stretch.met.size) ? 1 : 0)
+    next,
+    take,
+    restart,
+    withPrevious,
+    /** Index of the row that the next page must hold. */
+    row: () => at.offset,
+    /** The last row of the answer before. */
+    last: () => at.last,
+    rowsRead: () => at.furthest,
+    /** Whether the last answer was the end of the query. */
+    isOver: () => isOver
   }
+
+  /** The page to ask for next. */
+  function next (): PageSpan {
+    const largest = at.offset === 0 ? pageSize : Math.max(1, Math.min(longest, pageSize))
+    return pageCovering(at.offset, largest, at.leastStart)
+  }
+
+  /** The rows after the last row of the answer before, if they follow it directly: their order is judged from there. */
+  function withPrevious (rows: KeyedEvent[]): KeyedEvent[] {
+    const isAdjacent = rows[0] !== undefined && !met.has(rows[0].event.id)
+    return isAdjacent && at.last !== undefined ? [at.last, ...rows] : rows
+  }
+
+  /**
+   * Takes the answer to a page and gives its new rows. `undefined`: rows were removed meanwhile, so rows may be missing
+   * before this page. Then the run begins again, once, and the answer is dropped.
+   */
+  function take (asked: PageSpan, answer: PageAnswer, rows: KeyedEvent[]): KeyedEvent[] | undefined {
+    const span = answer.span ?? asked
+    longest = Math.max(longest, answer.rows)
+    if (answer.skipped !== undefined) {
+      at = { ...at, offset: span.start, leastStart: span.start, furthest: Math.max(at.furthest, span.start) }
+    }
+    if (hasHoleBefore(rows)) {
+      at = { ...at, offset: 0, isReread: true, last: undefined }
+      return undefined
+    }
+    const fresh = rows.filter(isNew)
+    // That short answer was not the end, so the upstream's pages are smaller than asked for.
+    if (isShort && fresh.length > 0) pageSize = Math.min(pageSize, longest)
+    isShort = answer.end === undefined
+    advance(span, answer, rows, fresh.length)
+    isOver = answer.rows === 0 || answer.end === true || at.barren >= MOST_BARREN_ANSWERS
+    return fresh
+  }
+
+  function isNew ({ event }: KeyedEvent): boolean {
+    if (met.has(event.id)) return false
+    met.set(event.id, event.instant)
+    return true
+  }
+
+  /** Pages overlap, so the first row of a page inside the run should be known. */
+  function hasHoleBefore ([first]: KeyedEvent[]): boolean {
+    return at.offset > 0 && at.offset < at.furthest && !at.isReread && first !== undefined && !met.has(first.event.id)
+  }
+
+  /** The next page begins with some of these rows, where it still reaches further than they do. */
+  function advance (span: PageSpan, answer: PageAnswer, rows: KeyedEvent[], fresh: number): void {
+    const largest = Math.min(longest, pageSize, answer.span?.size ?? Infinity)
+    const read = span.start + answer.rows
+    const overlap = span.start + overlapStart(rows, Math.floor(largest * OVERLAP_SHARE))
+    const following = pageCovering(overlap, largest, at.leastStart)
+    at = {
+      ...at,
+      offset: following.start + following.size > read ? overlap : read,
+      furthest: Math.max(at.furthest, read),
+      last: rows.at(-1) ?? at.last,
+      // A page among the rows that were known from the start brings nothing new, and proves nothing.
+      barren: fresh > 0 ? 0 : at.barren + (read > Math.max(at.furthest, met.size) ? 1 : 0)
+    }
+  }
+
+  /** Begins another query; forgets the ids of rows that it cannot hold. Undated rows may come in any query. */
+  function restart (mayHold: (instant: Instant) => boolean): void {
+    at = START
+    for (const [id, instant] of met) if (instant !== undefined && !mayHold(instant)) met.delete(id)
+  }
+}
+
+export type PageRun = ReturnType<typeof createPageRun>
+
+/**
+ * The page that holds a row, reaches furthest behind it, and begins at `leastStart` at the earliest. Pages begin only
+ * at multiples of their size, so the size varies: row 170, at 100 rows a page, is best read as the third page of 85.
+ */
+export function pageCovering (row: number, largest: number, leastStart = 0): PageSpan {
+  let best: PageSpan = { page: 1, size: largest, start: 0 }
+  if (row < 1) return best
+  let bestEnd = 0
+  for (let size = largest; size >= 1 && size > bestEnd - row; size--) {
+    const start = Math.floor(row / size) * size
+    if (start >= leastStart && start + size > bestEnd) {
+      bestEnd = start + size
+      best = { page: start / size + 1, size, start }
+    }
+  }
+  return best
+}
+
+/**
+ * Index of the first row to read again with the next answer: the first row of the last instant, or, where that instant
+ * is long, one of its last `most` rows. Never between two exact duplicates.
+ */
+export function overlapStart (rows: KeyedEvent[], most: number): number {
+  const last = rows.at(-1)?.key.instant
+  const firstOfLast = rows.findLastIndex(({ key }) => key.instant !== last) + 1
+  let start = Math.max(firstOfLast, rows.length - most)
+  while (start > 0 && areExactDuplicates(rows[start - 1], rows[start])) start--
+  return start
+}
+
+function areExactDuplicates (a: KeyedEvent | undefined, b: KeyedEvent | undefined): boolean {
+  const digests = [a, b].map((row) => row === undefined ? undefined : parseComputedId(row.event.id)?.digest)
+  return digests[0] !== undefined && digests[0] === digests[1]
 }

@@ -155,6 +155,7 @@ export function createTenant (
     historyEvents: settings.HISTORY_EVENTS,
     historyBytes: settings.HISTORY_BYTES,
     replayLimit: settings.REPLAY_LIMIT,
+    scanLimit: settings.SEARCH_SCAN_LIMIT,
     backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
     heartbeatMs: settings.HEARTBEAT_MS,
     maxAgeMs: settings.STREAM_MAX_AGE_MS

@@ -624,6 +624,20 @@ t.test('a search', async (t) => {
   })
 })
 
+t.test('a range longer than the scan limit is upstream-invalid where the upstream does not sort', async (t) => {
+  const service = await startService(t, { SEARCH_SCAN_LIMIT: '250' }, { pageCap: 100, ignore: new Set(['sort']) })
+  const base = Date.now() - hour
+  service.sandbox.publish(
+    Array.from({ length: 400 }, (_, n) => item({ n, timestamp: new Date(base - n * 1000).toISOString() }))
+  )
+  const long = await service.get(`${EVENTS}?sort_direction=asc`)
+  t.equal(long.status, 502)
+  t.match(await long.json(), { code: 'upstream-invalid' })
+  const start = new Date(base - 199_000).toISOString()
+  const short = await walked(service, `${EVENTS}?sort_direction=asc&start_time=${start}`)
+  t.same(short.map(({ n }) => n), Array.from({ length: 200 }, (_, n) => 199 - n))
+})
+
 for (const ignore of [['filter'], ['sort'], ['bounds'], ['filter', 'sort', 'bounds']] as const) {
   t.test(`an upstream that ignores ${ignore.join(', ')} gets no wrong row through`, async (t) => {
     const service = await startService(t, {}, { pageCap: 100, ignore: new Set(ignore) })

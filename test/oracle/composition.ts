@@ -101,6 +101,7 @@ export async function composeLive (
     historyEvents: knobs.historyEvents,
     historyBytes: HISTORY_BYTES,
     replayLimit: knobs.replayLimit,
+    scanLimit: 10_000,
     backlogBytes: knobs.backlogBytes,
     heartbeatMs: HEARTBEAT_MS * time.speed,
     checkMs: CHECK_MS * time.speed,

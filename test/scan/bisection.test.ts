@@ -2,9 +2,12 @@ import fc from 'fast-check'
 import t from 'tap'
 import { formatInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
-import { createBisection } from '../../src/scan/bisection.ts'
-import type { Failure, FailureKind } from '../../src/audit/source.ts'
-import { scan, type SkippedRange, type ScanStep } from '../../src/scan/scanner.ts'
+import { bisecting, nextState, type BisectionState, type FailedPage } from '../../src/scan/bisection.ts'
+import type { RowQuery } from '../../src/scan/page-run.ts'
+import type { AuditSource, Failure, FailureKind, SourceQuery } from '../../src/audit/source.ts'
+import type { ScanStep } from '../../src/scan/scan-step.ts'
+import { scan } from '../../src/scan/scanner.ts'
+import type { SkippedRange } from '../../src/scan/skipped-range.ts'
 import { createSkippedRanges } from '../../src/live/ingest/skipped-ranges.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from '../contracts/memory-source.ts'
 import { holdsAsync } from '../contracts/property.ts'
@@ -21,7 +24,8 @@ interface Case {
   readonly pageSize: number
   readonly failures?: number[]
   readonly quirks?: Partial<Habits>
-  readonly skippedRanges?: readonly SkippedRange[] | undefined
+  readonly skipsRows?: boolean
+  readonly known?: readonly SkippedRange[]
 }
 
 interface Outcome {
@@ -50,15 +54,15 @@ async function walked (given: Case): Promise<Outcome> {
     passed: [] as SkippedRange[],
     numbers: [] as number[]
   }
-  const skippedRanges = 'skippedRanges' in given ? given.skippedRanges : []
+  const { known = [], skipsRows = true } = given
   for await (
-    const step of scan(source, {
+    const step of scan(bisecting(source, { skipsRows, known: () => known }), {
       filter: {},
       window: { start: at(-60) },
       direction: 'asc',
       pageSize,
-      purpose: POLLER,
-      ...skippedRanges && { skippedRanges }
+      scanLimit: Infinity,
+      purpose: POLLER
     })
   ) {
     if (!step.ok) outcome.failures.push(step)
@@ -209,13 +213,13 @@ t.test('a scan with a way past', async (t) => {
     )
     const passed: SkippedRange[] = []
     for await (
-      const step of scan(source, {
+      const step of scan(bisecting(source, { skipsRows: true }), {
         filter: {},
         window: { start: at(-60) },
         direction: 'asc',
         pageSize: 10,
-        purpose: POLLER,
-        skippedRanges: []
+        scanLimit: Infinity,
+        purpose: POLLER
       })
     ) {
       if (step.ok && step.skipped !== undefined) passed.push(step.skipped)
@@ -249,10 +253,10 @@ t.test('a scan with a way past', async (t) => {
     const given = { tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('invalid', 17) }
     const known: SkippedRange = { from: at(16), to: at(18), reason: 'upstream-outage', rows: 1 }
     t.equal((await walked(given)).failures.length, 2, 'the first time it asks twice, and says so')
-    t.equal((await walked({ ...given, skippedRanges: [known] })).failures.length, 0)
-    t.equal((await walked({ ...given, skippedRanges: [{ ...known, to: undefined }] })).failures.length, 0)
+    t.equal((await walked({ ...given, known: [known] })).failures.length, 0)
+    t.equal((await walked({ ...given, known: [{ ...known, to: undefined }] })).failures.length, 0)
     t.equal(
-      (await walked({ ...given, skippedRanges: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length,
+      (await walked({ ...given, known: [{ ...known, from: at(-90), to: at(-80) }] })).failures.length,
       2,
       'what lies before its window is nothing to go by'
     )
@@ -369,13 +373,13 @@ t.test('a scan through an outage', async (t) => {
       source.keep(dated({ n: 1, timestamp: formatInstant(at(0)) }))
       const outcomes: Array<ScanStep | Failure> = []
       for await (
-        const step of scan(source, {
+        const step of scan(bisecting(source, { skipsRows: true }), {
           filter: {},
           window: {},
           direction: 'asc',
           pageSize: 100,
-          purpose: POLLER,
-          skippedRanges: []
+          scanLimit: Infinity,
+          purpose: POLLER
         })
       ) outcomes.push(step)
       t.same(outcomes.slice(0, 12).map((each) => !each.ok && each.kind), Array.from({ length: 12 }, () => kind))
@@ -388,7 +392,7 @@ t.test('a scan through an outage', async (t) => {
 })
 
 t.test('a scan without a way past stops at what cannot be read', async (t) => {
-  const given = { tenths: evenly(40), pageSize: 16, skippedRanges: undefined }
+  const given = { tenths: evenly(40), pageSize: 16, skipsRows: false }
   const tooLarge = await walked({ ...given, spoilt: spoiltAs('too-large', 5) })
   t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [
     [0, 1, 2, 3, 4],
@@ -405,121 +409,157 @@ t.test('a scan without a way past stops at what cannot be read', async (t) => {
   )
 })
 
-t.test('an obstacle', async (t) => {
-  const [AGAIN, AT_ONCE] = [true, false].map((waits) => ({ waits, isPast: false }))
-  const opened = (wanted: number, first = wanted) => createBisection({ wanted, first })
-
-  /** The same row fails whenever it is asked for, until it is given up; the harmless question is answered. */
-  function closedIn (bisection: ReturnType<typeof createBisection>, kind: FailureKind) {
-    const asked: Array<number | 'harmless'> = []
-    let waits = 0
-    while (asked.length < 100) {
-      asked.push(bisection.size())
-      const detour = bisection.failed(kind, bisection.size())
-      if (detour.waits) waits++
-      if (detour.isPast) return { asked, waits, harmless: asked.filter((each) => each === 'harmless').length }
-      if (!bisection.isProbing()) continue
-      asked.push('harmless')
-      bisection.probed()
+t.test('nextState', async (t) => {
+  const NORMAL: BisectionState = { tag: 'normal' }
+  const RETRYING: BisectionState = { tag: 'retrying' }
+  const probing = (failures: number): BisectionState => ({ tag: 'probing', failures })
+  const narrowing = (failures: number): BisectionState => ({ tag: 'narrowing', failures })
+  const failed = (kind: FailureKind, rest: Partial<FailedPage> = {}): FailedPage =>
+    ({ kind, rows: 1000, isKnown: false, isPart: false, ...rest })
+  const rows: Array<[string, BisectionState, FailedPage | undefined, ReturnType<typeof nextState>]> = [
+    ['an answer', RETRYING, undefined, { state: NORMAL, move: 'read' }],
+    ['a page that failed', NORMAL, failed('invalid'), { state: RETRYING, move: 'report' }],
+    ['a page that failed again', RETRYING, failed('timeout'), { state: probing(0), move: 'report' }],
+    ['part of a page that failed', NORMAL, failed('invalid', { isPart: true }), { state: probing(0), move: 'read' }],
+    ['a row skipped before', NORMAL, failed('invalid', { isKnown: true }), { state: probing(0), move: 'read' }],
+    ['a failing control query', probing(1), failed('unavailable'), { state: probing(1), move: 'report' }],
+    ['an answered control query', probing(1), undefined, { state: narrowing(1), move: 'read' }],
+    ['a control query too large', probing(0), failed('too-large'), { state: narrowing(0), move: 'read' }],
+    ['a proven page', narrowing(0), failed('invalid'), { state: NORMAL, move: 'halve' }],
+    ['a proven row', narrowing(0), failed('invalid', { rows: 1 }), { state: probing(1), move: 'report' }],
+    ['a thrice proven row', narrowing(2), failed('invalid', { rows: 1 }), { state: NORMAL, move: 'skip' }],
+    ['a known row', narrowing(0), failed('invalid', { rows: 1, isKnown: true }), { state: NORMAL, move: 'skip' }],
+    ['a page too large', NORMAL, failed('too-large'), { state: NORMAL, move: 'halve' }],
+    ['a row too large', NORMAL, failed('too-large', { rows: 1 }), { state: NORMAL, move: 'skip' }]
+  ]
+  for (const [what, state, page, expected] of rows) t.same(nextState(state, page), expected, what)
+  for (const kind of ['throttled', 'budget', 'share', 'unauthorized', 'forbidden', 'overloaded'] as const) {
+    for (const state of [NORMAL, RETRYING, probing(1), narrowing(2)]) {
+      t.same(nextState(state, failed(kind, { rows: 1 })), { state, move: 'report' }, `${kind} when ${state.tag}`)
     }
-    throw new Error('it was never given up')
+  }
+})
+
+t.test('bisecting', async (t) => {
+  const QUERY: RowQuery = { filter: {}, window: { start: at(0) }, direction: 'asc', page: 1, pageSize: 1000, row: 0 }
+  const isControl = ({ window }: SourceQuery) => window.start !== undefined && window.start < at(-1000)
+
+  /** A source that fails as told; `undefined`: it answers with as many rows as asked for. */
+  function failing (fails: (query: SourceQuery) => FailureKind | undefined) {
+    const asked: Array<number | 'control'> = []
+    let n = 0
+    const source: AuditSource = {
+      ...createMemorySource(USUAL_HABITS),
+      read: async (query) => {
+        asked.push(isControl(query) ? 'control' : query.pageSize)
+        const kind = fails(query)
+        if (kind !== undefined) return { ok: false, kind }
+        const events = Array.from({ length: query.pageSize }, () => ({ id: `e${n++}`, instant: at(n), item: {}, json: '{}' }))
+        return { ok: true, events, rows: events.length, end: false, upstreamMs: undefined }
+      }
+    }
+    return { source, asked }
   }
 
-  t.test('is closed in on by halves and given up alone, after a harmless question was answered time and again', async (t) => {
-    const { asked, harmless, waits } = closedIn(opened(1000), 'invalid')
-    t.same([...new Set(asked)], [1000, 'harmless', 500, 250, 125, 62, 31, 15, 7, 3, 1])
-    t.same([asked.slice(0, 3), waits], [[1000, 1000, 'harmless'], 2], 'first the same is asked twice, after a while')
-    t.ok(harmless >= 4)
-    t.equal(closedIn(opened(1), 'timeout').harmless, 3)
+  /** The first row fails whenever it is in the page, until it is skipped. The control query is answered. */
+  async function skippedFirst (kind: FailureKind, pageSize: number, known: SkippedRange[] = []) {
+    const { asked, source } = failing((query) => !isControl(query) && query.page === 1 ? kind : undefined)
+    const pages = bisecting(source, { skipsRows: true, known: () => known })
+    let reports = 0
+    while (reports < 50) {
+      const answer = await pages.read({ ...QUERY, pageSize }, POLLER)
+      if (answer.ok) return { asked, reports, answer, controls: asked.filter((each) => each === 'control').length }
+      reports++
+    }
+    throw new Error('the row was never skipped')
+  }
+
+  t.test('halves pages and skips a row that failed alone three times between answered control queries', async (t) => {
+    const { answer, asked, controls, reports } = await skippedFirst('invalid', 1000)
+    t.same([...new Set(asked)], [1000, 'control', 500, 250, 125, 62, 31, 15, 7, 3, 1])
+    t.same([asked.slice(0, 3), reports], [[1000, 1000, 'control'], 2], 'the same page is asked twice, after a wait')
+    t.ok(controls >= 4)
+    t.match(answer, { skipped: { rows: 1, reason: 'upstream-outage' }, span: { start: 1 } })
+    t.equal((await skippedFirst('timeout', 1)).controls, 3)
   })
 
-  t.test('is not waited for where it is known, but never given up without a harmless answer', async (t) => {
-    for (const size of [1000, 1]) {
-      const bisection = opened(size)
-      bisection.suspect()
-      const { asked, harmless, waits } = closedIn(bisection, 'invalid')
-      t.equal(waits, 0)
-      t.ok(harmless >= 1 && asked.length < 40, `${asked.length} questions`)
+  t.test('does not wait where a row was skipped before, but never skips without an answered control query', async (t) => {
+    const known: SkippedRange = { from: at(0), to: at(1), rows: 1, reason: 'upstream-outage' }
+    for (const pageSize of [1000, 1]) {
+      const { asked, controls, reports } = await skippedFirst('invalid', pageSize, [known])
+      t.equal(reports, 0)
+      t.ok(controls >= 1 && asked.length < 40, `${asked.length} queries`)
     }
   })
 
-  t.test('is given up without proof when it is too large: asking again makes it no smaller', async (t) => {
-    t.same(closedIn(opened(100), 'too-large'), { asked: [100, 50, 25, 12, 6, 3, 1], waits: 0, harmless: 0 })
+  t.test('skips a row that is too large without proof: it gets no smaller', async (t) => {
+    const { asked, controls, reports } = await skippedFirst('too-large', 100)
+    t.same([asked.slice(0, 7), controls, reports], [[100, 50, 25, 12, 6, 3, 1], 0, 0])
   })
 
-  t.test('is an outage as long as the harmless question fails too: one request a try, and no page shrinks', async (t) => {
-    for (const size of [1000, 1]) {
-      const bisection = opened(size)
-      bisection.failed('unavailable', size)
-      for (let i = 0; i < 20; i++) {
-        t.same([bisection.failed('unavailable', size), bisection.isProbing(), bisection.size()], [AGAIN, true, size])
-      }
-      bisection.probed()
-      bisection.succeeded(10)
-      t.same(
-        [bisection.failed('unavailable', size), bisection.isProbing()],
-        [AGAIN, false],
-        'what comes later is judged anew'
-      )
+  t.test('reports an outage with one request a try and no smaller page, while the control query fails too', async (t) => {
+    for (const pageSize of [1000, 1]) {
+      let isOut = true
+      const { asked, source } = failing(() => isOut ? 'unavailable' : undefined)
+      const pages = bisecting(source, { skipsRows: true })
+      for (let i = 0; i < 20; i++) t.match(await pages.read({ ...QUERY, pageSize }, POLLER), { kind: 'unavailable' })
+      t.same(asked, [pageSize, pageSize, ...Array.from({ length: 18 }, () => 'control')])
+      isOut = false
+      t.match(await pages.read({ ...QUERY, pageSize }, POLLER), { ok: true, rows: pageSize })
+      t.equal(pages.isReduced(), false)
+      isOut = true
+      asked.splice(0)
+      for (const row of [1000, 1000]) await pages.read({ ...QUERY, row, pageSize, page: 2 }, POLLER)
+      t.same(asked, [pageSize, pageSize], 'the next outage is judged anew')
     }
   })
 
-  t.test('is told from an outage by any answer to the harmless question, one that is too large even', async (t) => {
-    const bisection = opened(1000)
-    bisection.failed('invalid', 1000)
-    bisection.failed('invalid', 1000)
-    t.same([bisection.failed('too-large', 1), bisection.isProbing(), bisection.size()], [AT_ONCE, false, 1000])
-    bisection.failed('invalid', 1000)
-    t.equal(bisection.size(), 500)
+  t.test('takes a control answer that is too large for an answer', async (t) => {
+    const { asked, source } = failing((query) => isControl(query) ? 'too-large' : query.pageSize > 500 ? 'invalid' : undefined)
+    const pages = bisecting(source, { skipsRows: true })
+    for (let i = 0; i < 2; i++) await pages.read(QUERY, POLLER)
+    t.match(await pages.read(QUERY, POLLER), { ok: true, rows: 500, span: { page: 1, size: 500, start: 0 } })
+    t.same(asked, [1000, 1000, 'control', 1000, 500])
+    t.ok(pages.isReduced())
   })
 
-  t.test('is no refusal, however often that comes', async (t) => {
-    for (const kind of ['throttled', 'budget', 'unauthorized', 'forbidden'] as const) {
-      const bisection = opened(1000)
-      for (let i = 0; i < 10; i++) {
-        t.same([bisection.failed(kind, 1000), bisection.isProbing(), bisection.size()], [AGAIN, false, 1000])
-      }
+  t.test('forgets failures of a query that is not asked again', async (t) => {
+    let kind: FailureKind | undefined = 'invalid'
+    const { asked, source } = failing((query) => isControl(query) ? undefined : kind)
+    const pages = bisecting(source, { skipsRows: true })
+    for (let i = 0; i < 2; i++) await pages.read(QUERY, POLLER)
+    const other = { ...QUERY, window: { start: at(60) } }
+    t.match(await pages.read(other, POLLER), { ok: false })
+    kind = undefined
+    t.match(await pages.read(other, POLLER), { ok: true, rows: 1000 })
+    t.same(asked, [1000, 1000, 1000, 1000])
+  })
+
+  t.test('keeps pages small until the suspect rows were read, then doubles them with every answer', async (t) => {
+    let largest = 500
+    const { source } = failing(({ pageSize }) => pageSize > largest ? 'too-large' : undefined)
+    const pages = bisecting(source, { skipsRows: true })
+    const sizeOf = async (): Promise<number> => {
+      const answer = await pages.read(QUERY, POLLER)
+      return answer.ok ? answer.rows : 0
     }
+    t.same([await sizeOf(), pages.isReduced()], [500, true])
+    largest = 1000
+    t.same([await sizeOf(), await sizeOf(), pages.isReduced()], [500, 1000, false])
+    largest = 100
+    t.equal(await sizeOf(), 62)
+    largest = 1000
+    const sizes: number[] = []
+    for (let i = 0; i < 8; i++) sizes.push(await sizeOf())
+    t.same(sizes, [62, 62, 124, 248, 496, 992, 1000, 1000])
   })
 
-  t.test('is forgotten by what is read in between', async (t) => {
-    for (const size of [1000, 1]) {
-      const bisection = opened(size)
-      for (let i = 0; i < 5; i++) {
-        for (const time of [1, 2]) {
-          t.same([bisection.failed('timeout', size), bisection.size()], [AGAIN, size], `time ${time}`)
-        }
-        bisection.probed()
-        bisection.succeeded(1)
-      }
-    }
-  })
-
-  t.test('keeps pages small until it is behind, and then they grow with every answer', async (t) => {
-    const bisection = opened(1000)
-    bisection.failed('too-large', 1000)
-    t.same([bisection.size(), bisection.isReduced()], [500, true])
-    bisection.succeeded(400)
-    t.equal(bisection.size(), 500)
-    bisection.succeeded(400)
-    t.equal(bisection.size(), 500, 'pages overlap: smaller ones than were answered would crawl through known rows')
-    closedIn(bisection, 'too-large')
-    const sizes = Array.from({ length: 20 }, () => {
-      bisection.succeeded(bisection.size())
-      return bisection.size()
-    })
-    t.same([sizes.at(-1), bisection.isReduced()], [1000, false])
-    t.ok(sizes.every((size, i) => i === 0 || size >= (sizes[i - 1] ?? 0)))
-  })
-
-  t.test('begins with fewer rows where it is told to, and never asks for more than is wanted or given', async (t) => {
-    const bisection = opened(100, 10)
-    t.same([bisection.size(), bisection.isReduced()], [10, true])
-    bisection.succeeded(10)
-    t.equal(bisection.size(), 20)
-    bisection.cap(30)
-    for (let i = 0; i < 5; i++) bisection.succeeded(30)
-    t.same([bisection.size(), bisection.isReduced()], [30, false])
-    t.equal(opened(10, 100).size(), 10)
+  t.test('begins the next scan with the page size that was read last', async (t) => {
+    const { asked, source } = failing(({ pageSize }) => pageSize > 400 ? 'too-large' : undefined)
+    const pages = bisecting(source, { skipsRows: true })
+    await pages.read(QUERY, POLLER)
+    asked.splice(0)
+    await pages.read({ ...QUERY, window: { start: at(60) } }, POLLER)
+    t.same(asked, [250])
   })
 })

@@ -103,6 +103,7 @@ export async function liveThrough (options: DayOptions) {
     onPoll: (health, changed) => { if (changed) states.push({ atMs: time.nowMs(), upstream: health.upstream }) },
     onError: (error) => { faults.push(String(error)) },
     pageSize: 1000,
+    scanLimit: 10_000,
     intervalMs: POLL_MS,
     maxIntervalMs: 30_000,
     patienceMs: 60_000,

@@ -126,6 +126,7 @@ export function createStage ({ isFilled = true, quirks, ...options }: StageOptio
     onError: (error) => { throw error },
     onSkew: () => {},
     pageSize: 1000,
+    scanLimit: 10_000,
     intervalMs: 3000,
     maxIntervalMs: 3000,
     upstreamTimeoutMs: 10_000,

@@ -8,7 +8,7 @@ import {
   type Instant
 } from '../../audit/instant.ts'
 import type { KeyedEvent } from '../../audit/sort-key.ts'
-import type { SkippedRange } from '../../scan/scanner.ts'
+import type { SkippedRange } from '../../scan/skipped-range.ts'
 import { createSkippedRanges } from './skipped-ranges.ts'
 
 export interface BookmarkOptions {

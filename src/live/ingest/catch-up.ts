@@ -1,17 +1,17 @@
 import { foldAhead } from '../../audit/folded-text.ts'
 import type { Instant } from '../../audit/instant.ts'
 import { compareKeyedEvents, type KeyedEvent } from '../../audit/sort-key.ts'
-import { POLLER, type AuditSource, type Failure } from '../../audit/source.ts'
-import { scan, type SkippedRange } from '../../scan/scanner.ts'
+import { POLLER, type Failure } from '../../audit/source.ts'
+import type { BisectingSource } from '../../scan/bisection.ts'
+import { scan } from '../../scan/scanner.ts'
+import type { SkippedRange } from '../../scan/skipped-range.ts'
 
 export interface CatchUpOptions {
-  readonly source: AuditSource
+  readonly source: BisectingSource
   readonly start: Instant
   readonly pageSize: number
-  /** Rows to ask for at first. */
-  readonly firstSize: number
-  /** What was passed by before and may be met again. */
-  readonly skippedRanges: readonly SkippedRange[]
+  /** Most rows that are read of an upstream that does not sort. */
+  readonly scanLimit: number
 }
 
 /** What can be passed on after one more answer. */
@@ -21,8 +21,6 @@ export interface CatchUpStep {
   readonly rows: readonly KeyedEvent[]
   readonly skipped: SkippedRange | undefined
   readonly upstreamMs: number | undefined
-  /** How many rows to ask for next; `undefined`: as many as wanted. */
-  readonly reducedTo: number | undefined
 }
 
 /** A read from a start to the newest event; it may take several polls where some of them fail. */
@@ -34,7 +32,7 @@ export interface CatchUp {
    * so.
    */
   isLong (): boolean
-  /** Whether fewer rows were asked for at a time than wanted. */
+  /** Whether a page was smaller than `pageSize`, because a larger one failed. */
   isReduced (): boolean
 }
 
@@ -42,20 +40,19 @@ const FEW = 10
 const SMALL_SHARE = 0.1
 
 /** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
-export function createCatchUp ({ firstSize, pageSize, skippedRanges, source, start }: CatchUpOptions): CatchUp {
+export function createCatchUp ({ pageSize, scanLimit, source, start }: CatchUpOptions): CatchUp {
   const steps = scan(source, {
     filter: {},
     window: { start },
     direction: 'asc',
     pageSize,
-    firstSize,
-    purpose: POLLER,
-    skippedRanges
+    scanLimit,
+    purpose: POLLER
   })
   let held: KeyedEvent[] = []
   let first: number | undefined // Events in the first answer …
   let further = 0 // … and in all that followed.
-  let isReduced = firstSize < pageSize
+  let isReduced = false
 
   return { next, isReduced: () => isReduced, isLong: () => further > Math.max(FEW, SMALL_SHARE * (first ?? 0)) }
 
@@ -66,11 +63,11 @@ export function createCatchUp ({ firstSize, pageSize, skippedRanges, source, sta
     if (first === undefined) first = step.scanned
     else further += step.scanned
     const { skipped, upstreamMs, reached } = step
-    isReduced ||= step.isReduced
+    isReduced ||= source.isReduced()
     for (const { event } of step.rows) await foldAhead(event.item) // Streams judge them in one turn of the event loop.
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareKeyedEvents('asc'))
     const isDue = ({ key }: KeyedEvent) => step.end || (reached !== undefined && key.instant <= reached)
     held = all.filter((row) => !isDue(row))
-    return { ok: true, rows: all.filter(isDue), skipped, upstreamMs, reducedTo: step.isReduced ? step.size : undefined }
+    return { ok: true, rows: all.filter(isDue), skipped, upstreamMs }
   }
 }

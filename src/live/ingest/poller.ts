@@ -9,6 +9,7 @@ import {
   type Instant
 } from '../../audit/instant.ts'
 import { POLLER, type AuditSource, type Failure } from '../../audit/source.ts'
+import { bisecting } from '../../scan/bisection.ts'
 import { scan } from '../../scan/scanner.ts'
 import type { Instruments } from '../../instruments.ts'
 import type { Clock } from '../../clock.ts'
@@ -43,6 +44,8 @@ export interface PollerOptions extends Pick<UpstreamClockOptions, 'mostSkewMs' |
   /** Told of what should not happen; the poll counts as failed and the poller goes on. */
   readonly onError: (error: unknown) => void
   readonly pageSize: number
+  /** Most rows that are read of an upstream that does not sort. */
+  readonly scanLimit: number
   readonly intervalMs: number
   readonly maxIntervalMs: number
   /** How long one request of a poll may take at most, and what is done with its answer. */
@@ -84,12 +87,13 @@ interface Current {
  * often when the request budget is short.
  */
 export function createPoller (options: PollerOptions): Poller {
-  const { publish, pageSize } = options
+  const { publish, pageSize, scanLimit } = options
   const { monotonicMs: nowMs, now, setTimer } = options.clock
   const source: AuditSource = {
     ...options.source,
     read: (query, purpose) => options.source.read(query, purpose).finally(noteRequest)
   }
+  const pages = bisecting(source, { skipsRows: true, known: () => bookmark?.skippedRanges() ?? [] })
   const health = createUpstreamHealth(now, isTrying)
   const stopping = new AbortController()
   const upstream = createUpstreamClock({ ...options, clock: now })
@@ -99,7 +103,6 @@ export function createPoller (options: PollerOptions): Poller {
   let running: Promise<void> | undefined
   let cancelWake = () => {}
   let endPause = () => {}
-  let { pageSize: firstSize } = options
   let failures = 0 // In a row, without a good answer in between.
   let answered = false
   let requests = 0
@@ -217,7 +220,14 @@ export function createPoller (options: PollerOptions): Poller {
    * possible), and a quiet poll costs one request.
    */
   async function open (): Promise<Bookmark | Failure> {
-    newest ??= scan(source, { filter: {}, window: {}, direction: 'desc', pageSize, purpose: POLLER, skippedRanges: [] })
+    newest ??= scan(bisecting(source, { skipsRows: true }), {
+      filter: {},
+      window: {},
+      direction: 'desc',
+      pageSize,
+      scanLimit,
+      purpose: POLLER
+    })
     const { value: step } = await newest.next()
     if (step !== undefined && !step.ok) return step
     newest = undefined
@@ -239,7 +249,6 @@ export function createPoller (options: PollerOptions): Poller {
     ) {
       if (!portion.ok) return portion
       answered = true
-      firstSize = portion.reducedTo ?? pageSize
       noteAnswer(portion.rows, portion.upstreamMs)
       const { announcement, commit } = mark.diff(
         portion.rows,
@@ -278,7 +287,7 @@ export function createPoller (options: PollerOptions): Poller {
   function begin (mark: Bookmark): Current {
     const isWhole = !windowIsLong || nowMs() - sweptMs >= fullReadEveryMs(options.budget().scarcity)
     const start = isWhole ? mark.lookbackStart() : mark.recentStart(readTo)
-    const catchUp = createCatchUp({ source, start, pageSize, firstSize, skippedRanges: mark.skippedRanges() })
+    const catchUp = createCatchUp({ source: pages, start, pageSize, scanLimit })
     return {
       catchUp,
       isWhole,

@@ -1,6 +1,6 @@
 import type { Gap } from '../../audit/log-batch.ts'
 import { minInstant, maxInstant, type Instant } from '../../audit/instant.ts'
-import type { SkippedRange } from '../../scan/scanner.ts'
+import type { SkippedRange } from '../../scan/skipped-range.ts'
 
 type Known = SkippedRange & { readonly to: Instant }
 

@@ -20,6 +20,8 @@ export interface BackfillPoolOptions {
   readonly isKept: (place: LogCursor) => boolean
   /** Most events that one stream is given. */
   readonly limit: number
+  /** Most events that are read of an upstream that does not sort. */
+  readonly scanLimit: number
   /** Most bytes of rows that all replays hold. */
   readonly maxBytes: number
   /** What the replays of all tenants hold together, where there are several. */
@@ -136,6 +138,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
       newest: newest(),
       mostEvents: limit,
       mostScanned: SCANNED_PER_GIVEN * limit,
+      scanLimit: options.scanLimit,
       mostAnswers: isForAll ? SHARED_ANSWERS : Infinity,
       isUpstreamThere,
       nextPoll: () => new Promise((resolve) => { waiting.push(resolve) }),

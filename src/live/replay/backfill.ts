@@ -6,7 +6,10 @@ import type { AuditFilter } from '../../audit/filter.ts'
 import { minInstant, type Instant } from '../../audit/instant.ts'
 import { compareSortKeys, isAfter, type SortKey } from '../../audit/sort-key.ts'
 import type { AuditSource, Failure, Purpose } from '../../audit/source.ts'
-import { scan, type SkippedRange, type ScanStep } from '../../scan/scanner.ts'
+import { bisecting } from '../../scan/bisection.ts'
+import type { ScanStep } from '../../scan/scan-step.ts'
+import { scan } from '../../scan/scanner.ts'
+import type { SkippedRange } from '../../scan/skipped-range.ts'
 import type { KeptRows, Replay, ReplayRow, ReplayState } from './replay.ts'
 
 export interface BackfillOptions {
@@ -29,6 +32,8 @@ export interface BackfillOptions {
   readonly countFrom: Instant
   /** Most events that are looked through. */
   readonly mostScanned: number
+  /** Most events that are read of an upstream that does not sort. */
+  readonly scanLimit: number
   /** Most upstream answers. */
   readonly mostAnswers: number
   readonly clock: Clock
@@ -139,13 +144,13 @@ export function createBackfill (options: BackfillOptions): Backfill {
     let failures = 0
     const purpose: Purpose = { kind: 'caller', key: options.requester.key }
     for await (
-      const step of scan(past, {
+      const step of scan(bisecting(past, { skipsRows: true }), {
         filter,
         window: { start: from, end: kept.since - 1n },
         direction: 'asc',
         pageSize: PAGE_SIZE,
-        purpose,
-        skippedRanges: []
+        scanLimit: options.scanLimit,
+        purpose
       })
     ) {
       if (!isReading()) return

@@ -80,6 +80,7 @@ function prepared ({ quirks = {}, fails = () => undefined, mostKnown = 10_000, o
     onPoll: (health, changed) => { polls.push({ health, changed }) },
     onError: (error) => { errors.push(error) },
     pageSize: 100,
+    scanLimit: 10_000,
     intervalMs: 3000,
     maxIntervalMs: 3000,
     patienceMs: 60_000,
@@ -462,6 +463,23 @@ t.test('the tail', async (t) => {
       await time.pass(300_000)
       t.ok(source.questions.length - asked < 300, `${source.questions.length - asked} questions in a hundred intervals`)
     }
+  })
+
+  t.test('is degraded and announces nothing while more rows than the scan limit come without order', async (t) => {
+    steady(t)
+    const { begin, names, polls, publish, source, time } = prepared({
+      quirks: { ignoresSort: true },
+      options: { pageSize: 10, scanLimit: 50 }
+    })
+    const published = Array.from({ length: 80 }, (_, n) => publish(n / 10))
+    await begin()
+    await time.pass(30_000)
+    t.match(polls.at(-1)?.health, { upstream: 'degraded' })
+    t.same(names(), [])
+    source.lose(40)
+    await time.pass(120_000)
+    t.match(polls.at(-1)?.health, { upstream: 'ok' })
+    t.same(names().filter((name) => published.slice(40).includes(name)), published.slice(40), 'in order, each once')
   })
 
   t.test('tells of each that comes where nothing can be read', async (t) => {

@@ -8,6 +8,7 @@ import { createBytePool } from '../../../src/audit/byte-pool.ts'
 import type { AuditFilter } from '../../../src/audit/filter.ts'
 import { LATEST, formatInstant, type Instant } from '../../../src/audit/instant.ts'
 import type { Failure } from '../../../src/audit/source.ts'
+import { bisecting } from '../../../src/scan/bisection.ts'
 import { createCatchUp, type CatchUpStep } from '../../../src/live/ingest/catch-up.ts'
 import type { Replay } from '../../../src/live/replay/replay.ts'
 import { createBackfill, type BackfillOptions } from '../../../src/live/replay/backfill.ts'
@@ -60,7 +61,7 @@ function hurry (t: { teardown (action: () => void): void }): void {
 
 t.test('a reading', async (t) => {
   const read = async (source: MemorySource, pageSize = 10) => {
-    const reading = createCatchUp({ source, start: at(-60), pageSize, firstSize: pageSize, skippedRanges: [] })
+    const reading = createCatchUp({ source: bisecting(source, { skipsRows: true }), start: at(-60), pageSize, scanLimit: 10_000 })
     const portions: Array<CatchUpStep | Failure> = []
     for (let next = await reading.next(); next !== undefined; next = await reading.next()) portions.push(next)
     const rows = portions.flatMap((each) => each.ok ? each.rows : [])
@@ -164,6 +165,7 @@ t.test('a reread', async (t) => {
     mostEvents: Infinity,
     countFrom: at(-60),
     mostScanned: Infinity,
+    scanLimit: 10_000,
     requester: { key: 'a-caller', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) },
     mostAnswers: Infinity,
     isUpstreamThere: () => true,
@@ -363,6 +365,7 @@ t.test('rereads', async (t) => {
       kept: () => ({ since: LATEST, rows: [] }),
       isKept: ({ offset }) => offset >= log.startOffset(),
       limit: 1000,
+      scanLimit: 10_000,
       maxBytes: 1_000_000,
       isUpstreamThere: () => true,
       onError: (error) => { throw error },

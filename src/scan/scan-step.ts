@@ -1,0 +1,113 @@
+import type { AuditEvent } from '../audit/event.ts'
+import { compileFilter, type AuditFilter } from '../audit/filter.ts'
+import { foldAhead } from '../audit/folded-text.ts'
+import { ceilToSecond, floorToSecond, type Instant } from '../audit/instant.ts'
+import { compareKeyedEvents, type KeyedEvent } from '../audit/sort-key.ts'
+import type { Direction, Purpose } from '../audit/source.ts'
+import { isWithin, type TimeRange } from '../audit/time-range.ts'
+import { reachedBy } from './granularity.ts'
+import type { PagedSource } from './page-run.ts'
+import { skippedRangeOf, type SkippedContext, type SkippedRange } from './skipped-range.ts'
+
+export interface ScanRequest {
+  readonly filter: AuditFilter
+  readonly window: TimeRange
+  readonly direction: Direction
+  /** Most rows to ask for at a time. */
+  readonly pageSize: number
+  /**
+   * Most rows that are read of an upstream that does not sort, since all of them must be held and sorted here. A longer
+   * range fails as `invalid`.
+   */
+  readonly scanLimit: number
+  readonly purpose: Purpose
+}
+
+/** What one upstream answer added to a scan. */
+export interface ScanStep {
+  readonly ok: true
+  /** Accepted events that are new to the scan, in the direction of the scan. */
+  readonly rows: KeyedEvent[]
+  /** How many events are new to the scan, accepted or not. */
+  readonly scanned: number
+  /** Events that the upstream should not have sent: outside the filter or the window. */
+  readonly rejected: number
+  /**
+   * All events strictly before this instant (strictly after it, in descending order) were read. `undefined`: nothing is
+   * certain yet.
+   */
+  readonly reached: Instant | undefined
+  /** Whether the whole window was read. */
+  readonly end: boolean
+  /** Rows that could not be read, before this answer or in it. */
+  readonly skipped: SkippedRange | undefined
+  /** The upstream's clock when it answered, milliseconds since 1970, where it told. */
+  readonly upstreamMs: number | undefined
+}
+
+export interface ReadPage extends SkippedContext {
+  /** The rows of the answer that are new to the scan. */
+  readonly fresh: KeyedEvent[]
+  /** Whether the rows so far show that the upstream sorts as asked. */
+  readonly isOrderShown: boolean
+  readonly end: boolean
+}
+
+/**
+ * Makes the steps of one scan. Reports what the upstream got wrong in an answer: the filter, and events that cannot be
+ * read.
+ */
+export function createStepBuilder (
+  source: PagedSource,
+  { direction, filter, window }: ScanRequest
+): (page: ReadPage) => Promise<ScanStep> {
+  const accepts = compileFilter(filter)
+
+  return async function toStep (page: ReadPage): Promise<ScanStep> {
+    const { answer, end, fresh } = page
+    if (filter.text !== undefined) for (const { event } of fresh) await foldAhead(event.item)
+    const matches = fresh.filter(({ event }) => accepts(event.item))
+    if (matches.length < fresh.length && isJudgedUpstream(filter)) source.reportQuirk('ignores-filter')
+    if (answer.unreadable !== undefined && answer.unreadable.length > 0) {
+      source.reportQuirk('sends-unreadable-events', answer.unreadable.length)
+    }
+    const accepted = matches.filter(({ event }) => isAround(event, window))
+    return {
+      ok: true,
+      // An upstream that ignores the bounds may repeat rows in front of `bound`: an earlier step gave them.
+      rows: accepted
+        .filter(({ event }) => isAround(event, page.bound) && isInside(event, window))
+        .sort(compareKeyedEvents(direction)),
+      scanned: fresh.length,
+      rejected: fresh.length - accepted.length,
+      reached: reachedIn(page, direction),
+      end,
+      skipped: skippedRangeOf(page),
+      upstreamMs: answer.upstreamMs
+    }
+  }
+}
+
+function reachedIn ({ granularity, isOrderShown, rows }: ReadPage, direction: Direction): Instant | undefined {
+  if (!isOrderShown) return undefined
+  const last = rows.findLast(({ event }) => event.instant !== undefined)?.key.instant
+  return last === undefined ? undefined : reachedBy(last, granularity, direction)
+}
+
+/** Whether an instant lies outside even the whole seconds that the upstream is asked for. */
+export function isOutside (instant: Instant, { start, end }: TimeRange): boolean {
+  return (start !== undefined && instant < floorToSecond(start)) || (end !== undefined && instant > ceilToSecond(end))
+}
+
+function isAround ({ instant }: AuditEvent, range: TimeRange): boolean {
+  return instant === undefined || !isOutside(instant, range)
+}
+
+function isInside ({ instant }: AuditEvent, range: TimeRange): boolean {
+  return instant === undefined || isWithin(instant, range)
+}
+
+/** Whether every part of the filter is one that the upstream is asked to judge. */
+function isJudgedUpstream ({ session_id: session, status, text }: AuditFilter): boolean {
+  return session === undefined && status === undefined && text === undefined
+}
