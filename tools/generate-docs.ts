@@ -5,21 +5,32 @@ import { asyncapi } from './asyncapi.ts'
 import { writeOpenapi } from './openapi.ts'
 import { Settings } from '../src/settings.ts'
 
-// Writes what is generated from the schemas: the two documents in openapi/ and docs/settings.md.
-// `--check` writes nothing and fails where a file is not what it should be.
+// Writes the documents that the schemas generate: two in openapi/, and docs/settings.md.
+// `--check` writes nothing, and fails if a file is out of date.
 
 const OPENAPI = 'openapi/openapi.json'
 const ASYNCAPI = 'openapi/asyncapi.json'
 const SETTINGS = 'docs/settings.md'
 
-const wanted = {
+const SETTINGS_INTRODUCTION = `# Settings
+
+The service reads its settings from the environment, once, at start. With a faulty value it does not start; the message lists
+all faults. The same holds for a setting of a feature that this version lacks. An empty value counts as unset.
+
+Names tell the unit: \`…_MS\` is in milliseconds, \`…_BYTES\` in bytes, \`…_PER_MINUTE\` in requests or events a minute.
+
+| setting | default | meaning |
+| --- | --- | --- |
+`
+
+const documents = {
   [OPENAPI]: await writeOpenapi(),
   [ASYNCAPI]: asyncapi(version),
   [SETTINGS]: settingsPage()
 }
 const isCheck = process.argv.includes('--check')
 
-for (const [path, text] of Object.entries(wanted)) {
+for (const [path, text] of Object.entries(documents)) {
   const present = await readFile(path, 'utf8').catch(() => '')
   if (present === text) continue
   if (!isCheck) await writeFile(path, text)
@@ -31,7 +42,5 @@ function settingsPage (): string {
   const rows = Object.entries(Settings.properties).map(([name, schema]: [string, TSchema]) =>
     `| \`${name}\` | ${schema.default === undefined ? '' : String(schema.default)} | ${schema.description ?? ''} |\n`
   )
-  return `# Settings\n\nThe service reads its settings from the environment. A value that does not fit ends the start, with a line for each fault.\n\n| setting | default | what it does |\n| --- | --- | --- |\n${
-    rows.join('')
-  }`
+  return SETTINGS_INTRODUCTION + rows.join('')
 }
