@@ -1,11 +1,16 @@
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
+import { systemClock } from './clock.ts'
+import type { Settings } from './settings.ts'
+import { readSettings } from './settings/read-settings.ts'
 import { createLogger } from './telemetry/logger.ts'
-import { readSettings, type Settings } from './settings.ts'
 import type { Tracing } from './telemetry/opentelemetry.ts'
 
-for (const output of [process.stdout, process.stderr]) output.on('error', () => {}) // A closed pipe ends no service.
+const LAST_STEPS_MS = 10_000
+
+// A closed pipe must not end the service.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
 const outcome = readSettings(process.env)
 if (outcome.ok) {
   await serve(outcome.settings, outcome.warnings)
@@ -15,25 +20,25 @@ if (outcome.ok) {
 }
 
 async function serve (settings: Settings, warnings: readonly string[]): Promise<void> {
-  const tracing = await startTracing(settings, (err) => logger.warn({ err }, 'spans cannot be told to the collector'))
-  const { flush, logger } = await createLogger(settings.LOG_LEVEL, tracing?.ids)
+  const tracing = await startTracing(settings, (err) => logger.warn({ err }, 'span export failed'))
+  const { flush, logger } = await createLogger(settings.LOG_LEVEL, systemClock, tracing?.ids)
   for (const warning of warnings) logger.warn(warning)
-  const app = await buildApp(settings, logger, { tracing })
+  const app = await buildApp(settings, logger, { clock: systemClock, tracing })
   const grace = closeWithGrace(
-    { delay: settings.DRAIN_MS + 10_000, logger: false, skip: ['SIGUSR2'] },
+    { delay: settings.DRAIN_MS + LAST_STEPS_MS, logger: false, skip: ['SIGUSR2'] },
     async ({ err, signal }) => {
-      if (err !== undefined) logger.fatal({ err }, 'unforeseen error, ending')
-      logger.info({ signal }, 'ending')
+      if (err !== undefined) logger.fatal({ err }, 'unexpected error, shutting down')
+      logger.info({ signal }, 'shutting down')
       await app.server.close()
       await tracing?.end()
-      logger.info('ended')
+      logger.info('shut down')
       await flush()
     }
   )
   app.server.addHook('onClose', async () => grace.uninstall())
   process.on('SIGUSR2', () => toggleLevel(logger, settings))
   try {
-    introduce(app, await app.listen(), logger)
+    logStart(app, await app.listen(), logger)
   } catch (err) {
     logger.fatal({ err }, 'cannot listen')
     await app.server.close()
@@ -42,7 +47,7 @@ async function serve (settings: Settings, warnings: readonly string[]): Promise<
   }
 }
 
-/** Nothing of OpenTelemetry is loaded unless it is wanted. */
+/** Most installations run without tracing, so OpenTelemetry is loaded only with an endpoint. */
 async function startTracing (
   { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }: Settings,
   onError: (error: unknown) => void
@@ -52,19 +57,19 @@ async function startTracing (
   return createTracing({ endpoint, version, onError })
 }
 
-/** Logs more, or as little as set again, without a restart. */
-function toggleLevel (logger: Logger, { LOG_LEVEL: usual }: Settings): void {
-  logger.level = logger.level === 'debug' ? usual : 'debug'
-  logger.child({}, { level: 'info' }).info({ log_level: logger.level }, 'the log level was changed')
+/** Switches between the level `debug` and the configured one, without a restart. */
+function toggleLevel (logger: Logger, { LOG_LEVEL: configured }: Settings): void {
+  logger.level = logger.level === 'debug' ? configured : 'debug'
+  logger.child({}, { level: 'info' }).info({ log_level: logger.level }, 'log level changed')
 }
 
-/** Says where it listens, what it asks, and what to try, whatever the log level hides. */
-function introduce ({ upstream }: App, { metricsUrl, url }: Awaited<ReturnType<App['listen']>>, logger: Logger): void {
+/** Logs the URLs, the upstream, and commands to try, at any log level. */
+function logStart ({ upstream }: App, { metricsUrl, url }: Awaited<ReturnType<App['listen']>>, logger: Logger): void {
   const lines = logger.child({}, { level: 'info' })
   lines.info(`kubiya-audit-bff ${version} listens on ${url}`)
   if (upstream.sandbox) {
     lines.warn(
-      'NO KUBIYA_API_KEY: this is the embedded SANDBOX with made-up events. Set KUBIYA_API_KEY for the real ones.'
+      'NO KUBIYA_API_KEY: this is the embedded SANDBOX with invented events. Set KUBIYA_API_KEY for real ones.'
     )
   } else {
     lines.info(`upstream ${upstream.url}`)

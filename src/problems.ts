@@ -1,5 +1,4 @@
 import { Type, type Static } from '@sinclair/typebox'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { FailureKind } from './audit/source.ts'
 
 const KINDS = {
@@ -28,23 +27,23 @@ const KINDS = {
 
 export type ProblemCode = keyof typeof KINDS
 
-/** An error answer: RFC 9457, for every 4xx and 5xx. */
+/** The body of every 4xx and 5xx answer (RFC 9457). */
 export const Problem = Type.Object({
   type: Type.String({
-    description: 'Identifies the kind of problem: a URN that ends in the code.',
+    description: 'URN of the kind of problem. It ends in the code.',
     examples: ['urn:kubiya-audit-bff:problem:invalid-parameter']
   }),
-  title: Type.String({ description: 'The kind of problem in words.', examples: ['Invalid parameter'] }),
+  title: Type.String({ description: 'The kind of problem, in words.', examples: ['Invalid parameter'] }),
   status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.', examples: [400] }),
-  detail: Type.String({ description: 'What happened this time.', examples: ['page: must be >= 1'] }),
+  detail: Type.String({ description: 'What happened in this request.', examples: ['page: must be >= 1'] }),
   code: Type.String({ description: 'The kind of problem, for programs.', examples: ['invalid-parameter'] }),
-  request_id: Type.String({ description: 'Find this request in the logs by it.', examples: ['req-4f1c2a'] }),
+  request_id: Type.String({ description: "The request's id in the logs.", examples: ['req-4f1c2a'] }),
   errors: Type.Optional(Type.Array(
     Type.Object({
-      parameter: Type.String({ description: 'Which parameter.', examples: ['page'] }),
-      message: Type.String({ description: 'What is wrong with it.', examples: ['must be >= 1'] })
+      parameter: Type.String({ description: 'Name of the parameter.', examples: ['page'] }),
+      message: Type.String({ description: 'What is wrong with its value.', examples: ['must be >= 1'] })
     }),
-    { description: "Everything that is wrong with the request's parameters." }
+    { description: 'All invalid parameters of the request.' }
   )),
   retry_after: Type.Optional(
     Type.Integer({ minimum: 0, description: 'Seconds to wait, as in the header `Retry-After`.' })
@@ -52,9 +51,9 @@ export const Problem = Type.Object({
   window: Type.Optional(Type.Object({
     start_time: Type.String(),
     end_time: Type.String()
-  }, { description: 'Of a describe that found nothing: the interval that was looked through.' })),
+  }, { description: 'Of a describe that found nothing: the interval that was searched.' })),
   scanned: Type.Optional(
-    Type.Integer({ minimum: 0, description: 'Of a describe that found nothing: how many events were looked at.' })
+    Type.Integer({ minimum: 0, description: 'Of a describe that found nothing: the number of events that were read.' })
   ),
   complete: Type.Optional(
     Type.Boolean({ description: 'Of a describe that found nothing: whether that was every event of the interval.' })
@@ -66,25 +65,13 @@ export type ProblemParts = Partial<Pick<Problem, 'errors' | 'retry_after' | 'win
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
-/** Answers with a problem. Nothing of it is kept by anyone. */
-export function sendProblem (
-  reply: FastifyReply,
-  code: ProblemCode,
-  detail: string,
-  parts: ProblemParts = {}
-): FastifyReply {
-  const problem = problemOf(code, detail, reply.request.id, parts)
-  if (parts.retry_after !== undefined) reply.header('retry-after', parts.retry_after)
-  return reply.code(problem.status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
+/** What an upstream failure means to a caller. The text never contains words of the upstream. */
+export interface FailureMeaning {
+  readonly code: ProblemCode
+  readonly detail: string
 }
 
-/** The body of a problem. */
-export function problemOf (code: ProblemCode, detail: string, requestId: string, parts: ProblemParts = {}): Problem {
-  const { status, title } = KINDS[code]
-  return { type: `urn:kubiya-audit-bff:problem:${code}`, title, status, detail, code, request_id: requestId, ...parts }
-}
-
-const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
+const FAILURES: Record<FailureKind, FailureMeaning> = {
   unauthorized: { code: 'upstream-unauthorized', detail: 'Kubiya refused the credential that this service uses.' },
   forbidden: {
     code: 'upstream-unauthorized',
@@ -105,81 +92,25 @@ const FAILURES: Record<FailureKind, { code: ProblemCode, detail: string }> = {
   },
   overloaded: { code: 'overloaded', detail: 'Too many answers are in progress or unread.' }
 }
-const DEFAULT_RETRY_AFTER_MS = 5000
-const MOST_FAULTS = 50
-const LONGEST_NAME = 100
 
+// With the caller's own credential, the refusal concerns the caller and not this service.
 const OWN_FAILURES: Partial<typeof FAILURES> = {
   unauthorized: { code: 'unauthorized', detail: 'Kubiya does not accept the credential.' },
   forbidden: { code: 'forbidden', detail: 'Kubiya does not allow this with the credential.' }
 }
 
-/**
- * Answers with what the upstream's failure means to a caller; no word of the upstream's own. `isOwn`: Kubiya was asked
- * with the caller's own credential.
- */
-export function sendFailure (
-  reply: FastifyReply,
-  failure: { kind: FailureKind, retryAfterMs?: number },
-  isOwn = false
-): FastifyReply {
-  const { code, detail } = (isOwn ? OWN_FAILURES[failure.kind] : undefined) ?? meaningOf(failure.kind)
-  const waits = [429, 503].includes(KINDS[code].status)
-  return sendProblem(
-    reply,
-    code,
-    detail,
-    waits ? { retry_after: Math.ceil((failure.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) / 1000) } : {}
-  )
+/** The body of a problem. */
+export function problemOf (code: ProblemCode, detail: string, requestId: string, parts: ProblemParts = {}): Problem {
+  const { status, title } = KINDS[code]
+  return { type: `urn:kubiya-audit-bff:problem:${code}`, title, status, detail, code, request_id: requestId, ...parts }
 }
 
-/** What the upstream's failure is to a caller. */
-export function meaningOf (kind: FailureKind): { code: ProblemCode, detail: string } {
-  return FAILURES[kind]
+/** The HTTP status of a problem. */
+export function statusOf (code: ProblemCode): number {
+  return KINDS[code].status
 }
 
-/** The app's error handler: what Fastify refuses becomes a typed problem, anything unforeseen a bare 500. */
-export function handleError (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (error.validation !== undefined) {
-    const errors = error.validation.map(({ instancePath, message = 'is not valid', params, keyword }) => ({
-      parameter: keyword === 'additionalProperties' ? String(params.additionalProperty) : instancePath.slice(1),
-      message: keyword === 'additionalProperties'
-        ? 'is not a parameter of this route'
-        : describeRule(keyword, message, params)
-    }))
-    return sendFaults(reply, 'invalid-parameter', errors)
-  }
-  const status = error.statusCode ?? 500
-  if (status === 413) return sendProblem(reply, 'payload-too-large', 'The request is larger than this service accepts.')
-  if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route takes no body.')
-  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-request', 'The request could not be read.')
-  request.log.error({ err: error, request_id: request.id }, 'unforeseen error')
-  return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
-}
-
-/**
- * Answers with all that is wrong with the parameters: at most fifty faults are named, and how many more there are. A
- * request of some kilobytes must not get an answer of hundreds.
- */
-export function sendFaults (
-  reply: FastifyReply,
-  code: ProblemCode,
-  faults: Array<{ parameter: string, message: string }>
-): FastifyReply {
-  const errors = faults.slice(0, MOST_FAULTS).map(({ message, parameter }) => ({
-    parameter: shortened(parameter),
-    message
-  }))
-  const texts = errors.map(({ message, parameter }) => `${parameter}: ${message}`)
-  if (faults.length > MOST_FAULTS) texts.push(`and ${faults.length - MOST_FAULTS} more`)
-  return sendProblem(reply, code, texts.join('; '), { errors })
-}
-
-/** A name that a caller made up, cut where it is long. */
-function shortened (name: string): string {
-  return name.length <= LONGEST_NAME ? name : `${name.slice(0, LONGEST_NAME)}…`
-}
-
-function describeRule (keyword: string, message: string, params: Record<string, unknown>): string {
-  return keyword === 'enum' ? `must be one of ${String(params.allowedValues)}` : message
+/** What an upstream failure means to a caller. `isOwn`: the request to Kubiya carried the caller's own credential. */
+export function meaningOf (kind: FailureKind, isOwn = false): FailureMeaning {
+  return (isOwn ? OWN_FAILURES[kind] : undefined) ?? FAILURES[kind]
 }

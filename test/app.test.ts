@@ -10,7 +10,7 @@ import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
 import { writeOpenapi } from '../tools/openapi.ts'
 import { healthRoutes } from '../src/http/routes/health.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/read-settings.ts'
 import { ago, eventually, item, startKeyless, startService, startUpstream } from './support/support.ts'
 
 type Item = Record<string, any>

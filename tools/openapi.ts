@@ -6,7 +6,7 @@ import { buildApp, version } from '../src/app.ts'
 import { EventPage, SearchPage } from '../src/archive/page-body.ts'
 import { PublishedEvent } from '../src/audit/event.ts'
 import { Problem } from '../src/problems.ts'
-import { readSettings } from '../src/settings.ts'
+import { readSettings } from '../src/settings/read-settings.ts'
 
 const SERVERS = [{ url: '/', description: 'This service.' }]
 // Relative to the document, so that it is right behind a proxy that offers the service under a path.

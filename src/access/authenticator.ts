@@ -1,18 +1,18 @@
 import type { Caller, AuthResult } from './caller.ts'
 import type { Credential } from './credential.ts'
 
-/** Decides who comes in. */
+/** Decides which credentials are accepted. */
 export interface Authenticator {
-  /** At once where the credential is known; `address` names where the request comes from. */
+  /** Synchronous where the credential is known. `address` names the client's address for limits. */
   authenticate (credential: Credential | 'none', address: string): AuthResult | Promise<AuthResult>
-  /** Stops looking at what it admits by. */
+  /** Stops timers and connections. */
   close (): void
 }
 
-/** Told of a caller who is admitted no more. */
+/** Called when a caller's credential is no longer accepted. */
 export type OnRevoked = (key: Caller['key']) => void
 
-/** Admits whoever asks. */
+/** Accepts every request (`AUTH_MODE=none`). */
 export function createOpenAuth (): Authenticator {
   return { authenticate: (_, address) => ({ ok: true, caller: { key: address } }), close: () => {} }
 }

@@ -1,20 +1,20 @@
 import type { ProblemCode } from '../problems.ts'
 
-/** Who asks, as far as limits, streams and Kubiya need to know. */
+/** An authenticated caller. */
 export interface Caller {
-  /** Names the caller in limits and streams, without showing the credential. */
+  /** Identifies the caller in limits and streams. It does not reveal the credential. */
   readonly key: string
-  /** The value of `Authorization` that Kubiya is asked with, where it is the caller's own. */
+  /** The caller's own `Authorization`, with which Kubiya is asked in mode `passthrough`. */
   readonly authorization?: string
-  /** Where the request came from, when tenants are counted by that. */
+  /** The client's address, for the limits on tenants. */
   readonly address?: string
-  /** Kubiya accepted the credential before and cannot be asked now: what was seen then may be shown. */
+  /** Kubiya accepted the credential before and cannot be asked now. Cached data may be shown. */
   readonly isUnchecked?: boolean
-  /** When the credential ends, milliseconds since 1970. */
+  /** When the credential expires, milliseconds since 1970. */
   readonly expiresAtMs?: number
 }
 
-/** Why a request goes no further. */
+/** Why a request was denied. */
 export interface Denied {
   readonly ok: false
   readonly code: ProblemCode
@@ -39,13 +39,15 @@ export const FORBIDDEN: Denied = {
   code: 'forbidden',
   detail: 'Kubiya does not allow this with the credential.'
 }
-export const TOO_MANY_CREDENTIALS = (whose: 'address' | 'network' | 'all', retryAfterMs: number): Denied =>
-  whose === 'all'
-    ? { ok: false, code: 'overloaded', detail: 'Too many invalid credentials from all callers.', retryAfterMs }
-    : { ok: false, code: 'rate-limited', detail: `Too many invalid credentials from this ${whose}.`, retryAfterMs }
 export const NO_TENANT: Denied = {
   ok: false,
   code: 'overloaded',
   detail: 'The maximum number of tenants is active.',
   retryAfterMs: 30_000
+}
+
+export function tooManyCredentials (whose: 'address' | 'network' | 'all', retryAfterMs: number): Denied {
+  return whose === 'all'
+    ? { ok: false, code: 'overloaded', detail: 'Too many invalid credentials from all callers.', retryAfterMs }
+    : { ok: false, code: 'rate-limited', detail: `Too many invalid credentials from this ${whose}.`, retryAfterMs }
 }

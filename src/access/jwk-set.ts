@@ -1,74 +1,78 @@
 import { createLocalJWKSet, createRemoteJWKSet, type JWTVerifyGetKey } from 'jose'
+import type { Clock } from '../clock.ts'
 
-export interface KeysOptions {
+export interface JwkSetOptions {
   readonly url: URL
-  /** Told why keys cannot be had. */
+  /** Called when the keys cannot be fetched. */
   readonly onError: (error: unknown) => void
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
+  readonly clock: Pick<Clock, 'now' | 'setTimer'>
 }
 
-/** The keys of an issuer (a JWK Set). Those that were had last count until others are had. */
-export interface Keys {
-  /** Finds a key at hand for a token; asks nobody. `undefined`: no key was ever had. */
+export type FetchOutcome = 'fetched' | 'failed'
+
+/** The keys of an issuer (a JWK Set, RFC 7517 §5). The last keys stay valid until a fetch succeeds. */
+export interface JwkSet {
+  /** A finder over the local keys; it sends no request. `undefined`: no fetch has succeeded yet. */
   finder (): JWTVerifyGetKey | undefined
-  /** Whether a key at hand may be the one that a token names; one that names none may fit any. */
+  /** Whether a local key may be the one that a token names. A token without a key id may fit any key. */
   holds (kid: string | undefined): boolean
-  /** What came of asking the issuer where that was a moment ago: it is left alone for now. */
-  recent (): 'had' | 'failed' | undefined
-  /** Asks the issuer, once however many want that. */
-  ask (): Promise<'had' | 'failed'>
+  /** The outcome of a fetch that is too recent for another one; `undefined`: a fetch is allowed. */
+  recent (): FetchOutcome | undefined
+  /** Fetches the keys. Simultaneous calls share one request. */
+  fetch (): Promise<FetchOutcome>
   close (): void
 }
 
 const FETCH_MS = 5000
-const REST_MS = 2000 // A key that is new is known that soon.
-const REFRESH_MS = 300_000 // A key that is withdrawn counts no longer than that.
+const REST_MS = 2000 // A new key is accepted after at most this time.
+const REFRESH_MS = 300_000 // A withdrawn key is accepted for at most this time.
 const RETRY_MS = 10_000
-const FAILURES_AT_ONCE = 3 // An issuer that fails is left alone after so many in a row.
+const MAX_FAILURES = 3 // After so many failures in a row, the issuer is left alone for `REST_MS`.
 
-export function createKeys ({ clock, onError, url }: KeysOptions): Keys {
+export function createJwkSet ({ clock, onError, url }: JwkSetOptions): JwkSet {
   const remote = createRemoteJWKSet(url, { timeoutDuration: FETCH_MS, cooldownDuration: 0 })
   let find: JWTVerifyGetKey | undefined
   let kids = new Set<string | undefined>()
-  let underWay: Promise<'had' | 'failed'> | undefined
-  let last: { readonly outcome: 'had' | 'failed', readonly atMs: number } | undefined
+  let pending: Promise<FetchOutcome> | undefined
+  let last: { readonly outcome: FetchOutcome, readonly atMs: number } | undefined
   let failures = 0
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer = () => {}
   let isClosed = false
-  return { finder: () => find, holds, recent, ask, close }
+  return { finder: () => find, holds, recent, fetch, close }
 
   function holds (kid: string | undefined): boolean {
     return kid === undefined ? kids.size > 0 : kids.has(kid)
   }
 
-  function recent (): 'had' | 'failed' | undefined {
-    const isRecent = underWay === undefined && last !== undefined && Math.abs(clock() - last.atMs) < REST_MS
-    return isRecent && (failures === 0 || failures >= FAILURES_AT_ONCE) ? last?.outcome : undefined
+  function recent (): FetchOutcome | undefined {
+    const isRecent = pending === undefined && last !== undefined && Math.abs(clock.now() - last.atMs) < REST_MS
+    return isRecent && (failures === 0 || failures >= MAX_FAILURES) ? last?.outcome : undefined
   }
 
-  function ask (): Promise<'had' | 'failed'> {
-    underWay ??= load().finally(() => { underWay = undefined })
-    return underWay
+  function fetch (): Promise<FetchOutcome> {
+    pending ??= load().finally(() => { pending = undefined })
+    return pending
   }
 
-  async function load (): Promise<'had' | 'failed'> {
-    const outcome = await fetchThem()
-    last = { outcome, atMs: clock() }
-    failures = outcome === 'had' ? 0 : failures + 1
-    clearTimeout(timer)
-    if (!isClosed && find !== undefined) timer = setTimeout(refresh, outcome === 'had' ? REFRESH_MS : RETRY_MS).unref()
+  async function load (): Promise<FetchOutcome> {
+    const outcome = await reload()
+    last = { outcome, atMs: clock.now() }
+    failures = outcome === 'fetched' ? 0 : failures + 1
+    cancelTimer()
+    if (!isClosed && find !== undefined) {
+      cancelTimer = clock.setTimer(refresh, outcome === 'fetched' ? REFRESH_MS : RETRY_MS)
+    }
     return outcome
   }
 
-  async function fetchThem (): Promise<'had' | 'failed'> {
+  async function reload (): Promise<FetchOutcome> {
     try {
       await remote.reload()
-      const had = remote.jwks()
-      if (had === undefined) return 'failed'
-      find = createLocalJWKSet(had)
-      kids = new Set(had.keys.map(({ kid }) => kid))
-      return 'had'
+      const keys = remote.jwks()
+      if (keys === undefined) return 'failed'
+      find = createLocalJWKSet(keys)
+      kids = new Set(keys.keys.map(({ kid }) => kid))
+      return 'fetched'
     } catch (error) {
       onError(error)
       return 'failed'
@@ -76,11 +80,11 @@ export function createKeys ({ clock, onError, url }: KeysOptions): Keys {
   }
 
   function refresh (): void {
-    ask().catch(onError)
+    fetch().catch(onError)
   }
 
   function close (): void {
     isClosed = true
-    clearTimeout(timer)
+    cancelTimer()
   }
 }

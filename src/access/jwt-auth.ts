@@ -1,33 +1,33 @@
 import { createHash } from 'node:crypto'
 import { decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { LRUCache } from 'lru-cache'
+import type { Clock } from '../clock.ts'
 import { UNAUTHORIZED, type Caller, type Denied, type AuthResult } from './caller.ts'
 import { digestOf, type Credential } from './credential.ts'
 import type { Authenticator } from './authenticator.ts'
-import { createKeys } from './jwk-set.ts'
-import { createCheckQueue, type CheckQueueOptions } from './check-queue.ts'
+import { createJwkSet, type FetchOutcome } from './jwk-set.ts'
+import { createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
 import type { AuthFailureLimit } from './auth-failure-limit.ts'
 
 export interface JwtAuthOptions {
   readonly jwksUrl: string
   readonly issuer: string
   readonly audience: string
-  /** How far clocks may differ, milliseconds: a token is good for so much longer. */
+  /** The tolerated difference between the clocks, milliseconds. A token is valid for so much longer. */
   readonly toleranceMs: number
-  /** For how long a token that was found good is not verified again, milliseconds. */
+  /** How long a verified token is not verified again, milliseconds. */
   readonly recheckMs: number
   readonly authFailures: AuthFailureLimit
-  /** Told why keys cannot be had. */
+  /** Called when the keys cannot be fetched. */
   readonly onError: (error: unknown) => void
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
+  readonly clock: Pick<Clock, 'now' | 'setTimer'>
 }
 
-// Signatures by a private key only: with a shared secret whoever can check a token can make one.
+// Private keys only: with a shared secret, everyone who can verify a token can also make one.
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
-const MOST_VERIFIED = 10_000
+const MAX_VERIFIED = 10_000
 const RETRY_MS = 5000
-const UNCHECKED: Denied = {
+const UNVERIFIABLE: Denied = {
   ok: false,
   code: 'credential-unchecked',
   detail: 'The JWK Set is unavailable; tokens cannot be verified.',
@@ -39,23 +39,23 @@ const BUSY: Denied = {
   detail: 'Too many tokens are being verified.',
   retryAfterMs: 1000
 }
-// A signature takes some 100 µs of a thread: what waits here is checked within a moment.
-const SIGNATURES: CheckQueueOptions = {
-  mostUnderWay: 64,
-  mostUnproven: 48,
-  mostPerAddress: 8,
-  mostWaitingPerAddress: 256,
-  mostWaiting: 4096,
-  patienceMs: 2000
+// A signature takes some 100 µs of a thread, so this queue is short-lived.
+const SIGNATURES: CheckQueueLimits = {
+  maxRunning: 64,
+  maxUnproven: 48,
+  maxPerAddress: 8,
+  maxWaitingPerAddress: 256,
+  maxWaiting: 4096,
+  maxWaitMs: 2000
 }
-// These wait for the issuer, all for one answer.
-const UNKNOWN_KEYS: CheckQueueOptions = {
-  mostUnderWay: 1024,
-  mostUnproven: 768,
-  mostPerAddress: 8,
-  mostWaitingPerAddress: 256,
-  mostWaiting: 4096,
-  patienceMs: 6000
+// These checks wait for the issuer, all of them for one answer.
+const UNKNOWN_KEYS: CheckQueueLimits = {
+  maxRunning: 1024,
+  maxUnproven: 768,
+  maxPerAddress: 8,
+  maxWaitingPerAddress: 256,
+  maxWaiting: 4096,
+  maxWaitMs: 6000
 }
 
 interface Verified {
@@ -64,63 +64,69 @@ interface Verified {
 }
 
 /**
- * Admits by JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. A token whose key
- * is at hand asks nobody and is no trial. Tokens that name an unknown key wait in a line of their own: whatever they
- * do, they take no place from the others. While keys cannot be had the last ones count.
+ * Authenticates JSON Web Tokens (RFC 7519): signature by a key of the JWK Set, issuer, audience, expiry. A token with a
+ * local key needs no request and is no trial. Tokens with an unknown key have a queue of their own, so they never delay
+ * the others. While keys cannot be fetched, the last ones stay valid.
  */
 export function createJwtAuth (options: JwtAuthOptions): Authenticator {
-  const { audience, clock, issuer, onError, recheckMs, toleranceMs, authFailures } = options
-  const keys = createKeys({ url: new URL(options.jwksUrl), onError, clock })
-  const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
-  const checks = new Map<string, Promise<AuthResult>>()
-  const [signatures, unknownKeys] = [createCheckQueue(SIGNATURES), createCheckQueue(UNKNOWN_KEYS)]
-  return { authenticate, close: keys.close }
+  const { audience, authFailures, clock, issuer, onError, recheckMs, toleranceMs } = options
+  const jwkSet = createJwkSet({ url: new URL(options.jwksUrl), onError, clock })
+  const verified = new LRUCache<string, Verified>({ max: MAX_VERIFIED })
+  const pending = new Map<string, Promise<AuthResult>>()
+  const signatures = createCheckQueue(SIGNATURES, clock)
+  const unknownKeys = createCheckQueue(UNKNOWN_KEYS, clock)
+  return { authenticate, close: jwkSet.close }
 
   function authenticate (credential: Credential | 'none', address: string): AuthResult | Promise<AuthResult> {
     if (credential === 'none' || credential.scheme !== 'Bearer') return UNAUTHORIZED
     const digest = digestOf(credential)
     const known = verified.get(digest)
-    if (known !== undefined && clock() < known.untilMs) return { ok: true, caller: known.caller }
-    const underWay = checks.get(digest)
-    if (underWay !== undefined) return underWay
+    if (known !== undefined && clock.now() < known.untilMs) return { ok: true, caller: known.caller }
+    const running = pending.get(digest)
+    if (running !== undefined) return running
     const header = readHeader(credential.token)
     if (header === undefined) return UNAUTHORIZED
-    const check = judge(credential.token, header.kid, digest, address).finally(() => checks.delete(digest))
-    checks.set(digest, check)
+    const check = checkToken(credential.token, header.kid, digest, address).finally(() => pending.delete(digest))
+    pending.set(digest, check)
     return check
   }
 
-  async function judge (token: string, kid: string | undefined, digest: string, address: string): Promise<AuthResult> {
-    if (!keys.holds(kid)) {
-      const word = await fetched(kid, address)
-      if (word !== 'at-hand') return word
+  async function checkToken (
+    token: string,
+    kid: string | undefined,
+    digest: string,
+    address: string
+  ): Promise<AuthResult> {
+    if (!jwkSet.holds(kid)) {
+      const outcome = await fetchKey(kid, address)
+      if (outcome !== 'held') return outcome
     }
-    const find = keys.finder()
-    if (find === undefined) return UNCHECKED
-    const verdict = await signatures.run(address, authFailures.isProven(address), () => verify(token, find, digest))
-    if (verdict === 'busy') return BUSY
-    if (verdict.ok) authFailures.prove(address)
-    return verdict
+    const find = jwkSet.finder()
+    if (find === undefined) return UNVERIFIABLE
+    const result = await signatures.run(address, authFailures.isProven(address), () => verify(token, find, digest))
+    if (result === 'busy') return BUSY
+    if (result.ok) authFailures.prove(address)
+    return result
   }
 
-  /** Asks the issuer for a key that is not at hand, which is a trial of the address. */
-  async function fetched (kid: string | undefined, address: string): Promise<'at-hand' | Denied> {
-    const word = await unknownKeys.run(address, authFailures.isProven(address), async () => {
-      const recent = keys.holds(kid) ? 'had' : keys.recent() // The key may have come while this waited for its turn.
+  /** Asks the issuer for an unknown key. This is a trial of the address. */
+  async function fetchKey (kid: string | undefined, address: string): Promise<'held' | Denied> {
+    const outcome = await unknownKeys.run(address, authFailures.isProven(address), async () => {
+      const recent = jwkSet.holds(kid) ? 'fetched' : jwkSet.recent() // The key may have come during the wait.
       if (recent !== undefined) return outcomeOf(recent, kid)
       const trial = authFailures.begin(address)
       if (!trial.ok) return trial
-      const outcome = outcomeOf(await keys.ask(), kid)
-      trial.end(outcome === UNAUTHORIZED ? 'failed' : 'given-back')
-      return outcome
+      const result = outcomeOf(await jwkSet.fetch(), kid)
+      trial.end(result === UNAUTHORIZED ? 'failed' : 'not-failed')
+      return result
     })
-    return word === 'busy' ? BUSY : word
+    return outcome === 'busy' ? BUSY : outcome
   }
 
-  /** A key that nobody could ask for may be a good one. */
-  function outcomeOf (answer: 'had' | 'failed', kid: string | undefined): 'at-hand' | Denied {
-    if (keys.holds(kid)) return 'at-hand'
-    return answer === 'failed' ? UNCHECKED : UNAUTHORIZED
+  /** After a failed fetch, an unknown key may be a good one. */
+  function outcomeOf (fetched: FetchOutcome, kid: string | undefined): 'held' | Denied {
+    if (jwkSet.holds(kid)) return 'held'
+    return fetched === 'failed' ? UNVERIFIABLE : UNAUTHORIZED
   }
 
   async function verify (token: string, find: JWTVerifyGetKey, digest: string): Promise<AuthResult> {
@@ -131,27 +137,27 @@ export function createJwtAuth (options: JwtAuthOptions): Authenticator {
         algorithms: ALGORITHMS,
         requiredClaims: ['exp'],
         clockTolerance: toleranceMs / 1000,
-        currentDate: new Date(clock())
+        currentDate: new Date(clock.now())
       })
       const caller = callerOf(payload, digest)
-      verified.set(digest, { caller, untilMs: Math.min(caller.expiresAtMs, clock() + recheckMs) })
+      verified.set(digest, { caller, untilMs: Math.min(caller.expiresAtMs, clock.now() + recheckMs) })
       return { ok: true, caller }
     } catch (error) {
       verified.delete(digest)
       if (isAboutToken(error)) return UNAUTHORIZED
       onError(error)
-      return UNCHECKED
+      return UNVERIFIABLE
     }
   }
 
-  /** All tokens of one subject are one caller. */
+  /** All tokens of one subject belong to one caller. */
   function callerOf ({ exp = 0, iss, sub }: JWTPayload, digest: string): Caller & { readonly expiresAtMs: number } {
     const key = sub === undefined ? digest : createHash('sha256').update(JSON.stringify([iss, sub])).digest('base64url')
     return { key: `jwt:${key}`, expiresAtMs: exp * 1000 + toleranceMs }
   }
 }
 
-/** `undefined`: no token that could ever be accepted. */
+/** The header of a token; `undefined` for a token that can never be accepted. */
 function readHeader (token: string): { readonly kid: string | undefined } | undefined {
   try {
     const { alg, kid } = decodeProtectedHeader(token) as { alg?: unknown, kid?: unknown }
@@ -162,7 +168,7 @@ function readHeader (token: string): { readonly kid: string | undefined } | unde
   }
 }
 
-/** Or about the keys: one of the set may be none. */
+/** Whether an error is the token's fault. An unusable key of the set is not. */
 function isAboutToken (error: unknown): boolean {
   return error instanceof errors.JOSEError && error.code !== 'ERR_JWKS_INVALID'
 }

@@ -1,80 +1,82 @@
-/** A live stream's place among those that may be had. */
+/** The right to one live stream. */
 export interface Slot<Stream> {
-  /** Given up; no harm if it was before. */
+  /** Gives the slot back. A second call does nothing. */
   release (): void
-  /** From now on the stream is ended when its caller is refused. */
+  /** Ties a stream to the slot: it ends when its caller is revoked. */
   occupy (stream: Stream): void
 }
 
-/** The live streams of all callers, bounded in number for each of them and in all. */
+/** Limits live streams, for each caller and in total. */
 export interface StreamSlots<Stream> {
   take (key: string): Slot<Stream> | 'none' | 'none-of-its-own'
   size (): number
-  /** Ends the streams of a caller who is admitted no more. */
+  /** Ends all streams of a caller whose credential is no longer accepted. */
   revoke (key: string): void
 }
 
-export interface SeatsOptions<Stream> {
-  readonly most: number
-  /** 0: as many as there are in all. */
-  readonly mostPerCaller: number
+export interface StreamSlotsOptions<Stream> {
+  readonly max: number
+  /** 0: the total is the only limit. */
+  readonly maxPerCaller: number
   readonly end: (stream: Stream) => void
 }
 
-export function createStreamSlots<Stream> ({ end, most, mostPerCaller }: SeatsOptions<Stream>): StreamSlots<Stream> {
-  const rows = new Map<string, Row<Stream>>()
+export function createStreamSlots<Stream> (
+  { end, max, maxPerCaller }: StreamSlotsOptions<Stream>
+): StreamSlots<Stream> {
+  const callers = new Map<string, CallerSlots<Stream>>()
   let size = 0
   return { take, size: () => size, revoke }
 
   function take (key: string): Slot<Stream> | 'none' | 'none-of-its-own' {
-    const row = rows.get(key) ?? { slots: new Set(), end, onLeft: () => leave(key) }
-    if (size >= most) return 'none'
-    if (mostPerCaller > 0 && row.slots.size >= mostPerCaller) return 'none-of-its-own'
-    const slot = new TakenSeat(row)
-    rows.set(key, row)
-    row.slots.add(slot)
+    const own = callers.get(key) ?? { slots: new Set(), end, onRelease: () => forget(key) }
+    if (size >= max) return 'none'
+    if (maxPerCaller > 0 && own.slots.size >= maxPerCaller) return 'none-of-its-own'
+    const slot = new TakenSlot(own)
+    callers.set(key, own)
+    own.slots.add(slot)
     size++
     return slot
   }
 
-  function leave (key: string): void {
+  function forget (key: string): void {
     size--
-    if (rows.get(key)?.slots.size === 0) rows.delete(key)
+    if (callers.get(key)?.slots.size === 0) callers.delete(key)
   }
 
   function revoke (key: string): void {
-    for (const slot of [...rows.get(key)?.slots ?? []]) slot.revoke()
+    for (const slot of [...callers.get(key)?.slots ?? []]) slot.revoke()
   }
 }
 
 /** All slots of one caller. */
-interface Row<Stream> {
-  readonly slots: Set<TakenSeat<Stream>>
+interface CallerSlots<Stream> {
+  readonly slots: Set<TakenSlot<Stream>>
   readonly end: (stream: Stream) => void
-  readonly onLeft: () => void
+  readonly onRelease: () => void
 }
 
-/** A class, not closures for each: there are many thousands. */
-class TakenSeat<Stream> implements Slot<Stream> {
-  private readonly row: Row<Stream>
+/** A class: there are many thousands of slots, and closures for each would take several times the memory. */
+class TakenSlot<Stream> implements Slot<Stream> {
+  private readonly own: CallerSlots<Stream>
   private stream: Stream | undefined
   private isRevoked = false
 
-  constructor (row: Row<Stream>) {
-    this.row = row
+  constructor (own: CallerSlots<Stream>) {
+    this.own = own
   }
 
   release (): void {
-    if (this.row.slots.delete(this)) this.row.onLeft()
+    if (this.own.slots.delete(this)) this.own.onRelease()
   }
 
   occupy (stream: Stream): void {
     this.stream = stream
-    if (this.isRevoked) this.row.end(stream)
+    if (this.isRevoked) this.own.end(stream)
   }
 
   revoke (): void {
     this.isRevoked = true
-    if (this.stream !== undefined) this.row.end(this.stream)
+    if (this.stream !== undefined) this.own.end(this.stream)
   }
 }

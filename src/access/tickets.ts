@@ -1,43 +1,44 @@
 import { randomBytes } from 'node:crypto'
+import type { Clock } from '../clock.ts'
 import type { Credential } from './credential.ts'
 
 export const TICKET_MS = 30_000
 const TICKET_BYTES = 24
-const MOST_PER_CALLER = 100
-const MOST = 20_000
+const MAX_PER_CALLER = 100
+const MAX_TICKETS = 20_000
 
 interface Ticket {
   readonly holder: string
   readonly credential: Credential | 'none'
   readonly origin: string | undefined
-  readonly cancel: () => void
+  readonly cancelTimer: () => void
 }
 
-/** Stand in for a credential where a header cannot be set: each for one stream, for half a minute. */
+/** Tickets replace a credential where a page cannot set a header. Each is valid for one stream within 30 seconds. */
 export interface Tickets {
-  /** `undefined`: there are as many as may be, of this caller or in all. */
+  /** `undefined`: this caller, or all callers together, have the maximum number of unused tickets. */
   issue (holder: string, credential: Credential | 'none', origin: string | undefined): string | undefined
   /**
-   * The credential that a ticket stands for; `undefined` where it is used, over, made up, or not this page's. `own`:
-   * the service's own origin, where a page of it may have sent the request without an `Origin`.
+   * The credential behind a ticket. `undefined`: the ticket is used, expired, unknown, or another page's. `own` is the
+   * service's own origin, when a page of it may have sent the request without `Origin`.
    */
   redeem (ticket: string, origin: string | undefined, own?: string): Credential | 'none' | undefined
-  /** Forgets all of them. */
+  /** Drops all tickets. */
   close (): void
 }
 
-/** A ticket is for the page that asked for it, if it was one, and is used up by any try. */
-export function createTickets (setTimer: (callback: () => void, waitMs: number) => () => void): Tickets {
+/** A ticket belongs to the page that requested it. Any attempt to use it consumes it. */
+export function createTickets (clock: Pick<Clock, 'setTimer'>): Tickets {
   const tickets = new Map<string, Ticket>()
-  const held = new Map<string, number>()
+  const counts = new Map<string, number>()
   return { issue, redeem, close }
 
   function issue (holder: string, credential: Credential | 'none', origin: string | undefined): string | undefined {
-    const before = held.get(holder) ?? 0
-    if (tickets.size >= MOST || before >= MOST_PER_CALLER) return undefined
+    const count = counts.get(holder) ?? 0
+    if (tickets.size >= MAX_TICKETS || count >= MAX_PER_CALLER) return undefined
     const id = randomBytes(TICKET_BYTES).toString('base64url')
-    tickets.set(id, { holder, credential, origin, cancel: setTimer(() => take(id), TICKET_MS) })
-    held.set(holder, before + 1)
+    tickets.set(id, { holder, credential, origin, cancelTimer: clock.setTimer(() => take(id), TICKET_MS) })
+    counts.set(holder, count + 1)
     return id
   }
 
@@ -51,11 +52,11 @@ export function createTickets (setTimer: (callback: () => void, waitMs: number) 
   function take (id: string): Ticket | undefined {
     const ticket = tickets.get(id)
     if (ticket === undefined) return undefined
-    ticket.cancel()
+    ticket.cancelTimer()
     tickets.delete(id)
-    const left = (held.get(ticket.holder) ?? 1) - 1
-    if (left > 0) held.set(ticket.holder, left)
-    else held.delete(ticket.holder)
+    const count = (counts.get(ticket.holder) ?? 1) - 1
+    if (count > 0) counts.set(ticket.holder, count)
+    else counts.delete(ticket.holder)
     return ticket
   }
 

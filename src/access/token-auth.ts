@@ -1,63 +1,68 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { repeat, type Clock } from '../clock.ts'
 import { UNAUTHORIZED, type AuthResult } from './caller.ts'
 import type { Authenticator, OnRevoked } from './authenticator.ts'
 
+/** The least length of a token, in characters. */
 export const SHORTEST_TOKEN = 16
 
 export interface TokenAuthOptions {
-  /** The tokens that are accepted now; several at once, so that one can take another's place. */
+  /** Returns the accepted tokens. Several at once allow a rotation without an outage. */
   readonly read: () => string[]
-  /** How often they are read anew, milliseconds. */
+  /** The interval between two reads. */
   readonly recheckMs: number
+  readonly clock: Pick<Clock, 'setTimer'>
   readonly onRevoked: OnRevoked
-  /** Told why tokens could not be read anew; those that were read last stay. */
+  /** Called when a read fails. The tokens of the last good read stay valid. */
   readonly onError: (error: unknown) => void
 }
 
 /**
- * Admits by static bearer tokens. Kept and compared as SHA-256 digests, each of them whatever the others say, so that
- * the time it takes tells nothing of a token.
+ * Authenticates static bearer tokens. Tokens are stored and compared as SHA-256 digests. Every digest is compared, also
+ * after a match, so the time of an answer reveals nothing about a token.
  */
-export function createTokenAuth ({ onError, onRevoked, read, recheckMs }: TokenAuthOptions): Authenticator {
+export function createTokenAuth (options: TokenAuthOptions): Authenticator {
+  const { clock, onError, onRevoked, read, recheckMs } = options
   let accepted = new Map(read().map(entryOf))
-  const timer = setInterval(() => {
-    try {
-      backfill()
-    } catch (error) {
-      onError(error)
-    }
-  }, recheckMs).unref()
+  const stop = repeat(clock, recheck, recheckMs)
 
   return {
     authenticate (credential) {
       if (credential === 'none' || credential.scheme !== 'Bearer') return UNAUTHORIZED
-      return verdictOn(digest(credential.token))
+      return resultOf(digest(credential.token))
     },
-    close: () => clearInterval(timer)
+    close: stop
   }
 
-  function verdictOn (presented: Buffer): AuthResult {
+  function resultOf (presented: Buffer): AuthResult {
     let key: string | undefined
     for (const [each, known] of accepted) if (timingSafeEqual(known, presented)) key = each
     return key === undefined ? UNAUTHORIZED : { ok: true, caller: { key } }
   }
 
-  function backfill (): void {
+  function recheck (): void {
+    try {
+      replaceTokens(read())
+    } catch (error) {
+      onError(error)
+    }
+  }
+
+  function replaceTokens (tokens: string[]): void {
+    if (tokens.length === 0) throw new Error('there are no tokens') // The file is probably being written.
     const before = accepted
-    const tokens = read()
-    if (tokens.length === 0) throw new Error('there are no tokens') // Most likely the file is being written.
     accepted = new Map(tokens.map(entryOf))
     for (const key of before.keys()) if (!accepted.has(key)) onRevoked(key)
   }
 }
 
-/** The tokens in a text: one a line or separated by commas; `#` begins a comment. */
+/** The tokens in a text, one per line or separated by commas. `#` starts a comment. */
 export function tokensIn (text: string): string[] {
   return text.split('\n').flatMap((line) => line.replace(/(^|\s)#.*$/, '').split(',')).map((token) => token.trim())
     .filter((token) => token !== '')
 }
 
-/** Whether a token can come in a header, and is long enough not to be found by trying. */
+/** Whether a token fits into a header and is too long to be guessed. */
 export function isSoundToken (token: string): boolean {
   return token.length >= SHORTEST_TOKEN && /^[\x21-\x7e]+$/.test(token)
 }

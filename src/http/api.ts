@@ -1,6 +1,7 @@
 import cors from '@fastify/cors'
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import type { Encode } from '../archive/content-encoding.ts'
+import type { Clock } from '../clock.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { shedLoad } from './load-shedding.ts'
 import { createRequester } from './requester.ts'
@@ -11,10 +12,10 @@ import { eventRoutes } from './routes/events.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import type { Settings } from '../settings.ts'
-import { systemClock } from '../clock.ts'
 
 export interface ApiOptions {
   readonly settings: Settings
+  readonly clock: Clock
   readonly accessControl: AccessControl
   readonly responseHeaders: ResponseHeaders
   readonly encode: Encode
@@ -62,10 +63,10 @@ const READABLE = [
 /** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
 export const api: FastifyPluginAsync<ApiOptions> = async (
   app,
-  { responseHeaders, accessControl, encode, memory, onStreamBegan, prefixOf, settings }
+  { accessControl, clock, encode, memory, onStreamBegan, prefixOf, responseHeaders, settings }
 ) => {
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
-  if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS)
+  if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS, clock)
   if (origins.list.length > 0) {
     await app.register(cors, {
       origin: [...origins.list],
@@ -113,7 +114,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
       introduce: responseHeaders.apply,
       onBegan: onStreamBegan,
       backlogBytes: settings.SUBSCRIBER_BACKLOG_BYTES,
-      clock: systemClock,
+      clock,
       isDeflateAgreed: settings.STREAM_COMPRESSION
     })
     await present.register(ticketRoutes, { tickets })

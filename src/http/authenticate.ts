@@ -8,10 +8,9 @@ import { withoutDefaultPort, type Hosts, type OwnOrigin } from '../access/hosts.
 import type { RateLimits } from '../access/rate-limits.ts'
 import { originRefusal, type Origins } from '../access/origins.ts'
 import type { Tickets } from '../access/tickets.ts'
-import { sendFaults } from '../problems.ts'
+import { sendDenied, sendFaults } from './problem-reply.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 import { hostOf } from './host-check.ts'
-import { sendRefusal } from './send-denied.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -119,7 +118,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
 
   function refuse (reply: FastifyReply, refusal: Denied): void {
     if (refusal.code === 'unauthorized') reply.header('www-authenticate', challenge)
-    sendRefusal(reply, refusal)
+    sendDenied(reply, refusal)
   }
 }
 

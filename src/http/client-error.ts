@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.ts'
 import { PROBLEM_TYPE, problemOf, type ProblemCode } from '../problems.ts'
 
 const FAREWELL_MS = 1000
@@ -11,13 +12,14 @@ const CODES: Record<string, ProblemCode> = {
 }
 
 /**
- * Answers a problem on a socket that no route has: what came over it was no request, or no WebSocket's. Gives the
- * status, where anyone is there to read it.
+ * Answers a problem on a bare socket, when its bytes are neither an HTTP request nor a WebSocket handshake. Returns the
+ * status, or `undefined` when nobody can read the answer.
  */
 export function answerClientError (
   socket: Duplex,
   error: Error & { code?: string },
-  headers: Record<string, string>
+  headers: Readonly<Record<string, string>>,
+  clock: Pick<Clock, 'setTimer'>
 ): number | undefined {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
@@ -33,7 +35,8 @@ export function answerClientError (
     'x-request-id': problem.request_id,
     connection: 'close'
   }).map(([name, value]) => `${name}: ${value}\r\n`)
-  setTimeout(() => socket.destroy(), FAREWELL_MS).unref() // `end` leaves the other half open as long as the peer likes.
+  // After `end`, the peer could keep the other half open for as long as it likes.
+  socket.once('close', clock.setTimer(() => socket.destroy(), FAREWELL_MS))
   socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
   return problem.status
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createHostReader, hostRefusal, type Host, type Hosts } from '../access/hosts.ts'
-import { sendRefusal } from './send-denied.ts'
+import { sendDenied } from './problem-reply.ts'
 
 const SLASH = 47
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i
@@ -24,7 +24,7 @@ export function createHostCheck (hosts: Hosts): (request: FastifyRequest, reply:
   return (request, reply) => {
     const host = hostOf(request)
     if (hosts.admits(host) || PROBES.includes(request.routeOptions.url ?? '')) return false
-    sendRefusal(reply, hostRefusal(host))
+    sendDenied(reply, hostRefusal(host))
     return true
   }
 }

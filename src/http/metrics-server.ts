@@ -1,15 +1,12 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Metrics } from '../telemetry/prometheus.ts'
-import { handleError, sendProblem } from '../problems.ts'
+import { handleError, sendProblem } from './problem-reply.ts'
 import { metricsRoutes } from './routes/metrics.ts'
-import { schemaCompilers } from './lazy-validators.ts'
+import { schemaCompilers } from './schema-compilers.ts'
 import { SECURITY_HEADERS } from './response-headers.ts'
 import type { Settings } from '../settings.ts'
 
-/**
- * A server of its own for the metrics, on a port that callers need not reach. It goes on answering while the service
- * drains.
- */
+/** The server of `METRICS_PORT`, which callers need not reach. It still answers while the service drains. */
 export async function createMetricsServer (
   metrics: Metrics,
   settings: Settings,

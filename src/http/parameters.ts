@@ -13,7 +13,8 @@ import {
   type TimeBound
 } from '../audit/time-range.ts'
 import type { StreamRequest } from '../live/fanout/hub.ts'
-import { sendFaults, type ProblemCode } from '../problems.ts'
+import type { ProblemCode } from '../problems.ts'
+import { sendFaults } from './problem-reply.ts'
 
 const LARGEST_PAGE = 1000
 const LARGEST_LIMIT = 10_000

@@ -1,28 +1,29 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
+import type { Clock } from '../clock.ts'
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../live/transport/websocket.ts'
-import { sendProblem } from '../problems.ts'
+import { sendProblem } from './problem-reply.ts'
 
 export interface UpgradesOptions {
-  /** The one route that can be upgraded. */
+  /** The only route with upgrades. */
   readonly path: string
   /** Sent with every 101. */
   readonly headers: Record<string, string>
-  /** Whether a client that offers `permessage-deflate` is granted it. */
+  /** Whether a client that offers `permessage-deflate` gets it. */
   readonly isDeflateAgreed: boolean
-  /** Answers a handshake that is none. */
+  /** Answers an invalid handshake. */
   readonly refuse: (error: Error, socket: Duplex) => void
-  /** Where upgrades come from that have their connection for themselves; all upgrades of the server without it. */
+  /** The source of upgrades that have their connection for themselves. Default: all upgrades of the server. */
   readonly handshakes?: Handshakes
 }
 
-/** Hands upgrades on to whoever serves them. */
+/** Passes upgrade requests on to the WebSocket server. */
 export interface Handshakes {
-  /** Only ever emits `upgrade`; it listens nowhere. */
+  /** Emits `upgrade` only. It never listens on a port. */
   readonly source: ReturnType<typeof createServer>
   pass (request: IncomingMessage, socket: Duplex, head: Buffer): void
 }
@@ -34,18 +35,10 @@ export function createHandshakes (): Handshakes {
 
 const FAREWELL_MS = 1000
 
-/** Lets one route be upgraded to a WebSocket; every other upgrade is answered with a problem. */
+/** Lets one route upgrade to a WebSocket. Any other upgrade is answered with a problem. */
 const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
   const { handshakes, headers, isDeflateAgreed, path, refuse } = options
-  const { routing } = server
-  server.routing = (request, response) => { // The plugin would only log what is thrown here.
-    try {
-      routing(request, response)
-    } catch (error) {
-      request.socket.destroy()
-      throw error
-    }
-  }
+  destroyOnThrow(server)
   await server.register(websocket, {
     options: {
       ...handshakes !== undefined && { server: handshakes.source },
@@ -54,15 +47,15 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
       perMessageDeflate: isDeflateAgreed && { clientNoContextTakeover: true }, // Clients send no messages.
       handleProtocols: (offered) => offered.has(SUBPROTOCOL) && SUBPROTOCOL
     },
-    preClose: async () => {}, // Whoever closes the server says goodbye first; the plugin would close without a word.
+    preClose: async () => {}, // The service ends its streams itself. The plugin would close them without a code.
     errorHandler: (error, socket, request) => {
-      request.log.error({ err: error, request_id: request.id }, 'unforeseen error in a stream')
+      request.log.error({ err: error, request_id: request.id }, 'unexpected error in a stream')
       socket.terminate()
     }
   })
-  // Every request comes through these: with a promise each they would cost more than an answer from the cache.
+  // Callbacks: every request passes these hooks, and a promise for each would cost more than a cache hit.
   server.addHook('onRequest', (request, reply, done) => {
-    if (!request.ws || isWanted(request) || request.is404) done()
+    if (!request.ws || isStream(request) || request.is404) done()
     else sendProblem(reply, 'invalid-request', 'This route supports no upgrade; send the request without `Upgrade`.')
   })
   server.addHook('onSend', (request, reply, _payload, done) => {
@@ -74,17 +67,30 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
   })
   server.websocketServer.on('wsClientError', refuse)
 
-  function isWanted (request: FastifyRequest): boolean {
+  function isStream (request: FastifyRequest): boolean {
     return request.routeOptions.url === path
   }
 }
 
 export const upgrades = fastifyPlugin(plugin, { name: 'upgrades' })
 
-/** Gives clients a moment to answer the close frame; a dead one must not hold up the end. */
-export async function closeSockets (clients: Set<WebSocket>): Promise<void> {
+/** @fastify/websocket logs an error of the router and leaves the socket open. */
+function destroyOnThrow (server: FastifyInstance): void {
+  const { routing } = server
+  server.routing = (request, response) => {
+    try {
+      routing(request, response)
+    } catch (error) {
+      request.socket.destroy()
+      throw error
+    }
+  }
+}
+
+/** Waits until clients have answered the close frame. A dead client delays the shutdown by one second at most. */
+export async function closeSockets (clients: Set<WebSocket>, clock: Pick<Clock, 'setTimer'>): Promise<void> {
   const all = Promise.all([...clients].map((client) => new Promise((resolve) => { client.once('close', resolve) })))
-  const timer = setTimeout(() => { for (const client of clients) client.terminate() }, FAREWELL_MS)
+  const cancelTimer = clock.setTimer(() => { for (const client of clients) client.terminate() }, FAREWELL_MS)
   await all
-  clearTimeout(timer)
+  cancelTimer()
 }

@@ -1,71 +1,70 @@
 import type { CallerPurpose, Failure } from '../audit/source.ts'
+import type { Clock } from '../clock.ts'
 import type { RequestBudget } from './request-budget.ts'
 
 export interface FairQueueOptions {
   readonly budget: RequestBudget
-  /** Most requests of callers under way. */
-  readonly places: number
-  /** Wall clock, milliseconds since 1970: the budget's. */
-  readonly clock: () => number
-  /** Calls back after a time, unless the function that it gives is called before. */
-  readonly setTimer: (callback: () => void, waitMs: number) => () => void
+  /** Most requests of callers at a time. */
+  readonly connections: number
+  readonly clock: Pick<Clock, 'now' | 'setTimer'>
 }
 
-/** A caller's turn: a request may go out. `leave` gives the place back, once it has ended. */
+/** A caller's turn: one request may go out. `leave` frees the connection after the request. */
 export interface Turn {
   readonly ok: true
   leave (): void
 }
 
-/** Lets callers' requests out, one caller after the other, as budget and connections permit. */
+/** Lets callers' requests out in turns, as the budget and the connections allow. */
 export interface FairQueue {
-  /** Waits for the caller's turn, at most so long and as long as the caller is there. */
-  enter (caller: CallerPurpose, mostWaitMs: number): Promise<Turn | Failure>
-  /** Turns all away who wait. */
+  /** Waits for the caller's turn, until `maxWaitMs` have passed or the caller has disconnected. */
+  enter (caller: CallerPurpose, maxWaitMs: number): Promise<Turn | Failure>
+  /** Rejects all waiting requests. */
   close (): void
 }
 
 interface Waiting {
   readonly caller: CallerPurpose
   readonly endMs: number
-  readonly answer: (outcome: Turn | Failure) => void
+  readonly resolve: (outcome: Turn | Failure) => void
 }
 
-const OWN_PLACES_SHARE = 0.25
-const MOST_WAITING = 256
-const MOST_WAITING_OF_ONE = 16
-const MOST_LOOKED_AT = 8
-const LOOK_EVERY_MS = 250 // A turn may come sooner than was reckoned, when others leave.
+const OWN_CONNECTIONS_SHARE = 0.25
+const MAX_WAITING = 256
+const MAX_WAITING_PER_CALLER = 16
+const MAX_CANDIDATES = 8
+const CHECK_EVERY_MS = 250 // A turn may come sooner than expected, when other callers leave.
 const LEAST_RETRY_MS = 1000
 
 /**
- * A caller's requests wait in its own line, and callers take turns: first who had least. While others wait, one has at
- * most a quarter of the places; alone, as many as it leaves free. A full house turns away the last of the longest line.
+ * Each caller has a line of its own, and callers take turns: the one that took least comes first. While others wait, a
+ * caller has at most a quarter of the connections; alone, as many as it leaves free. A full queue rejects the last
+ * request of the longest line.
  */
-export function createFairQueue ({ budget, clock, places, setTimer }: FairQueueOptions): FairQueue {
+export function createFairQueue ({ budget, clock, connections }: FairQueueOptions): FairQueue {
   const lines = new Map<string, Waiting[]>()
-  const inside = new Map<string, number>()
-  let insideInAll = 0
-  let waitingInAll = 0
-  let cancelLook = () => {}
+  const running = new Map<string, number>()
+  let runningTotal = 0
+  let waitingTotal = 0
+  let cancelTimer = () => {}
   return { enter, close }
 
-  async function enter (caller: CallerPurpose, mostWaitMs: number): Promise<Turn | Failure> {
+  async function enter (caller: CallerPurpose, maxWaitMs: number): Promise<Turn | Failure> {
     const { key, signal } = caller
-    const nowMs = clock()
+    const nowMs = clock.now()
     budget.asks(key, nowMs)
     const ownMs = budget.ownWaitMs(key, nowMs)
     if (ownMs > 0) return { ok: false, kind: 'share', retryAfterMs: Math.ceil(ownMs) }
-    if (signal?.aborted === true || budget.leastWaitMs(nowMs) > mostWaitMs || !hasRoom(key)) return refusal(key)
+    if (signal?.aborted === true || budget.leastWaitMs(nowMs) > maxWaitMs || !hasRoom(key)) return rejection(key)
     return new Promise((resolve) => {
-      const waiting: Waiting = { caller, endMs: nowMs + mostWaitMs, answer }
-      const leave = () => { dismiss(waiting) }
+      const waiting: Waiting = { caller, endMs: nowMs + maxWaitMs, resolve: settle }
+      const leave = () => { reject(waiting) }
       signal?.addEventListener('abort', leave, { once: true })
       lines.set(key, [...lines.get(key) ?? [], waiting])
-      waitingInAll++
-      look()
+      waitingTotal++
+      advance()
 
-      function answer (outcome: Turn | Failure): void {
+      function settle (outcome: Turn | Failure): void {
         signal?.removeEventListener('abort', leave)
         resolve(outcome)
       }
@@ -73,74 +72,78 @@ export function createFairQueue ({ budget, clock, places, setTimer }: FairQueueO
   }
 
   function close (): void {
-    for (const waiting of [...lines.values()].flat()) dismiss(waiting)
+    cancelTimer()
+    for (const waiting of [...lines.values()].flat()) reject(waiting)
   }
 
+  /** Whether one more request of this caller may wait. A longer line than its own gives way. */
   function hasRoom (key: string): boolean {
     const own = lines.get(key)?.length ?? 0
-    if (own >= MOST_WAITING_OF_ONE) return false
-    if (waitingInAll < MOST_WAITING) return true
+    if (own >= MAX_WAITING_PER_CALLER) return false
+    if (waitingTotal < MAX_WAITING) return true
     const longest = [...lines.values()].reduce((a, b) => b.length > a.length ? b : a)
     const last = longest.at(-1)
     if (last === undefined || longest.length <= own + 1) return false
-    dismiss(last)
+    reject(last)
     return true
   }
 
-  function look (): void {
-    cancelLook()
-    const nowMs = clock()
-    for (const waiting of [...lines.values()].flat()) if (waiting.endMs <= nowMs) dismiss(waiting)
-    while (letOneIn(nowMs));
-    if (waitingInAll === 0) return
+  /** Rejects expired requests, starts those that may start, and sets the timer for the next check. */
+  function advance (): void {
+    cancelTimer()
+    const nowMs = clock.now()
+    for (const waiting of [...lines.values()].flat()) if (waiting.endMs <= nowMs) reject(waiting)
+    while (startNext(nowMs));
+    if (waitingTotal === 0) return
     const endMs = Math.min(...[...lines.values()].map(([first]) => first?.endMs ?? Infinity))
-    cancelLook = setTimer(look, Math.max(1, Math.min(LOOK_EVERY_MS, endMs - nowMs)))
+    cancelTimer = clock.setTimer(advance, Math.max(1, Math.min(CHECK_EVERY_MS, endMs - nowMs)))
   }
 
-  function letOneIn (nowMs: number): boolean {
-    const ready = [...lines.keys()].filter(hasPlace)
-    for (const key of budget.order(ready, nowMs).slice(0, MOST_LOOKED_AT)) {
+  function startNext (nowMs: number): boolean {
+    const ready = [...lines.keys()].filter(hasConnection)
+    for (const key of budget.order(ready, nowMs).slice(0, MAX_CANDIDATES)) {
       const [first] = lines.get(key) ?? []
       if (first === undefined) continue
       const ownMs = budget.ownWaitMs(key, nowMs)
       if (ownMs > 0) {
         remove(first)
-        first.answer({ ok: false, kind: 'share', retryAfterMs: Math.ceil(ownMs) })
+        first.resolve({ ok: false, kind: 'share', retryAfterMs: Math.ceil(ownMs) })
         return true
       }
       if (budget.take(first.caller, nowMs) > 0) continue
       remove(first)
-      first.answer(turnOf(key))
+      first.resolve(turnOf(key))
       return true
     }
     return false
   }
 
-  function hasPlace (key: string): boolean {
-    const own = inside.get(key) ?? 0
-    const free = places - insideInAll
-    return free > 0 && (own < Math.max(1, Math.floor(places * OWN_PLACES_SHARE)) || (lines.size === 1 && own < free))
+  function hasConnection (key: string): boolean {
+    const own = running.get(key) ?? 0
+    const free = connections - runningTotal
+    const share = Math.max(1, Math.floor(connections * OWN_CONNECTIONS_SHARE))
+    return free > 0 && (own < share || (lines.size === 1 && own < free))
   }
 
   function turnOf (key: string): Turn {
-    inside.set(key, (inside.get(key) ?? 0) + 1)
-    insideInAll++
-    let isInside = true
+    running.set(key, (running.get(key) ?? 0) + 1)
+    runningTotal++
+    let isRunning = true
     return { ok: true, leave }
 
     function leave (): void {
-      if (!isInside) return
-      isInside = false
-      insideInAll--
-      const left = (inside.get(key) ?? 1) - 1
-      if (left === 0) inside.delete(key)
-      else inside.set(key, left)
-      look()
+      if (!isRunning) return
+      isRunning = false
+      runningTotal--
+      const left = (running.get(key) ?? 1) - 1
+      if (left === 0) running.delete(key)
+      else running.set(key, left)
+      advance()
     }
   }
 
-  function dismiss (waiting: Waiting): void {
-    if (remove(waiting)) waiting.answer(refusal(waiting.caller.key))
+  function reject (waiting: Waiting): void {
+    if (remove(waiting)) waiting.resolve(rejection(waiting.caller.key))
   }
 
   function remove (waiting: Waiting): boolean {
@@ -150,12 +153,12 @@ export function createFairQueue ({ budget, clock, places, setTimer }: FairQueueO
     const rest = line.filter((each) => each !== waiting)
     if (rest.length === 0) lines.delete(key)
     else lines.set(key, rest)
-    waitingInAll--
+    waitingTotal--
     return true
   }
 
-  function refusal (key: string): Failure {
-    const waitMs = budget.waitMs({ kind: 'caller', key }, clock())
+  function rejection (key: string): Failure {
+    const waitMs = budget.waitMs({ kind: 'caller', key }, clock.now())
     return { ok: false, kind: 'budget', retryAfterMs: waitMs > 0 ? waitMs : LEAST_RETRY_MS }
   }
 }

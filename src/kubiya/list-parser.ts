@@ -1,159 +1,151 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { AuditEvent } from '../audit/event.ts'
 import { numberDuplicates, type IdentifiedItem } from '../audit/event-id.ts'
 import { objectSpans, type TextSpan } from '../audit/exact-json.ts'
-import { flatText } from '../audit/exact-bytes.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
+import type { Clock } from '../clock.ts'
 import { isReadable, isReadableWhole, identifyElement, parseElement, readElements } from './response.ts'
 
 export interface ParsedList {
   readonly events: AuditEvent[]
-  /** Elements of the answer, those that are no events included. */
+  /** Elements of the answer, including those that are no events. */
   readonly rows: number
-  /** Of these, those that are no objects. */
+  /** Elements that are no objects. */
   readonly noEvents: number
-  /** For each event that is nested too deep or holds too much: how many of `events` stand before it. */
+  /** For each event that is too deep or too large: how many of `events` stand before it. */
   readonly unreadable: readonly number[]
 }
 
 /**
- * Reads Kubiya's list answers; `undefined` for everything that is not the protocol, and for more rows than `mostRows`;
- * `too-large` for rows that can be read one by one, but hold more values together than memory should.
+ * Parses one list answer of Kubiya. `undefined`: the answer is not the protocol, or has more than `maxRows` rows.
+ * `too-large`: each row can be read, but all of them together hold more values than the memory should.
  */
-export type ListParser = (body: string, mostRows: number) => Promise<ParsedList | 'too-large' | undefined>
+export type ListParser = (body: string, maxRows: number) => Promise<ParsedList | 'too-large' | undefined>
 
-interface Element extends TextSpan, Row {}
-
-/** An element that was read: an event, none (`no-event`), or one that holds too much. */
-interface Row {
-  readonly identified: IdentifiedItem | 'no-event' | 'unreadable'
+export interface ListParserOptions {
+  /** For answers that mostly repeat earlier ones, as a poller's do. An unchanged element is not parsed again. */
+  readonly remembers: boolean
+  readonly clock: Pick<Clock, 'monotonicMs'>
 }
 
-/** An answer whose elements were found in its text. */
-interface Remembered {
-  readonly body: string
-  readonly elements: readonly Element[]
-}
+/** One element: an event, something that is no event, or an event that holds too much. */
+type Row = IdentifiedItem | 'no-event' | 'unreadable'
 
-// Blanks as JSON has them (RFC 8259 §2), so that what is taken apart here is what a parser would take.
+// Blanks as JSON has them (RFC 8259 §2), so that this splits exactly where a parser would.
 const OPENING = /^[ \t\n\r]*(?:\{[ \t\n\r]*"(?:items|data)"[ \t\n\r]*:[ \t\n\r]*)?\[[ \t\n\r]*/
 const SEPARATOR = /[ \t\n\r]*,[ \t\n\r]*/y
 const CLOSING_BRACKET = /[ \t\n\r]*\]/y
 const BLANKS = /^[ \t\n\r]*$/
-const LONGEST_TAIL = 65_536 // Characters behind the list: pagination and the like.
-const MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
-// Full reads come every two minutes at most. What stayed longer came to 6 MB in twelve minutes, and on to the bound.
+const MAX_TAIL_CHARACTERS = 65_536 // Behind the list: pagination and the like.
+const MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
+// Full reads come every two minutes at most. Without this limit, 6 MB collected in twelve minutes, and more later.
 const REMEMBERED_MS = 5 * 60_000
 const PURGE_MS = 30_000
-const HELD_BYTES_PER_CHARACTER = 5 // The text itself, the event as published, its values: 7.5 MB of texts held 36 MB.
-const HELD_BYTES_PER_VALUE = 100 // An array that holds one other.
-const MOST_VALUES_OF_ROWS = 1_000_000 // 100 MB at most: ten thousand rows of a hundred values.
-// V8 hashes longer strings by their length alone: looking one up among many costs what reading all of them does.
-const LONGEST_KEY = 16_000
+const HELD_BYTES_PER_CHARACTER = 5 // The published event and its values: 7.5 MB of texts held 36 MB.
+const HELD_BYTES_PER_VALUE = 100 // An array that holds one other array.
+const MAX_VALUES_OF_ROWS = 1_000_000 // 100 MB at most: ten thousand rows of a hundred values.
 
 /**
- * Makes a reader of Kubiya's list answers: a bare array, `{items}` or `{data}`; `null` and `{items|data: null}` are
- * empty (docs/kubiya-api.md §2.1). It finds the elements in the text and reads one after the other, in slices of time,
- * so that no answer holds up the event loop. With `remembers` it is for answers that mostly repeat earlier ones, as a
- * poller's do: an element that is written just as it was is neither parsed nor identified again.
+ * Creates a parser of Kubiya's list answers: a bare array, `{items}` or `{data}`. `null` and `{items|data: null}` are
+ * empty (docs/kubiya-api.md §2.1). It finds the elements in the text and reads them one by one, in slices of time, so
+ * that no answer blocks the event loop.
+ *
+ * With `remembers`, it keeps each event by the SHA-256 of its text. A poll of 1 000 rows with 20 new ones then takes
+ * 10 ms of CPU instead of 70 ms. Most of the rest is the canonical JSON behind a computed id.
  */
-export function createListParser ({ remembers }: { readonly remembers: boolean }): ListParser {
-  const parsedElements = new LRUCache<string, Row>({
-    maxSize: MOST_REMEMBERED_BYTES,
-    ttl: REMEMBERED_MS, // Since it was met last.
+export function createListParser ({ clock, remembers }: ListParserOptions): ListParser {
+  const known = new LRUCache<string, Row>({
+    maxSize: MAX_REMEMBERED_BYTES,
+    ttl: REMEMBERED_MS, // Since the last answer that held the element.
     ttlResolution: 1000,
     updateAgeOnGet: true
   })
-  let purgedMs = performance.now()
-  let last: Remembered | undefined
+  let purgedMs = clock.monotonicMs()
 
-  return async (body, mostRows) => {
-    const elements = await splitElements(body, mostRows)
-    if (elements === 'too-large') return elements
-    last = remembers && elements !== undefined ? { body, elements } : undefined
-    if (performance.now() - purgedMs > PURGE_MS) purge()
-    return elements === undefined ? readWhole(body, mostRows) : listingOf(elements)
+  return async (body, maxRows) => {
+    if (clock.monotonicMs() - purgedMs > PURGE_MS) purge()
+    const spans = splitElements(body, maxRows)
+    if (spans === undefined) return readWhole(body, maxRows)
+    if (valuesIn(spans) > MAX_VALUES_OF_ROWS) return 'too-large'
+    const rows: Row[] = []
+    await pauseIfDue()
+    for (const span of spans) {
+      const row = await readElement(body, span)
+      if (row === undefined) return readWhole(body, maxRows)
+      rows.push(row)
+      await pauseIfDue()
+    }
+    return listOf(rows)
   }
 
   function purge (): void {
-    parsedElements.purgeStale()
-    purgedMs = performance.now()
+    known.purgeStale()
+    purgedMs = clock.monotonicMs()
   }
 
-  /** `undefined` where the text is more or other than objects in one array. */
-  async function splitElements (body: string, mostRows: number): Promise<Element[] | 'too-large' | undefined> {
-    const opening = OPENING.exec(body)?.[0]
-    if (opening === undefined) return undefined
-    const elements = last === undefined ? [] : commonPrefix(body, opening.length, last)
-    let end = elements.at(-1)?.end
-    const spans = objectSpans(body, end ?? opening.length, mostRows) ?? []
-    if (valuesIn(elements) + valuesIn(spans) > MOST_VALUES_OF_ROWS) return 'too-large'
-    await pauseIfDue()
-    for (const span of spans) {
-      const isNext = end === undefined || endOf(SEPARATOR, body, end) === span.start
-      const read = isNext ? await readAgain(body, span) : undefined
-      if (read === undefined) return undefined
-      elements.push({ ...span, ...read })
-      ;({ end } = span)
-      await pauseIfDue()
-    }
-    const closed = endOf(CLOSING_BRACKET, body, end ?? opening.length)
-    if (closed === undefined || elements.length > mostRows) return undefined
-    return isTail(body.slice(closed), opening.trimStart().startsWith('{')) ? elements : undefined
-  }
-
-  async function readAgain (body: string, span: TextSpan): Promise<Row | undefined> {
-    if (!isReadable(span)) return { identified: 'unreadable' }
+  /** `undefined`: the element is not JSON. */
+  async function readElement (body: string, span: TextSpan): Promise<Row | undefined> {
+    if (!isReadable(span)) return 'unreadable'
     const text = body.slice(span.start, span.end)
     if (!remembers) return readRow(text)
-    const key = text.length > LONGEST_KEY ? createHash('sha256').update(text).digest('hex') : text
-    const known = parsedElements.get(key)
-    if (known !== undefined) return known
-    const read = await readRow(text)
-    // A slice would keep the whole answer in memory.
-    if (read !== undefined) {
-      parsedElements.set(flatText(key), read, {
-        size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE)
-      })
+    const key = hash('sha256', text, 'base64')
+    const before = known.get(key)
+    if (before !== undefined) return before
+    const row = await readRow(text)
+    if (row !== undefined) {
+      const size = Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE)
+      known.set(key, row, { size })
     }
-    return read
+    return row
   }
 }
 
-/** Reads an answer of another form than objects in one array, where it holds no more than can be read at once. */
-export async function readWhole (body: string, mostRows: number): Promise<ParsedList | undefined> {
+/** Finds the elements of an answer in its text. `undefined`: it is more or other than objects in one array. */
+function splitElements (body: string, maxRows: number): TextSpan[] | undefined {
+  const opening = OPENING.exec(body)?.[0]
+  if (opening === undefined) return undefined
+  const spans = objectSpans(body, opening.length, maxRows) ?? []
+  let end: number | undefined
+  for (const span of spans) {
+    if (end !== undefined && endOf(SEPARATOR, body, end) !== span.start) return undefined
+    ;({ end } = span)
+  }
+  const closed = endOf(CLOSING_BRACKET, body, end ?? opening.length)
+  if (closed === undefined) return undefined
+  return isTail(body.slice(closed), opening.trimStart().startsWith('{')) ? spans : undefined
+}
+
+/** Reads an answer in any other form, where it holds no more than can be read in one piece. */
+export async function readWhole (body: string, maxRows: number): Promise<ParsedList | undefined> {
   if (!isReadableWhole(body)) return undefined
   const elements = readElements(body)
-  if (elements === undefined || elements.length > mostRows) return undefined
+  if (elements === undefined || elements.length > maxRows) return undefined
   const rows: Row[] = []
   for (const element of elements) {
-    rows.push({ identified: identifyElement(element) ?? 'no-event' })
+    rows.push(identifyElement(element) ?? 'no-event')
     await pauseIfDue()
   }
-  return listingOf(rows)
+  return listOf(rows)
 }
 
-/** How many values the rows hold that are read. */
+/** How many values the readable rows hold. */
 function valuesIn (spans: readonly TextSpan[]): number {
   return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
-/**
- * A large row is parsed in one turn of the event loop, and identified in another: each takes a tenth of a second for 8
- * MB.
- */
+/** Parses and identifies a row in two turns of the event loop: each takes a tenth of a second for 8 MB. */
 async function readRow (text: string): Promise<Row | undefined> {
   const element = parseElement(text)
   if (element === undefined) return undefined
   await pauseIfDue()
-  return { identified: identifyElement(element) ?? 'no-event' }
+  return identifyElement(element) ?? 'no-event'
 }
 
-/** Whether this is what may stand behind a list: nothing, or the rest of the object that holds it. */
-function isTail (rest: string, isHeld: boolean): boolean {
-  if (!isHeld) return BLANKS.test(rest)
-  if (rest.length > LONGEST_TAIL) return false
+/** Whether this text may stand behind a list: nothing, or the rest of the object that holds the list. */
+function isTail (rest: string, isInObject: boolean): boolean {
+  if (!isInObject) return BLANKS.test(rest)
+  if (rest.length > MAX_TAIL_CHARACTERS) return false
   try {
     const { data, items } = JSON.parse(`{"items":[]${rest}`) as { data?: unknown, items?: unknown }
     return data === undefined && Array.isArray(items) && items.length === 0
@@ -162,41 +154,23 @@ function isTail (rest: string, isHeld: boolean): boolean {
   }
 }
 
-/**
- * The elements with which the answer before went on, and this one begins. Slices are compared faster than looked up.
- */
-function commonPrefix (body: string, from: number, { body: before, elements }: Remembered): Element[] {
-  const isAt = (at: number, { end, start }: Pick<TextSpan, 'start' | 'end'>) =>
-    body.slice(at, at + end - start) === before.slice(start, end)
-  const known: Element[] = []
-  let at: number | undefined = from
-  for (let index = elements.findIndex((element) => isAt(from, element)); index >= 0 && at !== undefined; index++) {
-    const element = elements[index]
-    if (element === undefined || !isAt(at, element)) break
-    const end: number = at + element.end - element.start
-    known.push({ ...element, start: at, end })
-    at = endOf(SEPARATOR, body, end)
-  }
-  return known
-}
-
-/** Where what is expected at a place ends; `undefined` where it does not stand there. */
+/** The end of the expected text at a position; `undefined`: the text is not there. */
 function endOf (expected: RegExp, text: string, at: number): number | undefined {
   expected.lastIndex = at
   return expected.test(text) ? expected.lastIndex : undefined
 }
 
-function listingOf (rows: readonly Row[]): ParsedList {
-  const identifiedItems: IdentifiedItem[] = []
+function listOf (rows: readonly Row[]): ParsedList {
+  const items: IdentifiedItem[] = []
   const unreadable: number[] = []
-  for (const { identified } of rows) {
-    if (identified === 'unreadable') unreadable.push(identifiedItems.length)
-    else if (identified !== 'no-event') identifiedItems.push(identified)
+  for (const row of rows) {
+    if (row === 'unreadable') unreadable.push(items.length)
+    else if (row !== 'no-event') items.push(row)
   }
   return {
-    events: numberDuplicates(identifiedItems),
+    events: numberDuplicates(items),
     rows: rows.length,
-    noEvents: rows.length - identifiedItems.length - unreadable.length,
+    noEvents: rows.length - items.length - unreadable.length,
     unreadable
   }
 }

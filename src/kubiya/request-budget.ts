@@ -1,91 +1,105 @@
 import type { Purpose } from '../audit/source.ts'
+import { createTokenBucket, takeTokens, tokensAt, waitForTokens, type TokenBucket } from '../token-bucket.ts'
 import { createCallerShares } from './caller-shares.ts'
-import { createBucket, type Bucket } from './budget-bucket.ts'
 
 export interface BudgetLimits {
   /** 0: no limit. */
   readonly perMinute: number
   /** 0: no limit. */
   readonly perDay: number
-  /** Requests for one caller within a minute; 0: no limit but its share. */
+  /** Requests of one caller within a minute; 0: its share is the only limit. */
   readonly perCaller?: number
-  /** The poller's pause while events flow and somebody listens. */
+  /** The poll interval while events arrive and someone is subscribed. */
   readonly pollMs?: number
 }
 
-/** What the upstream itself says is left until a moment (`X-RateLimit-Remaining`, `-Reset`). */
+/** The upstream's own limit (`X-RateLimit-Remaining`, `-Reset`): requests that remain until a time. */
 export interface UpstreamLimit {
   readonly remaining: number
   readonly untilMs: number
 }
 
-/** How many requests may go upstream. The clock is the caller's: every call says what time it is. */
+/** Limits requests to the upstream. It has no clock of its own: every call passes the time. */
 export interface RequestBudget {
-  /** Takes one request: 0 when it may go out now, otherwise how many milliseconds to wait before asking again. */
+  /** Takes one request. Returns 0 when it may go out now, otherwise the milliseconds to wait before the next try. */
   take (purpose: Purpose, nowMs: number): number
-  /** How long `take` would have to wait, taking nothing. */
+  /** What `take` would return; takes nothing. */
   waitMs (purpose: Purpose, nowMs: number): number
-  /** How long any caller has to wait at least, whatever it had before. */
+  /** The least time that any caller has to wait, also one that took nothing before. */
   leastWaitMs (nowMs: number): number
-  /** How long this caller has to wait for its own limit. */
+  /** How long the caller has to wait for its own limit. */
   ownWaitMs (key: string, nowMs: number): number
-  /** Notes that a caller asks: it has a share from now on, for a while. */
+  /** Registers a caller that asks. It has a share of the budget until it is idle for two minutes. */
   asks (key: string, nowMs: number): void
-  /** Callers in the order in which they come next: first who had least. */
+  /** Callers in the order of their turns: the one that took least comes first. */
   order (keys: Iterable<string>, nowMs: number): string[]
-  /** Whether so much is left that this caller may ask for more than it needs. */
+  /** Whether the budget allows this caller requests beyond those that it needs. */
   hasPlenty (key: string, nowMs: number): boolean
-  /** How little the poller has left of what it may use: 0: the buckets are full, 1: it gets what flows in. */
+  /** From 0 to 1. 0: the buckets are full; 1: the poller has the inflow only. */
   scarcity (nowMs: number): number
-  /** Obeys the upstream's own count where it is stricter; `undefined`: it told none. */
+  /** Obeys the upstream's own limit where it is stricter. `undefined`: the answer named none. */
   applyUpstreamLimit (upstreamLimit: UpstreamLimit | undefined, nowMs: number): void
-  /** Lets nothing out before a moment: the upstream said when to come back. */
+  /** Stops all requests until a time that the upstream named (`Retry-After`). */
   pauseUntil (untilMs: number): void
-  /** How each limit stands now; none where there is none. */
+  /** The state of each limit. Empty when there is no limit. */
   levels (nowMs: number): BudgetLevel[]
 }
 
-/** How a limit stands. */
+/** The state of one limit. */
 export interface BudgetLevel {
-  /** What the limit is on: requests in a minute, or in a day. */
   readonly span: 'minute' | 'day'
   /** Whole requests that may go out at once. */
   readonly left: number
-  /** The most that this can be. */
+  /** The maximum of `left`. */
   readonly capacity: number
+}
+
+interface BudgetBucket extends TokenBucket {
+  readonly span: 'minute' | 'day'
 }
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
-// Without callers, the poller leaves this share of a bucket to them, except for the calls that are its own.
+const LEAST_REFILL = 0.1 // A limit of one request has a capacity of one and would never refill.
+// The part of a bucket that the poller leaves to callers, except for its own requests.
 const CALLERS_SHARE = 0.1
-// The poller's own is one call per pause only while the day's bucket is this full.
+// The poller's own request comes once per poll interval only while the day's bucket is this full.
 const OWN_AT = 0.25
-// The poller's own is at most every second request that flows in within a minute.
+// The poller's own requests take at most every second request of a minute's inflow.
 const OWN_EVERY = 2
-// One caller's memory of what it had in a day's bucket: longer would starve it when another comes.
-const MOST_DAY_LEAD = 10
-const LONGEST_ALLOWANCE_MS = 5 * MINUTE_MS
+// The largest lead of one caller in a day's bucket. A longer memory would starve it when another caller comes.
+const MAX_DAY_LEAD = 10
+const MAX_UPSTREAM_LIMIT_MS = 5 * MINUTE_MS
 const TRIAL_EVERY_MS = MINUTE_MS
 
 /**
- * Token buckets: a quarter of each limit is the capacity, three quarters flow in evenly. What any one span can see is
- * at most a full bucket and the inflow of that span: 1/4 + 3/4 of the limit. So 5 000 a day bear 1 250 at once and 2.6
- * a minute for ever; a 3-second poller (20 a minute) that leaves callers their tenth is borne for 1 125 / (20 − 2.6) =
- * 65 minutes and then slows down to one poll in 23 s.
+ * Token buckets. A quarter of each limit is the capacity; the other three quarters flow in evenly. One span therefore
+ * sees at most a full bucket and the inflow of that span:
  *
- * Callers share what the poller leaves: who had more than its part of the inflow leaves as much in the minute's bucket
- * for others, up to half, and one request in the day's bucket for each caller who comes before it.
+ *   1/4 + 3/4 of the limit.
+ *
+ * 5 000 requests a day allow 1 250 at once and an inflow of 2.6 a minute. A poller with a 3 s interval sends 20 a
+ * minute. With the callers' tenth left alone, it can do so for
+ *
+ *   1 125 / (20 − 2.6) = 65 minutes,
+ *
+ * and then slows down to one poll in 23 s.
+ *
+ * Callers share the rest. A caller that took more than its part of the inflow leaves that lead to others: in the
+ * minute's bucket up to half of it, in the day's bucket one request for each caller that comes before it.
  */
 export function createRequestBudget (limits: BudgetLimits): RequestBudget {
-  const minute = limits.perMinute > 0 ? [createBucket('minute', limits.perMinute, MINUTE_MS)] : []
-  const day = limits.perDay > 0 ? [createBucket('day', limits.perDay, DAY_MS)] : []
+  const minute = createBucket('minute', limits.perMinute, MINUTE_MS)
+  const day = createBucket('day', limits.perDay, DAY_MS)
   const buckets = [...minute, ...day]
-  const pollMs = Math.max(limits.pollMs ?? MINUTE_MS, ...minute.map(({ perMs }) => OWN_EVERY / perMs))
+  const pollMs = Math.max(
+    limits.pollMs ?? MINUTE_MS,
+    ...minute.map(({ refill, spanMs }) => OWN_EVERY * spanMs / refill)
+  )
   const callerShares = createCallerShares({
     perCaller: limits.perCaller ?? 0,
-    flows: buckets.map(({ capacity, perMs, span }) => {
-      return { perMs, mostLead: span === 'minute' ? held(capacity) + 1 : MOST_DAY_LEAD }
+    flows: buckets.map(({ capacity, refill, span, spanMs }) => {
+      return { perMs: refill / spanMs, maxLead: span === 'minute' ? leftToOthersAtMost(capacity) + 1 : MAX_DAY_LEAD }
     })
   })
   let upstreamLimit: UpstreamLimit | undefined
@@ -97,7 +111,7 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
     take (purpose, nowMs) {
       const waitingMs = waitMs(purpose, nowMs)
       if (waitingMs > 0) return waitingMs
-      for (const bucket of buckets) bucket.take(nowMs)
+      for (const bucket of buckets) takeTokens(bucket, 1, nowMs)
       if (upstreamLimit !== undefined && nowMs < upstreamLimit.untilMs) {
         if (upstreamLimit.remaining < 1) triedMs = nowMs
         upstreamLimit = { ...upstreamLimit, remaining: upstreamLimit.remaining - 1 }
@@ -106,9 +120,9 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
       else callerShares.took(purpose.key, nowMs)
       return 0
     },
-    applyUpstreamLimit (told, nowMs) {
-      if (told !== undefined && (upstreamLimit === undefined || upstreamLimit.remaining >= 1)) triedMs = nowMs
-      upstreamLimit = told && { ...told, untilMs: Math.min(told.untilMs, nowMs + LONGEST_ALLOWANCE_MS) }
+    applyUpstreamLimit (limit, nowMs) {
+      if (limit !== undefined && (upstreamLimit === undefined || upstreamLimit.remaining >= 1)) triedMs = nowMs
+      upstreamLimit = limit && { ...limit, untilMs: Math.min(limit.untilMs, nowMs + MAX_UPSTREAM_LIMIT_MS) }
     },
     pauseUntil (untilMs) {
       pausedUntilMs = Math.max(pausedUntilMs, untilMs)
@@ -119,11 +133,13 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
     asks: callerShares.asks,
     order: callerShares.order,
     hasPlenty: (key, nowMs) => waitMs({ kind: 'caller', key }, nowMs) === 0 &&
-      buckets.every(({ capacity, tokens }) => tokens(nowMs) >= capacity / 2),
+      buckets.every((bucket) => tokensAt(bucket, nowMs) >= bucket.capacity / 2),
     scarcity: (nowMs) =>
-      Math.max(0, ...buckets.map(({ capacity, tokens }) => 1 - share(tokens(nowMs), reserveOf(capacity), capacity))),
+      Math.max(0, ...buckets.map((bucket) =>
+        1 - fraction(tokensAt(bucket, nowMs), reserveOf(bucket.capacity), bucket.capacity))),
     levels: (nowMs) =>
-      buckets.map(({ capacity, span, tokens }) => ({ span, left: Math.floor(tokens(nowMs)), capacity }))
+      buckets.map((bucket) =>
+        ({ span: bucket.span, left: Math.floor(tokensAt(bucket, nowMs)), capacity: bucket.capacity }))
   }
 
   function waitMs (purpose: Purpose, nowMs: number): number {
@@ -131,27 +147,35 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
     return Math.ceil(Math.max(upstreamWaitMs(nowMs), ownMs))
   }
 
-  /** What the upstream asked for. It may be wrong, so one request a minute finds out. */
+  /** The wait that the upstream asked for. It may be wrong, so one request a minute tests it. */
   function upstreamWaitMs (nowMs: number): number {
     const isSpent = upstreamLimit !== undefined && nowMs < upstreamLimit.untilMs && upstreamLimit.remaining < 1
     const untilMs = isSpent ? Math.min(upstreamLimit?.untilMs ?? nowMs, triedMs + TRIAL_EVERY_MS) : nowMs
     return Math.max(0, pausedUntilMs - nowMs, untilMs - nowMs)
   }
 
-  /** Callers may take all but the poller's next own request, and what they leave to each other. */
+  /** Callers may take everything but the poller's next own request and the part that they leave to each other. */
   function callerWaitMs (key: string, nowMs: number): number {
     const dueMs = Math.max(nowMs, polledMs + ownPauseMs(nowMs))
-    const isPollers = (bucket: Bucket) => bucket.capacity >= 2 && bucket.waitMs(2, nowMs) > dueMs - nowMs
+    const isPollers = (bucket: TokenBucket) =>
+      bucket.capacity >= 2 && waitForTokens(bucket, 2, nowMs) > dueMs - nowMs
     const sharedMs = buckets.map((bucket, i) => {
-      const most = 1 + (isPollers(bucket) ? 1 : 0)
-      return bucket.waitMs(most + leftToOthers(bucket, i, key, nowMs, bucket.tokens(nowMs) - most), nowMs)
+      const needed = 1 + (isPollers(bucket) ? 1 : 0)
+      const spare = tokensAt(bucket, nowMs) - needed
+      return waitForTokens(bucket, needed + leftToOthers(bucket, i, key, nowMs, spare), nowMs)
     })
     return Math.max(0, callerShares.ownWaitMs(key, nowMs), ...sharedMs)
   }
 
-  function leftToOthers ({ capacity, span }: Bucket, index: number, key: string, nowMs: number, spare: number): number {
-    const most = held(capacity)
-    if (spare >= most) return 0 // Whatever it is, it is there.
+  function leftToOthers (
+    { capacity, span }: BudgetBucket,
+    index: number,
+    key: string,
+    nowMs: number,
+    spare: number
+  ): number {
+    const most = leftToOthersAtMost(capacity)
+    if (spare >= most) return 0 // The bucket covers any lead.
     return span === 'minute'
       ? Math.min(most, callerShares.lead(key, index, nowMs))
       : callerShares.countBefore(key, most, nowMs)
@@ -164,27 +188,35 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   }
 
   function ownPauseMs (nowMs: number): number {
-    return day.every(({ capacity, tokens }) => tokens(nowMs) >= capacity * OWN_AT)
+    return day.every((bucket) => tokensAt(bucket, nowMs) >= bucket.capacity * OWN_AT)
       ? pollMs
       : Math.max(pollMs, MINUTE_MS)
   }
 
-  function longestWaitMs (nowMs: number, needed: (bucket: Bucket) => number): number {
-    return Math.max(0, ...buckets.map((bucket) => bucket.waitMs(needed(bucket), nowMs)))
+  function longestWaitMs (nowMs: number, needed: (bucket: TokenBucket) => number): number {
+    return Math.max(0, ...buckets.map((bucket) => waitForTokens(bucket, needed(bucket), nowMs)))
   }
 }
 
+/** The bucket of one limit; none where the limit is 0. */
+function createBucket (span: BudgetBucket['span'], limit: number, spanMs: number): BudgetBucket[] {
+  if (limit === 0) return []
+  const capacity = Math.max(1, Math.floor(limit / 4))
+  const refill = Math.max(limit - capacity, LEAST_REFILL)
+  return [{ span, ...createTokenBucket({ capacity, refill, spanMs }) }]
+}
+
 /** The most of a bucket that one caller leaves to others. */
-function held (capacity: number): number {
+function leftToOthersAtMost (capacity: number): number {
   return Math.floor((capacity - 1) / 2)
 }
 
-/** What the poller leaves in a bucket to callers. */
+/** The part of a bucket that the poller leaves to callers. */
 function reserveOf (capacity: number): number {
   return Math.floor(capacity * CALLERS_SHARE)
 }
 
-/** Where a value stands between two others, from 0 to 1. */
-function share (value: number, least: number, most: number): number {
+/** The position of a value between two others, from 0 to 1. */
+function fraction (value: number, least: number, most: number): number {
   return Math.min(1, Math.max(0, (value - least) / Math.max(1, most - least)))
 }

@@ -3,14 +3,11 @@ import type { AuditEvent } from '../audit/event.ts'
 import { extentOf, isJsonObject, parseJson, type Json, type JsonObject, type TextSpan } from '../audit/exact-json.ts'
 import { upstreamId } from '../audit/upstream-id.ts'
 
-/**
- * What an event may hold. More would hold up everything else while it is read; such an event is passed by, and its
- * place told.
- */
-const DEEPEST = 5000
-const MOST_VALUES_OF_EVENT = 50_000
-/** What an answer that is read in one piece may hold. */
-const MOST_VALUES_OF_ANSWER = 250_000
+// The limits of one event. A larger one would block the event loop; it is skipped, and reported as a gap.
+const MAX_DEPTH = 5000
+const MAX_VALUES_OF_EVENT = 50_000
+// The limit of an answer that is read in one piece.
+const MAX_VALUES_OF_ANSWER = 250_000
 const KNOWN_FIELDS = [
   'timestamp',
   'category_type',
@@ -21,57 +18,62 @@ const KNOWN_FIELDS = [
   'extra'
 ]
 
-/** Elements of Kubiya's list answer, whatever they are; `undefined` for everything that is not the protocol. */
+/** The elements of a list answer, of any type. `undefined`: the answer is not the protocol. */
 export function readElements (body: string): Json[] | undefined {
   return unwrapItems(parsed(body))
 }
 
-/** An element's text by itself; `undefined` when that is no JSON. */
+/** Parses the text of one element. `undefined`: it is not JSON. */
 export function parseElement (text: string): Json | undefined {
   return parsed(text)
 }
 
-/** What an element is; `undefined` for one that is no object. */
+/** Identifies an element as an event. `undefined`: it is no object. */
 export function identifyElement (element: Json): IdentifiedItem | undefined {
   return isJsonObject(element) ? identifyItem(element) : undefined
 }
 
 /** Whether an event of this extent can be read. */
 export function isReadable ({ depth, values }: Pick<TextSpan, 'depth' | 'values'>): boolean {
-  return depth <= DEEPEST && values <= MOST_VALUES_OF_EVENT
+  return depth <= MAX_DEPTH && values <= MAX_VALUES_OF_EVENT
 }
 
 /** Whether an answer can be read in one piece. */
 export function isReadableWhole (body: string): boolean {
   const { depth, values } = extentOf(body)
-  return depth <= DEEPEST && values <= MOST_VALUES_OF_ANSWER
+  return depth <= MAX_DEPTH && values <= MAX_VALUES_OF_ANSWER
 }
 
 /**
- * Kubiya's answer to a question by id: the event; `'none'` for answers that say nothing (`null`, `[]`, `{}`, HTML),
- * since nobody knows whether this call exists (docs/kubiya-api.md §1.2); `undefined` for an answer that is not the
- * protocol.
+ * Reads Kubiya's answer to a request by id. `'none'`: the answer says nothing (`null`, `[]`, `{}`, HTML), since nobody
+ * knows whether this call exists (docs/kubiya-api.md §1.2). `undefined`: the answer is not the protocol.
  */
 export function readEvent (body: string, id: string): AuditEvent | 'none' | undefined {
   if (/^\s*</.test(body)) return 'none'
   if (!isReadable(extentOf(body))) return undefined
   const answer = parsed(body)
-  if (answer === null) return 'none'
-  const candidates = isJsonObject(answer)
-    ? [answer, ...unwrapItems(answer) ?? [answer.item ?? null, answer.data ?? null]]
-    : unwrapItems(answer)
+  const candidates = candidatesIn(answer)
   if (candidates === undefined) return undefined
   const item = candidates.find((each): each is JsonObject => isJsonObject(each) && isEventLike(each))
-  if (item !== undefined) return asAsked(item, id)
-  const saysNothing = isJsonObject(answer)
-    ? Object.keys(answer).length === 0 || unwrapItems(answer) !== undefined
-    : true
-  return saysNothing ? 'none' : undefined
+  if (item !== undefined) return eventWithId(item, id)
+  return isEmptyAnswer(answer) ? 'none' : undefined
 }
 
-function asAsked (item: JsonObject, id: string): AuditEvent | 'none' {
+/** The values in an answer that may be the event: the answer itself, an element of a list, or a wrapped object. */
+function candidatesIn (answer: Json | undefined): Json[] | undefined {
+  if (!isJsonObject(answer)) return unwrapItems(answer)
+  return [answer, ...unwrapItems(answer) ?? [answer.item ?? null, answer.data ?? null]]
+}
+
+/** Whether an answer without an event is a list, `null`, or an empty object. */
+function isEmptyAnswer (answer: Json | undefined): boolean {
+  return !isJsonObject(answer) || Object.keys(answer).length === 0 || unwrapItems(answer) !== undefined
+}
+
+/** `'none'`: the item bears another id, so it is another event. */
+function eventWithId (item: JsonObject, id: string): AuditEvent | 'none' {
   const own = upstreamId(item)
-  return own === undefined || own === id ? identifyAs(item, id) : 'none' // Else it is another event than was asked for.
+  return own === undefined || own === id ? identifyAs(item, id) : 'none'
 }
 
 function isEventLike (value: JsonObject): boolean {
@@ -82,7 +84,7 @@ function parsed (body: string): Json | undefined {
   try {
     return parseJson(body)
   } catch {
-    return undefined // Truncated, HTML, empty: the caller says what it is not.
+    return undefined // Truncated, HTML, or empty.
   }
 }
 

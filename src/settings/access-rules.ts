@@ -6,56 +6,57 @@ import { SHORTEST_TOKEN, isSoundToken, tokensIn } from '../access/token-auth.ts'
 import type { Settings } from '../settings.ts'
 
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|::1)$/
-const NEEDED_BY_JWT = ['AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'] as const
-const ABOUT_TOKENS = ['AUTH_TOKENS', 'AUTH_TOKENS_FILE'] as const
+const JWT_SETTINGS = ['AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'] as const
+const TOKEN_SETTINGS = ['AUTH_TOKENS', 'AUTH_TOKENS_FILE'] as const
 
-/** Whether only this machine reaches what listens there. */
+/** Whether only this machine can reach a port on this address. */
 export function isLoopback (host: string): boolean {
   return LOOPBACK_HOST.test(host)
 }
 
-/** What is wrong with the settings of who is let in, each in a line that shows no token. */
+/** The faults of the settings that control access, one line each. No line shows a token. */
 export function accessFaults (settings: Settings, isSandbox: boolean): string[] {
-  const {
-    ALLOWED_ORIGINS: origins = '',
-    ALLOW_ANONYMOUS: isAnonymous,
-    AUTH_MODE: mode,
-    HOST: host,
-    TRUST_PROXY: proxy
-  } = settings
-  const faults: string[] = []
-  if (mode === 'none' && !isLoopback(host) && !isAnonymous && !isSandbox) {
-    faults.push(
-      'HOST: serves whoever reaches it; set an AUTH_MODE, or ALLOW_ANONYMOUS=true if that is meant, or listen on a ' +
-        'loopback address'
-    )
-  }
-  if (mode === 'token') faults.push(...tokenFaults(settings))
-  if (mode === 'jwt') faults.push(...jwtFaults(settings))
-  // Whoever sets these expects that they are asked for.
-  if (mode !== 'token') {
-    faults.push(
-      ...ABOUT_TOKENS.filter((name) => settings[name] !== undefined).map((name) =>
-        `${name}: is of AUTH_MODE=token alone`
-      )
-    )
-  }
-  if (mode !== 'jwt') {
-    faults.push(
-      ...NEEDED_BY_JWT.filter((name) => settings[name] !== undefined).map((name) =>
-        `${name}: is of AUTH_MODE=jwt alone`
-      )
-    )
-  }
-  // An entry is not shown: it may hold a password.
-  faults.push(...originsIn(origins).flatMap((origin, index) => isOrigin(origin)
+  return [
+    ...exposureFaults(settings, isSandbox),
+    ...settings.AUTH_MODE === 'token' ? tokenFaults(settings) : unusedFaults(settings, TOKEN_SETTINGS, 'token'),
+    ...settings.AUTH_MODE === 'jwt' ? jwtFaults(settings) : unusedFaults(settings, JWT_SETTINGS, 'jwt'),
+    ...originFaults(settings),
+    ...hostFaults(settings),
+    ...isTrust(settings.TRUST_PROXY) ? [] : ['TRUST_PROXY: must be true, false, a number, or addresses and networks']
+  ]
+}
+
+/** The accepted tokens, read anew at each call. Throws when the file cannot be read. */
+export function readTokens ({ AUTH_TOKENS: tokens = '', AUTH_TOKENS_FILE: file }: Settings): string[] {
+  return [...tokensIn(tokens), ...file === undefined ? [] : tokensIn(readFileSync(file, 'utf8'))].filter(isSoundToken)
+}
+
+function exposureFaults ({ ALLOW_ANONYMOUS: isAnonymous, AUTH_MODE: mode, HOST: host }: Settings, isSandbox: boolean) {
+  if (mode !== 'none' || isLoopback(host) || isAnonymous || isSandbox) return []
+  return [
+    'HOST: this address serves everyone who can reach it; set AUTH_MODE, or ALLOW_ANONYMOUS=true if that is ' +
+      'intended, or listen on a loopback address'
+  ]
+}
+
+/** Whoever sets one of these expects authentication, so ignoring it would be dangerous. */
+function unusedFaults (settings: Settings, names: ReadonlyArray<keyof Settings>, mode: string): string[] {
+  return names.filter((name) => settings[name] !== undefined).map((name) =>
+    `${name}: applies to AUTH_MODE=${mode} only`
+  )
+}
+
+/** A line shows the position of an entry, not its text, which may hold a password. */
+function originFaults ({ ALLOWED_ORIGINS: origins = '' }: Settings): string[] {
+  return originsIn(origins).flatMap((origin, index) => isOrigin(origin)
     ? []
-    : `ALLOWED_ORIGINS: entry ${index + 1} is no origin as browsers send it (scheme, host, port; no path)`))
-  faults.push(...hostsIn(settings.ALLOWED_HOSTS ?? '').flatMap((name, index) => isHostName(name)
+    : `ALLOWED_ORIGINS: entry ${index + 1} must be an origin as browsers send it (scheme, host, port; no path)`)
+}
+
+function hostFaults ({ ALLOWED_HOSTS: hosts = '' }: Settings): string[] {
+  return hostsIn(hosts).flatMap((name, index) => isHostName(name)
     ? []
-    : `ALLOWED_HOSTS: entry ${index + 1} is no host name (no scheme, port or path; \`*\` alone stands for any)`))
-  if (!isTrust(proxy)) faults.push('TRUST_PROXY: must be true, false, a number, or addresses and networks')
-  return faults
+    : `ALLOWED_HOSTS: entry ${index + 1} must be a host name (no scheme, port or path), or \`*\` for any name`)
 }
 
 function isTrust (text: string): boolean {
@@ -63,40 +64,34 @@ function isTrust (text: string): boolean {
     trustIn(text)
     return text.split(',').every((each) => /^[^/]+(\/\d{1,3})?$/.test(each.trim()))
   } catch {
-    return false // An address or a network is none.
+    return false // An entry is neither an address nor a network.
   }
 }
 
-/** The tokens that are accepted now. */
-export function readTokens ({ AUTH_TOKENS: tokens = '', AUTH_TOKENS_FILE: file }: Settings): string[] {
-  return [...tokensIn(tokens), ...file === undefined ? [] : tokensIn(readFileSync(file, 'utf8'))].filter(isSoundToken)
-}
-
-function tokenFaults (settings: Settings): string[] {
-  const { AUTH_TOKENS: tokens, AUTH_TOKENS_FILE: file } = settings
+function tokenFaults ({ AUTH_TOKENS: tokens, AUTH_TOKENS_FILE: file }: Settings): string[] {
   if (tokens === undefined && file === undefined) {
-    return ['AUTH_TOKENS: must be set, or AUTH_TOKENS_FILE, with AUTH_MODE=token']
+    return ['AUTH_TOKENS: must be set with AUTH_MODE=token, unless AUTH_TOKENS_FILE is set']
   }
   return [
-    ...tokens === undefined ? [] : soundness('AUTH_TOKENS', () => tokens),
-    ...file === undefined ? [] : soundness('AUTH_TOKENS_FILE', () => readFileSync(file, 'utf8'))
+    ...tokens === undefined ? [] : tokenTextFaults('AUTH_TOKENS', () => tokens),
+    ...file === undefined ? [] : tokenTextFaults('AUTH_TOKENS_FILE', () => readFileSync(file, 'utf8'))
   ]
 }
 
-function soundness (name: string, read: () => string): string[] {
+function tokenTextFaults (name: string, read: () => string): string[] {
   try {
     const tokens = tokensIn(read())
-    if (tokens.length === 0) return [`${name}: holds no token`]
+    if (tokens.length === 0) return [`${name}: must contain a token`]
     return tokens.every(isSoundToken)
       ? []
-      : [`${name}: each token must have ${SHORTEST_TOKEN} visible ASCII characters at least`]
+      : [`${name}: each token must have at least ${SHORTEST_TOKEN} visible ASCII characters`]
   } catch {
     return [`${name}: cannot be read`]
   }
 }
 
 function jwtFaults (settings: Settings): string[] {
-  return NEEDED_BY_JWT.filter((name) => settings[name] === undefined).map((name) =>
+  return JWT_SETTINGS.filter((name) => settings[name] === undefined).map((name) =>
     `${name}: must be set with AUTH_MODE=jwt`
   )
 }

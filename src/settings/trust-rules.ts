@@ -2,25 +2,24 @@ import { readFileSync } from 'node:fs'
 import type { Settings } from '../settings.ts'
 
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
-// Credentials, or the keys that credentials are judged by, travel to and from these.
+// Credentials travel to the first; the keys that verify credentials come from the second.
 const CONFIDENTIAL = ['KUBIYA_BASE_URL', 'AUTH_JWKS_URL'] as const
 const URLS = [...CONFIDENTIAL, 'OTEL_EXPORTER_OTLP_ENDPOINT'] as const
 const SERVICE_LINK = /^tcp:\/\/[^\s/:]+:\d+$/
 const API_KEY = /^[\x21-\x7e]{1,8192}$/
 
-/** What is wrong with the addresses that secrets travel to, each in a line that shows no part of an address. */
+/** The faults of the URLs that receive secrets, one line each. No line shows a part of a URL. */
 export function urlFaults (settings: Settings): string[] {
   return URLS.flatMap((name) => {
     const text = settings[name]
     if (text === undefined) return []
-    if (!URL.canParse(text)) return [`${name}: must be an http or https URL`]
-    const url = new URL(text)
-    if (!/^https?:$/.test(url.protocol)) return [`${name}: must be an http or https URL`]
-    return [...partFaults(name, url), ...plainFaults(name, url, settings.ALLOW_PLAIN_HTTP)]
+    const url = URL.canParse(text) ? new URL(text) : undefined
+    if (url === undefined || !/^https?:$/.test(url.protocol)) return [`${name}: must be an http or https URL`]
+    return [...partFaults(name, url), ...plainHttpFaults(name, url, settings.ALLOW_PLAIN_HTTP)]
   })
 }
 
-/** A user, a password or a query may be a secret, and a URL is logged. */
+/** A user, a password or a query may be a secret, and the service logs its URLs. */
 function partFaults (name: string, url: URL): string[] {
   const parts = [
     ...url.username !== '' || url.password !== '' ? ['a user or password'] : [],
@@ -30,15 +29,16 @@ function partFaults (name: string, url: URL): string[] {
   return parts.map((part) => `${name}: must not contain ${part}`)
 }
 
-function plainFaults (name: string, { hostname, protocol }: URL, isAllowed: boolean): string[] {
+function plainHttpFaults (name: string, { hostname, protocol }: URL, isAllowed: boolean): string[] {
   const isConfidential = CONFIDENTIAL.some((each) => each === name)
   if (!isConfidential || protocol === 'https:' || isAllowed || LOOPBACK_HOST.test(hostname)) return []
   return [
-    `${name}: must be https beyond loopback; ALLOW_PLAIN_HTTP=true permits http, which anyone on the way can read and change`
+    `${name}: must be https beyond loopback; ALLOW_PLAIN_HTTP=true permits http, which others on the network can ` +
+      'read and change'
   ]
 }
 
-/** Kubernetes sets `<SERVICE>_PORT=tcp://…` for each service of a namespace: the names of those that look like that. */
+/** Kubernetes sets `<SERVICE>_PORT=tcp://…` for each service of a namespace. Returns the settings with such a value. */
 export function serviceLinks (
   environment: Readonly<Record<string, string | undefined>>,
   names: readonly string[]
@@ -48,7 +48,7 @@ export function serviceLinks (
 
 export type KeyOutcome = { readonly key: string | undefined, readonly faults: readonly string[] }
 
-/** The API key of `KUBIYA_API_KEY_FILE`, where that is set. Faults name the setting only: a path may tell something. */
+/** The API key in the file of `KUBIYA_API_KEY_FILE`. A fault names the setting only: a path may be a secret too. */
 export function readKeyFile (environment: Readonly<Record<string, string | undefined>>): KeyOutcome {
   const path = environment.KUBIYA_API_KEY_FILE?.trim() ?? ''
   if (path === '') return { key: undefined, faults: [] }

@@ -1,46 +1,46 @@
 import type { Writable } from 'node:stream'
+import type { Clock } from '../clock.ts'
 
-/** Where log lines go. */
+/** The destination of log lines. */
 export interface LogSink {
   write (line: string): void
-  /** Resolves when the output has accepted all lines, has broken, or has accepted nothing for too long. */
+  /** Resolves when the output has accepted all lines, is broken, or accepts nothing for a second. */
   flush (): Promise<void>
 }
 
-const ENOUGH_CHARACTERS = 8192
-const LONGEST_WAIT_MS = 100
-// Beyond, lines are dropped: a reader that stands still must not fill the memory.
-const MOST_UNREAD_BYTES = 16 * 1024 * 1024
-const LONGEST_FLUSH_MS = 1000
+const BATCH_CHARACTERS = 8192
+const BATCH_MS = 100
+// Further lines are dropped: a reader that has stopped must not fill the memory.
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024
+const MAX_FLUSH_MS = 1000
 
 /**
- * Writes lines in batches, since a write for each costs more than many a request. A broken output is not written to
- * again, and one that nobody reads never blocks: the process must go on, and end when it is told to, whatever becomes
- * of its log.
+ * Writes lines in batches: a write for each line costs more than many a request. A broken output gets no further lines,
+ * and a slow one never blocks. The process must run, and end when it is told to, whatever happens to its log.
  */
-export function createLogSink (output: Writable): LogSink {
+export function createLogSink (output: Writable, clock: Pick<Clock, 'setTimer'>): LogSink {
   let lines: string[] = []
   let characters = 0
-  let timer: NodeJS.Timeout | undefined
+  let cancelTimer: (() => void) | undefined
   let isBroken = false
   output.on('error', () => {
     isBroken = true
     lines = []
   })
-  process.once('exit', writeBatch) // Lines of the last moments, as far as the output accepts them at once.
+  process.once('exit', writeBatch) // The last lines, as far as the output accepts them at once.
   return { write, flush }
 
   function write (line: string): void {
-    if (isBroken || output.writableLength > MOST_UNREAD_BYTES) return
+    if (isBroken || output.writableLength > MAX_UNREAD_BYTES) return
     lines.push(line)
     characters += line.length
-    if (characters >= ENOUGH_CHARACTERS) writeBatch()
-    else timer ??= setTimeout(writeBatch, LONGEST_WAIT_MS)
+    if (characters >= BATCH_CHARACTERS) writeBatch()
+    else cancelTimer ??= clock.setTimer(writeBatch, BATCH_MS)
   }
 
   function writeBatch (): void {
-    clearTimeout(timer)
-    timer = undefined
+    cancelTimer?.()
+    cancelTimer = undefined
     if (lines.length > 0 && !isBroken) output.write(lines.join(''))
     lines = []
     characters = 0
@@ -50,9 +50,9 @@ export function createLogSink (output: Writable): LogSink {
     writeBatch()
     if (isBroken || output.writableLength === 0) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LONGEST_FLUSH_MS)
+      const cancel = clock.setTimer(resolve, MAX_FLUSH_MS)
       output.write('', () => {
-        clearTimeout(timer)
+        cancel()
         resolve()
       })
     })

@@ -18,64 +18,66 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { pathOf } from './request-path.ts'
 import type { Span, SpanStart, Tracer } from '../tracer.ts'
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The span of the request. `undefined` without tracing. */
+    trace: RequestTrace | undefined
+  }
+}
+
+interface RequestTrace {
+  readonly span: OtelSpan
+  readonly ids: TraceIds
+  isEnded: boolean
+}
+
 export interface TracingOptions {
-  /** Where the collector is; spans go to `/v1/traces` there. */
+  /** The collector's base URL. Spans go to `/v1/traces` below it. */
   readonly endpoint: string
   readonly version: string
-  /** Told when the collector cannot be reached after it could. */
+  /** Called when an export fails after a good one. */
   readonly onError: (error: unknown) => void
 }
 
-/** What a log line says of the span that it was written in. */
+/** The ids of the current span, for log lines. */
 export type TraceIds = { readonly trace_id: string, readonly span_id: string } | Record<never, never>
 
-/** Spans of this process, sent to a collector over OTLP/HTTP. */
+/** Exports the spans of this process to a collector, over OTLP/HTTP. */
 export interface Tracing extends Tracer {
-  /**
-   * Makes each request of a server a span, in the trace that its `traceparent` names. To be called before other hooks
-   * are added.
-   */
+  /** Makes each request of a server a span, in the trace of its `traceparent`. Call it before other hooks are added. */
   instrument (server: FastifyInstance): void
-  /** A stream has begun: how long it lasts is not how long its request took. */
+  /** Ends the span of a request whose stream has begun: the duration of a stream is not that of its request. */
   streamStarted (request: FastifyRequest, status: number): void
-  /** Of what is under way. */
+  /** The ids of the active span. */
   ids (): TraceIds
-  /** Of a request, also when its answer has gone. */
+  /** The ids of a request's span, also after its answer. */
   idsOf (request: FastifyRequest): TraceIds
-  /** Sends what has not been sent, for some seconds at most. */
+  /** Exports the remaining spans, within some seconds. */
   end (): Promise<void>
 }
 
-interface Asked {
-  readonly span: OtelSpan
-  readonly ids: TraceIds
-  isOver: boolean
-}
-
 const SERVICE = 'kubiya-audit-bff'
-const FAREWELL_MS = 5000
+const EXPORT_MS = 5000
 
 /**
- * The rest is set as OpenTelemetry has it, by environment variables that its own library reads:
- * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_…`.
- * Nothing of it is global here.
+ * OpenTelemetry's own library reads the other settings from environment variables: `OTEL_EXPORTER_OTLP_HEADERS`,
+ * `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_…`. Nothing is registered globally.
  */
 export function createTracing ({ endpoint, onError, version }: TracingOptions): Tracing {
   const exporter = new OTLPTraceExporter({
     url: `${endpoint.replace(/\/+$/, '')}/v1/traces`,
-    timeoutMillis: FAREWELL_MS
+    timeoutMillis: EXPORT_MS
   })
   const provider = new BasicTracerProvider({
     resource: resourceFromAttributes({ 'service.name': SERVICE, 'service.version': version }).merge(
       detectResources({ detectors: [envDetector] })
     ),
-    spanProcessors: [new BatchSpanProcessor(watched(exporter, onError))]
+    spanProcessors: [new BatchSpanProcessor(reportingFirstFailure(exporter, onError))]
   })
   const tracer = provider.getTracer(SERVICE, version)
   const contexts = new AsyncLocalStorageContextManager().enable()
   const propagator = new W3CTraceContextPropagator()
-  const requests = new WeakMap<FastifyRequest['raw'], Asked>()
-  return { span, instrument, streamStarted, ids, idsOf, end }
+  return { span, instrument, streamStarted: endRequest, ids, idsOf: ({ trace }) => trace?.ids ?? {}, end }
 
   async function span<Outcome> (
     { attributes = {}, isRoot = false, kind, name }: SpanStart,
@@ -105,20 +107,22 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
   }
 
   function instrument (server: FastifyInstance): void {
+    server.decorateRequest('trace', undefined)
     server.addHook('onRequest', (request, _reply, done) => {
       const parent = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter)
-      const inside = trace.setSpan(parent, begin(request, parent))
-      contexts.with(inside, done)
+      const started = startRequest(request, parent)
+      request.trace = { span: started, ids: idsIn(started), isEnded: false }
+      contexts.with(trace.setSpan(parent, started), done)
     })
     server.addHook('onResponse', (request, reply, done) => {
-      conclude(request, reply.statusCode, reply)
+      endRequest(request, reply.statusCode, reply)
       done()
     })
   }
 
-  /** The path alone: a query may hold what somebody searched for. */
-  function begin (request: FastifyRequest, parent: Context): OtelSpan {
-    const { method, raw, routeOptions, url } = request
+  /** The span has the path without the query, which may hold what someone searched for. */
+  function startRequest (request: FastifyRequest, parent: Context): OtelSpan {
+    const { method, routeOptions, url } = request
     const route = routeOptions.url
     const attributes = {
       'http.request.method': method,
@@ -126,28 +130,19 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
       ...route !== undefined && { 'http.route': route },
       'kubiya_audit_bff.request_id': request.id
     }
-    const started = tracer.startSpan(route === undefined ? method : `${method} ${route}`, {
-      kind: SpanKind.SERVER,
-      attributes
-    }, parent)
-    requests.set(raw, { span: started, ids: idsIn(started), isOver: false })
-    return started
+    const name = route === undefined ? method : `${method} ${route}`
+    return tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, parent)
   }
 
-  function streamStarted (request: FastifyRequest, status: number): void {
-    conclude(request, status)
-  }
-
-  function conclude ({ raw }: FastifyRequest, status: number, reply?: FastifyReply): void {
-    const asked = requests.get(raw)
-    if (asked === undefined || asked.isOver) return
-    asked.isOver = true
-    asked.span.setAttribute('http.response.status_code', status)
+  function endRequest ({ trace }: FastifyRequest, status: number, reply?: FastifyReply): void {
+    if (trace === undefined || trace.isEnded) return
+    trace.isEnded = true
+    trace.span.setAttribute('http.response.status_code', status)
     if (reply?.cacheStatus !== undefined) {
-      asked.span.setAttribute('http.response.header.cache-status', [reply.cacheStatus])
+      trace.span.setAttribute('http.response.header.cache-status', [reply.cacheStatus])
     }
-    if (status >= 500) asked.span.setAttribute('error.type', String(status)).setStatus({ code: SpanStatusCode.ERROR })
-    asked.span.end()
+    if (status >= 500) trace.span.setAttribute('error.type', String(status)).setStatus({ code: SpanStatusCode.ERROR })
+    trace.span.end()
   }
 
   function ids (): TraceIds {
@@ -155,13 +150,9 @@ export function createTracing ({ endpoint, onError, version }: TracingOptions): 
     return active === undefined ? {} : idsIn(active)
   }
 
-  function idsOf ({ raw }: FastifyRequest): TraceIds {
-    return requests.get(raw)?.ids ?? {}
-  }
-
   async function end (): Promise<void> {
     contexts.disable()
-    await provider.shutdown().catch(() => {}) // What cannot be told was spoken of.
+    await provider.shutdown().catch(() => {}) // `onError` has reported the failure.
   }
 }
 
@@ -170,17 +161,17 @@ function idsIn (span: OtelSpan): TraceIds {
   return isSpanContextValid(context) ? { trace_id: context.traceId, span_id: context.spanId } : {}
 }
 
-/** Speaks of the first of many failures. */
-function watched (exporter: SpanExporter, onError: (error: unknown) => void): SpanExporter {
+/** Reports the first of several failures in a row. */
+function reportingFirstFailure (exporter: SpanExporter, onError: (error: unknown) => void): SpanExporter {
   let isFailing = false
 
   return {
     shutdown: () => exporter.shutdown(),
     export (spans, done) {
       exporter.export(spans, (result) => {
-        const failed = result.code !== ExportResultCode.SUCCESS
-        if (failed && !isFailing) onError(result.error)
-        isFailing = failed
+        const hasFailed = result.code !== ExportResultCode.SUCCESS
+        if (hasFailed && !isFailing) onError(result.error)
+        isFailing = hasFailed
         done(result)
       })
     }

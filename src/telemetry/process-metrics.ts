@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { Clock } from '../clock.ts'
 import type { MetricFamilies } from './metric-families.ts'
 
 const LOOP_RESOLUTION_MS = 10
@@ -12,7 +13,7 @@ const OPEN_FILES_LIMIT = /^Max open files +(\d+)/m
  * garbage collections, as being told of each one costs a busy process CPU, and handles, as each scrape would list all
  * sockets.
  */
-export function createProcessMetrics ({ gauge, tally }: MetricFamilies): void {
+export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: Pick<Clock, 'now'>): void {
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
   loop.enable()
   const lag = (value: number) => Number.isFinite(value) ? value / NANOSECONDS : 0
@@ -27,7 +28,7 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies): void {
   gauge(
     'process_start_time_seconds',
     'Start of the process, seconds since 1970.',
-    () => (Date.now() / 1000) - process.uptime()
+    () => (clock.now() / 1000) - process.uptime()
   )
   gauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss())
   gauge('process_open_fds', 'Open file descriptors.', openFiles)

@@ -1,85 +1,114 @@
 import { Registry } from 'prom-client'
+import type { Clock } from '../clock.ts'
 import type { Health, UpstreamState } from '../live/ingest/upstream-health.ts'
 import type { Instruments } from '../instruments.ts'
 import { createCounters } from './counters.ts'
-import { OWN_PREFIX, createMetricFamilies, type Readable } from './metric-families.ts'
+import { OWN_PREFIX, createMetricFamilies, type MetricFamilies, type Readable } from './metric-families.ts'
 import { createProcessMetrics } from './process-metrics.ts'
 
-/** What is looked at, and not counted. */
-export interface Readings {
-  /** How the poller fares, as `/readyz` says. */
-  readonly health: Health
-  /** How late an event may be now and still be noticed, milliseconds. */
-  readonly latenessMs: number
-  /** Upstream credentials with a cache and a poller of their own. */
-  readonly tenants: number
-  readonly cache: { readonly entries: number, readonly bytes: number, readonly capacityBytes: number }
-  /** What is left of each limit on requests to Kubiya, of the tenant that has least. */
-  readonly budget: ReadonlyArray<{ readonly span: 'minute' | 'day', readonly left: number, readonly capacity: number }>
-  readonly subscribersCapacity: number
+/** What one tenant holds. */
+export interface Usage {
+  readonly cache: { readonly entries: number, readonly bytes: number }
+  /** The state of each limit on requests to Kubiya. */
+  readonly budget: readonly BudgetLevel[]
+}
+
+export interface BudgetLevel {
+  readonly span: 'minute' | 'day'
+  readonly left: number
+  readonly capacity: number
 }
 
 export interface MetricsOptions {
   readonly version: string
   readonly sandbox: boolean
-  /** Called whenever somebody asks, not before. */
-  readonly read: () => Readings
+  readonly clock: Clock
+  /** Read at each scrape, never before. */
+  readonly health: () => Health
+  /** One entry for each tenant. Read at each scrape, never before. */
+  readonly usage: () => readonly Usage[]
+  /** How late an event may be before the first poll, milliseconds. */
+  readonly latenessMs: number
+  readonly cacheCapacityBytes: number
+  readonly subscribersCapacity: number
 }
 
 export interface Metrics {
-  /** What is to be told of what happens. */
+  /** Counts what happens. */
   readonly instruments: Instruments
-  /** Everything, as Prometheus reads it. */
+  /** All metrics, in Prometheus' exposition format. */
   text (): Promise<string>
-  /** The media type of that. */
+  /** The media type of that format. */
   readonly contentType: string
 }
 
+const SPANS = ['minute', 'day'] as const
 const STATES: readonly UpstreamState[] = ['ok', 'degraded', 'throttled', 'unauthorized']
 
-/** What happens is counted, what there is is looked at; the process's own metrics are beside them. */
-export function createMetrics ({ read, sandbox, version }: MetricsOptions): Metrics {
+/** Counters of events, gauges that are read at each scrape, and the metrics of the process. */
+export function createMetrics (options: MetricsOptions): Metrics {
   const registry = new Registry()
   const families = createMetricFamilies(registry, OWN_PREFIX)
-  const { gauge } = families
   const instruments = createCounters(families)
-  gauge('info', 'What runs: always 1.', () => [{ labels: { version, sandbox: String(sandbox) }, value: 1 }], [
+  addServiceGauges(families, options)
+  addUpstreamGauges(families, options)
+  createProcessMetrics(createMetricFamilies(registry, ''), options.clock)
+  return { instruments, text: () => registry.metrics(), contentType: registry.contentType }
+}
+
+function addServiceGauges ({ gauge }: MetricFamilies, options: MetricsOptions): void {
+  const { cacheCapacityBytes, sandbox, subscribersCapacity, usage, version } = options
+  const sumOf = (value: (each: Usage) => number) => usage().reduce((sum, each) => sum + value(each), 0)
+  gauge('info', 'The running version: always 1.', () => [{ labels: { version, sandbox: String(sandbox) }, value: 1 }], [
     'version',
     'sandbox'
   ])
-  gauge('upstream_state', 'How the poller fares with Kubiya: 1 for the state that holds.', states, ['state'])
+  gauge('tenants', 'Upstream credentials that have a cache and a poller.', () => usage().length)
+  gauge('cache_entries', 'Cached answers.', () => sumOf(({ cache }) => cache.entries))
+  gauge('cache_bytes', 'Bytes of cached answers, including their encodings.', () => sumOf(({ cache }) => cache.bytes))
+  gauge('cache_capacity_bytes', 'Maximum of bytes in the cache.', () => cacheCapacityBytes)
+  gauge('subscribers_capacity', 'Maximum of live streams.', () => subscribersCapacity)
+}
+
+function addUpstreamGauges ({ gauge }: MetricFamilies, { health, latenessMs, usage }: MetricsOptions): void {
+  gauge('upstream_state', "The poller's state: 1 for the current state, 0 for the others.", states, ['state'])
   gauge(
     'last_good_poll_age_seconds',
-    'Age of the last good poll, or of the poller while there was none.',
-    () => read().health.lagMs / 1000
+    'Age of the last good poll, or of the poller before the first one.',
+    () => health().lagMs / 1000
   )
-  gauge('lateness_seconds', 'How late an event may be now and still be noticed.', () => read().latenessMs / 1000)
-  gauge('tenants', 'Upstream credentials that have a cache and a poller.', () => read().tenants)
-  gauge('cache_entries', 'Cached answers.', () => read().cache.entries)
-  gauge('cache_bytes', 'Bytes of cached answers, their encodings included.', () => read().cache.bytes)
-  gauge('cache_capacity_bytes', 'Most bytes that the cache holds.', () => read().cache.capacityBytes)
+  gauge(
+    'lateness_seconds',
+    'How late an event may become visible and still be delivered.',
+    () => (health().latenessMs ?? latenessMs) / 1000
+  )
   gauge(
     'upstream_budget_requests_left',
-    'Requests that may go to Kubiya at once. Absent where there is no limit.',
+    'Requests that may go to Kubiya at once, of the tenant with the fewest. Absent without a limit.',
     () => budget('left'),
     ['span']
   )
   gauge(
     'upstream_budget_requests_capacity',
-    'The most that this can be: a quarter of the limit; the rest flows in evenly.',
+    'Maximum of requests at once: a quarter of the limit. The rest flows in evenly.',
     () => budget('capacity'),
     ['span']
   )
-  gauge('subscribers_capacity', 'Live streams that there may be.', () => read().subscribersCapacity)
-  createProcessMetrics(createMetricFamilies(registry, ''))
-  return { instruments, text: () => registry.metrics(), contentType: registry.contentType }
 
   function states (): Readable {
-    const { upstream } = read().health
+    const { upstream } = health()
     return STATES.map((state) => ({ labels: { state }, value: state === upstream ? 1 : 0 }))
   }
 
   function budget (name: 'left' | 'capacity'): Readable {
-    return read().budget.map((each) => ({ labels: { span: each.span }, value: each[name] }))
+    return scarcestLevels(usage()).map((each) => ({ labels: { span: each.span }, value: each[name] }))
   }
+}
+
+/** For each span, the level of the tenant with the fewest requests left. */
+function scarcestLevels (usage: readonly Usage[]): BudgetLevel[] {
+  const levels = usage.flatMap(({ budget }) => budget)
+  return SPANS.flatMap((span) =>
+    levels.filter((level) => level.span === span).sort((a, b) => a.left - b.left).slice(0, 1)
+  )
 }

@@ -15,11 +15,11 @@ import { CLOSE } from '../live/transport/close-codes.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { meaningOf } from '../problems.ts'
 import { createCredentialProbe, type CredentialProbeOptions } from './credential-probe.ts'
-import type { Tenant, Upstream } from './tenant.ts'
+import type { Tenant } from './tenant.ts'
 import { createOwnTenants, createSharedTenant, type Tenants } from './tenants.ts'
-import { systemClock } from '../clock.ts'
+import type { Upstream } from './upstream.ts'
 
-/** Who comes in, how much of it all they may have, and what they see. */
+/** Authentication, limits, and the tenant of each caller. */
 export interface AccessControl {
   readonly authenticator: Authenticator
   readonly tenants: Tenants
@@ -38,24 +38,23 @@ const RETRY_MS = 5000
 
 export interface AccessControlOptions extends CredentialProbeOptions {
   readonly logger: FastifyBaseLogger
-  /** Makes a tenant in front of an upstream. */
+  /** Creates the tenant of an upstream credential. */
   readonly open: (upstream: Upstream) => Tenant
 }
 
-/** Wires it as the settings say. */
+/** Wires access control as the settings say. */
 export async function createAccessControl (options: AccessControlOptions): Promise<AccessControl> {
-  const { logger, open, settings, upstream } = options
-  const { monotonicMs: nowMs, now, setTimer } = systemClock
+  const { clock, logger, open, settings, upstream } = options
   const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({
-    most: settings.MAX_SUBSCRIBERS,
-    mostPerCaller: settings.MAX_SUBSCRIBERS_PER_CLIENT,
+    max: settings.MAX_SUBSCRIBERS,
+    maxPerCaller: settings.MAX_SUBSCRIBERS_PER_CLIENT,
     end: (stream) => stream.end(CLOSE.unauthorized)
   })
   const limits = createRateLimits({
     requests: settings.RATE_LIMIT_PER_MINUTE,
     requestsOfAll: settings.RATE_LIMIT_TOTAL_PER_MINUTE,
     events: settings.EVENTS_LIMIT_PER_MINUTE,
-    nowMs
+    clock
   })
   const origins = createOrigins(originsIn(settings.ALLOWED_ORIGINS ?? ''))
   const hosts = createHosts({
@@ -63,7 +62,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     origins: origins.list,
     isLoopback: isLoopback(settings.HOST)
   })
-  const rest = { slots, limits, tickets: createTickets(setTimer), origins, hosts }
+  const rest = { slots, limits, tickets: createTickets(clock), origins, hosts }
   if (settings.AUTH_MODE === 'passthrough') {
     return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
   }
@@ -81,8 +80,9 @@ export async function createAccessControl (options: AccessControlOptions): Promi
         return createTokenAuth({
           read: () => readTokens(settings),
           recheckMs,
+          clock,
           onRevoked: slots.revoke,
-          onError: (err) => logger.error({ err }, 'tokens cannot be read; the last ones count')
+          onError: (err) => logger.error({ err }, 'tokens cannot be read; the last tokens stay valid')
         })
       case 'jwt': {
         const { createJwtAuth } = await import('../access/jwt-auth.ts')
@@ -92,16 +92,16 @@ export async function createAccessControl (options: AccessControlOptions): Promi
           audience: settings.AUTH_AUDIENCE ?? '',
           toleranceMs: settings.AUTH_CLOCK_TOLERANCE_MS,
           recheckMs,
-          authFailures: createAuthFailureLimit(nowMs),
+          authFailures: createAuthFailureLimit(clock),
           onError: (err) => logger.warn({ err }, 'JWK Set unavailable; tokens cannot be verified'),
-          clock: now
+          clock
         })
       }
       default: return createOpenAuth()
     }
   }
 
-  /** Callers with their own credentials for Kubiya, each in a tenant of its own once Kubiya has accepted it. */
+  /** Mode `passthrough`: each credential that Kubiya accepts has a tenant of its own. */
   function createOwn (): Pick<AccessControl, 'authenticator' | 'tenants'> {
     const credentialProbe = createCredentialProbe(options)
     const tenants = createOwnTenants({
@@ -110,42 +110,42 @@ export async function createAccessControl (options: AccessControlOptions): Promi
           ...upstream,
           authorization,
           budget: credentialProbe.budgetOf(key),
-          onCredentialResult: (word) => authenticator.heard(key, word)
+          onCredentialResult: (verdict) => authenticator.heard(key, verdict)
         }),
-      most: settings.MAX_TENANTS,
+      max: settings.MAX_TENANTS,
       idleMs: settings.TENANT_IDLE_MS,
       requestMs: settings.UPSTREAM_TIMEOUT_MS + SLACK_MS,
-      onError: (err) => logger.error({ err }, 'unforeseen error'),
-      clock: now
+      onError: (err) => logger.error({ err }, 'unexpected error'),
+      clock
     })
     const authenticator = createPassthroughAuth({
       async probe (caller) {
-        const word = await credentialProbe.probe(caller)
-        if (word === 'ok') return 'accepted'
-        return word.kind === 'unauthorized' || word.kind === 'forbidden' ? word.kind : unanswered(word)
+        const outcome = await credentialProbe.probe(caller)
+        if (outcome === 'ok') return 'accepted'
+        return outcome.kind === 'unauthorized' || outcome.kind === 'forbidden' ? outcome.kind : deniedBy(outcome)
       },
       recheckMs: settings.AUTH_RECHECK_MS,
       graceMs: settings.CACHE_STALE_IF_ERROR_MS,
-      authFailures: createAuthFailureLimit(nowMs),
+      authFailures: createAuthFailureLimit(clock),
       onRevoked: (key) => {
         slots.revoke(key)
         tenants.evict(key)
       },
-      nowMs
+      clock
     })
     return {
       authenticator: {
         ...authenticator,
         close: () =>
-          credentialProbe.close().catch((err: unknown) => logger.error({ err }, 'unforeseen error'))
+          credentialProbe.close().catch((err: unknown) => logger.error({ err }, 'unexpected error'))
       },
       tenants
     }
   }
 }
 
-/** Kubiya could not be asked whether it accepts a credential. */
-function unanswered (failure: Failure): Denied {
+/** The denial when Kubiya cannot be asked whether it accepts a credential. */
+function deniedBy (failure: Failure): Denied {
   const { code, detail } = meaningOf(failure.kind)
   return {
     ok: false,

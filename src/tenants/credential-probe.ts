@@ -1,17 +1,19 @@
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../access/caller.ts'
 import type { Failure } from '../audit/source.ts'
+import type { Clock } from '../clock.ts'
 import { createHttpAgent } from '../kubiya/http-agent.ts'
 import type { RequestBudget } from '../kubiya/request-budget.ts'
 import { createKubiyaClient } from '../kubiya/client.ts'
 import type { Instruments } from '../instruments.ts'
-import { clientSettings, createOwnBudget, type Upstream } from './tenant.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
+import { clientOptions, createUpstreamBudget, type Upstream } from './upstream.ts'
 
 export interface CredentialProbeOptions {
   readonly settings: Settings
   readonly upstream: Upstream
+  readonly clock: Clock
   readonly instruments: Instruments
   readonly tracer: Tracer
   readonly version: string
@@ -19,29 +21,29 @@ export interface CredentialProbeOptions {
 
 /** Asks Kubiya about credentials that have no tenant yet, over connections of its own. */
 export interface CredentialProbe {
-  /** Asks Kubiya for one event as a caller, to see whether it accepts the credential. */
+  /** Requests one event as this caller, to learn whether Kubiya accepts the credential. */
   probe (caller: Caller): Promise<'ok' | Failure>
-  /** The request budget of a credential that Kubiya has accepted. It outlives the tenants of that caller. */
+  /** The request budget of an accepted credential. It outlives the caller's tenants. */
   budgetOf (key: Caller['key']): RequestBudget
   close (): Promise<void>
 }
 
-const CONNECTIONS = 64 // As many as are asked about at a time.
-const LONGEST_CONNECT_MS = 5000
-const MOST_BUDGETS = 10_000 // Those that were used longest ago are forgotten.
+const CONNECTIONS = 64 // As many as there are probes at a time.
+const MAX_CONNECT_MS = 5000
+const MAX_BUDGETS = 10_000 // The budget that was unused for longest is dropped first.
 
 export function createCredentialProbe (
-  { instruments, settings, tracer, upstream, version }: CredentialProbeOptions
+  { clock, instruments, settings, tracer, upstream, version }: CredentialProbeOptions
 ): CredentialProbe {
   const agent = createHttpAgent({
     connections: CONNECTIONS,
-    connect: { timeout: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_CONNECT_MS) }
+    connect: { timeout: Math.min(settings.UPSTREAM_TIMEOUT_MS, MAX_CONNECT_MS) }
   })
-  const budgets = new LRUCache<Caller['key'], RequestBudget>({ max: MOST_BUDGETS })
+  const budgets = new LRUCache<Caller['key'], RequestBudget>({ max: MAX_BUDGETS })
   return { probe, budgetOf, close: () => agent.destroy() }
 
   async function probe ({ authorization = '', key }: Caller): Promise<'ok' | Failure> {
-    const budget = budgets.get(key) ?? createOwnBudget(settings, upstream.isBudgeted)
+    const budget = budgets.get(key) ?? createUpstreamBudget(settings, upstream.isBudgeted)
     const answer = await clientOf(authorization, budget).read({
       filter: {},
       window: {},
@@ -56,7 +58,7 @@ export function createCredentialProbe (
 
   function clientOf (authorization: string, budget: RequestBudget) {
     return createKubiyaClient({
-      ...clientSettings(settings, version),
+      ...clientOptions(settings, version, clock),
       baseUrl: upstream.baseUrl,
       authorization,
       budget,
@@ -69,7 +71,7 @@ export function createCredentialProbe (
   function budgetOf (key: Caller['key']): RequestBudget {
     const known = budgets.get(key)
     if (known !== undefined) return known
-    const budget = createOwnBudget(settings, upstream.isBudgeted)
+    const budget = createUpstreamBudget(settings, upstream.isBudgeted)
     budgets.set(key, budget)
     return budget
   }

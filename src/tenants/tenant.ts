@@ -2,61 +2,45 @@ import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
-import { createResponseCache } from '../archive/response-cache.ts'
+import { createResponseCache, type ResponseCache } from '../archive/response-cache.ts'
 import { createBytePool, type BytePool } from '../audit/byte-pool.ts'
 import type { StreamCursor } from '../audit/cursor.ts'
 import { POLLER } from '../audit/source.ts'
-import { systemClock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { createLocalRelay } from '../relay/local-relay.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { createRequestBudget, type RequestBudget, type BudgetLevel } from '../kubiya/request-budget.ts'
-import { createKubiyaClient } from '../kubiya/client.ts'
+import type { BudgetLevel, RequestBudget } from '../kubiya/request-budget.ts'
+import { createKubiyaClient, type KubiyaClient } from '../kubiya/client.ts'
 import type { CloseReason } from '../live/transport/close-codes.ts'
 import type { Health } from '../live/ingest/upstream-health.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { isForged } from '../live/replay/start-position.ts'
 import type { Instruments } from '../instruments.ts'
-import { createLiveFeed } from '../live/live-feed.ts'
+import { createLiveFeed, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
+import { clientOptions, createUpstreamBudget, type Upstream } from './upstream.ts'
 
-/** Where and as whom the upstream is asked. */
-export interface Upstream {
-  readonly baseUrl: string
-  /** The value of `Authorization`. */
-  readonly authorization: string
-  /** Whether our own request budget holds; the sandbox has none. */
-  readonly isBudgeted: boolean
-  /** The budget of a credential that had a tenant before: a new tenant is no new budget. */
-  readonly budget?: RequestBudget
-  /** Told what Kubiya says to the credential, whatever it was asked. */
-  readonly onCredentialResult?: (word: 'accepted' | 'unauthorized') => void
-}
-
-/** Everything that belongs to one upstream credential; what is in here meets nothing of another tenant. */
+/** Everything that belongs to one upstream credential. It shares no data with another tenant. */
 export interface Tenant {
   readonly archive: Archive
   readonly hub: Hub
   health (): Health
-  /** The upstream's clock, as far as it is known: milliseconds since 1970. */
+  /** The estimated clock of the upstream, milliseconds since 1970. */
   clock (): number
-  /** Whether the cursor is one that was never given out. */
+  /** Whether this service never issued the cursor. */
   isForged (cursor: StreamCursor): boolean
-  /** How much it holds, and what is left of its budget. */
   usage (): TenantUsage
   start (): void
-  /** Ends every stream over `DRAIN_MS` and begins no further poll; requests under way are still answered. */
+  /** Stops polling and ends all streams over `DRAIN_MS`. Requests in progress are still answered. */
   drain (): Promise<void>
-  /** Ends what is left, the connections to the upstream included. */
+  /** Ends the rest, including the connections to the upstream. */
   close (): Promise<void>
-  /**
-   * Ends all of it at once, because the credential is refused or others need the place: streams, and what is in the
-   * cache.
-   */
-  shutdownNow (ending: CloseReason): Promise<void>
+  /** Ends all streams and drops all data at once: the credential was refused, or another tenant needs the room. */
+  shutdownNow (reason: CloseReason): Promise<void>
 }
 
-/** What all tenants hold together, in bytes. */
+/** The memory that all tenants share, in bytes. */
 export interface Pools {
   readonly caches: BytePool
   readonly logs: BytePool
@@ -73,8 +57,9 @@ export interface TenantOptions {
   readonly pools: Pools
   readonly upstream: Upstream
   readonly logger: FastifyBaseLogger
-  /** Of the answers of all tenants. */
+  /** Limits the memory of answers, for all tenants together. */
   readonly memory: ResponseMemory
+  readonly clock: Clock
   readonly instruments: Instruments
   readonly tracer: Tracer
   readonly version: string
@@ -88,65 +73,127 @@ export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: histo
   }
 }
 
-/** The request budget of one credential. */
-export function createOwnBudget (settings: Settings, isBudgeted: boolean): RequestBudget {
-  return createRequestBudget({
-    perMinute: isBudgeted ? settings.KUBIYA_REQUESTS_PER_MINUTE : 0,
-    perDay: isBudgeted ? settings.KUBIYA_REQUESTS_PER_DAY : 0,
-    perCaller: settings.UPSTREAM_LIMIT_PER_MINUTE,
-    pollMs: settings.POLL_INTERVAL_MS
+/** Wires one tenant. The past: archive → cache → client. The present: client → live feed. */
+export function createTenant (options: TenantOptions): Tenant {
+  const { clock, logger, settings, upstream } = options
+  const budget = upstream.budget ?? createUpstreamBudget(settings, upstream.isBudgeted)
+  let isShutDown = false
+  const client = createClient(options, budget, () => isShutDown)
+  const feed = createFeed(options, client, budget, { onPoll, onError })
+  const { hub, log, poller } = feed
+  const cache = createCache(options, onError)
+  const archive = createArchive({
+    source: client,
+    cache,
+    memory: options.memory,
+    log: { position: log.end, hasNew: log.hasNewSince, find },
+    tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
+    scanLimit: settings.SEARCH_SCAN_LIMIT,
+    hasPlenty: (key) => budget.hasPlenty(key, clock.now()),
+    latenessMs: settings.LATENESS_MS,
+    openTtlMs: settings.CACHE_OPEN_TTL_MS,
+    closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
+    upstreamNow: poller.upstreamClock,
+    earliestNow: poller.earliestClock,
+    clock
   })
-}
 
-/** What every client of Kubiya is made with, whosever credential it has. */
-export function clientSettings (settings: Settings, version: string) {
   return {
-    ...settings.KUBIYA_ORGANIZATION_ID !== undefined && { organizationId: settings.KUBIYA_ORGANIZATION_ID },
-    userAgent: `kubiya-audit-bff/${version}`,
-    sessionFilter: settings.KUBIYA_SESSION_FILTER,
-    timeoutMs: settings.UPSTREAM_TIMEOUT_MS,
-    maxBytes: settings.UPSTREAM_MAX_BYTES,
-    clock: systemClock
+    archive,
+    hub,
+    health: poller.health,
+    clock: poller.upstreamClock,
+    isForged: (cursor) => isForged(cursor, log),
+    usage: () => ({ cache: cache.usage(), budget: budget.levels(clock.now()) }),
+    start: poller.start,
+    drain,
+    close,
+    shutdownNow
+  }
+
+  /** Finds an event in the log. Nobody may see what a refused credential has read. */
+  function find (id: string): AuditEvent | undefined {
+    const offset = poller.health().upstream === 'unauthorized' ? undefined : log.offsetOf(id)
+    const entry = offset === undefined ? undefined : log.at(offset)
+    return entry !== undefined && 'event' in entry ? entry.event : undefined
+  }
+
+  function onError (error: unknown): void {
+    logger.error({ err: error }, 'unexpected error')
+  }
+
+  function onPoll (health: Health, changed: boolean): void {
+    if (health.upstream === 'unauthorized') {
+      cache.clear() // Nobody may see what a refused credential has read.
+      upstream.onCredentialResult?.('unauthorized') // A 403 too: the poller requests what every caller may see.
+    }
+    if (!changed) return
+    const { upstream: state } = health
+    logger[state === 'ok' ? 'info' : 'warn']({ upstream: state }, 'upstream state changed')
+  }
+
+  async function drain (): Promise<void> {
+    poller.stop().catch(onError) // A poll in progress ends when the client closes, at the latest.
+    await hub.close(settings.DRAIN_MS)
+  }
+
+  async function close (): Promise<void> {
+    await client.close()
+    await poller.stop()
+  }
+
+  async function shutdownNow (reason: CloseReason): Promise<void> {
+    isShutDown = true
+    cache.close()
+    hub.endAll(reason)
+    poller.stop().catch(onError)
+    await hub.close(0)
+    feed.close()
+    await close()
   }
 }
 
-/** Wires one tenant: the past, archive → cache → client, and beside it the present. */
-export function createTenant (
-  { logger, memory, instruments, pools, settings, tracer, upstream, version }: TenantOptions
-): Tenant {
-  const { now: clock } = systemClock
-  const budget = upstream.budget ?? createOwnBudget(settings, upstream.isBudgeted)
-  let isLeft = false
-  const client = createKubiyaClient({
-    ...clientSettings(settings, version),
+function createClient (options: TenantOptions, budget: RequestBudget, isShutDown: () => boolean): KubiyaClient {
+  const { clock, instruments, logger, settings, tracer, upstream, version } = options
+  return createKubiyaClient({
+    ...clientOptions(settings, version, clock),
     baseUrl: upstream.baseUrl,
     authorization: upstream.authorization,
     budget,
     tracer,
     onRequest (purpose, outcome, durationMs) {
-      logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'asked Kubiya')
+      logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'upstream request completed')
       instruments.upstreamRequestCompleted(purpose, outcome, durationMs)
       if (outcome === 'unauthorized') upstream.onCredentialResult?.('unauthorized')
     },
-    onListing () {
-      // A late answer says nothing against the refusal that came before it.
-      if (!isLeft) upstream.onCredentialResult?.('accepted')
+    onList () {
+      // A late answer does not revoke the refusal that came before it.
+      if (!isShutDown()) upstream.onCredentialResult?.('accepted')
     },
     onSkipped: instruments.rowsSkipped,
     onQuirk: (quirk) => logger.warn({ quirk }, 'upstream ignored part of the query; compensating locally')
   })
+}
 
-  const feed = createLiveFeed({
-    source: client,
+function createFeed (
+  { clock, instruments, logger, pools, settings, tracer }: TenantOptions,
+  source: KubiyaClient,
+  budget: RequestBudget,
+  callbacks: Pick<LiveFeedOptions, 'onPoll' | 'onError'>
+): LiveFeed {
+  return createLiveFeed({
+    ...callbacks,
+    source,
     relay: createLocalRelay(),
-    clock: systemClock,
-    budget: () => ({ waitMs: budget.waitMs(POLLER, clock()), scarcity: budget.scarcity(clock()) }),
+    clock,
+    budget: () => ({ waitMs: budget.waitMs(POLLER, clock.now()), scarcity: budget.scarcity(clock.now()) }),
     pools,
     instruments,
     tracer,
-    onPoll,
-    onError,
-    onSkew,
+    onSkew (upstreamMs, ownMs) {
+      const [theirs, own] = [upstreamMs, ownMs].map((ms) => new Date(ms).toISOString())
+      logger.warn({ upstream: theirs, own }, 'clock skew to Kubiya exceeds LATENESS_MS')
+    },
     pageSize: settings.POLL_PAGE_SIZE,
     intervalMs: settings.POLL_INTERVAL_MS,
     maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
@@ -160,92 +207,25 @@ export function createTenant (
     heartbeatMs: settings.HEARTBEAT_MS,
     maxAgeMs: settings.STREAM_MAX_AGE_MS
   })
-  const { hub, log, poller } = feed
-  const cache = createResponseCache({
+}
+
+function createCache (
+  { clock, instruments, pools, settings }: TenantOptions,
+  onError: (error: unknown) => void
+): ResponseCache {
+  return createResponseCache({
     maxBytes: settings.CACHE_MAX_BYTES,
     pool: pools.caches,
     staleMs: settings.CACHE_STALE_MS,
     staleIfErrorMs: settings.CACHE_STALE_IF_ERROR_MS,
     refreshIntervalMs: settings.POLL_INTERVAL_MS,
-    clock: systemClock,
+    clock,
     instruments,
     onError
   })
-  const archive = createArchive({
-    source: client,
-    cache,
-    memory,
-    log: { position: log.end, hasNew: log.hasNewSince, find },
-    tenant: tenantOf(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
-    scanLimit: settings.SEARCH_SCAN_LIMIT,
-    hasPlenty: (key) => budget.hasPlenty(key, clock()),
-    latenessMs: settings.LATENESS_MS,
-    openTtlMs: settings.CACHE_OPEN_TTL_MS,
-    closedTtlMs: settings.CACHE_CLOSED_TTL_MS,
-    upstreamNow: poller.upstreamClock,
-    earliestNow: poller.earliestClock,
-    clock: systemClock
-  })
-
-  return {
-    archive,
-    hub,
-    health: poller.health,
-    clock: poller.upstreamClock,
-    isForged: (cursor) => isForged(cursor, log),
-    usage: () => ({ cache: cache.usage(), budget: budget.levels(clock()) }),
-    start: poller.start,
-    drain,
-    close,
-    shutdownNow
-  }
-
-  /** What a refused credential had seen is shown to nobody, out of the log either. */
-  function find (id: string): AuditEvent | undefined {
-    const offset = poller.health().upstream === 'unauthorized' ? undefined : log.offsetOf(id)
-    const entry = offset === undefined ? undefined : log.at(offset)
-    return entry !== undefined && 'event' in entry ? entry.event : undefined
-  }
-
-  function onError (error: unknown): void {
-    logger.error({ err: error }, 'unforeseen error')
-  }
-
-  function onSkew (upstreamMs: number, ownMs: number): void {
-    const [upstream, own] = [upstreamMs, ownMs].map((ms) => new Date(ms).toISOString())
-    logger.warn({ upstream, own }, 'the clocks of Kubiya and of this machine differ by more than events may be late')
-  }
-
-  function onPoll (health: Health, changed: boolean): void {
-    if (health.upstream === 'unauthorized') cache.clear() // What a refused credential had seen is shown to nobody.
-    if (health.upstream === 'unauthorized') upstream.onCredentialResult?.('unauthorized') // 403 as well, for the poller's question is everyone's.
-    if (changed) {
-      logger[health.upstream === 'ok' ? 'info' : 'warn']({ upstream: health.upstream }, "the upstream's state changed")
-    }
-  }
-
-  async function drain (): Promise<void> {
-    poller.stop().catch(onError) // The poll under way ends when the client is closed, at the latest.
-    await hub.close(settings.DRAIN_MS)
-  }
-
-  async function close (): Promise<void> {
-    await client.close()
-    await poller.stop()
-  }
-
-  async function shutdownNow (ending: CloseReason): Promise<void> {
-    isLeft = true
-    cache.close()
-    hub.endAll(ending)
-    poller.stop().catch(onError)
-    await hub.close(0)
-    feed.close()
-    await close()
-  }
 }
 
-/** Names a tenant without showing the credential. */
-function tenantOf (authorization: string, organizationId = ''): string {
+/** Identifies a tenant without showing the credential. */
+function tenantKey (authorization: string, organizationId = ''): string {
   return createHash('sha256').update(JSON.stringify([authorization, organizationId])).digest('base64url')
 }

@@ -1,11 +1,12 @@
 import type { Caller } from '../access/caller.ts'
+import { repeat, type Clock } from '../clock.ts'
 import { CLOSE, type CloseReason } from '../live/transport/close-codes.ts'
 import type { Health, UpstreamState } from '../live/ingest/upstream-health.ts'
 import type { TenantUsage, Tenant } from './tenant.ts'
 
 /** What callers may see: one tenant for all of them, or one for each. */
 export interface Tenants {
-  /** The tenant of an admitted caller, at work; `undefined`: there are as many as may be. */
+  /** The tenant of an authenticated caller, started. `undefined`: the maximum number of tenants is active. */
   acquire (caller: Caller): Tenant | undefined
   health (): Health
   /** Live streams. */
@@ -17,7 +18,7 @@ export interface Tenants {
   close (): Promise<void>
 }
 
-/** All callers see the same. */
+/** All callers share one tenant. */
 export function createSharedTenant (tenant: Tenant): Tenants {
   return {
     acquire: () => tenant,
@@ -32,47 +33,55 @@ export function createSharedTenant (tenant: Tenant): Tenants {
 
 export interface OwnTenantsOptions {
   readonly create: (caller: Caller) => Tenant
-  readonly most: number
-  /** How long one is kept that nobody uses, milliseconds. */
+  readonly max: number
+  /** How long an unused tenant is kept, milliseconds. */
   readonly idleMs: number
-  /** How long a request takes at most, milliseconds: no tenant is taken from under it. */
+  /** The longest duration of a request, milliseconds: no tenant ends during a request. */
   readonly requestMs: number
   readonly onError: (error: unknown) => void
-  /** Milliseconds since 1970. */
-  readonly clock: () => number
+  readonly clock: Clock
 }
 
 export interface OwnTenants extends Tenants {
-  /** Ends the tenant of a caller whose credential is refused. */
+  /** Ends the tenant of a caller whose credential was refused. */
   evict (key: Caller['key']): void
 }
 
 interface Entry {
   readonly tenant: Tenant
-  /** Where the caller came from who had it made. */
+  /** The address of the caller for whom the tenant was created. */
   readonly address: string
-  /** When it was asked for last. */
+  /** When the caller last sent a request. */
   askedMs: number
-  /** When it was asked for last, or had a stream. */
+  /** When the caller last sent a request or had a stream. */
   usedMs: number
 }
 
+/** A tenant that may end for another one. */
+interface Candidate {
+  readonly key: Caller['key']
+  /** Whether it has streams. */
+  readonly isBusy: boolean
+  /** The tenants of its address. */
+  readonly count: number
+}
+
 const SWEEPS_PER_IDLE = 10
-const SHARE = 1 / 4 // Of all tenants: what one address may have at the expense of others.
+const SHARE = 1 / 4 // The part of all tenants that one address may hold at the expense of others.
 const BEST_FIRST: readonly UpstreamState[] = ['ok', 'throttled', 'degraded', 'unauthorized']
 
 /**
- * Each caller sees what its own credential shows. Made on first use, ended when idle. An address may have all places
- * while they are free. At the bound an idle tenant of the address that has most gives way, then one in use of an
- * address that has more than its share; an address with its share already can only replace its own.
+ * Each caller sees what its own credential shows. A tenant starts with the first request and ends when it is idle. One
+ * address may hold all tenants while there is room. At the maximum, an idle tenant of the address with most tenants
+ * ends first, then a busy one of an address beyond its share. An address that holds its share can replace only its own.
  */
-export function createOwnTenants ({ clock, create, idleMs, most, onError, requestMs }: OwnTenantsOptions): OwnTenants {
-  const entries = new Map<Caller['key'], Entry>() // Those used longest ago first.
+export function createOwnTenants ({ clock, create, idleMs, max, onError, requestMs }: OwnTenantsOptions): OwnTenants {
+  const entries = new Map<Caller['key'], Entry>() // The entry that was unused for longest comes first.
   const ending = new Set<Promise<void>>()
-  const startedMs = clock()
-  const timer = setInterval(sweep, idleMs / SWEEPS_PER_IDLE).unref()
+  const startedMs = clock.now()
+  const stopSweeps = repeat(clock, sweep, idleMs / SWEEPS_PER_IDLE)
   let isDraining = false
-  const share = Math.max(1, Math.floor(most * SHARE))
+  const share = Math.max(1, Math.floor(max * SHARE))
   return {
     acquire,
     evict: (key) => drop(key, CLOSE.unauthorized),
@@ -87,9 +96,9 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
   function acquire (caller: Caller): Tenant | undefined {
     const address = caller.address ?? ''
     const known = entries.get(caller.key)
-    if (known === undefined && (isDraining || (entries.size >= most && !makeRoom(address)))) return undefined
+    if (known === undefined && (isDraining || (entries.size >= max && !makeRoom(address)))) return undefined
     const entry = known ?? { tenant: create(caller), address, askedMs: 0, usedMs: 0 }
-    entry.askedMs = clock()
+    entry.askedMs = clock.now()
     entry.usedMs = entry.askedMs
     entries.delete(caller.key)
     entries.set(caller.key, entry)
@@ -97,23 +106,27 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
     return entry.tenant
   }
 
-  /** Ends one tenant for a caller from this address, where one may be ended. */
+  /** Ends one tenant for a caller from this address, where one may end. */
   function makeRoom (address: string): boolean {
+    const chosen = candidatesFor(address).reduce<Candidate | undefined>(
+      (best, each) => best === undefined || isBetterVictim(each, best) ? each : best,
+      undefined
+    )
+    if (chosen !== undefined) drop(chosen.key, CLOSE['max-age'])
+    return chosen !== undefined
+  }
+
+  /** The tenants that may end for this address, in the order of their last use. */
+  function candidatesFor (address: string): Candidate[] {
     const counts = countByAddress()
-    const isModest = (counts.get(address) ?? 0) < share
-    let chosen: { key: Caller['key'], isBusy: boolean, count: number } | undefined
-    for (const [key, entry] of entries) { // Of equals the one used longest ago comes first.
-      if (clock() - entry.askedMs < requestMs) continue // A request may be under way.
+    const isBelowShare = (counts.get(address) ?? 0) < share
+    return [...entries].flatMap(([key, entry]) => {
+      if (clock.now() - entry.askedMs < requestMs) return [] // A request may be in progress.
       const count = counts.get(entry.address) ?? 0
       const isBusy = entry.tenant.hub.size() > 0
-      if (isModest ? isBusy && count <= share : isBusy || entry.address !== address) continue
-      if (
-        chosen === undefined || (chosen.isBusy && !isBusy) || (chosen.isBusy === isBusy && count > chosen.count)
-      ) { chosen = { key, isBusy, count } }
-    }
-    if (chosen === undefined) return false
-    drop(chosen.key, CLOSE['max-age'])
-    return true
+      const mayEnd = isBelowShare ? !isBusy || count > share : !isBusy && entry.address === address
+      return mayEnd ? [{ key, isBusy, count }] : []
+    })
   }
 
   function countByAddress (): Map<string, number> {
@@ -124,20 +137,20 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
 
   function sweep (): void {
     for (const [key, entry] of entries) {
-      if (entry.tenant.hub.size() > 0) entry.usedMs = clock()
-      else if (clock() - entry.usedMs >= Math.max(idleMs, requestMs)) drop(key, CLOSE['max-age'])
+      if (entry.tenant.hub.size() > 0) entry.usedMs = clock.now()
+      else if (clock.now() - entry.usedMs >= Math.max(idleMs, requestMs)) drop(key, CLOSE['max-age'])
     }
   }
 
-  function drop (key: Caller['key'], as: CloseReason): void {
+  function drop (key: Caller['key'], reason: CloseReason): void {
     const entry = entries.get(key)
     if (entry === undefined) return
     entries.delete(key)
-    const ended = entry.tenant.shutdownNow(as).catch(onError).finally(() => ending.delete(ended))
+    const ended = entry.tenant.shutdownNow(reason).catch(onError).finally(() => ending.delete(ended))
     ending.add(ended)
   }
 
-  /** The best of them: one caller's refused credential says nothing about Kubiya. */
+  /** The best of all: the refused credential of one caller says nothing about Kubiya. */
   function health (): Health {
     const all = [...entries.values()].map(({ tenant }) => tenant.health())
     const [best] = all.sort((a, b) =>
@@ -165,7 +178,7 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
   }
 
   async function drain (): Promise<void> {
-    clearInterval(timer)
+    stopSweeps()
     isDraining = true
     await Promise.all([...entries.values()].map(({ tenant }) => tenant.drain()))
   }
@@ -173,4 +186,9 @@ export function createOwnTenants ({ clock, create, idleMs, most, onError, reques
   async function close (): Promise<void> {
     await Promise.all([...[...entries.values()].map(({ tenant }) => tenant.close()), ...ending])
   }
+}
+
+/** An idle tenant ends before a busy one; of two, the one whose address has more. Of equals, the first one stays. */
+function isBetterVictim (each: Candidate, best: Candidate): boolean {
+  return each.isBusy === best.isBusy ? each.count > best.count : best.isBusy
 }

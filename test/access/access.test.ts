@@ -5,43 +5,18 @@ import { credentialOf, digestOf } from '../../src/access/credential.ts'
 import { createRateLimits } from '../../src/access/rate-limits.ts'
 import { createOrigins, isOrigin } from '../../src/access/origins.ts'
 import { createPassthroughAuth, type PassthroughAuthOptions } from '../../src/access/passthrough-auth.ts'
-import { createTokenBucket } from '../../src/access/token-bucket.ts'
 import { createStreamSlots } from '../../src/access/stream-slots.ts'
 import { TICKET_MS, createTickets } from '../../src/access/tickets.ts'
 import { createTokenAuth, isSoundToken, tokensIn } from '../../src/access/token-auth.ts'
 import { createAuthFailureLimit } from '../../src/access/auth-failure-limit.ts'
 import { createExpiryTimers } from '../../src/live/fanout/expiry-timers.ts'
-import { readSettings } from '../../src/settings.ts'
+import { readSettings } from '../../src/settings/read-settings.ts'
+import { createTokenBucket, takeTokens, waitForTokens } from '../../src/token-bucket.ts'
 import { holds } from '../contracts/property.ts'
+import { createManualClock } from '../support/manual-clock.ts'
 
 const TOKEN = 'a-token-of-some-length'
 const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
-
-/** A clock that stands still until it is told to go on, and the timers that go by it. */
-function quickTime () {
-  let nowMs = 1_700_000_000_000
-  const timers = new Set<{ readonly atMs: number, readonly callback: () => void }>()
-
-  return {
-    clock: () => nowMs,
-    setTimer (callback: () => void, waitMs: number) {
-      const timer = { atMs: nowMs + waitMs, callback }
-      timers.add(timer)
-      return () => { timers.delete(timer) }
-    },
-    advance (ms: number) {
-      const endMs = nowMs + ms
-      for (;;) {
-        const [next] = [...timers].filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)
-        if (next === undefined) break
-        timers.delete(next)
-        nowMs = next.atMs
-        next.callback()
-      }
-      nowMs = endMs
-    }
-  }
-}
 
 t.test('a credential', async (t) => {
   t.test('is read from the header, whatever the case of its scheme, or from an offered subprotocol', async (t) => {
@@ -82,11 +57,13 @@ t.test('a credential', async (t) => {
 
 t.test('tokens', async (t) => {
   t.test('are several at once; one that is taken away is revoked, and a list that cannot be read leaves the last one', async (t) => {
+    const clock = createManualClock()
     let read = () => [TOKEN, `${TOKEN}-2`]
     const [revoked, errors]: [string[], unknown[]] = [[], []]
     const authenticator = createTokenAuth({
       read: () => read(),
-      recheckMs: 5,
+      recheckMs: 5000,
+      clock,
       onRevoked: (key) => revoked.push(key),
       onError: (error) => errors.push(error)
     })
@@ -102,10 +79,11 @@ t.test('tokens', async (t) => {
     t.notOk((authenticator.authenticate('none', '') as { ok: boolean }).ok)
 
     read = () => { throw new Error('gone') }
-    while (errors.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
+    clock.advance(5000)
+    t.equal(errors.length, 1)
     t.ok(authenticate(TOKEN).ok)
     read = () => [TOKEN]
-    while (revoked.length === 0) await new Promise((resolve) => { setTimeout(resolve, 2) })
+    clock.advance(5000)
     t.same(revoked, [second.caller?.key])
     t.notOk(authenticate(`${TOKEN}-2`).ok)
     t.ok(authenticate(TOKEN).ok)
@@ -159,7 +137,7 @@ t.test('origins are exact', async (t) => {
 
 t.test('a ticket', async (t) => {
   t.test('stands for its credential once, for the origin that asked', async (t) => {
-    const tickets = createTickets(quickTime().setTimer)
+    const tickets = createTickets(createManualClock())
     const issue = (origin?: string) => tickets.issue('me', bearer(TOKEN), origin) ?? ''
     const first = issue()
     t.same(tickets.redeem(first, undefined), bearer(TOKEN))
@@ -173,14 +151,14 @@ t.test('a ticket', async (t) => {
   })
 
   t.test('lasts half a minute, and one caller may have a hundred', async (t) => {
-    const time = quickTime()
-    const tickets = createTickets(time.setTimer)
+    const clock = createManualClock()
+    const tickets = createTickets(clock)
     const all = Array.from({ length: 101 }, () => tickets.issue('me', 'none', undefined))
     t.same(all.map((each) => each === undefined), [...Array(100).fill(false), true])
     t.ok(tickets.issue('another', 'none', undefined))
-    time.advance(TICKET_MS - 1)
+    clock.advance(TICKET_MS - 1)
     t.equal(tickets.redeem(all[0] ?? '', undefined), 'none')
-    time.advance(1)
+    clock.advance(1)
     t.equal(tickets.redeem(all[1] ?? '', undefined), undefined)
     t.ok(tickets.issue('me', 'none', undefined), 'those that are over do not count')
   })
@@ -194,15 +172,15 @@ t.test("a quota never gives more in any stretch of time than a minute's worth an
       fc.array(fc.tuple(fc.nat(20_000), fc.integer({ min: 1, max: 50 })), { maxLength: 100 }),
       (perMinute, steps) => {
         let nowMs = 0
-        let given = 0
-        const quota = createTokenBucket(perMinute, 10, () => nowMs)
+        let taken = 0
+        const bucket = createTokenBucket({ capacity: perMinute, refill: perMinute, spanMs: 60_000 })
         for (const [afterMs, wanted] of steps) {
           nowMs += afterMs
-          if (quota.waitMs('a', wanted) > 0) continue
-          quota.spend('a', wanted)
-          given += wanted
+          if (waitForTokens(bucket, wanted, nowMs) > 0) continue
+          takeTokens(bucket, wanted, nowMs)
+          taken += wanted
         }
-        return given <= perMinute * (1 + nowMs / 60_000) + 1e-6
+        return taken <= perMinute * (1 + nowMs / 60_000) + 1e-6
       }
     )
   )
@@ -211,8 +189,8 @@ t.test("a quota never gives more in any stretch of time than a minute's worth an
 t.test('limits', async (t) => {
   const off = { requests: 0, requestsOfAll: 0, events: 0 }
   t.test('are of each caller (429) and of all (503), tell what is left, and wait for debts', async (t) => {
-    let nowMs = 0
-    const limits = createRateLimits({ requests: 2, requestsOfAll: 3, events: 100, nowMs: () => nowMs })
+    const clock = createManualClock()
+    const limits = createRateLimits({ requests: 2, requestsOfAll: 3, events: 100, clock })
     t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '2', 'ratelimit-reset', '0'])
     t.equal(limits.request('a'), undefined)
     t.equal(limits.request('a'), undefined)
@@ -220,7 +198,7 @@ t.test('limits', async (t) => {
     t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '0', 'ratelimit-reset', '60'])
     t.equal(limits.request('b'), undefined)
     t.match(limits.request('c'), { code: 'overloaded', retryAfterMs: 20_000 })
-    nowMs = 60_000
+    clock.advance(60_000)
     const ahead = limits.reserve('a', 1000)
     if (!ahead.ok) return t.fail('a full limit admits any one question')
     t.match(limits.reserve('a', 1), { code: 'rate-limited', retryAfterMs: 600 }, 'and is then empty')
@@ -229,7 +207,7 @@ t.test('limits', async (t) => {
     ahead.end()
     t.match(limits.request('a'), { code: 'rate-limited', retryAfterMs: 30_000 })
     t.equal(limits.request('b'), undefined, 'another one\'s debt is not his')
-    nowMs = 90_000
+    clock.advance(30_000)
     t.equal(limits.request('a'), undefined)
   })
 
@@ -243,7 +221,7 @@ t.test('limits', async (t) => {
           const limits = createRateLimits({
             ...off,
             events: 1000,
-            nowMs: () => 0
+            clock: createManualClock()
           })
           const taken = limits.reserve('a', ahead)
           if (!taken.ok) return false
@@ -260,7 +238,7 @@ t.test('limits', async (t) => {
   })
 
   t.test('that are off say and count nothing', async (t) => {
-    const limits = createRateLimits({ ...off, nowMs: () => 0 })
+    const limits = createRateLimits({ ...off, clock: createManualClock() })
     t.ok(limits.reserve('a', 1e12).ok)
     t.same([limits.headers('a'), limits.request('a')], [[], undefined])
   })
@@ -268,7 +246,7 @@ t.test('limits', async (t) => {
 
 t.test('seats are so many for each and in all, are given back once, and are left by whoever is revoked', async (t) => {
   const ended: string[] = []
-  const slots = createStreamSlots<string>({ most: 3, mostPerCaller: 2, end: (stream) => ended.push(stream) })
+  const slots = createStreamSlots<string>({ max: 3, maxPerCaller: 2, end: (stream) => ended.push(stream) })
   const take = (key: string) => {
     const slot = slots.take(key)
     if (typeof slot === 'string') throw new Error(slot)
@@ -293,7 +271,7 @@ t.test('seats are so many for each and in all, are given back once, and are left
 })
 
 t.test('Kubiya\'s word on a credential', async (t) => {
-  let nowMs = 0
+  const clock = createManualClock()
   const setup = (words: Array<'accepted' | 'unauthorized' | 'forbidden'>) => {
     const [probed, revoked]: [string[], string[]] = [[], []]
     const options: PassthroughAuthOptions = {
@@ -303,9 +281,9 @@ t.test('Kubiya\'s word on a credential', async (t) => {
       },
       recheckMs: 1000,
       graceMs: 0,
-      authFailures: createAuthFailureLimit(() => nowMs),
+      authFailures: createAuthFailureLimit(clock),
       onRevoked: (key) => revoked.push(key),
-      nowMs: () => nowMs
+      clock
     }
     const authenticator = createPassthroughAuth(options)
     return {
@@ -321,12 +299,12 @@ t.test('Kubiya\'s word on a credential', async (t) => {
     const verdicts = await Promise.all(Array.from({ length: 100 }, () => authenticate('a')))
     t.ok(verdicts.every(({ ok }) => ok))
     t.equal(probed.length, 1)
-    nowMs += 999
+    clock.advance(999)
     authenticator.heard(probed[0] ?? '', 'accepted')
-    nowMs += 999
+    clock.advance(999)
     await authenticate('a')
     t.equal(probed.length, 1)
-    nowMs += 1
+    clock.advance(1)
     await authenticate('a')
     t.equal(probed.length, 2)
   })
@@ -338,7 +316,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
     t.match(await authenticate('b'), { ok: false, code: 'forbidden' })
     t.equal(probed.length, 2)
     t.same(revoked, probed)
-    nowMs += 60_000
+    clock.advance(60_000)
     t.match(await authenticate('a'), { ok: true })
     authenticator.heard(probed[0] ?? '', 'unauthorized')
     t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
@@ -355,17 +333,17 @@ t.test('Kubiya\'s word on a credential', async (t) => {
 })
 
 t.test('listeners are warned a minute before their credential ends, or at once, and told when it has', async (t) => {
-  const time = quickTime()
+  const startMs = 1_700_000_000_000
+  const clock = createManualClock(startMs)
   const said: string[] = []
-  const startMs = time.clock()
   const expiries = createExpiryTimers<string>({
-    clock: { now: time.clock, monotonicMs: time.clock, setTimer: time.setTimer },
+    clock,
     warn: (members, atMs) =>
-      said.push(`${[...members].join()} warned at ${(time.clock() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
+      said.push(`${[...members].join()} warned at ${(clock.now() - startMs) / 1000} of ${(atMs - startMs) / 1000}`),
     end: (members) =>
       [...members].forEach((member) => {
         expiries.delete(member)
-        said.push(`${member} ended at ${(time.clock() - startMs) / 1000}`)
+        said.push(`${member} ended at ${(clock.now() - startMs) / 1000}`)
       })
   })
   const inSeconds = (seconds: number) => startMs + seconds * 1000
@@ -375,7 +353,7 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   expiries.add('soon', inSeconds(10))
   expiries.add('far', inSeconds(30 * 86_400))
   expiries.delete('gone')
-  time.advance(200_000)
+  clock.advance(200_000)
   t.same(said, [
     'soon warned at 0 of 10',
     'soon ended at 10',
@@ -383,7 +361,7 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
     'a ended at 100',
     'b ended at 100'
   ])
-  time.advance(30 * 86_400_000)
+  clock.advance(30 * 86_400_000)
   t.same(said.slice(5), [`far warned at ${30 * 86_400 - 60} of ${30 * 86_400}`, `far ended at ${30 * 86_400}`])
 })
 

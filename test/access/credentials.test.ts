@@ -3,7 +3,7 @@ import t from 'tap'
 import { addressKey, callerKey, networksOf, trustIn, withoutPort } from '../../src/access/client-address.ts'
 import type { Caller } from '../../src/access/caller.ts'
 import { credentialOf } from '../../src/access/credential.ts'
-import { createCheckQueue, type CheckQueueOptions } from '../../src/access/check-queue.ts'
+import { createCheckQueue, type CheckQueueLimits } from '../../src/access/check-queue.ts'
 import { createPassthroughAuth, type PassthroughAuthOptions } from '../../src/access/passthrough-auth.ts'
 import { createAuthFailureLimit } from '../../src/access/auth-failure-limit.ts'
 import { createBytePool, type PoolShare } from '../../src/audit/byte-pool.ts'
@@ -11,6 +11,7 @@ import type { CloseReason } from '../../src/live/transport/close-codes.ts'
 import type { Tenant } from '../../src/tenants/tenant.ts'
 import { createOwnTenants } from '../../src/tenants/tenants.ts'
 import { holds } from '../contracts/property.ts'
+import { createManualClock } from '../support/manual-clock.ts'
 
 const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
 
@@ -85,12 +86,12 @@ t.test('a repeated Authorization is no credential, whatever the case and the ord
 
 t.test('trials', async (t) => {
   t.test('count from when a check begins, and are given back when it was good', async (t) => {
-    const authFailures = createAuthFailureLimit(() => 0)
+    const authFailures = createAuthFailureLimit(createManualClock())
     const begun = Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1'))
     t.equal(begun.filter(({ ok }) => ok).length, 30)
     t.match(begun[30], { ok: false, code: 'rate-limited', detail: /from this address/ })
-    for (const trial of begun) if (trial.ok) trial.end('given-back')
-    for (const trial of begun) if (trial.ok) trial.end('given-back')
+    for (const trial of begun) if (trial.ok) trial.end('not-failed')
+    for (const trial of begun) if (trial.ok) trial.end('not-failed')
     t.equal(
       Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1')).filter(({ ok }) => ok).length,
       30,
@@ -100,18 +101,18 @@ t.test('trials', async (t) => {
 
   t.test('are never more than so many within a minute, however they are spread', async (t) => {
     holds(t, fc.property(fc.array(fc.nat(5000), { maxLength: 150 }), (pauses) => {
-      let nowMs = 0
-      const authFailures = createAuthFailureLimit(() => nowMs)
+      const clock = createManualClock()
+      const authFailures = createAuthFailureLimit(clock)
       const begun = pauses.flatMap((pauseMs) => {
-        nowMs += pauseMs
-        return authFailures.begin('192.0.2.1').ok ? nowMs : []
+        clock.advance(pauseMs)
+        return authFailures.begin('192.0.2.1').ok ? clock.now() : []
       })
       return begun.every((atMs) => begun.filter((each) => each >= atMs && each < atMs + 60_000).length <= 30)
     }))
   })
 
   t.test('of one network leave those of others, and a refusal says truly whose they were', async (t) => {
-    const authFailures = createAuthFailureLimit(() => 0)
+    const authFailures = createAuthFailureLimit(createManualClock())
     const spend = (count: number, addressOf: (n: number) => string) =>
       Array.from({ length: count }, (_, n) => authFailures.begin(addressOf(n))).filter(({ ok }) => ok).length
     t.equal(spend(750, (n) => addressKey(`2001:db8:0:${(n % 25).toString(16)}::1`)), 60, 'a /59')
@@ -128,7 +129,7 @@ t.test('trials', async (t) => {
   })
 
   t.test('of all strangers together leave addresses that had a good credential', async (t) => {
-    const authFailures = createAuthFailureLimit(() => 0)
+    const authFailures = createAuthFailureLimit(createManualClock())
     authFailures.prove('198.51.100.1')
     for (let n = 0; n < 2000; n++) authFailures.begin(`10.${n % 250}.${n >> 8}.1`)
     t.match(authFailures.begin('203.0.113.1'), { ok: false, code: 'overloaded', detail: /from all callers/ })
@@ -139,25 +140,26 @@ t.test('trials', async (t) => {
 })
 
 t.test('a line', async (t) => {
-  const OPTIONS: CheckQueueOptions = {
-    mostUnderWay: 4,
-    mostUnproven: 3,
-    mostPerAddress: 2,
-    mostWaitingPerAddress: 5,
-    mostWaiting: 8,
-    patienceMs: 60_000
+  const OPTIONS: CheckQueueLimits = {
+    maxRunning: 4,
+    maxUnproven: 3,
+    maxPerAddress: 2,
+    maxWaitingPerAddress: 5,
+    maxWaiting: 8,
+    maxWaitMs: 60_000
   }
 
   /** Tasks that end when they are told to. */
-  function lineOf (options: Partial<CheckQueueOptions> = {}) {
-    const line = createCheckQueue({ ...OPTIONS, ...options })
+  function lineOf (options: Partial<CheckQueueLimits> = {}) {
+    const clock = createManualClock()
+    const line = createCheckQueue({ ...OPTIONS, ...options }, clock)
     const begun: Array<{ readonly name: string, readonly end: () => void }> = []
     const run = (address: string, name = address, isProven = false) =>
       line.run(address, isProven, () =>
         new Promise<string>((resolve) => {
           begun.push({ name, end: () => resolve(name) })
         }))
-    return { line, begun, run, names: () => begun.map(({ name }) => name) }
+    return { line, clock, begun, run, names: () => begun.map(({ name }) => name) }
   }
 
   t.test('runs so many tasks of one address and in all, and lets addresses have turns', async (t) => {
@@ -190,14 +192,13 @@ t.test('a line', async (t) => {
   })
 
   t.test('turns away what is too much to wait, or has waited too long, and forgets it', async (t) => {
-    const awake = setInterval(() => {}, 1000) // The line's own timers keep no process alive.
-    t.teardown(() => clearInterval(awake))
-    const { begun, line, run } = lineOf({ patienceMs: 20 })
+    const { begun, clock, line, run } = lineOf({ maxWaitMs: 20 })
     const first = [run('a'), run('a')]
     const late = Array.from({ length: 9 }, () => run('a'))
     t.equal(await Promise.race([...late.slice(5)]), 'busy', 'five of one address wait')
     const others = ['b', 'c', 'd', 'e', 'f'].map((address) => run(address))
     t.equal(await others[4], 'busy', 'eight in all wait')
+    clock.advance(20)
     t.same(await Promise.all([...late, ...others.slice(1)]), Array(13).fill('busy'))
     for (const { end } of begun) end()
     t.same(await Promise.all(first), ['a', 'a'])
@@ -206,7 +207,7 @@ t.test('a line', async (t) => {
   })
 
   t.test('goes on after a task that throws', async (t) => {
-    const { line } = lineOf({ mostPerAddress: 1 })
+    const { line } = lineOf({ maxPerAddress: 1 })
     const failing = line.run('a', false, async () => { throw new Error('no') })
     const next = line.run('a', false, async () => 'yes')
     await t.rejects(failing, { message: 'no' })
@@ -221,7 +222,7 @@ t.test('Kubiya\'s word', async (t) => {
   const REFUSED = { ok: false, code: 'unauthorized' }
 
   function setup (graceMs = 10_000) {
-    let nowMs = 0
+    const clock = createManualClock()
     let answer: () => Word | Promise<Word> = () => 'accepted'
     const probed: Caller[] = []
     const authenticator = createPassthroughAuth({
@@ -231,16 +232,16 @@ t.test('Kubiya\'s word', async (t) => {
       },
       recheckMs: 1000,
       graceMs,
-      authFailures: createAuthFailureLimit(() => nowMs),
+      authFailures: createAuthFailureLimit(clock),
       onRevoked: () => {},
-      nowMs: () => nowMs
+      clock
     })
     return {
       authenticator,
       probed,
       authenticate: async (token = 'a', address = '192.0.2.1') => authenticator.authenticate(bearer(token), address),
       says: (next: typeof answer) => { answer = next },
-      pass: (ms: number) => { nowMs += ms }
+      pass: clock.advance
     }
   }
 
@@ -362,7 +363,7 @@ t.test('bytes that many hold together', async (t) => {
 
 t.test('tenants', async (t) => {
   function setup (most: number) {
-    let nowMs = 0
+    const clock = createManualClock()
     const ended: Array<[key: string, reason: string]> = []
     const streams = new Map<string, number>()
     const tenants = createOwnTenants({
@@ -371,15 +372,15 @@ t.test('tenants', async (t) => {
         start: () => {},
         shutdownNow: async ({ reason }: CloseReason) => { ended.push([key, reason]) }
       }) as unknown as Tenant,
-      most,
+      max: most,
       idleMs: 1e6,
       requestMs: 10,
       onError: (error) => { throw error },
-      clock: () => nowMs
+      clock
     })
     t.teardown(() => tenants.drain().catch(() => {}))
     const enter = (key: string, address: string) => tenants.acquire({ key, address }) !== undefined
-    return { enter, ended, streams, tenants, pass: (ms: number) => { nowMs += ms } }
+    return { enter, ended, streams, tenants, pass: clock.advance }
   }
 
   t.test('may all be of one address while places are free; then an idle one of the address that has most gives way', async (t) => {

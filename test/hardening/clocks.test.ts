@@ -45,7 +45,7 @@ for (const skewMs of [3 * HOUR_MS, -3 * HOUR_MS, 10 * YEAR_MS]) {
       await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
       await given(t, service, stream, eventSkewMs)
       t.equal((await service.json(EVENTS)).items.length, 5, 'the usual window holds them')
-      const lines = service.logs.filter(({ msg }) => String(msg).startsWith('the clocks of Kubiya'))
+      const lines = service.logs.filter(({ msg }) => String(msg).startsWith('clock skew to Kubiya'))
       t.equal(lines.length, 1)
       t.ok(Math.abs(Date.parse(String(lines[0]?.upstream)) - Date.parse(String(lines[0]?.own)) - skewMs) < MINUTE_MS)
     })

@@ -155,7 +155,7 @@ t.test('descriptors come back, whatever was pipelined, and an end is soon', asyn
 })
 
 t.test('an answer that nobody reads is cut off, one that is read slowly is not', async (t) => {
-  const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, lookMs: 100 } })
+  const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, checkMs: 100 } })
   service.sandbox.publish(
     Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) }))
   )

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { readSettings } from '../../src/settings.ts'
+import { readSettings } from '../../src/settings/read-settings.ts'
 import { listening, run } from '../support/process.ts'
 import { startUpstream } from '../support/support.ts'
 
@@ -163,7 +163,7 @@ t.test('a value of a Kubernetes service link is passed over with a warning, and 
     const outcome = readSettings({ METRICS_PORT: value, PORT: value })
     if (!outcome.ok) return t.fail(outcome.faults.join())
     t.same([outcome.settings.PORT, outcome.settings.METRICS_PORT], [3000, undefined])
-    t.match(outcome.warnings, [/^PORT: passed over/, /^METRICS_PORT: passed over/])
+    t.match(outcome.warnings, [/^PORT: ignored/, /^METRICS_PORT: ignored/])
   }
   t.match(readSettings({}), { ok: true, warnings: [] })
   for (const value of ['tcp://10.0.0.1', 'tcp://10.0.0.1:9100/x', 'udp://10.0.0.1:53', '9100 tcp://a:1']) {
@@ -174,7 +174,7 @@ t.test('a value of a Kubernetes service link is passed over with a warning, and 
   const service = run(t, { PORT: '0', METRICS_PORT: 'tcp://10.0.0.1:9100' })
   await listening(service)
   t.equal(
-    service.messages().filter(({ level, msg }) => level === 40 && String(msg).startsWith('METRICS_PORT: passed over'))
+    service.messages().filter(({ level, msg }) => level === 40 && String(msg).startsWith('METRICS_PORT: ignored'))
       .length,
     1
   )

@@ -159,7 +159,7 @@ t.test('the list parameters', async (t) => {
 
 const MANY_ROWS = 10_000
 function createReader (remembers: boolean) {
-  const read = createListParser({ remembers })
+  const read = createListParser({ remembers, clock: systemClock })
   return async (body: string): Promise<ParsedList | undefined> => {
     const listing = await read(body, MANY_ROWS)
     if (listing === 'too-large') throw new Error(listing)
@@ -260,8 +260,8 @@ t.test('an answer of the list call', async (t) => {
   t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
     for (const row of ['{}', '1', '{"n":1}', '[]']) {
       const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
-      t.match(await createListParser({ remembers: false })(rows(20), 20), { rows: 20 }, row)
-      t.equal(await createListParser({ remembers: false })(rows(21), 20), undefined, row)
+      t.match(await createListParser({ remembers: false, clock: systemClock })(rows(20), 20), { rows: 20 }, row)
+      t.equal(await createListParser({ remembers: false, clock: systemClock })(rows(21), 20), undefined, row)
       t.equal(await readListing(rows(300_000)), undefined, row)
     }
   })

@@ -45,7 +45,7 @@ const caller = (key: string): CallerPurpose => ({ kind: 'caller', key })
 function startWorld (limits: BudgetLimits, callers: Record<string, Asking>, hasPoller = true): World {
   const time = createTime()
   const budget = createRequestBudget(limits)
-  const fairQueue = createFairQueue({ budget, places: 16, clock: time.nowMs, setTimer: time.setTimer })
+  const fairQueue = createFairQueue({ budget, connections: 16, clock: { now: time.nowMs, setTimer: time.setTimer } })
   const world: World = { time, budget, fairQueue, outcomes: new Map(), polls: [], went: [] }
   for (const [key, asking] of Object.entries(callers)) {
     world.outcomes.set(key, [])

@@ -14,7 +14,8 @@ import type { Hub } from '../../src/live/fanout/hub.ts'
 import { isForged } from '../../src/live/replay/start-position.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import { silentTracer } from '../../src/tracer.ts'
-import { Problem, handleError } from '../../src/problems.ts'
+import { Problem } from '../../src/problems.ts'
+import { handleError } from '../../src/http/problem-reply.ts'
 import { createLocalRelay } from '../../src/relay/local-relay.ts'
 import { streamRoutes } from '../../src/http/routes/stream.ts'
 import { closeSockets, upgrades } from '../../src/http/websocket-upgrade.ts'
@@ -111,7 +112,7 @@ export async function composeLive (
   const { log, poller } = feed
   const hub = substitutes.hub?.(feed.hub, log, feed.frameCache) ?? feed.hub
 
-  const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ most: 1000, mostPerCaller: 0, end: () => {} })
+  const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ max: 1000, maxPerCaller: 0, end: () => {} })
   const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
   for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
   server.setErrorHandler(handleError)
@@ -159,7 +160,7 @@ export async function composeLive (
     if (how === 'abrupt') for (const socket of sockets.values()) socket.resetAndDestroy()
     const stopped = poller.stop()
     await hub.close(0)
-    await closeSockets(server.websocketServer.clients)
+    await closeSockets(server.websocketServer.clients, time)
     // Who has stopped reading is waited for no longer than this.
     const closed = server.close()
     await Promise.race([closed, sleep(100)])

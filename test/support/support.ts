@@ -7,7 +7,7 @@ import { buildApp, version, type AppOptions } from '../../src/app.ts'
 import type { Frame } from '../../src/live/transport/frames.ts'
 import type { Problem } from '../../src/problems.ts'
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts'
-import { readSettings } from '../../src/settings.ts'
+import { readSettings } from '../../src/settings/read-settings.ts'
 import { scrape } from './figures.ts'
 import { DEADLINE_MS, createInbox, type Inbox } from './inbox.ts'
 
@@ -69,7 +69,7 @@ export async function startService (
     : (await import('../../src/telemetry/opentelemetry.ts')).createTracing({
         endpoint,
         version,
-        onError: (err) => logger.warn({ err }, 'spans cannot be told to the collector')
+        onError: (err) => logger.warn({ err }, 'span export failed')
       })
   const logger = pino({ level: outcome.settings.LOG_LEVEL, ...tracing !== undefined && { mixin: tracing.ids } }, {
     write: (line: string) => {

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
 import { callerKey } from '../../access/client-address.ts'
 import type { RateLimits } from '../../access/rate-limits.ts'
+import { sendDenied } from '../problem-reply.ts'
 import { PAGE_HEADERS } from '../response-headers.ts'
-import { sendRefusal } from '../send-denied.ts'
 import { secured } from '../security-schemes.ts'
 import openapi from '../../../openapi/openapi.json' with { type: 'json' }
 
@@ -38,7 +38,7 @@ export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits,
   app.addHook('onRequest', (request, reply, done) => {
     const refusal = limits.request(callerKey(request.ip, request.ips))
     if (refusal === undefined) done()
-    else sendRefusal(reply, refusal)
+    else sendDenied(reply, refusal)
   })
 
   app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))

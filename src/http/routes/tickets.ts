@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { TICKET_MS, type Tickets } from '../../access/tickets.ts'
-import { sendProblem } from '../../problems.ts'
+import { sendProblem } from '../problem-reply.ts'
 import { callerOf, pageOf } from '../authenticate.ts'
 import { problemAnswers } from '../response-schemas.ts'
 

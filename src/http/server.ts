@@ -1,0 +1,182 @@
+import type { Duplex } from 'node:stream'
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest
+} from 'fastify'
+import type { Logger } from 'pino'
+import { trustIn } from '../access/client-address.ts'
+import type { Clock } from '../clock.ts'
+import type { Instruments } from '../instruments.ts'
+import type { Settings } from '../settings.ts'
+import type { AccessControl } from '../tenants/access-control.ts'
+import type { Tracing } from '../telemetry/opentelemetry.ts'
+import { answerClientError } from './client-error.ts'
+import { createConnections, type Connections, type ConnectionsOptions } from './connections.ts'
+import { emptyBody } from './empty-body.ts'
+import { createHostCheck } from './host-check.ts'
+import { handleError, sendProblem } from './problem-reply.ts'
+import { endIfFramingIsUnsure, hostFault } from './request-checks.ts'
+import { createRequestIds } from './request-ids.ts'
+import { createRequestLog, createRequestLoggers } from './request-log.ts'
+import { NO_ROUTE, measureRequests } from './request-metrics.ts'
+import { SECURITY_HEADERS, createResponseHeaders, type ResponseHeaders } from './response-headers.ts'
+import { schemaCompilers } from './schema-compilers.ts'
+import { closeSockets, createHandshakes, upgrades } from './websocket-upgrade.ts'
+
+export interface ServerOptions {
+  readonly settings: Settings
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly accessControl: Pick<AccessControl, 'hosts' | 'limits' | 'origins'>
+  readonly instruments: Instruments
+  readonly tracing: Tracing | undefined
+  /** Headers of every answer, besides the security headers. */
+  readonly headers: Readonly<Record<string, string>>
+  /** The route with streams. */
+  readonly streamPath: string
+  /** How long a caller may leave an answer unread, and how often that is checked. */
+  readonly patience?: Pick<ConnectionsOptions, 'checkMs' | 'stallMs'> | undefined
+}
+
+/** A server that has everything but its routes. */
+export interface HttpServer {
+  readonly server: FastifyInstance
+  readonly responseHeaders: ResponseHeaders
+  /** Waits for the close handshakes of all WebSockets, and destroys what is still unread after five seconds. */
+  endConnections (): Promise<void>
+}
+
+const MAX_PATH_PARAMETER = 1800 // An id has 200 code units, each up to nine characters when percent-encoded.
+const BODY_LIMIT_BYTES = 1024
+const MAX_HEADERS = 100
+const CONNECTION_CHECK_MS = 1000
+const LAST_ANSWERS_MS = 5000
+
+/** Builds the Fastify server: limits, hooks, error handling, upgrades. It listens nowhere yet. */
+export async function createServer (options: ServerOptions): Promise<HttpServer> {
+  const { accessControl, clock, instruments, logger, settings, streamPath, tracing } = options
+  const headers = { ...SECURITY_HEADERS, ...options.headers }
+  const responseHeaders = createResponseHeaders({
+    everywhere: headers,
+    vary: varyOf(settings, accessControl),
+    isCrossOrigin: accessControl.origins.list.length > 0,
+    limits: ({ caller }) => caller === undefined ? [] : accessControl.limits.headers(caller.key)
+  })
+  const handshakes = createHandshakes()
+  const connections = createConnections({
+    ...options.patience,
+    clock,
+    onUpgrade: handshakes.pass,
+    onConnect: (socket) => refuse(new Error('CONNECT'), socket)
+  })
+  // With credentials, a page under another name is harmless: it has no credential.
+  const isRefused = settings.AUTH_MODE === 'none' ? createHostCheck(accessControl.hosts) : () => false
+
+  const server = fastify({
+    ...fastifyOptions(settings, logger, connections),
+    frameworkErrors (error, request, reply) {
+      responseHeaders.apply(request, reply) // No hook runs for a request that the router refuses.
+      if (!isRefused(request, reply)) handleError(error, request, reply)
+      instruments.requestCompleted(NO_ROUTE, reply.statusCode, reply.elapsedTime)
+    },
+    clientErrorHandler: refuse
+  })
+  connections.follow(server.server)
+  server.server.maxHeadersCount = MAX_HEADERS + 1 // One more, to notice that there are too many.
+  tracing?.instrument(server)
+  addHooks(server, options, responseHeaders)
+  await server.register(upgrades, {
+    path: streamPath,
+    handshakes,
+    headers: { 'x-content-type-options': 'nosniff', ...options.headers },
+    isDeflateAgreed: settings.STREAM_COMPRESSION,
+    refuse
+  })
+  // After the upgrades, whose hook closes the socket of a refused upgrade.
+  addHostCheck(server, isRefused)
+  await server.register(emptyBody)
+  return { server, responseHeaders, endConnections }
+
+  /** Answers what the router never sees: bytes that are no HTTP request, or no WebSocket handshake. */
+  function refuse (error: Error & { code?: string }, socket: Duplex): void {
+    if (error.code !== 'ECONNRESET' && connections.endAfterAnswer(socket)) return // The answer in progress goes first.
+    logger.info({ code: error.code }, 'malformed HTTP request')
+    const status = answerClientError(socket, error, headers, clock)
+    if (status !== undefined) instruments.requestCompleted(NO_ROUTE, status, 0)
+  }
+
+  async function endConnections (): Promise<void> {
+    await closeSockets(server.websocketServer.clients, clock)
+    // A caller may have stopped reading its answer.
+    server.server.once('close', clock.setTimer(connections.destroyAll, LAST_ANSWERS_MS))
+  }
+}
+
+/** What an answer depends on besides its URL (RFC 9110 §12.5.5). */
+function varyOf ({ AUTH_MODE: mode }: Settings, { origins }: ServerOptions['accessControl']): string {
+  return [
+    'accept-encoding',
+    ...mode === 'none' ? [] : ['authorization'],
+    ...origins.list.length === 0 ? [] : ['origin']
+  ].join(', ')
+}
+
+function fastifyOptions (settings: Settings, logger: FastifyBaseLogger, { Message }: Connections) {
+  return {
+    loggerInstance: logger,
+    childLoggerFactory: createRequestLoggers(logger),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    requestIdHeader: false,
+    genReqId: createRequestIds(),
+    trustProxy: trustIn(settings.TRUST_PROXY),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: settings.REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: settings.KEEP_ALIVE_MS,
+    http: {
+      IncomingMessage: Message,
+      headersTimeout: Math.min(settings.HEADERS_TIMEOUT_MS, settings.REQUEST_TIMEOUT_MS),
+      connectionsCheckingInterval: CONNECTION_CHECK_MS,
+      requireHostHeader: false
+    },
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: MAX_PATH_PARAMETER },
+    schemaController: { compilersFactory: schemaCompilers },
+    // The schemas are this service's own. A check against the schema of JSON Schema would cost a start some 20 ms.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true, validateSchema: false } }
+  } as const
+}
+
+/** Callbacks: every request passes these hooks, and a promise for each would cost more than a cache hit. */
+function addHooks (server: FastifyInstance, options: ServerOptions, responseHeaders: ResponseHeaders): void {
+  const { instruments, logger, streamPath, tracing } = options
+  server.setErrorHandler(handleError)
+  server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
+  server.decorateReply('cacheStatus', undefined)
+  server.addHook('onRequest', (request, reply, done) => {
+    const { rawHeaders } = request.raw
+    const fault = hostFault(request.raw) // RFC 9112 §3.2. Node would answer without a body.
+    endIfFramingIsUnsure(request.raw, reply.raw)
+    if (rawHeaders.length > 2 * MAX_HEADERS) {
+      sendProblem(reply, 'header-too-large', `The request has more than ${MAX_HEADERS} headers.`)
+    } else if (fault !== undefined) sendProblem(reply, 'invalid-request', fault)
+    else done()
+  })
+  server.addHook('onSend', (request, reply, _payload, done) => {
+    responseHeaders.apply(request, reply)
+    done()
+  })
+  server.addHook('onResponse', createRequestLog(logger, tracing?.idsOf))
+  measureRequests(server, { instruments, streamPath })
+}
+
+function addHostCheck (
+  server: FastifyInstance,
+  isRefused: (request: FastifyRequest, reply: FastifyReply) => boolean
+): void {
+  server.addHook('onRequest', (request, reply, done) => {
+    if (!isRefused(request, reply)) done()
+  })
+}
