@@ -7,7 +7,7 @@ import { produceEvent, type EventResponseContext } from './event-response.ts'
 import { isInvalidated, type Coverage } from './invalidation.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
 import { SCAN_PAGE_SIZE, eventsInMemory, producePage, type PageResponseContext } from './page-response.ts'
-import type { Ask, CacheResult, Produced, ResponseCache } from './response-cache.ts'
+import type { CacheResult, Produced, RequestContext, ResponseCache } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
 
 type Contexts = PageResponseContext & EventResponseContext
@@ -26,9 +26,9 @@ export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'mem
 /** The past: events that are read from Kubiya through the cache. */
 export interface Archive {
   /** Returns a page of a list or search, at once if it is in the cache. */
-  page (query: PageQuery, ask: Ask): CacheResult | Promise<CacheResult | Failure>
+  page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
   /** Returns one event, or its absence. */
-  describe (id: string, ask: Ask): CacheResult | Promise<CacheResult | Failure>
+  describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
 }
 
 const OVERLOADED_RETRY_MS = 5000
@@ -43,13 +43,13 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   }
   return { page, describe }
 
-  function page (query: PageQuery, ask: Ask): CacheResult | Promise<CacheResult | Failure> {
+  function page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     return cache.serve({
       key: `${tenant} ${query.key}`,
       produce: (requester, signal) =>
         withRoom(eventsInMemory(query), (room) => producePage(context, query, room, requester, signal)),
       isInvalidated: (response) => isInvalidated(response, log, coverageOf(query))
-    }, ask)
+    }, requestContext)
   }
 
   function coverageOf (query: PageQuery): Coverage {
@@ -63,13 +63,13 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     }
   }
 
-  function describe (id: string, ask: Ask): CacheResult | Promise<CacheResult | Failure> {
+  function describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     const coverage: Coverage = { isStable: true, matches: () => (event: AuditEvent) => event.id === id }
     return cache.serve({
       key: `${tenant} ${JSON.stringify(['describe', id])}`,
       produce: (requester, signal) => withRoom(SCAN_PAGE_SIZE, () => produceEvent(context, id, requester, signal)),
       isInvalidated: (response) => isInvalidated(response, log, coverage)
-    }, ask)
+    }, requestContext)
   }
 
   /** Makes a response when there is memory for it. */

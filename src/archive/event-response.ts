@@ -34,7 +34,7 @@ export async function produceEvent (
   signal: AbortSignal
 ): Promise<Produced | Failure> {
   const { clock, closedTtlMs, log } = context
-  const position = log.position() // Before Kubiya is asked: the event may enter the log meanwhile.
+  const position = log.position() // Before Kubiya is called: the event may enter the log meanwhile.
   const lookup = await findEvent(context, id, requester, { kind: 'caller', key: requester.key, signal })
   if (!lookup.ok) return lookup
   const { complete, event, scanned, window } = lookup

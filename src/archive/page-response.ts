@@ -29,7 +29,7 @@ export interface PageResponseContext {
   readonly closedTtlMs: number
 }
 
-/** Events of the largest page that Kubiya is asked for. */
+/** Largest page that Kubiya returns, in events. */
 export const SCAN_PAGE_SIZE = 1000
 
 /** Reads one page from Kubiya, and makes the complete response. */
@@ -43,7 +43,7 @@ export async function producePage (
   const { log, memory, scanLimit, source } = context
   const readAt = context.now()
   const window = rangeOf(query, readAt, context.earliest())
-  const position = log.position() // Before Kubiya is asked: an event that enters meanwhile is in the log at least.
+  const position = log.position() // Before Kubiya is called: an event that enters meanwhile is in the log at least.
   const purpose = { kind: 'caller' as const, key: requester.key, signal }
   const size = { maxBytes: memory.maxAnswerBytes, onHeld: room.resize }
   const page = await withReservation(requester, eventsAhead(query), (reservation) =>

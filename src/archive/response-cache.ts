@@ -58,17 +58,17 @@ export interface CacheRequest {
   readonly isInvalidated: (response: StoredResponse) => boolean
 }
 
-/** What one caller asks for. */
-export interface Ask {
+/** What else is known of a request. */
+export interface RequestContext {
   /** Whether the caller sent `no-cache`. */
   readonly noCache: boolean
-  /** Called only if Kubiya has to be asked. */
+  /** On whose account Kubiya is called; evaluated only then. */
   readonly requester: () => Requester
 }
 
 export interface ResponseCache {
-  /** Returns a stored response at once. Returns a promise if Kubiya is asked. */
-  serve (request: CacheRequest, ask: Ask): CacheResult | Promise<CacheResult | Failure>
+  /** Returns a stored response at once. Returns a promise if Kubiya is called. */
+  serve (request: CacheRequest, context: RequestContext): CacheResult | Promise<CacheResult | Failure>
   /** Drops everything, for example after a refused credential. */
   clear (): void
   /** Drops everything, and stores nothing from now on. */
@@ -99,19 +99,19 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   let isClosed = false
   return { serve, clear, close, usage: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
 
-  function serve (request: CacheRequest, ask: Ask): CacheResult | Promise<CacheResult | Failure> {
+  function serve (request: CacheRequest, context: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     const response = entries?.get(request.key)
-    if (response === undefined) return forward(request, ask, 'miss')
+    if (response === undefined) return forward(request, context, 'miss')
     const ageMs = clock.monotonicMs() - response.readMs
     const isFresh = ageMs < response.freshMs
     // An absence is never served stale: a failure of Kubiya must not become "not found".
-    if (!isFresh && response.status === 404) return forward(request, ask, 'miss')
-    if (ask.noCache && ageMs >= NO_CACHE_INTERVAL_MS) return forward(request, ask, 'request', response)
+    if (!isFresh && response.status === 404) return forward(request, context, 'miss')
+    if (context.noCache && ageMs >= NO_CACHE_INTERVAL_MS) return forward(request, context, 'request', response)
     if (mayRefresh(response, ageMs) && request.isInvalidated(response)) {
-      return forward(request, ask, 'stale', response, true)
+      return forward(request, context, 'stale', response, true)
     }
-    if (ageMs >= response.freshMs + staleMs) return forward(request, ask, 'stale', response)
-    if (!isFresh) join(request, ask.requester()).outcome.catch(onError) // A failure leaves the entry as it is.
+    if (ageMs >= response.freshMs + staleMs) return forward(request, context, 'stale', response)
+    if (!isFresh) join(request, context.requester()).outcome.catch(onError) // A failure leaves the entry as it is.
     instruments.cacheLookup(isFresh ? 'hit' : 'stale-while-revalidate', false)
     return { ok: true, response, ageMs, cacheStatus: isFresh ? HIT : STALE_HIT }
   }
@@ -123,14 +123,14 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
 
   async function forward (
     request: CacheRequest,
-    ask: Ask,
+    context: RequestContext,
     reason: ForwardReason,
     stale?: StoredResponse,
     isRefresh = false
   ): Promise<CacheResult | Failure> {
     const collapsed = forwarding.has(request.key)
     const begunIn = epoch
-    const requester = ask.requester()
+    const requester = context.requester()
     const flight = join(request, requester)
     const stopWatching = requester.onDisconnect?.(flight.leave)
     const outcome = await flight.outcome.finally(stopWatching)

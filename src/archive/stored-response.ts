@@ -50,7 +50,7 @@ export interface CacheRecord extends Pick<Encodable, 'encodings' | 'onEncoded'> 
 export type StoredContent = ContentResponse & CacheRecord
 export type StoredResponse = (ContentResponse | AbsenceResponse) & CacheRecord
 
-/** `Cache-Control` of a response that can change: a client has to ask again each time. */
+/** `Cache-Control` of a response that can change: a client revalidates it each time. */
 export const MUST_REVALIDATE = 'private, no-cache'
 
 /** `Cache-Control` of a response that a client may reuse for as long as it is fresh here. */

@@ -194,7 +194,7 @@ function readWindow (
   return { ok: true, window: { start: times.bounds.start_time, end: times.bounds.end_time, unbounded } }
 }
 
-/** Whether both bounds are given, in the wrong order. The window itself is resolved when Kubiya is asked. */
+/** Whether both bounds are given, in the wrong order. The window itself is resolved when Kubiya is called. */
 function startsAfterEnd ({ end, start }: RequestedRange, nowMs: number): boolean {
   const now = instantFromMs(nowMs)
   return start !== undefined && end !== undefined && resolveTimeBound(start, now) > resolveTimeBound(end, now)

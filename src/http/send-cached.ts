@@ -24,7 +24,7 @@ export type SendCached = (
 const MIN_ENCODED_BYTES = 1024 // A smaller body fits one packet.
 const NO_CACHE = /(?:^|,)\s*no-cache\s*(?:,|$)/i
 
-/** Whether the caller requires that Kubiya is asked (RFC 9111 §5.2.1.4). */
+/** Whether the caller requires a response straight from Kubiya (RFC 9111 §5.2.1.4). */
 export function wantsNoCache (headers: IncomingHttpHeaders): boolean {
   const header = headers['cache-control']
   return header !== undefined && NO_CACHE.test(header)

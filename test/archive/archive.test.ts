@@ -26,7 +26,7 @@ function texts (page: Item): string[] {
   return page.items.map((each: Item) => each.resource_text)
 }
 
-/** Every item from the page at a path on, by way of `next`. */
+/** All items from a path on, following `next`. */
 async function walked (service: Service, path: string, between: (page: number) => void = () => {}): Promise<Item[]> {
   const found: Item[] = []
   for (let next: string | null = path, page = 1; next !== null; page++) {
@@ -34,7 +34,7 @@ async function walked (service: Service, path: string, between: (page: number) =
     found.push(...answer.items)
     next = answer.pagination.next
     between(page)
-    if (page > 2000) throw new Error('the walk does not end')
+    if (page > 2000) throw new Error('the pages do not end')
   }
   return found
 }
@@ -50,7 +50,7 @@ function inOrder (items: Item[], direction: 'asc' | 'desc'): boolean {
   })
 }
 
-/** The same instant in one of the ways in which clocks write it. */
+/** One instant in several notations. */
 function written (ms: number, style: number): string {
   const iso = new Date(ms).toISOString()
   const bare = iso.slice(0, -1)
@@ -68,7 +68,7 @@ function written (ms: number, style: number): string {
 
 const hour = 3_600_000
 
-/** 1 234 items: times in mixed formats, many of them equal, thirty that are equal in all fields to two others. */
+/** 1 234 items with times in mixed formats. Many times are equal; ten items exist three times. */
 function mixedLog (beforeMs: number): Item[] {
   const items = Array.from({ length: 1204 }, (_, n) => {
     const isCrowded = n >= 400 && n < 550 // One instant, longer than a page of the upstream.
@@ -88,7 +88,7 @@ function counted (items: Item[]): Map<number, number> {
   return counts
 }
 
-t.test('a list', async (t) => {
+t.test('list', async (t) => {
   const service = await startService(t)
   const { sandbox } = service
   const base = Date.now() - hour
@@ -118,7 +118,7 @@ t.test('a list', async (t) => {
   )
   await service.settled()
 
-  t.test('gives the last day newest first, with where the page stands and where the live log stood', async (t) => {
+  t.test('the list has the last day, newest first, with its pagination and live cursor', async (t) => {
     const response = await service.get(EVENTS)
     t.equal(response.status, 200)
     t.equal(response.headers.get('content-type'), 'application/json; charset=utf-8')
@@ -137,7 +137,7 @@ t.test('a list', async (t) => {
     t.same(Object.keys(page).sort(), ['items', 'live_cursor', 'pagination', 'window'])
   })
 
-  t.test('asks Kubiya as its own clients do, with no upper bound', async (t) => {
+  t.test('the call to Kubiya looks like that of its own clients, without an upper bound', async (t) => {
     const asked = lists(sandbox)[0]
     t.equal(lists(sandbox).length, 1)
     t.match(asked?.search, /^filter=[^&]+&sort=[^&]+&page=1&page_size=\d+$/)
@@ -147,7 +147,7 @@ t.test('a list', async (t) => {
     t.equal(asked?.headers.authorization, `UserKey ${sandbox.apiKey}`)
   })
 
-  t.test('bears the upstream item untouched, and an id', async (t) => {
+  t.test('items are the upstream items, unchanged, with an id', async (t) => {
     const [, , second] = (await service.json(EVENTS)).items
     const { id, ...rest } = second
     t.match(id, /^[A-Za-z0-9._:~-]{1,200}$/)
@@ -178,7 +178,7 @@ t.test('a list', async (t) => {
       session_id: 's-2'
     })
   ) {
-    t.test(`is narrowed by ${name}, which Kubiya is told too`, async (t) => {
+    t.test(`the filter ${name} works, and is sent to Kubiya`, async (t) => {
       sandbox.resetRequests()
       t.same(texts(await service.json(`${EVENTS}${query({ [name]: value })}`)), ['third'])
       t.equal((lists(sandbox)[0]?.query.filter as Item)[name === 'session_id' ? 'extra.session_id' : name], value)
@@ -186,7 +186,7 @@ t.test('a list', async (t) => {
     })
   }
 
-  t.test('is narrowed by status, where a null outcome is neither, and then counts what it looked through', async (t) => {
+  t.test('the filter status ignores events without an outcome, and counts the scanned events', async (t) => {
     const failed = await service.json(`${EVENTS}?status=failed`)
     t.same(texts(failed), ['third'])
     t.equal(failed.pagination.scanned, 4)
@@ -195,7 +195,7 @@ t.test('a list', async (t) => {
     t.notOk(lists(sandbox).some(({ search }) => search.includes('status')))
   })
 
-  t.test('has no lower bound by default when it is about a session', async (t) => {
+  t.test('the list of a session has no lower bound by default', async (t) => {
     sandbox.resetRequests()
     const page = await service.json(`${EVENTS}?session_id=s-1`)
     t.same(texts(page), ['unknown outcome', 'second', 'first', 'old'])
@@ -203,7 +203,7 @@ t.test('a list', async (t) => {
     t.same(lists(sandbox)[0]?.query.filter, { 'extra.session_id': 's-1' })
   })
 
-  t.test('takes both bounds as inclusive, and sends them as whole seconds rounded outward', async (t) => {
+  t.test('both bounds are inclusive, and are sent as whole seconds rounded outward', async (t) => {
     sandbox.resetRequests()
     const [start, end] = [new Date(base).toISOString(), new Date(base + 120_000).toISOString()]
     const page = await service.json(`${EVENTS}${query({ start_time: start, end_time: end })}`)
@@ -225,7 +225,7 @@ t.test('a list', async (t) => {
     )
   })
 
-  t.test('reads relative times of every unit', async (t) => {
+  t.test('relative times have units of seconds, minutes, hours and days', async (t) => {
     for (
       const [text, agoMs] of Object.entries({
         '-90s': 90_000,
@@ -244,7 +244,7 @@ t.test('a list', async (t) => {
     t.same(texts(ended), ['old'])
   })
 
-  t.test('reads bounds from the first year on, and refuses a relative time that goes back beyond', async (t) => {
+  t.test('bounds reach back to year 0, and relative times that reach further are refused', async (t) => {
     const earliest = await service.json(`${EVENTS}?end_time=0000-01-01T00:00:00Z`)
     t.same([earliest.items, earliest.window], [[], {
       start_time: '0000-01-01T00:00:00Z',
@@ -257,13 +257,13 @@ t.test('a list', async (t) => {
     t.match([status, body.code], [400, 'invalid-time'])
   })
 
-  t.test('that ends now has a live cursor, one that ended before has none', async (t) => {
+  t.test('a list that ends now has a live cursor, and one that ended before has none', async (t) => {
     const page = await service.json(`${EVENTS}?end_time=now`)
     t.ok(page.live_cursor.length > 10)
     t.equal((await service.json(`${EVENTS}?end_time=-10s`)).live_cursor, undefined)
   })
 
-  t.test('reads a blank where a plus belongs, and any offset', async (t) => {
+  t.test('a blank in a time zone is read as a plus', async (t) => {
     const shifted = `${new Date(base + 2 * hour).toISOString().slice(0, 19)}+02:00`
     const [blank, escaped] = [`${EVENTS}?start_time=${shifted}`, `${EVENTS}?start_time=${encodeURIComponent(shifted)}`]
     const page = await service.json(blank)
@@ -271,11 +271,11 @@ t.test('a list', async (t) => {
     t.same((await service.json(escaped)).window, page.window)
   })
 
-  t.test('goes up when asked to', async (t) => {
+  t.test('sort_direction asc gives the oldest event first', async (t) => {
     t.same(texts(await service.json(`${EVENTS}?sort_direction=asc`)), ['first', 'second', 'third', 'unknown outcome'])
   })
 
-  t.test('leads on by next and by the Link header, and says at the end that there is no more', async (t) => {
+  t.test('next and the Link header lead to the next page, and the last page has neither', async (t) => {
     const response = await service.get(`${EVENTS}?page_size=3&sort_direction=asc`)
     const first = await response.json() as Item
     t.equal(first.pagination.has_more, true)
@@ -288,13 +288,13 @@ t.test('a list', async (t) => {
     t.same(second.window.start_time, first.window.start_time)
   })
 
-  t.test('past its end is 200 with no items', async (t) => {
+  t.test('a page past the end is 200 without items', async (t) => {
     const page = await service.json(`${EVENTS}?page=9&page_size=3`)
     t.same(page.items, [])
     t.match(page.pagination, { page: 9, page_size: 3, has_more: false, next: null, next_cursor: null })
   })
 
-  t.test('refuses what it cannot read, and says all that is wrong', async (t) => {
+  t.test('invalid parameters are refused, with all faults listed', async (t) => {
     const cases: Array<[string, string, string[]]> = [
       ['?page=0', 'invalid-parameter', ['page']],
       ['?page=1.5', 'invalid-parameter', ['page']],
@@ -343,12 +343,12 @@ t.test('a list', async (t) => {
     t.equal(sandbox.asked, 0, 'Kubiya hears of none of it')
   })
 
-  t.test('says how a time is written', async (t) => {
+  t.test('the problem of an invalid time explains the format', async (t) => {
     const problem = await (await service.get(`${EVENTS}?end_time=1700000000`)).json() as Item
     t.match(problem.detail, /time format.*RFC 3339, e\.g\. 2024-01-01T00:00:00Z/)
   })
 
-  t.test('refuses a cursor that was changed, cut, or is of another kind', async (t) => {
+  t.test('a cursor that was changed, cut, or is of another kind is refused', async (t) => {
     const list = (await service.json(`${EVENTS}?page_size=1`)).pagination.next.split('=')[1] as string
     const live = (await service.json(EVENTS)).live_cursor as string
     const middle = Math.floor(list.length / 2)
@@ -364,7 +364,7 @@ t.test('a list', async (t) => {
   })
 })
 
-t.test('a limit is joined from as many upstream pages as it takes', async (t) => {
+t.test('limit joins as many upstream pages as it needs', async (t) => {
   const service = await startService(t, {}, { pageCap: 100 })
   const base = Date.now() - hour
   service.sandbox.publish(
@@ -389,7 +389,8 @@ for (
     'null'
   ]] as const
 ) {
-  t.test(`next, ${direction} through an upstream of the shape "${shape}", gives 1 234 events exactly once while 200 more arrive`, async (t) => {
+  const title = `next (${direction}, shape "${shape}") gives 1 234 events exactly once while 200 more arrive`
+  t.test(title, async (t) => {
     const service = await startService(t, {}, { pageCap: 100, shape, empty })
     const log = mixedLog(Date.now() - hour)
     service.sandbox.publish(log)
@@ -413,10 +414,7 @@ for (
   })
 }
 
-/**
- * Makes an upstream of the sandbox that sorts its log by whole seconds alone: inside of each it has an order of its
- * own.
- */
+/** Makes the sandbox sort its log by whole seconds: inside a second it keeps an order of its own. */
 function sortBySeconds (sandbox: Sandbox, log: Item[]): void {
   let asked: Asked | undefined
   const second = ({ timestamp }: Item) => Math.floor(Date.parse(timestamp) / 1000)
@@ -443,7 +441,7 @@ function sortBySeconds (sandbox: Sandbox, log: Item[]): void {
 }
 
 for (const [when, agoMs] of [['just now', 10_000], ['hours ago', 3 * hour]] as const) {
-  t.test(`next gives each event once where Kubiya sorts by whole seconds only, though the first page does not show that: ${when}`, async (t) => {
+  t.test(`next gives each event once if Kubiya sorts by whole seconds, unseen on page 1: ${when}`, async (t) => {
     const sandbox = await startUpstream(t)
     const lastMs = Math.floor((Date.now() - agoMs) / 1000) * 1000
     // One a second, but for three of which the first answer holds the middle and the oldest, and far behind some more
@@ -465,7 +463,7 @@ for (const [when, agoMs] of [['just now', 10_000], ['hours ago', 3 * hour]] as c
   })
 }
 
-t.test('a cursor outlives a restart of the service', async (t) => {
+t.test('a cursor survives a restart of the service', async (t) => {
   const sandbox = await startUpstream(t, { pageCap: 100 })
   const log = mixedLog(Date.now() - hour)
   sandbox.publish(log)
@@ -478,7 +476,7 @@ t.test('a cursor outlives a restart of the service', async (t) => {
   t.ok(inOrder([...first.items, ...rest], 'desc'))
 })
 
-t.test('numbered pages give the order that next gives', async (t) => {
+t.test('numbered pages have the same order as next', async (t) => {
   const service = await startService(t, {}, { pageCap: 100 })
   service.sandbox.publish(mixedLog(Date.now() - hour).filter(({ n }) => n < 5000))
   const ids = (await walked(service, `${EVENTS}?page_size=90`)).map(({ id }) => id)
@@ -497,8 +495,8 @@ t.test('numbered pages give the order that next gives', async (t) => {
   )
 })
 
-t.test('a search', async (t) => {
-  t.test('finds the one match that lies 7 000 events deep', async (t) => {
+t.test('search', async (t) => {
+  t.test('the scan finds one match 7 000 events deep', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const base = Date.now() - hour
     service.sandbox.publish(
@@ -521,7 +519,7 @@ t.test('a search', async (t) => {
     t.equal(page.pagination.has_more, false)
   })
 
-  t.test('that meets its scan limit says so, and next goes on from there to the match', async (t) => {
+  t.test('the scan limit is reported, and next continues from there to the match', async (t) => {
     const service = await startService(t, { SEARCH_SCAN_LIMIT: '250' }, { pageCap: 100 })
     const base = Date.now() - hour
     service.sandbox.publish(
@@ -542,7 +540,7 @@ t.test('a search', async (t) => {
   })
 
   for (const direction of ['desc', 'asc'] as const) {
-    t.test(`of a numbered page, ${direction}, that meets its scan limit is gone on with by next: all from that page on, each once`, async (t) => {
+    t.test(`next continues a numbered page (${direction}) that met the scan limit, each event once`, async (t) => {
       const service = await startService(t, { SEARCH_SCAN_LIMIT: '250' }, { pageCap: 100 })
       const base = Date.now() - hour
       service.sandbox.publish(
@@ -561,7 +559,7 @@ t.test('a search', async (t) => {
     })
   }
 
-  t.test('counts matches by page, and gives each once', async (t) => {
+  t.test('pages count matches, and give each once', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const base = Date.now() - hour
     service.sandbox.publish(
@@ -585,7 +583,7 @@ t.test('a search', async (t) => {
     ])
   })
 
-  t.test('looks into values of every depth and script, in any case, and never into names', async (t) => {
+  t.test('text matches values at any depth, in any script and case, and no field names', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(
       item({ resource_text: 'one', extra: { session_id: 's', deep: [{ note: 'CAFÉ ouvert' }] } }),
@@ -607,7 +605,7 @@ t.test('a search', async (t) => {
     t.same((await found('acme')).length, 5)
   })
 
-  t.test('needs no text, and takes status and category too', async (t) => {
+  t.test('text is optional, and status and category filter too', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(
       item({ resource_text: 'good' }),
@@ -639,7 +637,7 @@ t.test('a range longer than the scan limit is upstream-invalid where the upstrea
 })
 
 for (const ignore of [['filter'], ['sort'], ['bounds'], ['filter', 'sort', 'bounds']] as const) {
-  t.test(`an upstream that ignores ${ignore.join(', ')} gets no wrong row through`, async (t) => {
+  t.test(`wrong rows of an upstream that ignores ${ignore.join(', ')} are removed`, async (t) => {
     const service = await startService(t, {}, { pageCap: 100, ignore: new Set(ignore) })
     const base = Date.now() - 2 * hour
     const log = Array.from(
@@ -664,7 +662,7 @@ for (const ignore of [['filter'], ['sort'], ['bounds'], ['filter', 'sort', 'boun
   })
 }
 
-t.test('a session is found under either spelling that the upstream knows', async (t) => {
+t.test('session_id is found under both field names of the upstream', async (t) => {
   for (const sessionFilter of ['extra.session_id', 'session_id', 'neither'] as const) {
     for (const setting of ['extra.session_id', 'session_id', 'local']) {
       if (sessionFilter === 'neither' && setting !== 'local') continue
@@ -680,7 +678,7 @@ t.test('a session is found under either spelling that the upstream knows', async
 })
 
 t.test('describe', async (t) => {
-  t.test('finds a computed id of forty days in at most two upstream calls, each exact duplicate by its own', async (t) => {
+  t.test('a computed id of forty days costs at most two upstream calls, also for exact duplicates', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const twin = item({ resource_text: 'twin', timestamp: ago(40 * DAY_MS) })
     service.sandbox.publish(
@@ -710,7 +708,7 @@ t.test('describe', async (t) => {
     t.equal(service.sandbox.asked, 0, 'a second time from the cache')
   })
 
-  t.test('asks for an upstream id by id', async (t) => {
+  t.test('an upstream id is requested by id', async (t) => {
     for (const field of ['id', 'audit_id', 'event_id', '_id'] as const) {
       const service = await startService(t, {}, { ids: field })
       service.sandbox.publish(item({ timestamp: ago(60 * DAY_MS) }))
@@ -724,7 +722,7 @@ t.test('describe', async (t) => {
   })
 
   for (const byId of ['404', '405', '501', 'html', 'null', '[]', '{}'] as const) {
-    t.test(`scans the last seven days when the upstream answers ${byId} to a question by id`, async (t) => {
+    t.test(`the last seven days are scanned if the upstream answers ${byId} to a request by id`, async (t) => {
       const service = await startService(t, {}, { byId, pageCap: 100 })
       service.sandbox.publish(Array.from({ length: 150 }, (_, n) => item({ id: `up-${n}`, timestamp: ago(n * hour) })))
       t.equal((await service.json(`${EVENTS}/up-149`)).id, 'up-149')
@@ -747,7 +745,7 @@ t.test('describe', async (t) => {
     })
   }
 
-  t.test('says when the scan limit ended its search', async (t) => {
+  t.test('the 404 tells that the scan limit ended the search', async (t) => {
     const service = await startService(t, { SEARCH_SCAN_LIMIT: '200' }, { byId: '404', pageCap: 100 })
     service.sandbox.publish(Array.from({ length: 500 }, (_, n) => item({ timestamp: ago(n * 60_000) })))
     const problem = await (await service.get(`${EVENTS}/no-such-id`)).json() as Item
@@ -756,7 +754,7 @@ t.test('describe', async (t) => {
     t.match(problem.detail, /not all of them/)
   })
 
-  t.test('takes a failing upstream for what it is, never for "not found"', async (t) => {
+  t.test('a failure of the upstream is never "not found"', async (t) => {
     const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '1000' })
     const { id } = await (async () => {
       service.sandbox.publish(item())
@@ -783,7 +781,7 @@ t.test('describe', async (t) => {
     t.equal((await service.get(`${EVENTS}/${id}`)).status, 200, 'none of it is kept')
   })
 
-  t.test('refuses an id that is none, asking nobody', async (t) => {
+  t.test('an invalid id is refused without an upstream call', async (t) => {
     const service = await startService(t)
     await service.settled()
     for (const id of [
@@ -799,7 +797,7 @@ t.test('describe', async (t) => {
   })
 })
 
-t.test('three hundred equal requests at once are one upstream call, also when the first to ask hangs up', async (t) => {
+t.test('three hundred equal requests at once are one upstream call, even if the first hangs up', async (t) => {
   let received = 0
   // So many answers can take longer than one is fresh.
   const service = await startService(
@@ -839,8 +837,8 @@ t.test('three hundred equal requests at once are one upstream call, also when th
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('the cache', async (t) => {
-  t.test('takes "the last day" a second later for the same question, however it is written, and tells its age', async (t) => {
+t.test('response cache', async (t) => {
+  t.test('-24h and -1440m share an entry, also a second later, and Age tells its age', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' })
     service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
     await service.settled()
@@ -865,7 +863,7 @@ t.test('the cache', async (t) => {
     t.equal(service.sandbox.asked, before + 1, 'another question is another entry')
   })
 
-  t.test('answers 304 to who has it already, with the live cursor', async (t) => {
+  t.test('If-None-Match is answered with 304 and the live cursor', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(item())
     await service.settled()
@@ -882,7 +880,7 @@ t.test('the cache', async (t) => {
     t.equal((await service.get(EVENTS, { 'if-none-match': 'W/"other"' })).status, 200)
   })
 
-  t.test('keeps a closed window long, and lets the caller do so', async (t) => {
+  t.test('a closed window is kept long, here and by the caller', async (t) => {
     const service = await startService(t, {
       CACHE_OPEN_TTL_MS: '0',
       CACHE_STALE_MS: '0',
@@ -899,7 +897,7 @@ t.test('the cache', async (t) => {
     t.equal((await service.get(late)).headers.get('cache-control'), 'private, no-cache', 'late events may still enter')
   })
 
-  t.test('serves stale while it revalidates', async (t) => {
+  t.test('a stale response is served while it is revalidated', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '1' })
     service.sandbox.publish(item({ resource_text: 'before' }))
     await service.settled()
@@ -911,7 +909,7 @@ t.test('the cache', async (t) => {
     await eventually('the refreshed answer is there', async () => texts(await service.json(EVENTS)).length === 2)
   })
 
-  t.test('serves stale through an outage of every kind, and says so', async (t) => {
+  t.test('a stale response is served during any outage, and says so', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0', UPSTREAM_TIMEOUT_MS: '1000' })
     service.sandbox.publish(item({ resource_text: 'kept' }))
     await service.json(EVENTS)
@@ -941,7 +939,7 @@ t.test('the cache', async (t) => {
     t.match((await service.get(EVENTS)).headers.get('cache-status'), 'kubiya-audit-bff; fwd=stale')
   })
 
-  t.test('is emptied by a 401, and loses what a 403 is about', async (t) => {
+  t.test('a 401 clears the cache, and a 403 drops its entry', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '0', CACHE_STALE_MS: '0' })
     const closed = `${EVENTS}${query({ start_time: ago(2 * hour), end_time: ago(hour) })}`
     const warm = async () => {
@@ -963,7 +961,7 @@ t.test('the cache', async (t) => {
     t.equal((await service.get(closed)).status, 502, 'nothing is left')
   })
 
-  t.test('does not keep an answer that was under way when a 401 came', async (t) => {
+  t.test('a response in progress during a 401 is not kept', async (t) => {
     const service = await startService(t)
     await service.settled()
     const about = (category: string) => ({
@@ -988,7 +986,7 @@ t.test('the cache', async (t) => {
     t.match((await service.get(slow)).headers.get('cache-status'), 'kubiya-audit-bff; hit', 'and then all is as ever')
   })
 
-  t.test('honours no-cache at most once a second for a key', async (t) => {
+  t.test('no-cache is honoured at most once a second per key', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
     await service.settled()
@@ -1002,7 +1000,7 @@ t.test('the cache', async (t) => {
     t.equal(service.sandbox.asked, 1)
   })
 
-  t.test('refreshes an open list before it serves it once the log has a new event that the list shows', async (t) => {
+  t.test('an open list is refreshed before it is served if the log has a new matching event', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' })
     service.sandbox.publish(item({ resource_text: 'before' }))
     const live = service.stream()
@@ -1024,14 +1022,15 @@ t.test('the cache', async (t) => {
   })
 })
 
-t.test('odd items pass through as they are', async (t) => {
+t.test('unusual items pass through unchanged', async (t) => {
   const service = await startService(t)
   const stamp = ago(1000)
   const big = '{"timestamp":"' + stamp +
     '","resource_text":"big","big":12345678901234567890,"exact":0.1000000000000000055,"huge":1e400,"small":1.5}'
   service.sandbox.publishRaw(big)
   service.sandbox.publishRaw(
-    `{"timestamp":"${stamp}","resource_text":"proto","__proto__":{"polluted":true},"constructor":null,"version":"1","extra":null,"action_successful":null}`
+    `{"timestamp":"${stamp}","resource_text":"proto","__proto__":{"polluted":true},"constructor":null,"version":"1",` +
+      '"extra":null,"action_successful":null}'
   )
   service.sandbox.publish(item({ resource_text: 'text extra', extra: 'a text', version: '007' }))
   service.sandbox.publish(item({ resource_text: 'large', note: 'x'.repeat(1_000_000) }))
@@ -1060,7 +1059,7 @@ t.test('odd items pass through as they are', async (t) => {
   t.equal((await service.json(`${SEARCH}?text=12345678901234567890`)).items.length, 1)
 })
 
-t.test('what the upstream gives as ids', async (t) => {
+t.test('upstream ids are used or moved aside', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(
     item({ id: 42, resource_text: 'number' }),
@@ -1086,7 +1085,7 @@ t.test('what the upstream gives as ids', async (t) => {
   }
 })
 
-t.test('every failure of the upstream has its code, and no word of the upstream', async (t) => {
+t.test('each failure of the upstream has its code, without any text of the upstream', async (t) => {
   const canary = `canary-${randomUUID()}`
   const settings = { UPSTREAM_MAX_BYTES: '65536' }
   const [service, hasty] = [
@@ -1165,7 +1164,7 @@ t.test('every failure of the upstream has its code, and no word of the upstream'
   }
 })
 
-t.test('what Kubiya says of when to come back is passed on, up to five minutes', async (t) => {
+t.test('Retry-After of Kubiya is passed on, up to five minutes', async (t) => {
   for (
     const [told, least, most] of [['12', 11, 12], ['99999', 299, 300], [
       new Date(Date.now() + 60_000).toUTCString(),
@@ -1186,7 +1185,7 @@ t.test('what Kubiya says of when to come back is passed on, up to five minutes',
   }
 })
 
-t.test('a caller\'s call is tried again, at most twice, where that can help', async (t) => {
+t.test('a failed call for a caller is retried at most twice, if that can help', async (t) => {
   const service = await startService(t)
   await service.settled()
   service.sandbox.faults.next({ kind: 'status', status: 500 }, 2)
@@ -1203,7 +1202,7 @@ t.test('a caller\'s call is tried again, at most twice, where that can help', as
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('a request budget that is spent is answered as such, or from the cache', async (t) => {
+t.test('a spent request budget is a 503, or an answer from the cache', async (t) => {
   const service = await startService(t, {
     KUBIYA_REQUESTS_PER_MINUTE: '8',
     CACHE_OPEN_TTL_MS: '0',
@@ -1217,7 +1216,7 @@ t.test('a request budget that is spent is answered as such, or from the cache', 
   t.ok(service.sandbox.asked <= 3, `${service.sandbox.asked} requests`)
 })
 
-t.test('a gateway\'s prefix, a base with /api/v1 and an organisation reach the upstream', async (t) => {
+t.test('base URLs with a prefix or /api/v1, and the organization, reach the upstream', async (t) => {
   const sandbox = await startUpstream(t, { prefix: '/gateway' })
   const service = await startService(
     t,

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache'
 import type { Archive } from '../../archive/archive.ts'
 import type { Encode } from '../../archive/content-encoding.ts'
 import type { PageQuery } from '../../archive/page-query.ts'
-import type { Ask, CacheResult } from '../../archive/response-cache.ts'
+import type { CacheResult, RequestContext } from '../../archive/response-cache.ts'
 import type { ResponseMemory } from '../../archive/response-memory.ts'
 import type { AbsenceResponse } from '../../archive/stored-response.ts'
 import { isPossibleId } from '../../audit/event-id.ts'
@@ -24,13 +24,13 @@ export interface EventRoutesOptions {
   readonly encode: Encode
   readonly responseHeaders: ResponseHeaders
   readonly memory: Pick<ResponseMemory, 'hold'>
-  /** On whose account Kubiya is asked. */
+  /** On whose account Kubiya is called. */
   readonly requesterOf: (request: FastifyRequest) => Requester
   /** Kubiya's clock, milliseconds since 1970: the base of relative times. */
   readonly clockOf: (request: FastifyRequest) => number
   /** The path under which a proxy offers the service to this request. */
   readonly prefixOf: (request: FastifyRequest) => string
-  /** Whether Kubiya is asked with the caller's own credential, so that its refusal is the caller's 401 or 403. */
+  /** Whether Kubiya is called with the caller's own credential, so that its refusal is the caller's 401 or 403. */
   readonly isPassthrough: boolean
 }
 
@@ -90,7 +90,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     read('search', request.query, request, reply))
   app.get('/events/:id', { schema: describeSchema }, (request, reply) => {
     const { id } = request.params
-    if (isPossibleId(id)) return answer(request, reply, archiveOf(request).describe(id, askOf(request)))
+    if (isPossibleId(id)) return answer(request, reply, archiveOf(request).describe(id, contextOf(request)))
     return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
   })
 
@@ -98,7 +98,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const query = queries.get(prefixOf(request) + request.url)
     if (query === undefined) return checkNumbers(request, reply, done)
-    answer(request, reply, archiveOf(request).page(query, askOf(request)))?.catch(done)
+    answer(request, reply, archiveOf(request).page(query, contextOf(request)))?.catch(done)
   }
 
   function read (
@@ -115,10 +115,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     }
     const { isRepeatable, query } = reading
     if (isRepeatable && request.url.length <= LONGEST_REMEMBERED_URL) queries.set(prefix + request.url, query)
-    return answer(request, reply, archiveOf(request).page(query, askOf(request)))
+    return answer(request, reply, archiveOf(request).page(query, contextOf(request)))
   }
 
-  function askOf (request: FastifyRequest): Ask {
+  function contextOf (request: FastifyRequest): RequestContext {
     return { noCache: wantsNoCache(request.headers), requester: () => requesterOf(request) }
   }
 
