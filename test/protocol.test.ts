@@ -30,7 +30,7 @@ const schemas = Frame.anyOf as Item[]
 const types: Array<Frame['type']> = Frame.anyOf.map(({ properties }) => properties.type.const)
 const protocol = await readFile('PROTOCOL.md', 'utf8')
 
-/** What stands under each heading of a level within a text, in their order. */
+/** The content under each heading of one level, in order. */
 function sections (text: string, level: number): Array<[heading: string, content: string]> {
   const mark = `\n${'#'.repeat(level)} `
   return `\n${text}`.split(mark).slice(1).map((part) => {
@@ -43,7 +43,7 @@ function section (heading: string): string {
   return sections(protocol, 2).find(([each]) => each === heading)?.[1] ?? ''
 }
 
-/** The names in the first column of the tables of a text, by each table's head. */
+/** The names in the first column of each table, by the head of that column. */
 function tables (text: string): Map<string, string[]> {
   const rows = text.split('\n').map((line) => /^\| (.*?) \|/.exec(line)?.[1])
   const found = new Map<string, string[]>()
@@ -64,14 +64,14 @@ function literals (schema: Item): string[] {
   return schema.anyOf.map((each: Item) => each.const)
 }
 
-t.test('the document for tools', async (t) => {
-  t.test('is made from the schemas', async (t) => {
+t.test('asyncapi.json', async (t) => {
+  t.test('is generated from the schemas', async (t) => {
     t.same(asyncapi, JSON.parse(describeStream(version)), 'run `npm run documents`')
     t.equal(describeStream(version), describeStream(version))
     t.equal(asyncapi.asyncapi, '3.0.0')
   })
 
-  t.test('has every frame as a message of the one channel, and no other', async (t) => {
+  t.test('lists exactly the frames as messages of its channel', async (t) => {
     const [channel] = Object.values<Item>(asyncapi.channels)
     t.equal(channel?.address, '/api/v1/audit/stream')
     t.same(Object.keys(channel?.messages), types)
@@ -80,7 +80,7 @@ t.test('the document for tools', async (t) => {
     t.same(Object.keys(channel?.bindings.ws.query.properties), Object.keys(StreamQuery.properties))
   })
 
-  t.test('has no reference that leads nowhere', async (t) => {
+  t.test('has no dangling reference', async (t) => {
     const text = JSON.stringify(asyncapi)
     const references = [...text.matchAll(/"\$ref":"([^"]+)"/g)].map(([, reference = '']) => reference)
     t.ok(references.length > 10)
@@ -90,7 +90,7 @@ t.test('the document for tools', async (t) => {
     t.notMatch(text, '"$id"')
   })
 
-  t.test('lets through what the encoders make', async (t) => {
+  t.test('accepts every frame of the encoders', async (t) => {
     const shown = Object.values<Item>(asyncapi.components.messages).map(({ examples }): unknown[] =>
       examples.map(({ payload }: Item) => payload)
     )
@@ -99,7 +99,7 @@ t.test('the document for tools', async (t) => {
     t.same([...shown.flat(), ...made].flatMap((frame) => faultOf(frame) ?? []), [])
   })
 
-  t.test('lets through no frame that lacks something, has something more, or something else', async (t) => {
+  t.test('rejects a frame with a missing, an additional or a wrong field', async (t) => {
     const met = new Set<string>()
     const surprises: string[] = []
     const look = (what: string, frame: Item, isWrong = true) => {
@@ -128,7 +128,7 @@ t.test('the document for tools', async (t) => {
     )
   })
 
-  t.test('lets through no word or number that is none of the protocol', async (t) => {
+  t.test('rejects values outside the protocol', async (t) => {
     const [hello, event, gap, status, end] = (['hello', 'event', 'gap', 'status', 'end'] as const).map((type): Item =>
       JSON.parse(String(Object.values(FRAME_EXAMPLES[type])[0]?.payload ?? ''))
     )
@@ -153,15 +153,15 @@ t.test('the document for tools', async (t) => {
   })
 })
 
-t.test('the page', async (t) => {
+t.test('PROTOCOL.md', async (t) => {
   const ofFrames = sections(section('Frames'), 3)
   const ofCodes = sections(section('Close codes'), 3)
 
-  t.test('has exactly one heading for each frame', async (t) => {
+  t.test('has one heading for each frame', async (t) => {
     t.same(ofFrames.map(([heading]) => heading).sort(), types.map((type) => `\`${type}\``).sort())
   })
 
-  t.test('names each field of a frame, and none that it has not, and each word that a field can be', async (t) => {
+  t.test('lists exactly the fields of each frame, and the values of each enumeration', async (t) => {
     for (const { properties: { type, ...fields } } of schemas) {
       const [, content = ''] = ofFrames.find(([heading]) => heading === `\`${type.const}\``) ?? []
       t.same(tables(content).get('field'), Object.keys(fields), type.const)
@@ -177,7 +177,7 @@ t.test('the page', async (t) => {
     }
   })
 
-  t.test('shows frames as they are sent', async (t) => {
+  t.test('shows valid frames', async (t) => {
     const shown = ofFrames.map(([, content]) =>
       [...content.matchAll(/```json\n(.*)\n```/g)].map(([, json = '']) => JSON.parse(json))
     )
@@ -206,7 +206,7 @@ t.test('the page', async (t) => {
     ) t.match(under(code), 'No `end`')
   })
 
-  t.test('names every parameter, the subprotocol, and settings as they are', async (t) => {
+  t.test('names every parameter, the subprotocol, and settings with their defaults', async (t) => {
     t.same(tables(section('Starting a stream')).get('parameter')?.sort(), Object.keys(StreamQuery.properties).sort())
     t.match(protocol, `\`${SUBPROTOCOL}\``)
     t.match(protocol, `at most ${String(StreamQuery.properties.timeout_minutes.maximum)}`)
@@ -220,7 +220,7 @@ t.test('the page', async (t) => {
     for (const [, name = '', value] of defaults) t.equal(value, String(settings.get(name)?.default), name)
   })
 
-  t.test('has no link to a heading that is not there', async (t) => {
+  t.test('has no link to a missing heading', async (t) => {
     const anchors = [...protocol.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
       heading.toLowerCase().replace(/[^\w\- ]/g, '').replaceAll(' ', '-')
     )
@@ -228,7 +228,7 @@ t.test('the page', async (t) => {
   })
 })
 
-/** Frames of every type and kind, each made by its encoder. */
+/** Frames of every type and variant, made by their encoders. */
 function frames (): PreparedFrame[] {
   const cursor = {
     kind: 'replay',
