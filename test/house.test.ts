@@ -265,7 +265,6 @@ const UNCUT: string[] = [
   'audit/exact-json.ts objectSpans',
   'client/frame.ts isSound',
   'live/fanout/consumer.ts nextFromReplay',
-  'live/ingest/poller.ts createPoller',
   'live/live-feed.ts createLiveFeed',
   'sandbox/instant.ts instantOf'
 ]

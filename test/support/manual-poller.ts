@@ -29,7 +29,7 @@ export function createManualPoller ({ clock, onPoll, openBookmark, publish }: Po
     lowWatermark: bookmark.lookbackStart,
     poll,
     report,
-    fill: health.swept
+    fill: health.fullReadEnded
   }
 
   function poll (items: readonly JsonObject[]): void {

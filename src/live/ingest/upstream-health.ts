@@ -66,7 +66,7 @@ export function createUpstreamHealth (clock: () => number, isTrying: () => boole
       fullReads,
       isPolling: isTrying()
     }),
-    swept: () => {
+    fullReadEnded: () => {
       fullReads++
     },
     /** Notes how a poll ended; tells whether that is another state than before. */

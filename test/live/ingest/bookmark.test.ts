@@ -462,7 +462,7 @@ t.test('health', async (t) => {
     now = 4000
     t.equal(health.report(WELL), true)
     now = 4500
-    health.swept()
+    health.fullReadEnded()
     t.same(health.now(), { ...first, sinceMs: 4000, lastGoodMs: 4000, lagMs: 500, attempted: true, fullReads: 1 })
     t.equal(health.report(WELL), false)
   })

@@ -613,11 +613,14 @@ t.test('the tail', async (t) => {
 
   t.test('asks nothing while another replica leads', async (t) => {
     let leads = false
-    const { begin, names, publish, source, time } = prepared({ options: { isLeader: () => leads } })
-    const ids = [publish(-1)]
+    const { begin, names, poller, publish, source, time } = prepared({ options: { isLeader: () => leads } })
+    publish(-1)
     await begin()
     await time.pass(10_000)
     t.equal(source.questions.length, 0)
+    await time.pass(600_000)
+    t.equal(poller.health().isPolling, true, 'a follower waits for its turn')
+    const ids = [publish()]
     leads = true
     await time.pass(10_000)
     t.same(names(), ids)
