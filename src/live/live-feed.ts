@@ -21,43 +21,44 @@ import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
 import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
 import type { Health } from './ingest/upstream-health.ts'
 import { createEventLog, type EventLog } from './log/event-log.ts'
-import { createBackfillPool } from './replay/backfill-pool.ts'
+import { createBackfillPool, type BackfillPool } from './replay/backfill-pool.ts'
 import { createLogReplay } from './replay/log-replay.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
 export interface LiveFeedOptions
-  extends Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize' | 'scanLimit'> {
+  extends
+  Pick<PollerOptions, 'budget' | 'intervalMs' | 'maxIntervalMs' | 'onError' | 'onSkew' | 'pageSize' | 'scanLimit'> {
   readonly source: AuditSource
   readonly relay: Relay
   readonly clock: Clock
   readonly instruments: Instruments
   readonly tracer: Tracer
-  /** Told after every poll, before anyone else is. */
+  /** Called after every poll, before the hub and the replays. */
   readonly onPoll?: (health: Health, changed: boolean) => void
-  /** How long one call to the upstream may take. */
+  /** Deadline of one request to the upstream. */
   readonly upstreamTimeoutMs: number
-  /** How late an event may become visible and still be found. */
+  /** An event that becomes visible this long after its instant is still found. */
   readonly latenessMs: number
   readonly historyEvents: number
   readonly historyBytes: number
-  /** Most bytes of rows that the replays from Kubiya hold; those of the history unless said otherwise. */
+  /** Most bytes of rows that the replays from Kubiya hold. Default: `historyBytes`. */
   readonly replayBytes?: number
-  /** What the logs, and the replays, of all tenants hold together. */
+  /** Shared bounds on the bytes of all tenants' logs and of all their replays. */
   readonly pools?: { readonly logs: BytePool, readonly replays: BytePool }
-  /** Most events that one stream is given from the upstream's past. */
+  /** Most events that one stream gets from the upstream's past. */
   readonly replayLimit: number
   /** Most unsent bytes of one subscriber. */
   readonly backlogBytes: number
   readonly heartbeatMs: number
-  /** Time between two looks at whether subscribers are there and read. */
+  /** Pause between two checks that a subscriber is there and reads. */
   readonly checkMs?: number
-  /** How long a subscriber may take nothing of what is unsent. */
+  /** A subscriber that reads no unsent byte for this long is too slow. */
   readonly stallMs?: number
   /** 0: streams have no age limit. */
   readonly maxAgeMs: number
-  /** How many subscribers the poller polls for; those of the hub unless said otherwise. */
+  /** Number of subscribers that sets the pace of polls. Default: those of the hub. */
   readonly subscriberCount?: () => number
-  /** Makes the poller, where it is not the usual one. */
+  /** Makes the poller. Default: `createPoller`. */
   readonly createPoller?: (options: PollerOptions) => Poller
 }
 
@@ -67,7 +68,7 @@ export interface LiveFeed {
   readonly poller: Poller
   readonly hub: Hub
   readonly frameCache: FrameCache
-  /** Gives back what it holds of the pools. */
+  /** Returns its bytes to the pools. */
   close (): void
 }
 
@@ -106,20 +107,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     mostSkewMs: Math.max(LEAST_SKEW_MS, latenessMs)
   })
   const logReplay = createLogReplay(log, clock)
-  const backfills = createBackfillPool({
-    clock,
-    source,
-    head: log.end,
-    newest: log.newestInstant,
-    kept: logReplay.before,
-    isKept: ({ offset }) => offset >= log.startOffset(),
-    limit: options.replayLimit,
-    scanLimit: options.scanLimit,
-    maxBytes: options.replayBytes ?? options.historyBytes,
-    ...options.pools !== undefined && { pool: options.pools.replays },
-    isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
-    onError
-  })
+  const backfills = openBackfills()
   const frameCache = createFrameCache(relay.epoch)
   const hub = createHub({
     log,
@@ -145,6 +133,23 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     hub.publish(log.append(batch))
   })
   return { log, poller, hub, frameCache, close }
+
+  function openBackfills (): BackfillPool {
+    return createBackfillPool({
+      clock,
+      source,
+      head: log.end,
+      newest: log.newestInstant,
+      kept: logReplay.before,
+      isKept: ({ offset }) => offset >= log.startOffset(),
+      limit: options.replayLimit,
+      scanLimit: options.scanLimit,
+      maxBytes: options.replayBytes ?? options.historyBytes,
+      ...options.pools !== undefined && { pool: options.pools.replays },
+      isUpstreamThere: () => ['ok', 'throttled'].includes(poller.health().upstream),
+      onError
+    })
+  }
 
   /** No row of the newest page lies before where the log begins, whatever the clocks say. */
   function openBookmark (now: Instant, oldest: Instant = now): Bookmark {
@@ -173,7 +178,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     const added = entries.flatMap((entry) => 'event' in entry ? entry : [])
     if (added.length === 0) return
     instruments.eventsAppended(added.length, added.filter(({ late }) => late).length)
-    if (!isFilled()) return // Was there before anyone looked.
+    if (!isFilled()) return // The first reads bring old events; their lag says nothing.
     const now = instantFromMs(poller.upstreamClock())
     for (const { event } of added) {
       if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))

@@ -54,11 +54,21 @@ export interface Bookmark {
 const RECENT = 5n * NANOS_PER_SECOND
 
 /**
- * Why nothing is lost: an event that becomes visible at v has an instant of at least v − lateness. A whole read that
- * began at s saw all that was visible then, so what it missed became visible after s and has an instant of at least s −
- * lateness. The newest instant seen, but at most s, is where that is counted from: a quiet log is read from its last
- * event on, whatever the clocks say. Where that costs too much, after a burst, the time that has gone by since the
- * newest event came counts, too: the upstream's clock has gone on by as much at least.
+ * The invariant: no event that is still to be published has an instant before `floor`.
+ *
+ *     floor = min(max(highWater, frontier), startedAt) − lateness
+ *
+ *           floor                      highWater    startedAt      now
+ *     ────────┼────────────────────────────┼────────────┼───────────┼──▶ instant
+ *             └── read again: late events ─┴─────────── may appear ─┘
+ *
+ * - An event that becomes visible at v has an instant of at least v − lateness.
+ * - A full read that started at s returned all that was visible at s. What it missed became visible after s, so its
+ *   instant is at least s − lateness.
+ * - `highWater` is the newest instant seen, at most s: a quiet log is read from its last event on, whatever the clocks
+ *   say.
+ * - `frontier` is `highWater` plus the time since the newest event came. The upstream's clock has gone on by as much.
+ *   It counts where the window takes several answers, after a burst.
  */
 export function createBookmark (options: BookmarkOptions): Bookmark {
   const lateness = nanos(options.latenessMs)
@@ -108,7 +118,8 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
 
     function commit (): void {
       highWater = maxInstant(highWater, reached)
-      for (const { event, key } of rows) known.set(event.id, key.instant) // Anew each time: a neighbour's instant moves on with an event that has none.
+      // Set each time: an event without an instant has its neighbour's, which may change.
+      for (const { event, key } of rows) known.set(event.id, key.instant)
       if (passed !== undefined) skippedRanges.keep(passed, now)
       forgetOldest()
     }
