@@ -1,13 +1,15 @@
 import t from 'tap'
 import { createResponseMemory, type ResponseMemoryOptions } from '../../src/archive/response-memory.ts'
-import { systemClock } from '../../src/clock.ts'
+import { createTime } from '../support/day.ts'
 
 const KB = 1024
 const MB = 1024 * KB
 const USUAL_BYTES = 6 * KB
 
+const time = createTime()
+
 function memoryOf (options: Omit<ResponseMemoryOptions, 'clock'>) {
-  return createResponseMemory({ ...options, clock: systemClock })
+  return createResponseMemory({ ...options, clock: time })
 }
 
 t.test('response memory: waiting requests get it in order, and one response always fits', async (t) => {
@@ -30,7 +32,9 @@ t.test('response memory: a response that grows leaves less, and a wait ends in t
   const memory = memoryOf({ maxAnswerBytes: MB, maxBytes: 10 * USUAL_BYTES, maxWaitMs: 1 })
   const room = await memory.reserve(1)
   room?.resize(2 * USUAL_BYTES)
-  t.equal(await memory.reserve(1), undefined)
+  const waiting = memory.reserve(1)
+  await time.pass(1)
+  t.equal(await waiting, undefined)
   room?.resize(0)
   t.ok(await memory.reserve(1))
 })
