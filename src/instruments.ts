@@ -1,55 +1,54 @@
 import type { GapReason } from './audit/log-batch.ts'
 import type { FailureKind, Quirk, Purpose } from './audit/source.ts'
 
-/** What became of a question to the cache (RFC 9211's words where it has them). */
+/** The result of a cache lookup, in the words of RFC 9211 where it has them. */
 export type CacheLookup =
   | 'hit'
-  | 'stale-while-revalidate' // given while it is refreshed
+  | 'stale-while-revalidate' // served while it is refreshed
   | 'miss'
-  | 'stale' // Kubiya was asked: what was kept is too old, or events have come
-  | 'request' // Kubiya was asked: the caller wanted that
-  | 'stale-if-error' // given because Kubiya failed
-  | 'failed' // Kubiya failed, and there was nothing to give
+  | 'stale' // read from Kubiya: the cached answer was too old, or events arrived
+  | 'request' // read from Kubiya: the caller demanded it
+  | 'stale-if-error' // served because Kubiya failed
+  | 'failed' // Kubiya failed, and no answer was cached
 
 export type TransportKind = 'websocket' | 'sse'
 
 /**
- * Moments that are counted. Called where they happen, on the hot paths too: none of them may cost more than a few
- * additions.
+ * What the service counts. The methods are called on hot paths, so none of them may cost more than a few additions.
  */
 export interface Instruments {
-  /** An answer has gone out. `route` is the pattern that answered, `none` where there is none. */
+  /** An answer was sent. `route` is the pattern of its route, or `none`. */
   requestCompleted (route: string, status: number, durationMs: number): void
-  /** The cache was asked; `isCollapsed`: it waited for a call that was under way. Once for each question. */
+  /** One cache lookup. `isCollapsed`: it shared a request to Kubiya that was in progress. */
   cacheLookup (result: CacheLookup, isCollapsed: boolean): void
-  /** An entry had to go for want of room. */
+  /** An entry was evicted to make room. */
   cacheEvicted (): void
-  /** A request to Kubiya has ended. */
+  /** A request to Kubiya ended. */
   upstreamRequestCompleted (purpose: Purpose['kind'], outcome: 'ok' | FailureKind, durationMs: number): void
-  /** So many rows of an answer of Kubiya's were left out, each time that they are met. */
+  /** Rows of an answer of Kubiya were left out, each time that they occur. */
   rowsSkipped (quirk: Quirk, rows: number): void
-  /** A poll has ended, all its requests included. */
+  /** A poll ended, with all its requests. */
   pollCompleted (outcome: 'ok' | FailureKind, durationMs: number): void
-  /** So many rows of a poll were known and went no further. */
+  /** Rows of a poll were already known. */
   duplicatesDropped (rows: number): void
-  /** A batch has entered the log. */
+  /** A batch entered the log. */
   eventsAppended (events: number, late: number): void
-  /** An event that became visible just now has entered the log, so long after its instant. */
+  /** The time from an event's instant to its entry into the log, for an event that has just become visible. */
   deliveryLag (lagMs: number): void
   streamBegan (transport: TransportKind): void
-  /** `code` is a WebSocket's close code, or what it would have been. Once for each stream that began. */
+  /** Once for each stream that began. `code` is a WebSocket close code, also for Server-Sent Events. */
   streamEnded (transport: TransportKind, code: number): void
-  /** Events and gaps were handed to a listener's connection. */
+  /** Events and gaps were written to a subscriber's connection. */
   delivered (transport: TransportKind, prepared: { readonly events: number, readonly gaps: readonly GapReason[] }): void
-  /** A listener's backlog is full … */
+  /** A subscriber's backlog is full. */
   blocked (): void
-  /** … and is not any more, or the subscriber is gone. */
+  /** A subscriber's backlog is no longer full, or the subscriber left. */
   unblocked (): void
 }
 
 const nothing = () => {}
 
-/** Counts nothing. */
+/** Instruments that count nothing. */
 export const silentInstruments: Instruments = {
   requestCompleted: nothing,
   cacheLookup: nothing,

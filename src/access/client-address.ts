@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
 
-const NETWORK_GROUPS = 4 // A /64: what one customer is given at least, and can choose addresses from at will.
+const NETWORK_GROUPS = 4 // A /64: one customer has at least this network, and may use any address in it.
 const GROUPS = 8
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 const BRACKETED = /^\[([^\]]*)\](?::\d{1,5})?$/
@@ -8,7 +8,7 @@ const IPV4_WITH_PORT = /^(\d+\.\d+\.\d+\.\d+):\d{1,5}$/
 const WHOLE_KEY = /^([0-9a-f]+):([0-9a-f]+):([0-9a-f]+):([0-9a-f]+)::\/64$/
 const NARROW_BITS_MASK = 0xff00 // Of the fourth group: a /56.
 
-/** Names where a request comes from, for limits: an IPv4 address, or an IPv6 network of 64 bits. */
+/** The key of an address in limits: an IPv4 address, or an IPv6 network of 64 bits. */
 export function addressKey (address: string): string {
   if (!address.includes(':')) return address
   const [, mapped] = MAPPED.exec(address) ?? []
@@ -17,8 +17,8 @@ export function addressKey (address: string): string {
 }
 
 /**
- * Names where a request comes from that proxies may have passed on: `hops` are the peer, then what each trusted proxy
- * says, the caller last. What is no address counts as the proxy that said it. A connection that has gone has no
+ * The key of a request's client address, through proxies. `hops` are the peer, then the address that each trusted proxy
+ * reported; the client comes last. An invalid address counts as the proxy that reported it. A closed connection has no
  * address.
  */
 export function callerKey (ip = '', hops: readonly string[] = [ip]): string {
@@ -29,7 +29,7 @@ export function callerKey (ip = '', hops: readonly string[] = [ip]): string {
   return addressKey(ip)
 }
 
-/** Some proxies write the caller's port as well, and set an IPv6 address in brackets. */
+/** Some proxies append the client's port, and put an IPv6 address in brackets. */
 export function withoutPort (text: string): string {
   if (!text.includes(':')) return text
   const [, bracketed] = BRACKETED.exec(text) ?? []
@@ -38,7 +38,7 @@ export function withoutPort (text: string): string {
   return ipv4 ?? text
 }
 
-/** The setting as Fastify takes it: everyone, nobody, a number of proxies, or a list of addresses and networks. */
+/** Converts `TRUST_PROXY` for Fastify: all, none, a number of proxies, or a list of addresses and networks. */
 export function trustIn (text: string): boolean | ((address: string, hop: number) => boolean) {
   if (text === 'true' || text === 'false') return text === 'true'
   if (/^\d+$/.test(text)) return (_, hop) => hop < Number(text)
@@ -49,19 +49,19 @@ export function trustIn (text: string): boolean | ((address: string, hop: number
     if (bits === undefined) list.addAddress(address, family)
     else list.addSubnet(address, Number(bits), family)
   }
-  return (said) => {
-    const address = withoutPort(said)
+  return (reported) => {
+    const address = withoutPort(reported)
     return isIP(address) !== 0 && list.check(address, isIPv4(address) ? 'ipv4' : 'ipv6')
   }
 }
 
-/** Whether the address of a connection is that of a proxy whose word about a request counts. */
+/** Whether a connection's address is that of a trusted proxy. */
 export function trustedPeerIn (text: string): (address: string | undefined) => boolean {
   const trust = trustIn(text)
   return typeof trust === 'boolean' ? () => trust : (address) => address !== undefined && trust(address, 0)
 }
 
-/** The networks that one customer may own, by an address's key: a /56 and a /48, of IPv4 a /24 and a /16. */
+/** The networks of an address that one customer may own: a /56 and a /48, for IPv4 a /24 and a /16. */
 export function networksOf (key: string): { readonly narrow: string, readonly wide: string } {
   const [, first, second, third, fourth = ''] = WHOLE_KEY.exec(key) ?? []
   if (first !== undefined) {
@@ -75,7 +75,7 @@ export function networksOf (key: string): { readonly narrow: string, readonly wi
 function networkOf (address: string): string {
   const groups = groupsOf(address)
   const [, , , , , sixth, seventh = 0, last = 0] = groups
-  if (groups.slice(0, 5).every((group) => group === 0) && sixth === 0xffff) { // An IPv4 address in another spelling.
+  if (groups.slice(0, 5).every((group) => group === 0) && sixth === 0xffff) { // An IPv4-mapped address.
     return [seventh >> 8, seventh & 255, last >> 8, last & 255].join('.')
   }
   return `${groups.slice(0, NETWORK_GROUPS).map((group) => group.toString(16)).join(':')}::/64`
@@ -88,7 +88,7 @@ function groupsOf (address: string): number[] {
   return [...before ?? [], ...Array<number>(Math.max(0, GROUPS - known)).fill(0), ...behind ?? []]
 }
 
-/** A group is one number; an IPv4 address at the end takes the place of two. */
+/** A group is one number. An IPv4 address at the end stands for two groups. */
 function numbersOf (group: string): number[] {
   if (!group.includes('.')) return [Number.parseInt(group, 16)]
   const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number)

@@ -1,46 +1,46 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Denied } from './caller.ts'
 
-/** The host that a request names, as in its field `Host`. */
+/** The host in the `Host` header of a request. */
 export interface Host {
-  /** Lower case, an IPv6 address in brackets: as browsers write it in an origin. */
+  /** In lower case, with brackets around an IPv6 address: as browsers write it in an origin. */
   readonly written: string
   /** The same without brackets and without one trailing dot. */
   readonly name: string
-  /** As written; empty: none. */
+  /** As written; empty: no port. */
   readonly port: string
   readonly isAddress: boolean
 }
 
 export interface HostsOptions {
-  /** The names of `ALLOWED_HOSTS`; `*` admits any. */
+  /** The names of `ALLOWED_HOSTS`; `*` admits any name. */
   readonly allowed: readonly string[]
-  /** The origins of `ALLOWED_ORIGINS`, whose hosts are admitted too. */
+  /** The origins of `ALLOWED_ORIGINS`. Their hosts are admitted too. */
   readonly origins: readonly string[]
-  /** Whether only this machine reaches the port. */
+  /** Whether only this machine can reach the port. */
   readonly isLoopback: boolean
 }
 
-/** An origin that a request itself would have. */
+/** The origin of a page that this service itself would serve under the request's host. */
 export interface OwnOrigin {
   readonly origin: string
-  /** Whether pages of it may stream and read. */
+  /** Whether its pages may stream and read. */
   readonly isTrusted: boolean
 }
 
-/** By which names the service may be reached: a name that somebody else resolves to it is not one (DNS rebinding). */
+/** The host names of the service. A name that a stranger resolves to its address is none of them (DNS rebinding). */
 export interface Hosts {
   admits (host: Host | undefined): boolean
-  /** The origin of a page that came from the same place as the request; `scheme` without a colon. */
+  /** The origin of a page from the same scheme and host as the request. `scheme` has no colon. */
   ownOrigin (scheme: string, host: Host | undefined): OwnOrigin | undefined
 }
 
 const LONGEST_NAME = 253
 const AUTHORITY = /^(?:\[([0-9a-f:.]+(?:%[0-9a-z.-]+)?)\]|([a-z0-9_.-]+))(?::(\d{0,5}))?$/
 const LABELS = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/
-// Browsers read such a name as an IPv4 address in another spelling.
+// Browsers parse such a name as an IPv4 address in another notation.
 const NUMBER_AT_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/
-// No public server answers for these: nobody outside can point such a name at this service.
+// No public DNS resolves these, so no stranger can point such a name at this service.
 const NEAR = ['.svc', '.local', '.internal', '.home.arpa', '.lan']
 const ANY = '*'
 const DEFAULT_PORTS: Record<string, string> = { http: '80', https: '443' }
@@ -65,7 +65,7 @@ export function createHosts ({ allowed, isLoopback, origins }: HostsOptions): Ho
   }
 }
 
-/** A reader of `Host` that reads no field twice in a row: nearly all requests of a service name the same host. */
+/** Creates a parser of `Host` that remembers the last field: nearly all requests of a service name the same host. */
 export function createHostReader (): (field: string | undefined) => Host | undefined {
   let last: { readonly field: string | undefined, readonly host: Host | undefined } | undefined
   return (field) => {
@@ -75,7 +75,7 @@ export function createHostReader (): (field: string | undefined) => Host | undef
 }
 
 /**
- * Reads a field `Host`, or the authority of a request's target; `undefined`: there is none, or it is no host with a
+ * Parses a `Host` header, or the authority of a request target. `undefined`: it is missing, or no host with an optional
  * port.
  */
 export function readHost (field: string | undefined): Host | undefined {
@@ -90,30 +90,29 @@ export function readHost (field: string | undefined): Host | undefined {
   return { written: plain, name, port, isAddress }
 }
 
-/** The names in a setting's text, separated by commas. */
+/** The names in the text of a setting, separated by commas. */
 export function hostsIn (text: string): string[] {
   return text.split(',').map((each) => each.trim()).filter((each) => each !== '')
 }
 
 /**
- * Whether a text of `ALLOWED_HOSTS` names a host: without a port, since a port says nothing about who resolves the
- * name.
+ * Whether an entry of `ALLOWED_HOSTS` is a host name. It has no port: a port says nothing about who resolves the name.
  */
 export function isHostName (text: string): boolean {
   return text === ANY || isIPv6(text) || (readHost(text)?.port === '' && !text.endsWith(':'))
 }
 
-/** An origin as browsers write it: they leave out the port that the scheme implies. */
+/** An origin as browsers write it, without the default port of its scheme. */
 export function withoutDefaultPort (origin: string): string {
   const [, scheme = '', port] = /^(https?):\/\/.*:(\d+)$/.exec(origin) ?? []
   return port !== undefined && DEFAULT_PORTS[scheme] === port ? origin.slice(0, -port.length - 1) : origin
 }
 
-/** Why a request for this host is not answered. */
+/** The denial of a request for a host that this service does not have. */
 export function hostRefusal (host: Host | undefined): Denied {
   const detail = host === undefined
-    ? '`Host` names no host that can be read. Use the address of this service, or a name of `ALLOWED_HOSTS`.'
-    : `This service is not known under the name ${host.name}. The setting ALLOWED_HOSTS=${host.name} admits it.`
+    ? '`Host` is not a valid host. Use the address of this service, or a name of `ALLOWED_HOSTS`.'
+    : `This service does not serve the host ${host.name}. The setting ALLOWED_HOSTS=${host.name} admits it.`
   return { ok: false, code: 'forbidden', detail }
 }
 

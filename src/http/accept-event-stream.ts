@@ -1,16 +1,15 @@
 const UTF_8 = ['utf-8', 'utf8']
 
-/** One entry of `Accept` that an event stream may be an answer to. */
+/** One media range of `Accept` that matches an event stream. */
 interface Range {
-  /** How exactly it names the stream's type: 0 for any type at all. */
+  /** How specific the range is: 0 for `any type`. */
   readonly precision: number
   readonly isRefused: boolean
 }
 
 /**
- * Whether `Accept` admits Server-Sent Events (RFC 9110 §12.5.1). The most exact entry that fits decides. Parameters
- * other than `q` and a foreign `charset` change nothing. Without the header, or with an empty one, everything is
- * admitted.
+ * Whether `Accept` admits Server-Sent Events (RFC 9110 §12.5.1). The most specific matching range decides. Parameters
+ * other than `q` and a foreign `charset` are ignored. A missing or empty header admits everything.
  */
 export function admitsEventStream (accept = ''): boolean {
   const entries = split(accept, ',')
@@ -42,7 +41,7 @@ function readParameter (text: string): [name: string, value: string] {
   return [name.trim(), /^".*"$/.test(whole) ? whole.slice(1, -1).replace(/\\(.)/g, '$1') : whole]
 }
 
-/** The parts between separators that stand in no quoted string, empty ones aside, in one pass whatever the text is. */
+/** Splits at separators outside quoted strings, in one pass for any text. Empty parts are dropped. */
 function split (text: string, separator: string): string[] {
   const parts: string[] = []
   let [begin, isQuoted] = [0, false]

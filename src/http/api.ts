@@ -20,15 +20,15 @@ export interface ApiOptions {
   readonly responseHeaders: ResponseHeaders
   readonly encode: Encode
   readonly memory: ResponseMemory
-  /** Under which path a proxy offers the service to a request. */
+  /** The path under which a proxy offers the service to this request. */
   readonly prefixOf: (request: FastifyRequest) => string
-  /** Told of each stream that begins, with its status. */
+  /** Called for each stream that begins, with its status. */
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
 
 const PREFLIGHT_SECONDS = 600
-// Besides what this service reads: what clients add by themselves, and tracing agents to follow a request. None of it
-// grants anything.
+// Headers that this service reads, and headers that clients and tracing agents add by themselves. None of these grants
+// anything.
 const ACCEPTED = [
   'authorization',
   'cache-control',
@@ -60,7 +60,7 @@ const READABLE = [
   'x-request-id'
 ]
 
-/** All that wants a caller. First what costs least to say: too busy, not for this page, not for this caller. */
+/** The routes that need a caller. The cheapest checks come first: load, origin, credential, limits. */
 export const api: FastifyPluginAsync<ApiOptions> = async (
   app,
   { accessControl, clock, encode, memory, onStreamBegan, prefixOf, responseHeaders, settings }
@@ -78,7 +78,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     })
   }
   decorate(app)
-  const door = {
+  const authentication = {
     authenticator,
     hosts,
     limits,
@@ -89,7 +89,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
   }
 
   await app.register(async (past) => {
-    await past.register(authenticate, { ...door, isLive: false })
+    await past.register(authenticate, { ...authentication, isLive: false })
     await past.register(eventRoutes, {
       archiveOf: (request) => tenantOf(request).archive,
       clockOf: (request) => tenantOf(request).clock(),
@@ -103,7 +103,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
   })
 
   await app.register(async (present) => {
-    await present.register(authenticate, { ...door, isLive: true })
+    await present.register(authenticate, { ...authentication, isLive: true })
     await present.register(streamRoutes, {
       targetOf: tenantOf,
       takeSlot: (request) => slots.take(callerOf(request).key),

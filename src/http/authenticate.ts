@@ -14,11 +14,11 @@ import { hostOf } from './host-check.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks. Set before anything else is done for the request. */
+    /** The authenticated caller. Set before any handler runs. */
     caller: Caller | undefined
-    /** What the caller may see. */
+    /** The caller's tenant. */
     tenant: Tenant | undefined
-    /** What the caller presented, for a ticket in its place. */
+    /** The caller's credential, for which a ticket can be issued. */
     credential: Credential | 'none'
   }
 }
@@ -29,17 +29,17 @@ export interface AuthenticateOptions {
   readonly hosts: Hosts
   readonly tickets: Tickets
   readonly limits: RateLimits
-  /** What a caller may see; `undefined`: there are as many tenants as may be. */
+  /** The caller's tenant. `undefined`: the maximum number of tenants is active. */
   readonly tenantOf: (caller: Caller) => Tenant | undefined
   /** The value of `WWW-Authenticate`. */
   readonly challenge: string
-  /** Whether these routes are closed to pages of origins that are not known, and take tickets. */
+  /** Whether these routes deny pages of unknown origins, and accept tickets. */
   readonly isLive: boolean
 }
 
 const CREDENTIAL_IN_URL = /[?&](access_token|token|authorization|api_?key)=/i
 
-/** Gives requests a place for what admission finds out. */
+/** Declares the request properties that authentication sets. */
 export function decorate (app: FastifyInstance): void {
   app.decorateRequest('caller', undefined)
   app.decorateRequest('tenant', undefined)
@@ -47,15 +47,15 @@ export function decorate (app: FastifyInstance): void {
 }
 
 /**
- * Lets the requests of a plugin's routes in, or answers why not, before anything else is looked at. With callbacks: a
- * promise costs more than a hit.
+ * Authenticates the requests of a plugin's routes before any other hook, or denies them. Callbacks: a promise would
+ * cost more than a cache hit.
  */
 const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
   app,
   { challenge, authenticator, hosts, isLive, limits, origins, tenantOf, tickets }
 ) => {
   app.addHook('onRequest', (request, reply, done) => {
-    if (hasLeft(request)) return leave(reply)
+    if (isDisconnected(request)) return abandon(reply)
     const [, name] = CREDENTIAL_IN_URL.exec(request.url) ?? []
     if (name !== undefined) {
       sendFaults(reply, 'invalid-parameter', [{
@@ -64,12 +64,12 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
       }])
       return
     }
-    const verdict = judge(request)
-    if (verdict instanceof Promise) verdict.then((each) => conclude(request, reply, each, done)).catch(done)
-    else conclude(request, reply, verdict, done)
+    const result = check(request)
+    if (result instanceof Promise) result.then((each) => finish(request, reply, each, done)).catch(done)
+    else finish(request, reply, result, done)
   })
 
-  function judge (request: FastifyRequest): AuthResult | Promise<AuthResult> {
+  function check (request: FastifyRequest): AuthResult | Promise<AuthResult> {
     if (isLive) {
       const { origin } = request.headers
       const own = hosts.ownOrigin(request.protocol, hostOf(request))
@@ -77,7 +77,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
     }
     const presented = credentialOf(request.headers, request.raw.rawHeaders)
     const ticketed = isLive ? redeemed(request) : undefined
-    // Exactly one credential: which of two counts, nobody can say.
+    // Exactly one credential is allowed: with two, it would be unclear which one applies.
     if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED
     const credential = ticketed ?? presented
     if (credential === 'unreadable') return UNAUTHORIZED
@@ -85,7 +85,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
     return authenticator.authenticate(credential, callerKey(request.ip, request.ips))
   }
 
-  /** What the request's ticket stands for; one that stands for nothing is no credential. */
+  /** The credential behind the request's ticket. An invalid ticket is an unreadable credential. */
   function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
     const { ticket } = request.query as { ticket?: unknown }
     if (ticket === undefined) return undefined
@@ -95,8 +95,8 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
   }
 
   /**
-   * Where a page of the service's own would have come from. An `EventSource` on it says no origin, but some browsers
-   * say that.
+   * The service's own origin, when a page of it may have sent the request. An `EventSource` of such a page sends no
+   * `Origin`; some browsers send `Sec-Fetch-Site`.
    */
   function ownPageOf (request: FastifyRequest): string | undefined {
     const { 'sec-fetch-site': site = 'same-origin' } = request.headers
@@ -104,36 +104,36 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
     return site === 'same-origin' && own?.isTrusted === true ? own.origin : undefined
   }
 
-  function conclude (request: FastifyRequest, reply: FastifyReply, verdict: AuthResult, done: () => void): void {
-    if (hasLeft(request)) return leave(reply)
-    if (!verdict.ok) return refuse(reply, verdict)
-    const { caller } = verdict
+  function finish (request: FastifyRequest, reply: FastifyReply, result: AuthResult, done: () => void): void {
+    if (isDisconnected(request)) return abandon(reply)
+    if (!result.ok) return deny(reply, result)
+    const { caller } = result
     request.caller = caller
     const refusal = limits.request(caller.key)
-    if (refusal !== undefined) return refuse(reply, refusal)
+    if (refusal !== undefined) return deny(reply, refusal)
     request.tenant = tenantOf(caller)
-    if (request.tenant === undefined) return refuse(reply, NO_TENANT)
+    if (request.tenant === undefined) return deny(reply, NO_TENANT)
     done()
   }
 
-  function refuse (reply: FastifyReply, refusal: Denied): void {
+  function deny (reply: FastifyReply, refusal: Denied): void {
     if (refusal.code === 'unauthorized') reply.header('www-authenticate', challenge)
     sendDenied(reply, refusal)
   }
 }
 
-export const authenticate = fastifyPlugin(plugin, { name: 'admission' })
+export const authenticate = fastifyPlugin(plugin, { name: 'authenticate' })
 
-/** Whether the connection has gone: nothing is begun for nobody, and nobody knows its address any more. */
-function hasLeft ({ raw: { socket } }: FastifyRequest): boolean {
+/** Whether the client has disconnected. Its address is then unknown, and no work should start. */
+function isDisconnected ({ raw: { socket } }: FastifyRequest): boolean {
   return socket.destroyed
 }
 
-function leave (reply: FastifyReply): void {
+function abandon (reply: FastifyReply): void {
   reply.hijack()
 }
 
-/** The origin of the page that sent a request; `undefined`: no page, or one that does not say. */
+/** The origin of the page that sent a request. `undefined`: no page, or a page that sends no `Origin`. */
 export function pageOf ({ headers: { origin } }: FastifyRequest): string | undefined {
   return origin === undefined ? undefined : withoutDefaultPort(origin)
 }
@@ -142,13 +142,13 @@ function isOwn (origin: string, own: OwnOrigin | undefined): boolean {
   return own?.isTrusted === true && own.origin === withoutDefaultPort(origin)
 }
 
-/** The caller of an admitted request. */
+/** The caller of an authenticated request. */
 export function callerOf ({ caller }: FastifyRequest): Caller {
   if (caller === undefined) throw new Error('handler ran without authentication')
   return caller
 }
 
-/** What the caller of an admitted request may see. */
+/** The tenant of an authenticated request. */
 export function tenantOf ({ tenant }: FastifyRequest): Tenant {
   if (tenant === undefined) throw new Error('handler ran without authentication')
   return tenant

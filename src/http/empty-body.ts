@@ -8,8 +8,8 @@ const ABOUT_BODIES = ['content-type', 'content-length', 'transfer-encoding']
 const NEVER_READ = ['GET', 'HEAD', 'OPTIONS']
 
 /**
- * Lets an empty body be none, whatever its headers call it: there is nothing to misread. A body with bytes stays as it
- * is.
+ * Treats an empty body as no body, whatever its content type: there is nothing to misread. A body with bytes is
+ * unchanged.
  */
 const plugin: FastifyPluginAsync = async (app) => {
   app.addHook('preParsing', (request, _reply, payload, done) => {
@@ -32,7 +32,7 @@ function forget (headers: IncomingHttpHeaders): void {
   for (const name of ABOUT_BODIES) delete headers[name]
 }
 
-/** Whether a body ends before its first byte, which is put back otherwise. */
+/** Whether a body is empty. A chunk that was read for the check is put back. */
 async function endsAtOnce (body: Readable): Promise<boolean> {
   for (;;) {
     const chunk: unknown = body.read()

@@ -4,13 +4,13 @@ import { sendDenied } from './problem-reply.ts'
 
 const SLASH = 47
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i
-// Orchestrators ask these by any name, and they tell nothing of anybody's data.
+// Orchestrators request the probes under any name, and probes reveal no data.
 const readHost = createHostReader()
 const PROBES = ['/livez', '/readyz']
 
 /**
- * The host that a request asks: that of an absolute target before that of `Host` (RFC 9112 §3.2.2), as they were
- * received.
+ * The requested host: an absolute request target takes precedence over `Host` (RFC 9112 §3.2.2). Proxy headers do not
+ * matter here.
  */
 export function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): Host | undefined {
   const authority = url.charCodeAt(0) === SLASH ? undefined : ABSOLUTE.exec(url)?.[1]
@@ -18,7 +18,7 @@ export function hostOf ({ raw: { headers, url = '' } }: FastifyRequest): Host | 
 }
 
 /**
- * Answers requests for a host that is not this service's; says whether it did. Probes are answered whatever they name.
+ * Returns a check that denies requests for a foreign host. It returns whether it has answered. Probes always pass.
  */
 export function createHostCheck (hosts: Hosts): (request: FastifyRequest, reply: FastifyReply) => boolean {
   return (request, reply) => {

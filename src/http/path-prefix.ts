@@ -4,8 +4,8 @@ const LONGEST_PREFIX = 200
 const PREFIX = /^(?:\/[A-Za-z0-9._~-]+)+$/
 
 /**
- * Under which path a proxy offers the service: what the setting says, or else what a trusted proxy says for the
- * request. Anything that is no plain path is passed over, since it goes into links.
+ * The path under which a proxy offers the service: `BASE_PATH`, or the `X-Forwarded-Prefix` of a trusted proxy. Only a
+ * plain path is accepted, because the prefix goes into links.
  */
 export function createPathPrefix (
   basePath: string | undefined,
@@ -13,8 +13,8 @@ export function createPathPrefix (
 ): (request: FastifyRequest) => string {
   if (basePath !== undefined) return () => basePath
   return ({ raw: { headers, socket } }) => {
-    const said = headers['x-forwarded-prefix']
-    const isPath = typeof said === 'string' && said.length <= LONGEST_PREFIX && PREFIX.test(said)
-    return isPath && isProxy(socket.remoteAddress) ? said : ''
+    const prefix = headers['x-forwarded-prefix']
+    const isPath = typeof prefix === 'string' && prefix.length <= LONGEST_PREFIX && PREFIX.test(prefix)
+    return isPath && isProxy(socket.remoteAddress) ? prefix : ''
   }
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 const HOST = 'host'
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i
 
-/** What is wrong with how a request says where it goes, or `undefined`. Node takes the first `Host` of several. */
+/** The fault in a request's target or `Host`, or `undefined`. Node would use the first of several `Host` headers. */
 export function hostFault ({ headers, httpVersionMinor, rawHeaders, url = '' }: IncomingMessage): string | undefined {
   if (headers.host === undefined) return httpVersionMinor === 1 ? 'Missing `Host` header.' : undefined
   let hosts = 0
@@ -15,12 +15,12 @@ export function hostFault ({ headers, httpVersionMinor, rawHeaders, url = '' }: 
   if (url.startsWith('/')) return undefined
   const [, authority] = ABSOLUTE.exec(url) ?? []
   const isOther = authority !== undefined && authority.toLowerCase() !== headers.host.trim().toLowerCase()
-  return isOther ? 'The request target names another authority than `Host`.' : undefined
+  return isOther ? 'The request target and `Host` name different authorities.' : undefined
 }
 
 /**
- * A chunked body of HTTP/1.0 may have been framed by someone who knows no chunks: nothing behind it is read (RFC 9112
- * §6.1).
+ * An HTTP/1.0 intermediary may not know chunked bodies, so the end of such a body is unsure. The connection closes
+ * after the answer (RFC 9112 §6.1).
  */
 export function endIfFramingIsUnsure ({ headers, httpVersionMinor }: IncomingMessage, response: ServerResponse): void {
   if (httpVersionMinor === 0 && headers['transfer-encoding'] !== undefined) response.shouldKeepAlive = false

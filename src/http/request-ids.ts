@@ -5,14 +5,14 @@ const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 const REQUEST_ID_BYTES = 6
 
 /**
- * The id that a caller gave, or one of this process: unlike any other's, and counted, which is cheaper than chance for
- * each.
+ * The id of a request: the caller's, or a new one. New ids have a random prefix for the process and a counter, which is
+ * cheaper than a random id for each request.
  */
 export function createRequestIds (): (request: IncomingMessage) => string {
   const prefix = randomBytes(REQUEST_ID_BYTES).toString('hex')
   let count = 0
   return ({ headers }) => {
-    const given = headers['x-request-id']
-    return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : `${prefix}-${(++count).toString(36)}`
+    const own = headers['x-request-id']
+    return typeof own === 'string' && SANE_REQUEST_ID.test(own) ? own : `${prefix}-${(++count).toString(36)}`
   }
 }

@@ -4,25 +4,24 @@ import { pathOf } from '../telemetry/request-path.ts'
 
 declare module 'fastify' {
   interface FastifyReply {
-    /** How the cache came to the answer; a head that is sent in one piece cannot be asked for it. */
+    /** The `Cache-Status` of the answer. A head that is written in one piece cannot be read back. */
     cacheStatus: string | undefined
   }
 }
 
 /**
- * Makes the hook that writes one line a request, with the ids of its trace where there are any; never its query, which
- * may hold what somebody searched for. What is in the line is known, so that no time goes into looking for names to
- * redact.
+ * Creates the hook that logs one line per request, with the ids of its trace. The line never has the query, which may
+ * hold what someone searched for. All its fields are known, so it needs no redaction.
  */
 export function createRequestLog (
   logger: FastifyBaseLogger & Pick<Logger, 'isLevelEnabled'>, idsOf?: (request: FastifyRequest) => object
 ) {
-  // Whether they are wanted is asked of the logger, whose level can change.
+  // The hook checks the level of `logger`, which can change at run time.
   const lines = logger.child({}, { redact: [], level: 'trace' })
 
   return function logRequest (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
     const { id, log, method, url } = request
-    // A route with a level of its own has another logger, and wants fewer lines.
+    // A route with a log level of its own has another logger, and no request lines.
     if (log === logger && logger.isLevelEnabled('info')) {
       const { cacheStatus: cache, elapsedTime, statusCode: status } = reply
       const line = { request_id: id, method, path: pathOf(url), status, ms: Math.round(elapsedTime), cache }
@@ -33,8 +32,8 @@ export function createRequestLog (
 }
 
 /**
- * Gives requests the service's own logger, or one with their route's level: a child for each request would cost as much
- * as a good part of the answer, and most write nothing by it. Who writes names the request.
+ * Requests use the service's logger, or one logger for each log level of a route. A child logger for each request would
+ * cost a good part of an answer, and most requests log nothing with it. Log calls name the request id themselves.
  */
 export function createRequestLoggers (
   logger: FastifyBaseLogger

@@ -3,16 +3,16 @@ import type { Instruments } from '../instruments.ts'
 
 export interface RequestMetricsOptions {
   readonly instruments: Pick<Instruments, 'requestCompleted'>
-  /** Where streams begin. How long one lasts is no answer's duration. */
+  /** The route with streams. The duration of a stream is not that of an answer. */
   readonly streamPath: string
 }
 
-/** What no route answers. */
+/** The label of answers without a route. */
 export const NO_ROUTE = 'none'
 
 /**
- * Counts the answers of all routes that are registered afterwards. Each knows its pattern from then on: asking a
- * request for it costs more than to count.
+ * Counts the answers of all routes that are registered afterwards. Each route has a hook that knows its pattern:
+ * reading the pattern from a request would cost more than the count.
  */
 export function measureRequests (server: FastifyInstance, { instruments, streamPath }: RequestMetricsOptions): void {
   server.addHook('onRoute', (route) => {

@@ -4,7 +4,7 @@ import type { RateLimits } from '../access/rate-limits.ts'
 import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
 
-/** A caller as those know it who ask Kubiya. With its connection, it is known when it has gone. */
+/** The requester behind reads of Kubiya: a caller's key and limits. With a socket, it reports the disconnect. */
 export function createRequester (key: string, limits: RateLimits, socket?: Socket): Requester {
   return {
     key,
@@ -21,7 +21,7 @@ export function createRequester (key: string, limits: RateLimits, socket?: Socke
   }
 }
 
-/** Its own doing is its share's end; that of all callers together is the budget's. */
+/** The caller's own limit is a spent share; the limit of all callers together is a spent budget. */
 function failureOf ({ code, retryAfterMs }: Denied): Failure {
   return {
     ok: false,

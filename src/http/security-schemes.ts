@@ -6,9 +6,9 @@ interface Document {
 const AUDIT = '/api/v1/audit/'
 const BEARER = { type: 'http', scheme: 'bearer' }
 const SCHEMES: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map([
-  ['token', { bearer: { ...BEARER, description: 'A token that this service was given.' } }],
+  ['token', { bearer: { ...BEARER, description: 'A token of `AUTH_TOKENS`.' } }],
   ['jwt', {
-    bearer: { ...BEARER, bearerFormat: 'JWT', description: 'A JSON Web Token of the issuer that this service trusts.' }
+    bearer: { ...BEARER, bearerFormat: 'JWT', description: 'A JSON Web Token of the trusted issuer.' }
   }],
   ['passthrough', {
     bearer: { ...BEARER, description: 'A bearer token that Kubiya accepts.' },
@@ -16,12 +16,12 @@ const SCHEMES: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map([
       type: 'apiKey',
       in: 'header',
       name: 'Authorization',
-      description: 'A Kubiya API key: `UserKey`, a blank, and the key.'
+      description: 'A Kubiya API key: `UserKey`, a space, and the key.'
     }
   }]
 ])
 
-/** The document with the credentials of a mode: any one of its schemes, on every route that wants a caller. */
+/** Adds the security schemes of an `AUTH_MODE` to the OpenAPI document, on every route that needs a caller. */
 export function secured<Written extends Document> (document: Written, mode: string): Document {
   const schemes = SCHEMES.get(mode)
   if (schemes === undefined) return document

@@ -2,7 +2,7 @@ import type { Failure } from '../audit/source.ts'
 
 const LONGEST_WAIT_MS = 5 * 60_000
 
-/** What a status other than 2xx means; redirects and the other 4xx are no part of the protocol. */
+/** The failure behind a status other than 2xx. Redirects and other 4xx are not part of the protocol. */
 export function failureOfStatus (status: number, retryAfterMs: number | undefined): Failure {
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs }
   if (status === 401) return { ok: false, kind: 'unauthorized' }
@@ -12,7 +12,7 @@ export function failureOfStatus (status: number, retryAfterMs: number | undefine
   return { ok: false, kind: 'invalid' }
 }
 
-/** What an exception of the HTTP client means: a deadline, a body that does not inflate, or no connection. */
+/** The failure behind an exception of the HTTP client: a deadline, corrupt compression, or no connection. */
 export function failureOfError (error: unknown): Failure {
   const names = [error, error instanceof Error ? error.cause : undefined].map((each) =>
     each instanceof Error ? `${each.name} ${'code' in each ? String(each.code) : ''}` : '')
@@ -21,12 +21,12 @@ export function failureOfError (error: unknown): Failure {
   return { ok: false, kind: 'unavailable' }
 }
 
-/** Whether asking again soon may help. A timeout is not worth it: the deadline is spent. */
+/** Whether another try may help. After a timeout it cannot: the deadline is spent. */
 export function isWorthAnotherTry (failure: Failure): boolean {
   return failure.kind === 'unavailable' || failure.kind === 'throttled'
 }
 
-/** `Retry-After` (RFC 9110 §10.2.3), seconds or a date, as milliseconds from `nowMs`; at most five minutes. */
+/** `Retry-After` (RFC 9110 §10.2.3), seconds or a date, as milliseconds from `nowMs`: at most five minutes. */
 export function parseRetryAfter (header: unknown, nowMs: number): number | undefined {
   if (typeof header !== 'string' || header.trim() === '') return undefined
   const waitMs = /^\s*-?\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs

@@ -1,13 +1,13 @@
 import { Agent, type Dispatcher } from 'undici'
 
-/** What requests go out with. */
+/** An HTTP client with its own connections. */
 export interface HttpAgent {
   request (options: Dispatcher.RequestOptions): Promise<Dispatcher.ResponseData>
-  /** Breaks off what is under way. */
+  /** Aborts the requests in progress. */
   destroy (): Promise<void>
 }
 
 export function createHttpAgent (options: Agent.Options): HttpAgent {
   const agent = new Agent(options)
-  return { request: (asked) => agent.request(asked), destroy: () => agent.destroy() }
+  return { request: (request) => agent.request(request), destroy: () => agent.destroy() }
 }

@@ -2,12 +2,12 @@ import type { AuditFilter } from '../audit/filter.ts'
 import { ceilToSecond, floorToSecond, formatInstant } from '../audit/instant.ts'
 import type { SourceQuery } from '../audit/source.ts'
 
-/** Under which key Kubiya is asked for a session; `local`: it is not asked, sessions are judged here alone. */
+/** The filter key for sessions in requests to Kubiya. `local`: this service filters sessions itself. */
 export type SessionFilterKey = 'extra.session_id' | 'session_id' | 'local'
 
 const LIST_PATH = '/api/v1/auditing/items'
 
-/** The list's URL under a base with or without `/api/v1` and a trailing slash; a gateway's path prefix is kept. */
+/** The URL of the list. The base may end in `/api/v1` or a slash; a gateway's path prefix is kept. */
 export function listUrl (baseUrl: string): URL {
   const url = new URL(baseUrl)
   url.pathname = url.pathname.replace(/\/+$/, '').replace(/\/api\/v1$/, '') + LIST_PATH
@@ -18,8 +18,8 @@ export function listUrl (baseUrl: string): URL {
 
 /**
  * The list call's parameters as Kubiya's public clients encode them (docs/kubiya-api.md §1.4): `filter` and `sort` as
- * compact JSON, `page` from 1, `page_size`. Bounds go out as whole seconds rounded outward, since nobody knows what
- * Kubiya does with fractions. `text` and `status` never go out: whether Kubiya judges them, and how, is unknown.
+ * compact JSON, `page` from 1, `page_size`. Bounds are whole seconds, rounded outward: nobody knows what Kubiya does
+ * with fractions. `text` and `status` are never sent: whether and how Kubiya filters by them is unknown.
  */
 export function listParameters (query: SourceQuery, spelling: SessionFilterKey): URLSearchParams {
   const filter = { ...timestampFilter(query), ...fieldFilter(query.filter, spelling) }

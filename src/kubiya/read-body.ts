@@ -8,12 +8,12 @@ const DECODERS: Record<string, () => Transform> = {
   br: createBrotliDecompress
 }
 
-/** The body as text; or why not: over the cap, or in an encoding that was not asked for. */
+/** The body as text, or why it is not read: over the limit, or in an encoding that was not requested. */
 export type BodyText = { readonly text: string } | 'too-large' | 'unknown-encoding'
 
 /**
- * Reads a body to its end, counting the bytes *after* decompression, so that a small answer cannot become a large one.
- * Whatever happens, the stream is finished or destroyed. Throws what the stream throws (reset, abort, corrupt gzip).
+ * Reads a body to its end. The limit counts bytes *after* decompression, so that a small answer cannot become a large
+ * one. The stream always ends or is destroyed. Throws the stream's errors (reset, abort, corrupt gzip).
  */
 export async function readBody (body: Readable, encoding: string | undefined, mostBytes: number): Promise<BodyText> {
   const decoder = encoding === undefined || encoding === 'identity'
@@ -39,9 +39,9 @@ export async function readBody (body: Readable, encoding: string | undefined, mo
   return { text: Buffer.concat(chunks, bytes).toString('utf8') }
 }
 
-/** Ends a body that nobody will read, and its connection with it where it is not at its end. */
+/** Drops an unread body. Its connection closes too, unless the body is already complete. */
 export function discardBody (body: Readable): void {
-  body.on('error', () => {}) // Destroying it early is an error to undici.
+  body.on('error', () => {}) // undici emits an error for an early destroy.
   body.destroy()
 }
 

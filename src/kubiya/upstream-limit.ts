@@ -6,8 +6,8 @@ const LONGEST_RESET_MS = 24 * 3_600_000
 const WHOLE = /^\d{1,12}$/
 
 /**
- * What the upstream says is left (`X-RateLimit-Remaining`, and `-Reset` in seconds since 1970). Anything else than one
- * whole number each, or a reset that is not within a day, means something else and says nothing.
+ * Reads the upstream's own limit: `X-RateLimit-Remaining`, and `-Reset` in seconds since 1970. Headers with another
+ * form, or a reset that is more than a day away, are ignored: their meaning is unknown.
  */
 export function readUpstreamLimit (headers: Headers, nowMs: number): UpstreamLimit | undefined {
   const [remaining, reset] = [headers['x-ratelimit-remaining'], headers['x-ratelimit-reset']].map(wholeNumber)

@@ -1,17 +1,17 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
-/** Makes the metrics of one registry, all with one prefix. Durations are in seconds, as Prometheus wants them. */
+/** Creates the metrics of one registry, all with one prefix. Durations are in seconds, as Prometheus requires. */
 export interface MetricFamilies {
-  /** Gives what takes a value, for label values in their order. */
+  /** Returns a function that records a value, with label values in their order. */
   histogram (
     name: string,
     help: string,
     buckets: readonly number[],
     labels?: readonly string[]
   ): (value: number, ...values: string[]) => void
-  /** Counted elsewhere, in plain numbers: what has been counted is taken over whenever somebody asks. */
+  /** A counter whose plain numbers are kept elsewhere and read at each scrape. */
   tally (name: string, help: string, read: () => Readable, labels?: readonly string[]): void
-  /** Looked at whenever somebody asks. */
+  /** A gauge that is read at each scrape. */
   gauge (name: string, help: string, read: () => Readable, labels?: readonly string[]): void
 }
 
@@ -20,7 +20,7 @@ export type Readable = number | ReadonlyArray<{ readonly labels: Record<string, 
 
 const BATCH_VALUES = 512
 
-/** The service's own metrics begin with this. */
+/** The prefix of the service's own metrics. */
 export const OWN_PREFIX = 'kubiya_audit_bff_'
 
 export function createMetricFamilies (registry: Registry, prefix: string): MetricFamilies {
@@ -36,7 +36,7 @@ export function createMetricFamilies (registry: Registry, prefix: string): Metri
         collect () { for (const batch of batches.values()) batch.flush() }
       })
       return (value, ...values) => {
-        const key = values.join('\n') // One lookup for all values: naming them each time costs more than to count.
+        const key = values.join('\n') // The library's look-up by label values costs more than the count.
         const batch = batches.get(key) ?? createBatch(histogram.labels(...values))
         batches.set(key, batch)
         batch.add(value)

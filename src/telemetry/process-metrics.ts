@@ -9,9 +9,8 @@ const NANOSECONDS = 1e9
 const OPEN_FILES_LIMIT = /^Max open files +(\d+)/m
 
 /**
- * The process's metrics under the names that Prometheus's clients agree on. Of the library's own set two are left out:
- * garbage collections, as being told of each one costs a busy process CPU, and handles, as each scrape would list all
- * sockets.
+ * The metrics of the process, under the standard names of Prometheus clients. Two of the library's own set are missing:
+ * garbage collections, because each one would cost CPU time, and handles, because each scrape would list all sockets.
  */
 export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: Pick<Clock, 'now'>): void {
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })
@@ -32,7 +31,7 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: P
   )
   gauge('process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss())
   gauge('process_open_fds', 'Open file descriptors.', openFiles)
-  gauge('process_max_fds', 'Most file descriptors that may be open.', mostOpenFiles)
+  gauge('process_max_fds', 'Maximum of open file descriptors.', mostOpenFiles)
   for (const percentile of [50, 90, 99]) {
     const name = `nodejs_eventloop_lag_p${percentile}_seconds`
     gauge(
@@ -44,14 +43,14 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: P
   gauge('nodejs_eventloop_lag_mean_seconds', 'Event loop lag, mean since the last scrape.', () => lag(loop.mean))
   gauge('nodejs_eventloop_lag_max_seconds', 'Event loop lag, maximum since the last scrape.', () => {
     const seconds = lag(loop.max)
-    loop.reset() // The last of the lag metrics in the order of a scrape.
+    loop.reset() // A scrape reads this metric after the other lag metrics.
     return seconds
   })
   gauge('nodejs_heap_size_total_bytes', 'Size of the heap in bytes.', () => process.memoryUsage().heapTotal)
   gauge('nodejs_heap_size_used_bytes', 'Used part of the heap in bytes.', () => process.memoryUsage().heapUsed)
   gauge(
     'nodejs_external_memory_bytes',
-    'Memory outside the heap, buffers above all, in bytes.',
+    'Memory outside the heap in bytes, mostly buffers.',
     () => process.memoryUsage().external
   )
   gauge(
@@ -62,7 +61,7 @@ export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: P
   )
 }
 
-/** 0 where there is no `/proc`. */
+/** 0 on systems without `/proc`. */
 function openFiles (): number {
   try {
     return readdirSync('/proc/self/fd').length

@@ -1,6 +1,6 @@
 const LONGEST_PATH = 512
 
-/** The path, cut where it is long: a stranger chooses it. */
+/** The path without its query. A long path is cut, because the client chose it. */
 export function pathOf (url: string): string {
   const end = url.indexOf('?')
   const path = end < 0 ? url : url.slice(0, end)

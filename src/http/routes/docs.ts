@@ -9,7 +9,7 @@ import { secured } from '../security-schemes.ts'
 import openapi from '../../../openapi/openapi.json' with { type: 'json' }
 
 const SCRIPT = 'text/javascript; charset=utf-8'
-// The parts of the page, as the build lays them beside the service.
+// The files of the page, which the build copies beside the service.
 const TYPES: Record<string, string> = {
   'swagger-ui.css': 'text/css; charset=utf-8',
   'swagger-ui-bundle.js': SCRIPT,
@@ -17,24 +17,24 @@ const TYPES: Record<string, string> = {
 }
 const HTML = 'text/html; charset=utf-8'
 const CACHED = 'private, max-age=3600'
-// A file of its own, so that nothing inline has to be allowed.
+// A file of its own, so that the content security policy allows no inline script.
 const START =
   "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', " +
     'deepLinking: true, validatorUrl: null })\n'
 
 export interface DocsOptions {
-  /** How callers are let in: a value of `AUTH_MODE`. */
+  /** The value of `AUTH_MODE`. */
   readonly mode: string
   readonly limits: Pick<RateLimits, 'request'>
 }
 
-/** The OpenAPI document as it was written when the service was built, and a page to read and try it. */
+/** The generated OpenAPI document, and a page to read and try it. */
 export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits, mode }) => {
-  // A text would be copied for each caller who reads slowly.
+  // A buffer, because a string would be copied for each slow reader.
   const document = Buffer.from(JSON.stringify(secured(openapi, mode)))
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
 
-  // Nobody is asked for a credential here: what counts is where a request comes from.
+  // These routes need no credential, so the limit counts addresses.
   app.addHook('onRequest', (request, reply, done) => {
     const refusal = limits.request(callerKey(request.ip, request.ips))
     if (refusal === undefined) done()
@@ -42,12 +42,12 @@ export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits,
   })
 
   app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
-  // What is linked is relative, so that the page works below a gateway's prefix too.
+  // Links are relative, so that the page also works below a gateway's path prefix.
   app.get('/docs', quiet, (_request, reply) => sendPage(reply, '.'))
   app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
   app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
   for (const [name, type] of Object.entries(TYPES)) {
-    // A file for each request would be one too many.
+    // Read once, not for each request.
     const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`)))
     app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
   }

@@ -12,30 +12,30 @@ export interface HealthRoutesOptions {
 const Readiness = Type.Object({
   status: Type.Union(['ready', 'starting', 'draining', 'stalled'].map((status) => Type.Literal(status)), {
     description:
-      '`starting` until the first attempt to reach Kubiya has ended; `stalled`: the poller has stopped trying.'
+      '`starting`: the first poll has not ended. `stalled`: the poller has stopped.'
   }),
   upstream: Type.Object({
     state: Type.Union(['ok', 'degraded', 'throttled', 'unauthorized'].map((state) => Type.Literal(state)), {
-      description: 'How the poller fares with Kubiya.'
+      description: 'Result of the last polls.'
     }),
-    last_good_poll: Type.Union([Type.String(), Type.Null()], { description: 'When a poll last succeeded, RFC 3339.' }),
+    last_good_poll: Type.Union([Type.String(), Type.Null()], { description: 'Time of the last good poll, RFC 3339.' }),
     lag_ms: Type.Integer({ minimum: 0, description: 'Age of the last good poll.' }),
-    sandbox: Type.Optional(Type.Literal(true, { description: 'Kubiya is the embedded stand-in.' }))
+    sandbox: Type.Optional(Type.Literal(true, { description: 'The upstream is the embedded sandbox.' }))
   })
-}, { description: 'Whether this process can serve, and how Kubiya is.' })
+}, { description: 'Readiness of this process, and the state of Kubiya.' })
 
 /**
- * Probes. An outage of Kubiya makes nothing unready: it must not pull every replica at once. Anyone may ask them, so
- * that they tell nothing else: figures are at `/metrics`.
+ * Liveness and readiness probes. An outage of Kubiya does not make a replica unready: otherwise all replicas would
+ * leave the load balancer at once. The probes need no credential, so they reveal nothing else; metrics are at `/metrics`.
  */
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, options) => {
   app.get('/livez', {
     logLevel: 'warn',
     schema: {
       operationId: 'livez',
-      summary: 'Whether the event loop turns',
+      summary: 'Liveness probe',
       tags: ['operations'],
-      response: { 200: Type.Object({ status: Type.Literal('ok') }, { description: 'It turns.' }) }
+      response: { 200: Type.Object({ status: Type.Literal('ok') }, { description: 'The process is alive.' }) }
     }
   }, async (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' as const }))
 
@@ -43,11 +43,11 @@ export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = asyn
     logLevel: 'warn',
     schema: {
       operationId: 'readyz',
-      summary: 'Whether this process can serve',
+      summary: 'Readiness probe',
       tags: ['operations'],
       response: {
-        200: { ...Readiness, description: 'It can serve.' },
-        503: { ...Readiness, description: 'It starts, drains, or has stopped trying to reach Kubiya.' }
+        200: { ...Readiness, description: 'The process can serve.' },
+        503: { ...Readiness, description: 'The process is starting or draining, or its poller has stopped.' }
       }
     }
   }, async (_request, reply) => {

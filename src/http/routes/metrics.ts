@@ -6,16 +6,17 @@ export interface MetricsRoutesOptions {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>
 }
 
-/** Figures for Prometheus. Whoever reaches the route is answered, whatever limits hold: an overload must be seen. */
+/** Metrics for Prometheus. No limit applies to this route: an overload must stay visible. */
 export const metricsRoutes: FastifyPluginAsync<MetricsRoutesOptions> = async (app, { metrics }) => {
   app.get('/metrics', {
     logLevel: 'warn',
     schema: {
       operationId: 'metrics',
-      summary: 'Figures for Prometheus',
-      description: 'Text of Prometheus\' exposition format. With `METRICS_PORT` it is there and not here.',
+      summary: 'Metrics for Prometheus',
+      description:
+        'Text in the exposition format of Prometheus. With `METRICS_PORT`, that port serves it instead of this one.',
       tags: ['operations'],
-      response: { 200: { description: 'All figures.', content: { 'text/plain': { schema: Type.String() } } } }
+      response: { 200: { description: 'All metrics.', content: { 'text/plain': { schema: Type.String() } } } }
     }
   }, async (_request, reply) => {
     const text = await metrics.text()

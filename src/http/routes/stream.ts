@@ -16,25 +16,25 @@ import { StreamHeaders, StreamQuery, checkNumbers, readStreamRequest } from '../
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The stream that is about to begin; read and with its slot taken. */
+    /** The stream that is about to begin, with its slot. */
     admittedStream: AdmittedStream | undefined
   }
 }
 
 export interface StreamRoutesOptions {
-  /** The present as the caller may see it. */
+  /** The live feed of the caller's tenant. */
   readonly targetOf: (request: FastifyRequest) => StreamTarget
-  /** A place for one more stream of this caller. */
+  /** Takes a slot for one more stream of this caller. */
   readonly takeSlot: (request: FastifyRequest) => StreamSlot | 'none' | 'none-of-its-own'
-  /** What else holds for the caller's streams. */
+  /** The limits and the expiry of the caller's streams. */
   readonly termsOf: (request: FastifyRequest) => Pick<StreamRequest, 'requester' | 'expiresAtMs'>
-  /** Adds what every answer bears. */
+  /** Adds the headers of every answer. */
   readonly introduce: (request: FastifyRequest, reply: FastifyReply) => void
-  /** Told when a stream has begun. */
+  /** Called when a stream has begun. */
   readonly onBegan: (request: FastifyRequest, status: number) => void
   readonly backlogBytes: number
   readonly clock: Clock
-  /** Whether a client that offers `permessage-deflate` is granted it. */
+  /** Whether a client that offers `permessage-deflate` gets it. */
   readonly isDeflateAgreed: boolean
 }
 
@@ -43,16 +43,16 @@ type StreamSlot = Slot<ReturnType<Hub['subscribe']>>
 export interface StreamTarget {
   readonly hub: Hub
   isForged (cursor: StreamCursor): boolean
-  /** Milliseconds since 1970, for relative times. */
+  /** Kubiya's clock, milliseconds since 1970: the base of relative times. */
   clock (): number
 }
 
-/** A stream that was read and has its slot, until it begins. */
+/** A valid stream request that has its slot, until the stream begins. */
 interface AdmittedStream {
   readonly stream: StreamRequest
   readonly hub: Hub
   readonly slot: StreamSlot
-  /** Gives the place back when the connection is lost before the stream has begun. */
+  /** Releases the slot when the connection is lost before the stream begins. */
   readonly giveUp: () => void
   readonly response: ServerResponse
 }
@@ -63,7 +63,7 @@ const OK = 200
 const SSE_TYPE = 'text/event-stream'
 
 /**
- * The present over a WebSocket or Server-Sent Events. Whatever is wrong is answered as a problem before either begins.
+ * Live events over a WebSocket or Server-Sent Events. Every fault is answered as a problem before either begins.
  */
 export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = async (
   app,
@@ -99,7 +99,8 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       const { clock: upstreamClock, hub, isForged } = targetOf(request)
       const read = readStreamRequest(request.query, request.headers['last-event-id'], upstreamClock(), isForged)
       if (!read.ok) return sendFaults(reply, read.code, read.errors)
-      if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack() // No `close` would give its place back.
+      // After a disconnect, no `close` event would release the slot.
+      if (request.raw.socket.destroyed || reply.raw.destroyed) return reply.hijack()
       const slot = hub.isClosed() ? 'none' : takeSlot(request)
       if (slot === 'none-of-its-own') {
         return sendProblem(reply, 'rate-limited', 'This caller has the maximum number of live streams.', {
@@ -130,15 +131,15 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       introduce(request, reply)
       reply.headers(SSE_HEADERS).hijack()
       for (const [name, value] of Object.entries(reply.getHeaders())) {
-        if (value !== undefined) reply.raw.setHeader(name, value) // What the hooks have set goes out too.
+        if (value !== undefined) reply.raw.setHeader(name, value) // Headers of the hooks too.
       }
-      request.raw.resume() // A body that nobody reads would hide that the listener has gone.
+      request.raw.resume() // An unread body would hide the client's disconnect.
       begin(request, (onGone) => createSseTransport({ response: reply.raw, backlogBytes, clock, onGone }))
       return reply
     },
     wsHandler: (socket, request) => {
       const connection = request.raw.socket
-      // What would keep request, reply and response in memory for as long as the stream lives.
+      // These listeners would keep request, reply and response in memory for the life of the stream.
       socket.removeAllListeners('error')
       request.admittedStream?.response.detachSocket(connection)
       const deflate = isDeflateAgreed ? negotiateDeflate(request.headers['sec-websocket-extensions']) : 'none'
@@ -147,9 +148,9 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
   })
 
   function begin (request: FastifyRequest, openTransport: (onGone: (code?: number) => void) => Transport): void {
-    if (request.admittedStream === undefined) throw new Error('a stream began that was not admitted')
+    if (request.admittedStream === undefined) throw new Error('stream began without a slot')
     const { giveUp, hub, slot, stream } = request.admittedStream
-    request.admittedStream = undefined // The request may outlive its use; the stream must not keep what it was made of.
+    request.admittedStream = undefined // The request may live on; it must not keep the stream's parts.
     request.raw.socket.removeListener('close', giveUp)
     request.log.info({ request_id: request.id, subscribers: hub.size() + 1 }, 'stream began')
     const watch = createWatch(request.id, hub, slot)
@@ -158,7 +159,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
     onBegan(request, request.ws ? SWITCHING_PROTOCOLS : OK)
   }
 
-  /** Notes the end of a stream. It outlives the request and must not hold it: of all that only the id is kept. */
+  /** Reports the end of a stream. It keeps the request's id only, because the stream outlives the request. */
   function createWatch (requestId: string, hub: Hub, slot: StreamSlot) {
     const startedMs = clock.monotonicMs()
     const watch = { subscription: undefined as ReturnType<Hub['subscribe']> | undefined, gone }

@@ -11,21 +11,21 @@ export interface TicketRoutesOptions {
 
 const Ticket = Type.Object({
   ticket: Type.String({
-    description: "For the stream's parameter `ticket`: good for one stream.",
+    description: "Value of the stream's parameter `ticket`. It is valid for one stream.",
     examples: ['oG1yT8kq2cXh5sVd7uLw0bZn3mQe9rAf']
   }),
-  expires_in: Type.Integer({ description: 'Seconds for which it is good.', examples: [TICKET_MS / 1000] })
+  expires_in: Type.Integer({ description: 'Validity in seconds.', examples: [TICKET_MS / 1000] })
 }, { description: 'A ticket.' })
 
-/** Tickets, for pages: a WebSocket and an `EventSource` cannot send `Authorization`. */
+/** Tickets for pages: a page cannot set `Authorization` on a WebSocket or an `EventSource`. */
 export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = async (app, { tickets }) => {
   app.post('/stream/tickets', {
     schema: {
       operationId: 'createStreamTicket',
-      summary: 'Get a ticket for a stream',
+      summary: 'Create a ticket for a stream',
       description:
-        "A ticket stands for the caller's credential where a page cannot send it: for one stream, for half a " +
-          "minute, and for the page's own origin. No body.",
+        "A ticket replaces the caller's credential where a page cannot send it. It is valid for one stream, for 30 " +
+          "seconds, and for the page's own origin. The request has no body.",
       tags: ['events'],
       querystring: Type.Object({}, { additionalProperties: false }),
       response: { 201: Ticket, ...problemAnswers }
