@@ -33,7 +33,7 @@ t.test('a credential', async (t) => {
     t.equal(credentialOf({ 'sec-websocket-protocol': 'kubiya-audit.v1' }), 'none')
   })
 
-  t.test('of another scheme, in two places, or not in visible ASCII is none that can be read', async (t) => {
+  t.test('with another scheme, in two places, or not in visible ASCII is unreadable', async (t) => {
     const offered = `kubiya-audit.bearer.${Buffer.from('abc').toString('base64url')}`
     for (
       const headers of [
@@ -49,14 +49,14 @@ t.test('a credential', async (t) => {
     ) t.equal(credentialOf(headers), 'unreadable', JSON.stringify(headers))
   })
 
-  t.test('has a digest that tells schemes apart and shows nothing', async (t) => {
+  t.test('has a digest that differs by scheme and reveals nothing', async (t) => {
     t.not(digestOf(bearer(TOKEN)), digestOf({ scheme: 'UserKey', token: TOKEN }))
     t.notOk(digestOf(bearer(TOKEN)).includes(TOKEN))
   })
 })
 
-t.test('tokens', async (t) => {
-  t.test('are several at once; one that is taken away is revoked, and a list that cannot be read leaves the last one', async (t) => {
+t.test('static tokens', async (t) => {
+  t.test('are read again: a removed token is revoked, and a failed read keeps the last tokens', async (t) => {
     const clock = createManualClock()
     let read = () => [TOKEN, `${TOKEN}-2`]
     const [revoked, errors]: [string[], unknown[]] = [[], []]
@@ -89,13 +89,13 @@ t.test('tokens', async (t) => {
     t.ok(authenticate(TOKEN).ok)
   })
 
-  t.test('are read from lines and commas, with comments', async (t) => {
+  t.test('are separated by lines and commas, with comments', async (t) => {
     t.same(tokensIn('# all\nabc, def\n\n ghi # the last\nj#k'), ['abc', 'def', 'ghi', 'j#k'])
     t.same(['x'.repeat(15), 'x'.repeat(16), `${'x'.repeat(16)} `].map(isSoundToken), [false, true, false])
   })
 })
 
-t.test('an address counts as itself, an IPv6 one by its network, however it is written', async (t) => {
+t.test('the key of an address is the address, or the /64 network of IPv6, in any notation', async (t) => {
   t.equal(addressKey('192.0.2.7'), '192.0.2.7')
   t.equal(addressKey('::ffff:192.0.2.7'), '192.0.2.7')
   t.equal(addressKey('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64')
@@ -136,7 +136,7 @@ t.test('origins are exact', async (t) => {
 })
 
 t.test('a ticket', async (t) => {
-  t.test('stands for its credential once, for the origin that asked', async (t) => {
+  t.test('replaces its credential once, for the origin that requested it', async (t) => {
     const tickets = createTickets(createManualClock())
     const issue = (origin?: string) => tickets.issue('me', bearer(TOKEN), origin) ?? ''
     const first = issue()
@@ -150,7 +150,7 @@ t.test('a ticket', async (t) => {
     t.equal(tickets.redeem('made-up', undefined), undefined)
   })
 
-  t.test('lasts half a minute, and one caller may have a hundred', async (t) => {
+  t.test('expires after 30 seconds, and one caller has at most a hundred', async (t) => {
     const clock = createManualClock()
     const tickets = createTickets(clock)
     const all = Array.from({ length: 101 }, () => tickets.issue('me', 'none', undefined))
@@ -164,7 +164,7 @@ t.test('a ticket', async (t) => {
   })
 })
 
-t.test("a quota never gives more in any stretch of time than a minute's worth and what came in meanwhile", async (t) => {
+t.test('a token bucket gives at most its capacity and the refill of the time that passed', async (t) => {
   holds(
     t,
     fc.property(
@@ -186,9 +186,9 @@ t.test("a quota never gives more in any stretch of time than a minute's worth an
   )
 })
 
-t.test('limits', async (t) => {
+t.test('rate limits', async (t) => {
   const off = { requests: 0, requestsOfAll: 0, events: 0 }
-  t.test('are of each caller (429) and of all (503), tell what is left, and wait for debts', async (t) => {
+  t.test('apply to each caller (429) and to all (503), report what is left, and wait for debts', async (t) => {
     const clock = createManualClock()
     const limits = createRateLimits({ requests: 2, requestsOfAll: 3, events: 100, clock })
     t.same(limits.headers('a'), ['ratelimit-limit', '2', 'ratelimit-remaining', '2', 'ratelimit-reset', '0'])
@@ -211,7 +211,7 @@ t.test('limits', async (t) => {
     t.equal(limits.request('a'), undefined)
   })
 
-  t.test('give back what was taken ahead and not read, whichever way it ended', async (t) => {
+  t.test('return reserved events that were not read', async (t) => {
     holds(
       t,
       fc.property(
@@ -237,14 +237,14 @@ t.test('limits', async (t) => {
     )
   })
 
-  t.test('that are off say and count nothing', async (t) => {
+  t.test('of 0 send no headers and deny nothing', async (t) => {
     const limits = createRateLimits({ ...off, clock: createManualClock() })
     t.ok(limits.reserve('a', 1e12).ok)
     t.same([limits.headers('a'), limits.request('a')], [[], undefined])
   })
 })
 
-t.test('seats are so many for each and in all, are given back once, and are left by whoever is revoked', async (t) => {
+t.test('stream slots: per-caller and total limits, idempotent release, freed on revocation', async (t) => {
   const ended: string[] = []
   const slots = createStreamSlots<string>({ max: 3, maxPerCaller: 2, end: (stream) => ended.push(stream) })
   const take = (key: string) => {
@@ -270,7 +270,7 @@ t.test('seats are so many for each and in all, are given back once, and are left
   t.equal(slots.size(), 0)
 })
 
-t.test('Kubiya\'s word on a credential', async (t) => {
+t.test('passthrough authentication', async (t) => {
   const clock = createManualClock()
   const setup = (words: Array<'accepted' | 'unauthorized' | 'forbidden'>) => {
     const [probed, revoked]: [string[], string[]] = [[], []]
@@ -294,7 +294,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
     }
   }
 
-  t.test('is asked for once by all who come together, holds for so long, and is prolonged by whatever Kubiya answers', async (t) => {
+  t.test('probes once for simultaneous requests, and any accepted request extends the acceptance', async (t) => {
     const { authenticate, authenticator, probed } = setup([])
     const verdicts = await Promise.all(Array.from({ length: 100 }, () => authenticate('a')))
     t.ok(verdicts.every(({ ok }) => ok))
@@ -309,7 +309,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
     t.equal(probed.length, 2)
   })
 
-  t.test('is not asked for again within a minute of a refusal, whichever call was refused', async (t) => {
+  t.test('does not probe again within a minute of a refusal', async (t) => {
     const { authenticate, authenticator, probed, revoked } = setup(['unauthorized', 'forbidden'])
     t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
     t.match(await authenticate('a'), { ok: false, code: 'unauthorized' })
@@ -323,7 +323,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
     t.equal(probed.length, 3)
   })
 
-  t.test('is asked for only so often for one address, good credentials not counted', async (t) => {
+  t.test('limits the probes of one address, except those of good credentials', async (t) => {
     const { authenticate, probed } = setup([...Array(10).fill('accepted'), ...Array(1000).fill('unauthorized')])
     for (let n = 0; n < 100; n++) await authenticate(String(n))
     t.equal(probed.length, 40)
@@ -332,7 +332,7 @@ t.test('Kubiya\'s word on a credential', async (t) => {
   })
 })
 
-t.test('listeners are warned a minute before their credential ends, or at once, and told when it has', async (t) => {
+t.test('expiry timers warn subscribers a minute before their credential expires, and end them then', async (t) => {
   const startMs = 1_700_000_000_000
   const clock = createManualClock(startMs)
   const said: string[] = []
@@ -365,7 +365,7 @@ t.test('listeners are warned a minute before their credential ends, or at once, 
   t.same(said.slice(5), [`far warned at ${30 * 86_400 - 60} of ${30 * 86_400}`, `far ended at ${30 * 86_400}`])
 })
 
-t.test('settings of who is let in', async (t) => {
+t.test('access settings report every fault by name', async (t) => {
   const faultsOf = (environment: Record<string, string>) => {
     const outcome = readSettings({ KUBIYA_API_KEY: 'k', ...environment })
     return outcome.ok ? [] : outcome.faults

@@ -15,8 +15,8 @@ import { createManualClock } from '../support/manual-clock.ts'
 
 const bearer = (token: string) => ({ scheme: 'Bearer' as const, token })
 
-t.test('where a request comes from', async (t) => {
-  t.test('is read from what a proxy wrote, without a port; what is no address counts as the proxy that wrote it', async (t) => {
+t.test('the client address', async (t) => {
+  t.test('is read from proxy headers without its port; an invalid one counts as the proxy', async (t) => {
     const proxy = '192.0.2.250'
     for (
       const [said, key] of [
@@ -53,7 +53,7 @@ t.test('where a request comes from', async (t) => {
     )
   })
 
-  t.test('is believed of the proxies that are named, however they write themselves', async (t) => {
+  t.test('is trusted from the configured proxies, in any notation', async (t) => {
     const trust = trustIn('10.0.0.0/8, 2001:db8::/32, 192.0.2.7')
     if (typeof trust === 'boolean') return t.fail('must be a function')
     for (
@@ -72,7 +72,7 @@ t.test('where a request comes from', async (t) => {
   })
 })
 
-t.test('a repeated Authorization is no credential, whatever the case and the order', async (t) => {
+t.test('a repeated Authorization header is unreadable, in any case and order', async (t) => {
   const headers = { authorization: 'Bearer abc' }
   t.same(
     credentialOf(headers, ['Host', 'a', 'Authorization', 'Bearer abc', 'X', 'authorization']),
@@ -84,8 +84,8 @@ t.test('a repeated Authorization is no credential, whatever the case and the ord
   }
 })
 
-t.test('trials', async (t) => {
-  t.test('count from when a check begins, and are given back when it was good', async (t) => {
+t.test('authentication failures', async (t) => {
+  t.test('count from the start of a check, and not after a good one', async (t) => {
     const authFailures = createAuthFailureLimit(createManualClock())
     const begun = Array.from({ length: 256 }, () => authFailures.begin('192.0.2.1'))
     t.equal(begun.filter(({ ok }) => ok).length, 30)
@@ -99,7 +99,7 @@ t.test('trials', async (t) => {
     )
   })
 
-  t.test('are never more than so many within a minute, however they are spread', async (t) => {
+  t.test('never exceed the limit within any minute', async (t) => {
     holds(t, fc.property(fc.array(fc.nat(5000), { maxLength: 150 }), (pauses) => {
       const clock = createManualClock()
       const authFailures = createAuthFailureLimit(clock)
@@ -111,7 +111,7 @@ t.test('trials', async (t) => {
     }))
   })
 
-  t.test('of one network leave those of others, and a refusal says truly whose they were', async (t) => {
+  t.test('of one network leave the limits of others, and the denial names whose limit it was', async (t) => {
     const authFailures = createAuthFailureLimit(createManualClock())
     const spend = (count: number, addressOf: (n: number) => string) =>
       Array.from({ length: count }, (_, n) => authFailures.begin(addressOf(n))).filter(({ ok }) => ok).length
@@ -128,7 +128,7 @@ t.test('trials', async (t) => {
     t.ok(authFailures.begin('198.51.100.1').ok)
   })
 
-  t.test('of all strangers together leave addresses that had a good credential', async (t) => {
+  t.test('of unproven addresses do not affect proven ones', async (t) => {
     const authFailures = createAuthFailureLimit(createManualClock())
     authFailures.prove('198.51.100.1')
     for (let n = 0; n < 2000; n++) authFailures.begin(`10.${n % 250}.${n >> 8}.1`)
@@ -139,7 +139,7 @@ t.test('trials', async (t) => {
   })
 })
 
-t.test('a line', async (t) => {
+t.test('the check queue', async (t) => {
   const OPTIONS: CheckQueueLimits = {
     maxRunning: 4,
     maxUnproven: 3,
@@ -162,7 +162,7 @@ t.test('a line', async (t) => {
     return { line, clock, begun, run, names: () => begun.map(({ name }) => name) }
   }
 
-  t.test('runs so many tasks of one address and in all, and lets addresses have turns', async (t) => {
+  t.test('limits checks per address and in total, and gives addresses turns', async (t) => {
     const { begun, names, run } = lineOf()
     const all = ['a1', 'a2', 'a3', 'a4', 'b1', 'b2', 'c1'].map((name) => run(name.charAt(0), name))
     t.same(names(), ['a1', 'a2', 'b1'])
@@ -175,7 +175,7 @@ t.test('a line', async (t) => {
     t.same((await Promise.all(all)).sort(), names().sort())
   })
 
-  t.test('serves proven addresses first and keeps places for them', async (t) => {
+  t.test('serves proven addresses first and reserves capacity for them', async (t) => {
     const { begun, names, run } = lineOf()
     const all = ['a', 'b', 'c', 'd'].map((name) => run(name))
     all.push(run('good', 'good', true), run('fine', 'fine', true))
@@ -191,7 +191,7 @@ t.test('a line', async (t) => {
     await Promise.all(all)
   })
 
-  t.test('turns away what is too much to wait, or has waited too long, and forgets it', async (t) => {
+  t.test('rejects checks beyond its length, and checks that waited too long', async (t) => {
     const { begun, clock, line, run } = lineOf({ maxWaitMs: 20 })
     const first = [run('a'), run('a')]
     const late = Array.from({ length: 9 }, () => run('a'))
@@ -206,7 +206,7 @@ t.test('a line', async (t) => {
     t.equal(line.size(), 0)
   })
 
-  t.test('goes on after a task that throws', async (t) => {
+  t.test('continues after a check that throws', async (t) => {
     const { line } = lineOf({ maxPerAddress: 1 })
     const failing = line.run('a', false, async () => { throw new Error('no') })
     const next = line.run('a', false, async () => 'yes')
@@ -216,7 +216,7 @@ t.test('a line', async (t) => {
   })
 })
 
-t.test('Kubiya\'s word', async (t) => {
+t.test('passthrough verdicts', async (t) => {
   type Word = Awaited<ReturnType<PassthroughAuthOptions['probe']>>
   const DOWN: Word = { ok: false, code: 'upstream-unavailable', detail: 'down' }
   const REFUSED = { ok: false, code: 'unauthorized' }
@@ -245,7 +245,7 @@ t.test('Kubiya\'s word', async (t) => {
     }
   }
 
-  t.test('that cannot be asked for goes on to count for so long where it was good, and not where it never was', async (t) => {
+  t.test('stay valid for the grace time while Kubiya fails, but only after an acceptance', async (t) => {
     for (
       const down of [DOWN, { ok: false, code: 'upstream-timeout', detail: '' }, {
         ok: false,
@@ -275,7 +275,7 @@ t.test('Kubiya\'s word', async (t) => {
     t.match(await authenticate(), DOWN, 'no such time is set')
   })
 
-  t.test('that refuses ends it at once, whatever went on before, and a late good one does not undo that', async (t) => {
+  t.test('that refuse apply at once, and a late acceptance does not undo them', async (t) => {
     const { authenticate, authenticator, pass, probed, says } = setup()
     await authenticate()
     says(() => DOWN)
@@ -305,7 +305,7 @@ t.test('Kubiya\'s word', async (t) => {
     }
   })
 
-  t.test('is asked for at most thirty made-up credentials of one address, eight at a time, and new tenants elsewhere are let in', async (t) => {
+  t.test('are requested for at most thirty invalid credentials of one address, eight at a time', async (t) => {
     const { authenticate, probed, says } = setup()
     let [underWay, most] = [0, 0]
     says(async () => {
@@ -327,8 +327,8 @@ t.test('Kubiya\'s word', async (t) => {
   })
 })
 
-t.test('bytes that many hold together', async (t) => {
-  t.test('never are more than the bound, and nobody loses to one who holds more', async (t) => {
+t.test('a byte pool', async (t) => {
+  t.test('never exceeds its bound, and no member loses bytes to a larger one', async (t) => {
     holds(t, fc.property(fc.integer({ min: 100, max: 500_000 }), fc.array(fc.tuple(fc.nat(4), fc.integer({ min: 1, max: 200_000 })), { maxLength: 60 }), (maxBytes, steps) => {
       const pool = createBytePool(maxBytes)
       const held = [0, 0, 0, 0, 0]
@@ -349,7 +349,7 @@ t.test('bytes that many hold together', async (t) => {
     }))
   })
 
-  t.test('are free again when a member leaves, and one that holds on stops nobody', async (t) => {
+  t.test('frees the bytes of a member that leaves, and a stubborn member blocks nobody', async (t) => {
     const pool = createBytePool(100)
     const stubborn = pool.join({ shrink: () => 90 })
     stubborn.hold(90)
@@ -383,7 +383,7 @@ t.test('tenants', async (t) => {
     return { enter, ended, streams, tenants, pass: clock.advance }
   }
 
-  t.test('may all be of one address while places are free; then an idle one of the address that has most gives way', async (t) => {
+  t.test('may all belong to one address while there is room; then its idle ones end first', async (t) => {
     const { ended, enter, pass } = setup(8)
     t.ok(enter('b0', 'b'))
     for (let n = 0; n < 7; n++) t.ok(enter(`a${n}`, 'a'))
@@ -397,7 +397,7 @@ t.test('tenants', async (t) => {
     t.same(ended.at(-1), ['a2', 'max-age'])
   })
 
-  t.test('in use give way as well where an address has more than its quarter, and an address never pushes out others beyond its own', async (t) => {
+  t.test('in use end where an address exceeds its quarter, and no address evicts beyond its share', async (t) => {
     const { ended, enter, pass, streams } = setup(8)
     for (let n = 0; n < 8; n++) {
       enter(`a${n}`, 'a')
@@ -420,7 +420,7 @@ t.test('tenants', async (t) => {
     t.ok(ended.every(([, reason]) => reason === 'max-age'), 'nothing is said against the credential')
   })
 
-  t.test('of a refused credential end as such', async (t) => {
+  t.test('of a refused credential end with `unauthorized`', async (t) => {
     const { ended, enter, tenants } = setup(1)
     enter('a', 'a')
     tenants.evict('a')

@@ -24,7 +24,7 @@ const answers = (route: string, status: number) =>
   `http_request_duration_seconds_count{route="${route}",status="${status}"}`
 const results = (result: string) => `cache_lookups_total{result="${result}"}`
 
-t.test('answers are counted by the route that gave them and their status, once each', async (t) => {
+t.test('answers are counted once each, by route and status', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(item({ id: 'one' }))
   const etag = (await service.get(EVENTS)).headers.get('etag') ?? ''
@@ -56,7 +56,7 @@ t.test('answers are counted by the route that gave them and their status, once e
   t.ok(figures.of(`http_request_duration_seconds_sum{route="${EVENTS}",status="200"}`) > 0)
 })
 
-t.test('what is no request is counted as answered by no route', async (t) => {
+t.test('malformed requests are counted with the route `none`', async (t) => {
   const service = await startService(t)
   const { hostname, port } = new URL(service.url)
   const socket = connect(Number(port), hostname)
@@ -66,7 +66,7 @@ t.test('what is no request is counted as answered by no route', async (t) => {
   await until(service, answers('none', 400), 1)
 })
 
-t.test("the cache's work is counted: hits, misses, what was collapsed, stale, forced, given in spite of an error, or not to be had", async (t) => {
+t.test('cache lookups are counted by result, and collapsed ones besides', async (t) => {
   const service = await startService(t, {
     CACHE_OPEN_TTL_MS: '0',
     CACHE_STALE_MS: '0',
@@ -103,7 +103,7 @@ t.test("the cache's work is counted: hits, misses, what was collapsed, stale, fo
   t.equal(figures.of('cache_evictions_total'), 0)
 })
 
-t.test('what a caller forces is counted', async (t) => {
+t.test('forced cache lookups are counted', async (t) => {
   const service = await startService(t)
   await service.get(EVENTS)
   await eventually('a second is over', async () => {
@@ -112,7 +112,7 @@ t.test('what a caller forces is counted', async (t) => {
   })
 })
 
-t.test('what is refreshed behind a hit, and what had to go, are counted', async (t) => {
+t.test('background refreshes and evictions are counted', async (t) => {
   const service = await startService(t, {
     CACHE_OPEN_TTL_MS: '0',
     CACHE_MAX_BYTES: '6000',
@@ -131,7 +131,7 @@ t.test('what is refreshed behind a hit, and what had to go, are counted', async 
   t.equal(figures.of('cache_capacity_bytes'), 6000)
 })
 
-t.test('requests to Kubiya are counted as they end, each try by itself, and so is what is left of the budget', async (t) => {
+t.test('upstream requests are counted by outcome, each try by itself, and the budget is shown', async (t) => {
   const service = await startService(t, {
     KUBIYA_REQUESTS_PER_MINUTE: '400',
     KUBIYA_REQUESTS_PER_DAY: '8000',
@@ -162,7 +162,7 @@ t.test('requests to Kubiya are counted as they end, each try by itself, and so i
   )
 })
 
-t.test('what polls bring is counted: events, batches, late ones, repetitions, lag and how they end', async (t) => {
+t.test('polls are counted: events, batches, late events, duplicates, lag and outcomes', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(Array.from({ length: 30 }, () => item({ timestamp: ago(60_000) })))
   await service.settled()
@@ -194,7 +194,7 @@ t.test('what polls bring is counted: events, batches, late ones, repetitions, la
   await eventually('it ages', async () => (await scrape(service)).of('last_good_poll_age_seconds') > age)
 })
 
-t.test('streams are counted by transport: those that are, began and ended, and how; what they were given is what came', async (t) => {
+t.test('streams are counted by transport: open, begun and ended, with their deliveries', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(Array.from({ length: 3 }, () => item({ timestamp: ago(60_000) })))
   await service.settled()
@@ -231,7 +231,7 @@ t.test('streams are counted by transport: those that are, began and ended, and h
   t.equal(figures.of('streams_total{transport="websocket"}'), 5)
 })
 
-t.test('streams that are ended here are counted by the code that they end with, for both outlets', async (t) => {
+t.test('stream endings are counted by close code, for both transports', async (t) => {
   const service = await startService(t, { STREAM_MAX_AGE_MS: '100' })
   const socket = service.stream()
   const sse = openEventStream(`${service.url}${STREAM}`)
@@ -241,7 +241,7 @@ t.test('streams that are ended here are counted by the code that they end with, 
   await until(service, 'stream_endings_total{transport="websocket",code="1001"}', 1)
 })
 
-t.test('gaps are counted by reason, for each subscriber that is told', async (t) => {
+t.test('gaps are counted by reason, for each subscriber', async (t) => {
   const service = await startService(t, { UPSTREAM_MAX_BYTES: '4096' })
   await service.settled()
   const streams = [service.stream(), service.stream()]
@@ -251,7 +251,7 @@ t.test('gaps are counted by reason, for each subscriber that is told', async (t)
   await until(service, 'gaps_total{reason="too-large"}', 2)
 })
 
-t.test('a reader whose backlog is full is counted, and is among the blocked for as long as that lasts', async (t) => {
+t.test('a slow reader is counted, and is a blocked subscriber while its backlog is full', async (t) => {
   const service = await startService(t, {
     SUBSCRIBER_BACKLOG_BYTES: '4096',
     LATENESS_MS: '200',
@@ -300,7 +300,7 @@ t.test('labels stay few, whatever clients send', async (t) => {
   t.equal(figures.all('stream_endings_total').length, 22)
 })
 
-t.test('the figures are there for whoever reaches them, whatever limits hold and whoever is let in', async (t) => {
+t.test('metrics need no credential and have no limit', async (t) => {
   const service = await startService(t, {
     AUTH_MODE: 'token',
     AUTH_TOKENS: 'a-token-of-sixteen-characters',
@@ -329,7 +329,7 @@ t.test('the figures are there for whoever reaches them, whatever limits hold and
   t.match(text, /^kubiya_audit_bff_info\{version="\d+\.\d+\.\d+",sandbox="false"\} 1$/m)
 })
 
-t.test('with METRICS_PORT the figures are on that port alone, until the service has drained', async (t) => {
+t.test('METRICS_PORT serves the metrics alone, until the service has drained', async (t) => {
   const service = await startService(t, { METRICS_PORT: '0', DRAIN_MS: '1000' })
   t.not(new URL(service.metricsUrl).port, new URL(service.url).port)
   t.equal((await service.get('/metrics')).status, 404)
@@ -346,7 +346,7 @@ t.test('with METRICS_PORT the figures are on that port alone, until the service 
   await t.rejects(fetch(service.metricsUrl))
 })
 
-t.test('with a pipeline for each caller, figures are of all of them, and the budget is that of the one who has least', async (t) => {
+t.test('metrics of several tenants are summed, and the budget is that of the scarcest tenant', async (t) => {
   const upstream = await startUpstream(t, { apiKey: 'key-of-one' })
   const service = await startService(
     t,

@@ -12,7 +12,7 @@ const PARENT = 'b7ad6b7169203331'
 const SERVER = 2
 const CLIENT = 3
 
-t.test('a request is a span in the trace that it names, what Kubiya is asked for its sake is a child, and Kubiya is told of it', async (t) => {
+t.test('a request is a span of its traceparent, with its upstream requests as children', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, {
     OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.endpoint}/`,
@@ -68,7 +68,7 @@ t.test('a request is a span in the trace that it names, what Kubiya is asked for
   )
 })
 
-t.test('a request that names no trace, or none that can be read, begins one', async (t) => {
+t.test('a request without a valid traceparent starts a trace', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   for (const traceparent of ['', 'nonsense', `00-${'0'.repeat(32)}-${PARENT}-01`]) {
@@ -80,7 +80,7 @@ t.test('a request that names no trace, or none that can be read, begins one', as
   t.ok(spans.every(({ parentSpanId, traceId }) => parentSpanId === undefined && traceId !== '0'.repeat(32)))
 })
 
-t.test('an answer from the cache says so in its span, and asks Kubiya nothing', async (t) => {
+t.test('a cache hit has its Cache-Status in the span, and no child', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   await service.get(EVENTS)
@@ -92,7 +92,7 @@ t.test('an answer from the cache says so in its span, and asks Kubiya nothing', 
   t.same(collector.spans.filter(({ parentSpanId }) => parentSpanId === hit?.spanId), [])
 })
 
-t.test('each poll is a trace of its own, with its calls, and a failure is an error that is named', async (t) => {
+t.test('a poll is a trace of its own, with its requests, and a failure names its error type', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   const poll = await collector.span(({ name, status }) => name === 'poll' && status === 0)
@@ -116,7 +116,7 @@ t.test('each poll is a trace of its own, with its calls, and a failure is an err
   })
 })
 
-t.test('in passthrough polls belong to no request, though a request made the poller start', async (t) => {
+t.test('a poll belongs to no request in passthrough, although a request started the poller', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, AUTH_MODE: 'passthrough' })
   t.equal(
@@ -129,7 +129,7 @@ t.test('in passthrough polls belong to no request, though a request made the pol
   t.not((await collector.span(({ name }) => name === 'poll')).traceId, TRACE)
 })
 
-t.test('a stream\'s span ends when it has begun', async (t) => {
+t.test('the span of a stream ends when the stream has begun', async (t) => {
   const collector = await startCollector(t)
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
   service.sandbox.publish(item({ timestamp: ago(1000) }))
@@ -145,7 +145,7 @@ t.test('a stream\'s span ends when it has begun', async (t) => {
   )
 })
 
-t.test('a collector that is not there holds nobody up, and is spoken of once', async (t) => {
+t.test('an unreachable collector delays nothing and is logged once', async (t) => {
   const service = await startService(t, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
   t.equal((await service.get(EVENTS)).status, 200)
   const lines = () => service.logs.filter(({ msg }) => /^span export failed/.test(String(msg)))
@@ -155,7 +155,7 @@ t.test('a collector that is not there holds nobody up, and is spoken of once', a
   t.equal(lines().length, 1)
 })
 
-t.test('without the setting there is no trace: Kubiya is told of none, and no line names any', async (t) => {
+t.test('without OTEL_EXPORTER_OTLP_ENDPOINT there are no traceparent headers and no trace ids in logs', async (t) => {
   const service = await startService(t)
   await service.get(EVENTS, { traceparent: `00-${TRACE}-${PARENT}-01` })
   t.ok(service.sandbox.requests.length > 0)
