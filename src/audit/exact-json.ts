@@ -57,60 +57,58 @@ function endOfString (text: string, start: number): number {
   return text.length
 }
 
-/** A stretch of text, from its first character to the one behind its last, and how much it holds. */
+/** A part of a text, from its first character to the one behind its last, and what reading it as JSON costs. */
 export interface TextSpan {
   readonly start: number
   readonly end: number
   /** How deep arrays and objects are nested in it, itself included. */
   readonly depth: number
-  /** Values in it, nested ones too: no fewer than there are. */
+  /** Values in it, nested ones included: never fewer than there are. */
   readonly values: number
 }
 
 /**
- * Where the objects of an array stand in its JSON text, from a place behind the opening bracket on. `undefined` when
- * the array holds anything else, never ends, or has more than `most` elements. Brackets are counted, whatever kind they
- * are of: what is found is an object only if it is JSON.
+ * The positions of the objects of an array in its JSON text, from a place behind the opening bracket on. `undefined`:
+ * the array holds anything else, never ends, or has more than `most` elements. A span is an object only if its text
+ * is JSON: brackets are counted without a look at their kind.
  */
 export function objectSpans (text: string, from: number, most = Infinity): TextSpan[] | undefined {
   const spans: TextSpan[] = []
-  let depth = 0
-  let deepest = 0
-  let values = 0
-  let start = from
   for (let at = from; at < text.length; at++) {
     const character = text.charCodeAt(at)
-    if (character === QUOTE && depth > 0) at = endOfString(text, at) - 1
-    else if (character === OPEN_OBJECT || (character === OPEN_ARRAY && depth > 0)) {
-      if (depth++ === 0) [start, deepest, values] = [at, 1, 1]
-      if (depth > deepest) deepest = depth
-      values++
-    } else if (character === CLOSE_OBJECT || (character === CLOSE_ARRAY && depth > 0)) {
-      if (--depth > 0) continue
-      spans.push({ start, end: at + 1, depth: deepest, values })
-      if (spans.length > most) return undefined
-    } else if (character === COMMA) values++
-    else if (character === CLOSE_ARRAY) return spans
-    else if (depth === 0 && character > BLANK) return undefined
+    if (character === CLOSE_ARRAY) return spans
+    if (character <= BLANK || character === COMMA) continue
+    const span = character === OPEN_OBJECT ? spanFrom(text, at) : undefined
+    if (span === undefined || span.end > text.length || spans.length === most) return undefined
+    spans.push(span)
+    at = span.end - 1
   }
   return undefined
 }
 
-/** How deep a JSON text is nested, and how many values it holds: what reading it will cost, seen without reading it. */
+/** How deep a JSON text is nested, and how many values it holds: the cost of parsing it, known without parsing it. */
 export function extentOf (text: string): Pick<TextSpan, 'depth' | 'values'> {
+  const { depth, values } = spanFrom(text, 0)
+  return { depth, values }
+}
+
+/** The value that begins at `start`, up to the bracket that closes it; `end` is behind the text if there is none. */
+function spanFrom (text: string, start: number): TextSpan {
   let depth = 0
   let deepest = 0
   let values = 1
-  for (let at = 0; at < text.length; at++) {
+  for (let at = start; at < text.length; at++) {
     const character = text.charCodeAt(at)
     if (character === QUOTE) at = endOfString(text, at) - 1
     else if (character === COMMA) values++
     else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
       values++
-      deepest = Math.max(deepest, ++depth)
-    } else if (character === CLOSE_OBJECT || character === CLOSE_ARRAY) depth--
+      if (++depth > deepest) deepest = depth
+    } else if ((character === CLOSE_OBJECT || character === CLOSE_ARRAY) && --depth === 0) {
+      return { start, end: at + 1, depth: deepest, values }
+    }
   }
-  return { depth: deepest, values }
+  return { start, end: text.length + 1, depth: deepest, values }
 }
 
 /** Puts exact numbers in the place of marked strings, everywhere inside. */
