@@ -1,3 +1,4 @@
+import type { CLOSE } from '../live/transport/close-codes.ts'
 import { socketAddress } from './url.ts'
 import { backOffMs } from './back-off.ts'
 import { openConnection } from './connection.ts'
@@ -45,7 +46,7 @@ interface Asking {
   isWanted (): boolean
 }
 
-const UNAUTHORIZED = 4401
+const UNAUTHORIZED: typeof CLOSE['unauthorized']['closeCode'] = 4401
 const MOST_RETRY_AFTER_SECONDS = 300
 
 export function createLine (options: LineOptions): ReconnectingStream {

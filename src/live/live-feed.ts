@@ -22,7 +22,6 @@ import { createPoller, type Poller, type PollerOptions } from './ingest/poller.t
 import type { Health } from './ingest/upstream-health.ts'
 import { createEventLog, type EventLog } from './log/event-log.ts'
 import { createBackfillPool, type BackfillPool } from './replay/backfill-pool.ts'
-import { createLogReplay } from './replay/log-replay.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
 export interface LiveFeedOptions
@@ -106,20 +105,20 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     patienceMs: options.upstreamTimeoutMs + SLACK_MS,
     mostSkewMs: Math.max(LEAST_SKEW_MS, latenessMs)
   })
-  const logReplay = createLogReplay(log, clock)
   const backfills = openBackfills()
   const frameCache = createFrameCache(relay.epoch)
   const hub = createHub({
-    log,
-    frameCache,
-    logReplay,
-    backfill: backfills.open,
-    replayLimit: options.replayLimit,
-    lowWatermark: () => poller.lowWatermark() ?? LATEST,
-    isFilled,
+    sources: {
+      log,
+      frameCache,
+      backfill: backfills.open,
+      replayLimit: options.replayLimit,
+      lowWatermark: () => poller.lowWatermark() ?? LATEST,
+      isFilled,
+      latenessMs,
+      batchBytes: Math.min(MOST_BATCH_BYTES, options.backlogBytes)
+    },
     health: poller.health,
-    latenessMs,
-    batchBytes: Math.min(MOST_BATCH_BYTES, options.backlogBytes),
     heartbeatMs: options.heartbeatMs,
     checkMs: options.checkMs ?? CHECK_MS,
     stallMs: options.stallMs ?? STALL_MS,
@@ -138,10 +137,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     return createBackfillPool({
       clock,
       source,
-      head: log.end,
-      newest: log.newestInstant,
-      kept: logReplay.before,
-      isKept: ({ offset }) => offset >= log.startOffset(),
+      log,
       limit: options.replayLimit,
       scanLimit: options.scanLimit,
       maxBytes: options.replayBytes ?? options.historyBytes,
@@ -156,7 +152,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     // A whole second: replays leave to the log all that is dated in the second from which it begins.
     const from = maxInstant(EARLIEST, floorToSecond(minInstant(now - history, oldest)))
     log.resetTo(from)
-    return createBookmark({ from, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
+    return createBookmark({ from, startedAt: now, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
   }
 
   function close (): void {

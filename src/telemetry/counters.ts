@@ -1,9 +1,9 @@
 import type { GapReason } from '../audit/log-batch.ts'
+import { CLOSE_CODES } from '../live/transport/close-codes.ts'
 import type { Instruments, TransportKind, CacheLookup } from '../instruments.ts'
 import type { MetricFamilies, Readable } from './metric-families.ts'
 
-// A client's close frame may hold any number up to 4999. Labels must stay few, whatever clients send.
-const KNOWN_CODES = [1000, 1001, 1005, 1006, 1008, 1009, 4400, 4401, 4408, 4429]
+// A client may send any close code up to 4999. Labels must stay few.
 const OTHER_CODE = 'other'
 const TRANSPORTS: readonly TransportKind[] = ['websocket', 'sse']
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -129,7 +129,7 @@ function countStreams ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'str
   const began: Record<TransportKind, number> = { websocket: 0, sse: 0 }
   const open: Record<TransportKind, number> = { websocket: 0, sse: 0 }
   const endings = new Map(TRANSPORTS.flatMap((transport) =>
-    [...KNOWN_CODES, OTHER_CODE].map((code) =>
+    [...CLOSE_CODES, OTHER_CODE].map((code) =>
       [`${transport} ${code}`, { labels: { transport, code: String(code) }, value: 0 }]
     )
   ))

@@ -170,7 +170,7 @@ function judgeForm ({ heard }: Chapter, accuse: Accuse): void {
   })
 }
 
-/** Live: as they entered, which is by instant but for the late ones. From the past: by instant, within one replay. */
+/** From the log: as the events entered, by instant but for late ones. From Kubiya: by instant, within one replay. */
 function judgeOrder (chapter: Chapter, newest: Instant, accuse: Accuse): void {
   let live: HeardEvent | undefined
   let past: HeardEvent | undefined

@@ -73,9 +73,9 @@ t.test('what is kept', async (t) => {
   t.test('goes with the subscribers that it was for', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
-    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 65_536 })
+    const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 65_536 })
     const made = [1, 2, 3].map((size) => {
-      const portion = filteredLogOf({ matches: () => true, members: { size } })(0)
+      const portion = groupOf({}, { size }).batchAt(0)
       if (portion === undefined || portion === 'evicted') throw new Error('there is one')
       return new WeakRef(portion)
     })

@@ -92,7 +92,7 @@ export function createLine (capacity = 65_536): Line {
   }
 }
 
-const SMALLEST_LINE_BYTES = 300 // Every line of a test has more room, so that a first batch always fits.
+const BACKLOG_BYTES = 200 // Less than two frames: a line with less room is given one frame at a time.
 const NEVER_MS = 1_000_000_000
 const QUIET_TURNS = 5
 const GOOD_POLL: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }
@@ -134,7 +134,7 @@ export function createStage ({ isFilled = true, quirks, ...options }: StageOptio
     historyEvents: 1000,
     historyBytes: 10_000_000,
     replayLimit: 10_000,
-    backlogBytes: SMALLEST_LINE_BYTES,
+    backlogBytes: BACKLOG_BYTES,
     heartbeatMs: NEVER_MS,
     checkMs: NEVER_MS,
     maxAgeMs: 0,

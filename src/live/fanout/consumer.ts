@@ -2,44 +2,42 @@ import type { Requester } from '../../audit/requester.ts'
 import type { Gap } from '../../audit/log-batch.ts'
 import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
 import type { Instant } from '../../audit/instant.ts'
-import { isAfter, type SortKey } from '../../audit/sort-key.ts'
-import type { FilterGroup } from './filter-group.ts'
-import type { FrameCache } from './frame-cache.ts'
+import { isAfter } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
-import { gapFrame, type PreparedFrame } from '../transport/frames.ts'
-import { createMatchBudget } from '../replay/match-budget.ts'
-import {
-  cursorOf,
-  gapSince,
-  planStart,
-  type GapAhead,
-  type StartPlan,
-  type LogReplayPlan,
-  type BackfillPlan,
-  type StartFrom,
-  type Waiting
-} from '../replay/start-position.ts'
-import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
-import type { Replay } from '../replay/replay.ts'
-import { cursorOfReplay, nextOfReplay, attemptsAfter, type ReplayReader } from '../replay/replay-reader.ts'
+import type { Backfill } from '../replay/backfill.ts'
 import type { BackfillRequest } from '../replay/backfill-pool.ts'
+import { createBackfillReader } from '../replay/backfill-reader.ts'
+import { createLogReplay } from '../replay/log-replay.ts'
+import {
+  FULL,
+  WAIT,
+  YIELD,
+  type BackfillProgress,
+  type Pause,
+  type Stage,
+  type StageEnd,
+  type StageResult
+} from '../replay/stage.ts'
+import { cursorOf, gapSince, planStart, type BackfillPlan, type StartFrom } from '../replay/start-position.ts'
+import { gapFrame } from '../transport/frames.ts'
+import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
+import { createLiveStage, type FilterGroup } from './filtered-log.ts'
+import type { FrameCache } from './frame-cache.ts'
 
 /** Where events come from: the same for all consumers of a hub. */
 export interface ConsumerSources {
   readonly log: EventLog
   readonly frameCache: FrameCache
-  /** What the log keeps. */
-  readonly logReplay: Replay
-  /** The past from Kubiya. */
-  readonly backfill: (request: BackfillRequest) => Replay
-  /** Most events that one stream is given from Kubiya's past. */
+  /** Opens the past from Kubiya. */
+  readonly backfill: (request: BackfillRequest) => Backfill
+  /** Most events of Kubiya's past that one stream is given. */
   readonly replayLimit: number
-  /** Nothing from before this instant will enter the log any more. */
+  /** Nothing older than this instant will enter the log any more. */
   readonly lowWatermark: () => Instant
   /** Whether the log has been filled once. */
   readonly isFilled: () => boolean
   readonly latenessMs: number
-  /** Most bytes that a subscriber is given at once, but for a single larger frame. */
+  /** Most bytes of a batch of more than one frame. */
   readonly batchBytes: number
 }
 
@@ -47,265 +45,206 @@ export interface ConsumerOptions {
   readonly sources: ConsumerSources
   readonly group: Pick<FilterGroup, 'filter' | 'matches' | 'batchAt'>
   readonly start: StartFrom
-  /** To be told that there may be something due. */
+  /** `pump` is called when something may be due. */
   readonly listener: { pump (): void }
-  /** Who pays for what Kubiya is asked for this subscriber alone, or first. */
+  /** Who pays for the requests to Kubiya that this subscriber causes. */
   readonly requester?: Requester | undefined
 }
 
-/** How one subscriber gets from where it begins to the live log, and along it. */
+/** One subscriber's position, and what is due next: `while (stage.next() is end) stage = following(stage)`. */
 export interface Consumer {
-  /** Takes its place; tells whether that is just where its cursor stood. */
+  /** Takes the position. Returns whether that is exactly where the cursor stood, so that nothing repeats. */
   begin (): boolean
-  /** Whether it has still to take it: the log was not filled yet. */
+  /** Whether the position is still to be taken: the log has not been filled yet. */
   isWaiting (): boolean
+  /** Takes the position where the log has been filled meanwhile. */
+  retry (): void
   /** Where the subscriber would resume. */
   position (): StreamCursor
-  /**
-   * What is due next, and counts as given from now on: no more bytes than there is `room` for, unless the subscriber is
-   * idle, nothing being unsent. `full`: something is due, but larger than that; `later`: perhaps something is, but
-   * others should have their turn first.
-   */
-  next (room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined
-  /** Tries again where the log was not filled yet. */
-  retry (): void
+  /** What is due next; a batch counts as delivered. `room`: see `Stage`. */
+  next (room: number): PreparedBatch | Pause
   close (): void
 }
 
-/**
- * A live consumer is a position in the log. The whole cursor is kept: the log cannot tell the instant of an evicted
- * position.
- */
-type State = Waiting | ReplayReader | LogCursor | GapAhead
+/** A log that is not filled yet has no position to take. */
+interface WaitingStage extends Stage<'waiting'> {
+  readonly start: StartFrom
+}
 
-const MOST_FRAMES = 256
+type ConsumerStage = WaitingStage | Stage<'gap'> | Stage<'backfill'> | Stage<'log-replay'> | Stage<'live'>
+
 const MOST_RETURNS = 3
+const NO_PROGRESS: BackfillProgress = { counted: 0, attempts: 0 }
 
 export function createConsumer (options: ConsumerOptions): Consumer {
   return new SubscriberConsumer(options)
 }
 
-/**
- * A class, not a closure for each method: there is one for each of many thousand subscribers, and most of them are
- * idle.
- */
+/** A class, not a closure for each method: there are many thousand consumers, and most of them are idle. */
 class SubscriberConsumer implements Consumer {
   private readonly sources: ConsumerSources
   private readonly group: ConsumerOptions['group']
   private readonly listener: ConsumerOptions['listener']
   private readonly requester: ConsumerOptions['requester']
-  private state: State
+  private stage: ConsumerStage
+  /** How often in a row the consumer has lost its position without progress, and the furthest position it lost. */
   private returns = 0
-  private furthest: SortKey | undefined // Where it came to in a replay.
-  private isFurther = false // Than when it last came back.
+  private furthest: StreamCursor | undefined
 
   constructor ({ requester, group, listener, sources, start }: ConsumerOptions) {
     this.sources = sources
     this.group = group
     this.listener = listener
     this.requester = requester
-    this.state = { kind: 'waiting', start }
+    this.stage = waitingStage(start, sources.log)
   }
 
   begin (): boolean {
-    if (this.state.kind !== 'waiting') return true
-    const plan = this.plan(this.state.start)
-    this.enter(plan)
-    return plan.kind === 'log' || (plan.kind !== 'wait' && plan.isExact)
+    return this.stage.kind !== 'waiting' || this.enter(this.stage.start)
   }
 
   isWaiting (): boolean {
-    return this.state.kind === 'waiting'
+    return this.stage.kind === 'waiting'
   }
 
   retry (): void {
-    if (this.state.kind === 'waiting') this.enter(this.plan(this.state.start))
+    if (this.stage.kind === 'waiting') this.enter(this.stage.start)
   }
 
   position (): StreamCursor {
-    const { state } = this
-    const head = this.sources.log.end()
-    switch (state.kind) {
-      case 'waiting': return cursorOf(state.start, head)
-      case 'log': return state.offset === head.offset ? head : state
-      case 'replaying': return cursorOfReplay(state)
-      case 'missing': return state.stood
-    }
-  }
-
-  next (room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined {
-    const { state } = this
-    switch (state.kind) {
-      case 'waiting': return undefined
-      case 'log': return this.nextFromLog(state, room, isIdle)
-      case 'replaying': return this.nextFromReplay(state, room, isIdle)
-      case 'missing': return this.nextGap(state, room, isIdle)
-    }
+    return this.stage.position()
   }
 
   close (): void {
-    if (this.state.kind === 'replaying') this.state.leave()
+    this.stage.close()
   }
 
-  private nextFromLog (place: LogCursor, room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined {
-    const portion = this.group.batchAt(place.offset)
-    if (portion === 'evicted') return this.reposition()
-    if (portion === undefined) return undefined
-    const { batch: prepared, end } = portion
-    if (prepared !== undefined && prepared.bytes > room && !isIdle) return 'full'
-    this.state = end
-    this.isFurther = true
-    return prepared ?? (end.offset === this.sources.log.end().offset ? undefined : 'later')
+  next (room: number): PreparedBatch | Pause {
+    const result = this.stage.next(room)
+    if (!isOver(result)) return result
+    const { stage } = this
+    this.follow(result)
+    stage.close()
+    return YIELD // The next stage may be at once over, too: other subscribers have their turn first.
   }
 
-  private nextFromReplay (
-    replaying: ReplayReader,
-    room: number,
-    isIdle: boolean
-  ): PreparedBatch | 'full' | 'later' | undefined {
-    const { frameCache, lowWatermark, log, batchBytes, replayLimit: limit } = this.sources
-    const context = { log, frameOf: frameCache.row, matches: this.group.matches, limit, lowWatermark }
-    const frames: PreparedFrame[] = []
-    let left = Math.min(room, batchBytes)
-    const matchBudget = createMatchBudget()
-    let turn = nextOfReplay(replaying, context, matchBudget)
-    if (turn.kind === 'due' && turn.due.frame.payload.length > left && !isIdle) return 'full'
-    // A frame larger than all the room goes out alone.
-    while (
-      turn.kind === 'due' && (turn.due.frame.payload.length <= left || frames.length === 0) &&
-      frames.length < MOST_FRAMES
-    ) {
-      frames.push(turn.due.frame)
-      turn.due.accept()
-      left -= turn.due.frame.payload.length
-      turn = nextOfReplay(replaying, context, matchBudget)
-    }
-    if (frames.length > 0) return prepareBatch(frames)
-    switch (turn.kind) {
-      case 'due':
-        return 'later'
-      case 'nothing':
-        return replaying.at < replaying.replay.rows().length ? 'later' : undefined
-      case 'again':
-        return turn.isForgotten ? this.reposition() : this.continueAlone(replaying)
-      case 'over':
-        return turn.gap === undefined ? this.switchToLog(replaying) : this.reportGap(turn.gap, replaying.until)
-    }
-  }
-
-  private nextGap ({ gap, until }: GapAhead, room: number, isIdle: boolean): PreparedBatch | 'full' {
-    const prepared = prepareBatch([gapFrame(gap, until)])
-    if (prepared.bytes > room && !isIdle) return 'full'
-    this.state = until
-    return prepared
-  }
-
-  private plan (from: StartFrom): StartPlan {
-    return planStart(from, this.sources.log, this.sources.isFilled(), this.sources.latenessMs)
-  }
-
-  private enter (plan: StartPlan): void {
-    const { logReplay, backfill } = this.sources
-    switch (plan.kind) {
-      case 'wait':
+  /** Which stage comes after one that is over. */
+  private follow (over: StageEnd): void {
+    switch (over.kind) {
+      case 'end':
+        this.stage = over.gap === undefined ? this.liveFrom(over.until) : gapStage(over.gap, over.until, this.position())
         return
-      case 'log':
-        this.state = plan.place
+      case 'cut':
+        this.stage = this.backfill(over.rest, over.progress)
         return
-      case 'log-replay':
-        this.replay(plan, logReplay)
-        return
-      case 'backfill':
-        this.replay(
-          plan,
-          backfill({
-            ...plan,
-            filter: this.group.filter,
-            from: plan.after.instant,
-            until: plan.until?.offset,
-            kind: plan.isReturn ? 'shared' : 'own',
-            requester: this.requester
-          })
-        )
+      case 'lost': this.reposition()
     }
-  }
-
-  private replay (plan: LogReplayPlan | BackfillPlan, replay: Replay, attempts = 0, counted = 0): void {
-    const until = plan.until ?? replay.place
-    const leave = replay.follow(() => this.listener.pump())
-    this.state = {
-      kind: 'replaying',
-      plan,
-      replay,
-      until,
-      attempts,
-      leave,
-      version: replay.version(),
-      at: 0,
-      after: plan.after,
-      counted
-    }
-  }
-
-  private switchToLog ({ leave, until }: ReplayReader): 'later' {
-    leave()
-    this.state = until
-    this.isFurther = true
-    return 'later'
-  }
-
-  /** What was shared ended too early for this subscriber: it goes on with a replay of its own. */
-  private continueAlone (replaying: ReplayReader): 'later' {
-    const { after, counted, leave, plan, until } = replaying
-    leave()
-    const { countFrom, delivered } = plan.kind === 'backfill' ? plan : { countFrom: after.instant, delivered: [] }
-    const own: BackfillPlan = { kind: 'backfill', isExact: false, isReturn: true, after, countFrom, delivered, until }
-    const attempts = attemptsAfter(replaying)
-    const { requester, group: { filter } } = this
-    const replay = this.sources.backfill({
-      ...own,
-      filter,
-      from: after.instant,
-      startsHere: attempts > 1,
-      until: until.offset,
-      kind: 'own',
-      requester
-    })
-    this.replay(own, replay, attempts, counted)
-    return 'later'
   }
 
   /**
-   * The log evicted its position while it was slow. It resumes as a client with its cursor would, as often as that
-   * brings it forward. After three times in a row without progress it reports a gap.
+   * The log evicted the position of a slow subscriber, or a backfill was dropped. The consumer resumes as a client with
+   * its cursor would, as often as that makes progress. After three times in a row without progress it reports a gap.
    */
-  private reposition (): 'later' {
+  private reposition (): void {
     const stood = this.position()
-    this.close()
-    if (this.hasMovedTo(stood)) this.returns = 0
-    this.isFurther = false
+    if (isFurther(stood, this.furthest)) {
+      this.furthest = stood
+      this.returns = 0
+    }
     if (++this.returns <= MOST_RETURNS) {
-      this.state = { kind: 'waiting', start: { since: stood } }
-      this.retry()
-      return 'later'
+      this.enter({ since: stood })
+      return
     }
     this.returns = 0
     const { latenessMs, log } = this.sources
     const { gap, until } = gapSince(stood, log, latenessMs)
-    return this.reportGap(gap, until)
+    this.stage = gapStage(gap, until, stood)
   }
 
-  private hasMovedTo (stood: StreamCursor): boolean {
-    if (stood.kind === 'log') return this.isFurther
-    const isBeyondAll = this.furthest === undefined || isAfter(stood.after, this.furthest, 'asc')
-    if (isBeyondAll) this.furthest = stood.after
-    return isBeyondAll || this.isFurther
+  /** Takes the position of a start. Returns whether that is exactly where the cursor stood. */
+  private enter (start: StartFrom): boolean {
+    const { batchBytes, frameCache, isFilled, latenessMs, log } = this.sources
+    const plan = planStart(start, log, isFilled(), latenessMs)
+    if (plan.kind === 'wait') return false
+    switch (plan.kind) {
+      case 'live':
+        this.stage = this.liveFrom(plan.cursor)
+        break
+      case 'log-replay':
+        this.stage = createLogReplay({
+          ...plan,
+          log,
+          matches: this.group.matches,
+          frameOf: frameCache.entry,
+          batchBytes
+        })
+        break
+      case 'backfill':
+        this.stage = this.backfill(plan)
+    }
+    return plan.isExact
   }
 
-  private reportGap (gap: Gap, until: LogCursor): 'later' {
-    const stood = this.position()
-    this.close()
-    this.state = { kind: 'missing', gap, until, stood }
-    return 'later'
+  private liveFrom (cursor: LogCursor): Stage<'live'> {
+    return createLiveStage(this.sources.log, this.group, cursor)
+  }
+
+  /** With `progress`: the rest of a backfill that stopped too early for this subscriber, read for it alone. */
+  private backfill (plan: BackfillPlan, progress?: BackfillProgress): Stage<'backfill'> {
+    const { backfill, batchBytes, frameCache, log, lowWatermark, replayLimit } = this.sources
+    const { filter, matches } = this.group
+    const hasBegun = progress !== undefined || plan.after.id !== ''
+    const opened = backfill({
+      filter,
+      from: plan.after.instant,
+      after: hasBegun ? plan.after : undefined,
+      startsHere: progress !== undefined && progress.attempts > 1,
+      until: plan.until?.offset,
+      countFrom: plan.countFrom,
+      kind: plan.isReturn && progress === undefined ? 'shared' : 'own',
+      requester: this.requester
+    })
+    return createBackfillReader({
+      backfill: opened,
+      plan,
+      progress: progress ?? NO_PROGRESS,
+      log,
+      matches,
+      frameOf: frameCache.row,
+      batchBytes,
+      limit: replayLimit,
+      lowWatermark,
+      wake: () => this.listener.pump()
+    })
+  }
+}
+
+function isOver (result: StageResult): result is StageEnd {
+  return result.kind === 'end' || result.kind === 'cut' || result.kind === 'lost'
+}
+
+/** Whether a lost position is progress over the furthest one lost before it. */
+function isFurther (stood: StreamCursor, furthest: StreamCursor | undefined): boolean {
+  if (furthest?.kind !== stood.kind) return true
+  return stood.kind === 'log'
+    ? furthest.kind === 'log' && stood.offset > furthest.offset
+    : furthest.kind === 'replay' && isAfter(stood.after, furthest.after, 'asc')
+}
+
+function waitingStage (start: StartFrom, log: EventLog): WaitingStage {
+  return { kind: 'waiting', start, next: () => WAIT, position: () => cursorOf(start, log.end()), close: () => {} }
+}
+
+/** Tells the subscriber what it has missed since `stood`. */
+function gapStage (gap: Gap, until: LogCursor, stood: StreamCursor): Stage<'gap'> {
+  let isDelivered = false
+  return { kind: 'gap', next, position: () => isDelivered ? until : stood, close: () => {} }
+
+  function next (room: number): StageResult {
+    if (isDelivered) return { kind: 'end', until }
+    const batch = prepareBatch([gapFrame(gap, until)])
+    if (batch.bytes > room) return FULL
+    isDelivered = true
+    return batch
   }
 }

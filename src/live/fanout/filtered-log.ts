@@ -1,95 +1,133 @@
 import type { LogCursor } from '../../audit/cursor.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
-import type { FrameCache } from './frame-cache.ts'
-import type { EventLog, LogEntry } from '../log/event-log.ts'
-import { FRAME_OVERHEAD_BYTES, type PreparedFrame } from '../transport/frames.ts'
+import { compileFilter, filterKey, type AuditFilter } from '../../audit/filter.ts'
+import type { EventLog } from '../log/event-log.ts'
 import { createMatchBudget } from '../replay/match-budget.ts'
+import { FULL, LOST, WAIT, YIELD, type Stage, type StageResult } from '../replay/stage.ts'
+import { FRAME_OVERHEAD_BYTES } from '../transport/frames.ts'
+import { createBatchBuilder, prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
+import type { FrameCache } from './frame-cache.ts'
 import { createGenerationalCache } from './generational-cache.ts'
-import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 
-/** What subscribers with one filter are given of the log from one place on. */
+/** What the subscribers with one filter receive from the log, from one position on. */
 export interface FilteredBatch {
-  /** `undefined`: nothing of it matches. */
+  /** `undefined`: no entry matches. */
   readonly batch: PreparedBatch | undefined
-  /** The place behind it. */
+  /** The position behind it. */
   readonly end: LogCursor
 }
 
-/** Those who have the same filter. */
-export interface FilterMembers {
+/** All subscribers with the same canonical filter, and the log as they see it. */
+export interface FilterGroup {
+  readonly key: string
+  readonly filter: AuditFilter
   readonly matches: (item: JsonObject) => boolean
+  /** The subscribers: a batch is worth more effort the more of them will receive it. */
   readonly members: { readonly size: number }
+  /** What begins at an offset; `undefined` at the end of the log; `evicted` where the log keeps that offset no more. */
+  readonly batchAt: (offset: number) => FilteredBatch | undefined | 'evicted'
 }
 
 export interface FilteredLogOptions {
   readonly log: EventLog
   readonly frameCache: FrameCache
   /** Most bytes of a batch of more than one frame. */
-  readonly mostBytes: number
+  readonly batchBytes: number
 }
-
-/**
- * The log as subscribers with one filter see it: what begins at an offset; `undefined` at the head; `evicted` when the
- * log has let go of it.
- */
-export type BatchAt = (offset: number) => FilteredBatch | undefined | 'evicted'
 
 const KEPT_BYTES = 16 * 1024 * 1024
-const PORTION_OVERHEAD_BYTES = 512
+const BATCH_OVERHEAD_BYTES = 512
 
 /**
- * Cuts the log into batches: for all who have the same filter and stand at the same place, the same one, judged and
- * encoded once. They go with their subscribers: those of ten filters that nobody had any more held 24 MB.
+ * Returns the function that makes a filter's group. The log is cut into batches: a filter and an offset have one batch,
+ * matched and encoded once for all subscribers at that offset. Batches are dropped with their group: those of ten
+ * filters without subscribers held 24 MB.
  */
 export function createFilteredLogs (
-  { frameCache, log, mostBytes }: FilteredLogOptions
-): (members: FilterMembers) => BatchAt {
-  const kept = createGenerationalCache(KEPT_BYTES, () => new WeakMap<FilterMembers, Map<number, FilteredBatch>>())
-  let last: { readonly filter: number, readonly offset: number, readonly portion: FilteredBatch } | undefined
-  let filters = 0
+  { batchBytes, frameCache, log }: FilteredLogOptions
+): (filter: AuditFilter, members: FilterGroup['members']) => FilterGroup {
+  const kept = createGenerationalCache(KEPT_BYTES, () => new WeakMap<FilterGroup, Map<number, FilteredBatch>>())
+  let last: { readonly serial: number, readonly offset: number, readonly found: FilteredBatch } | undefined
+  let groups = 0
 
-  return (members) => {
-    const filter = filters++
-    return (offset) => {
+  return (filter, members) => {
+    const serial = groups++
+    const group: FilterGroup = { key: filterKey(filter), filter, matches: compileFilter(filter), members, batchAt }
+    return group
+
+    function batchAt (offset: number): FilteredBatch | undefined | 'evicted' {
       if (offset < log.startOffset()) return 'evicted'
-      // They mostly come one after the other.
-      if (last?.offset === offset && last.filter === filter) return last.portion
+      // Subscribers of one group mostly come one after the other.
+      if (last?.offset === offset && last.serial === serial) return last.found
       if (offset === log.end().offset) return undefined
-      const portion = kept.find((layer) => layer.get(members)?.get(offset)) ?? keep(members, offset)
-      last = { filter, offset, portion }
-      return portion
+      const found = kept.find((layer) => layer.get(group)?.get(offset)) ?? keep(group, offset)
+      last = { serial, offset, found }
+      return found
     }
   }
 
-  /** Weighs what is held now; each format is weighed when it is made. */
-  function keep (members: FilterMembers, offset: number): FilteredBatch {
-    const portion = cut(offset, members)
-    const { bytes = 0, frames = [] } = portion.batch ?? {}
-    const layer = kept.grow(PORTION_OVERHEAD_BYTES + bytes + frames.length * FRAME_OVERHEAD_BYTES)
-    const portions = layer.get(members) ?? new Map<number, FilteredBatch>()
-    layer.set(members, portions.set(offset, portion))
-    return portion
+  /** Counts what is held now; each format is counted when it is encoded. */
+  function keep (group: FilterGroup, offset: number): FilteredBatch {
+    const made = cut(offset, group)
+    const { bytes = 0, frames = [] } = made.batch ?? {}
+    const layer = kept.grow(BATCH_OVERHEAD_BYTES + bytes + frames.length * FRAME_OVERHEAD_BYTES)
+    const batches = layer.get(group) ?? new Map<number, FilteredBatch>()
+    layer.set(group, batches.set(offset, made))
+    return made
   }
 
-  function cut (first: number, { matches, members }: FilterMembers): FilteredBatch {
-    const frames: PreparedFrame[] = []
-    let bytes = 0
-    let offset = first
+  function cut (first: number, { matches, members }: FilterGroup): FilteredBatch {
+    const batch = createBatchBuilder(Infinity, batchBytes)
     const matchBudget = createMatchBudget()
+    let offset = first
     for (let entry = log.at(offset); entry !== undefined && !matchBudget.isSpent(); entry = log.at(++offset)) {
       matchBudget.spend(entry)
-      if (!isFor(entry, matches)) continue
-      const frame = frameCache.entry(entry)
-      if (frames.length > 0 && bytes + frame.payload.length > mostBytes) break
-      frames.push(frame)
-      bytes += frame.payload.length
+      // A gap is for everyone: what could not be read may match any filter.
+      if (('gap' in entry || matches(entry.event.item)) && !batch.add(frameCache.entry(entry))) break
     }
-    const batch = frames.length === 0 ? undefined : prepareBatch(frames, members.size, kept.grow)
-    return { batch, end: log.cursorAt(offset) }
+    return {
+      batch: batch.frames.length === 0 ? undefined : prepareBatch(batch.frames, members.size, kept.grow),
+      end: log.cursorAt(offset)
+    }
   }
 }
 
-/** Whether a subscriber is to be told of an entry: what could not be read may be for anyone. */
-function isFor (entry: LogEntry, matches: (item: JsonObject) => boolean): boolean {
-  return 'gap' in entry || matches(entry.event.item)
+/** The live log as one filter sees it. It never ends; it is `lost` when the log evicts its position. */
+export function createLiveStage (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor): Stage<'live'> {
+  return new LiveStage(log, group, from)
+}
+
+/** A class, not a closure for each method: each of many thousand subscribers has one. */
+class LiveStage implements Stage<'live'> {
+  private readonly log: EventLog
+  private readonly group: Pick<FilterGroup, 'batchAt'>
+  // The whole cursor: the log cannot tell the instant of an evicted position.
+  private cursor: LogCursor
+
+  constructor (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor) {
+    this.log = log
+    this.group = group
+    this.cursor = from
+  }
+
+  get kind (): 'live' {
+    return 'live'
+  }
+
+  next (room: number): StageResult {
+    const found = this.group.batchAt(this.cursor.offset)
+    if (found === undefined) return WAIT
+    if (found === 'evicted') return LOST
+    const { batch, end } = found
+    if (batch !== undefined && batch.bytes > room) return FULL
+    this.cursor = end
+    return batch ?? (end.offset === this.log.end().offset ? WAIT : YIELD)
+  }
+
+  position (): LogCursor {
+    const end = this.log.end()
+    return this.cursor.offset === end.offset ? end : this.cursor
+  }
+
+  close (): void {}
 }

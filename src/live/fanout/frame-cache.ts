@@ -10,14 +10,14 @@ import {
 import type { Health } from '../ingest/upstream-health.ts'
 import { createGenerationalCache } from './generational-cache.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
-import type { ReplayRow } from '../replay/replay.ts'
+import type { BackfillRow } from '../replay/backfill.ts'
 
 /** Encodes once for all who are given the same at about the same time. */
 export interface FrameCache {
   /** An entry of the log, with the place behind it as its cursor. */
   entry (entry: LogEntry): PreparedFrame
   /** A row of a replay, with a cursor that resumes the replay behind it and the log at `until`. */
-  row (row: ReplayRow, until: LogCursor, delivered: readonly DeliveredRange[]): PreparedFrame
+  row (row: BackfillRow, until: LogCursor, delivered: readonly DeliveredRange[]): PreparedFrame
   /** Those at the same place are given the same as long as they are told of the same state. */
   heartbeat (cursor: StreamCursor, health: Health): PreparedBatch
   status (health: Health): PreparedBatch
@@ -29,7 +29,7 @@ const BOTH_FORMS = 2 // An entry's frame is kept deflated, too, which makes it n
 
 export function createFrameCache (epoch: string): FrameCache {
   const entries = createStore<LogEntry>(MOST_OF_ENTRIES, BOTH_FORMS)
-  const rows = createStore<ReplayRow>(MOST_OF_ROWS, 1)
+  const rows = createStore<BackfillRow>(MOST_OF_ROWS, 1)
   let heartbeat:
     | { readonly cursor: StreamCursor, readonly health: Health, readonly prepared: PreparedBatch }
     | undefined
@@ -43,9 +43,9 @@ export function createFrameCache (epoch: string): FrameCache {
         entries.keep(entry, offset, freshFrame(entry, { kind: 'log', epoch, offset: offset + 1, instant }))
     },
     row (row, until, delivered) {
-      if (delivered.length > 0) return freshFrame(row, replayCursor(until, row.place, delivered)) // One listener's own.
+      if (delivered.length > 0) return freshFrame(row, replayCursor(until, row.key, delivered)) // One listener's own.
       return rows.get(row, until.offset) ??
-        rows.keep(row, until.offset, freshFrame(row, replayCursor(until, row.place, delivered)))
+        rows.keep(row, until.offset, freshFrame(row, replayCursor(until, row.key, delivered)))
     },
     heartbeat (cursor, health) {
       if (heartbeat?.cursor !== cursor || heartbeat.health !== health) {

@@ -1,7 +1,6 @@
 import type { Requester } from '../../audit/requester.ts'
 import { filterKey, type AuditFilter } from '../../audit/filter.ts'
 import type { Instruments } from '../../instruments.ts'
-import { createFilterGroup, type FilterGroup } from './filter-group.ts'
 import { CLOSE, type CloseReason } from '../transport/close-codes.ts'
 import type { LogEntry } from '../log/event-log.ts'
 import { createExpiryTimers } from './expiry-timers.ts'
@@ -10,19 +9,33 @@ import type { Health } from '../ingest/upstream-health.ts'
 import type { StartFrom } from '../replay/start-position.ts'
 import type { Transport } from '../transport/transport.ts'
 import { prepareBatch } from '../transport/prepared-batch.ts'
-import { createFilteredLogs } from './filtered-log.ts'
+import { createFilteredLogs, type FilterGroup } from './filtered-log.ts'
+import type { ConsumerSources } from './consumer.ts'
+import type { Clock } from '../../clock.ts'
 import { createSubscription, type Subscription, type SubscriptionContext } from './subscription.ts'
 import { createRunQueue } from './run-queue.ts'
 import { createTimingWheel } from './timing-wheel.ts'
 
-export interface HubOptions extends Omit<SubscriptionContext, 'takeTurn' | 'onEnd'> {
-  /** Pause between two looks at whether subscribers are still there, milliseconds. */
+export interface HubOptions {
+  readonly sources: ConsumerSources
+  readonly health: () => Health
+  readonly clock: Clock
+  readonly heartbeatMs: number
+  /** Time between two looks at whether subscribers are there and read. */
   readonly checkMs: number
-  /** Age at which a stream is told to come back, milliseconds; 0: never. */
+  /** How long a subscriber may accept nothing while its backlog is not empty. */
+  readonly stallMs: number
+  /** Age at which a stream ends with `max-age`; 0: never. */
   readonly maxAgeMs: number
-  /** The first subscriber after none has come. */
+  /** Called when the first subscriber after none has come. */
   readonly onSubscribersChanged: () => void
   readonly instruments: Pick<Instruments, 'delivered' | 'blocked' | 'unblocked' | 'streamBegan' | 'streamEnded'>
+}
+
+/** The subscriptions with one filter. */
+interface Channel {
+  readonly group: FilterGroup
+  readonly members: Set<Subscription>
 }
 
 export interface StreamRequest {
@@ -56,33 +69,46 @@ export interface Hub {
 
 const CLOSING_TICK_MS = 10
 
-/** Fans batches out: an event is encoded once, a filter is judged once for all who share it. */
+/**
+ * Notify, then pull. The hub only wakes subscriptions; it hands them no events and keeps no queue. Each subscription
+ * reads the log from its own position, as fast as its connection accepts bytes. The subscriptions of one filter share
+ * what they read: a batch is cut once for a filter and an offset, and encoded once for a wire format.
+ */
 export function createHub (options: HubOptions): Hub {
-  const { health } = options
-  const turns = createRunQueue<Subscription>((subscription) => subscription.pump(), options.clock)
-  const context: SubscriptionContext = { ...options, takeTurn: turns.add, onEnd }
-  const filteredLogOf = createFilteredLogs({ ...options, mostBytes: options.batchBytes })
-  const audiences = new Map<string, FilterGroup>()
+  const { clock, health, heartbeatMs, instruments, sources, stallMs } = options
+  const runQueue = createRunQueue<Subscription>((subscription) => subscription.pump(), clock)
+  const context: SubscriptionContext = {
+    sources,
+    health,
+    heartbeatMs,
+    stallMs,
+    clock,
+    instruments,
+    takeTurn: runQueue.add,
+    onEnd
+  }
+  const groupOf = createFilteredLogs(sources)
+  const channels = new Map<string, Channel>()
   const verbose = new Set<Subscription>()
   const waiting = new Set<Subscription>()
   const timeouts = new Map<Subscription, () => void>()
   const wheels = [
-    createTimingWheel<Subscription>(options.heartbeatMs, beat, options.clock),
+    createTimingWheel<Subscription>(heartbeatMs, beat, clock),
     createTimingWheel<Subscription>(
       options.checkMs,
       (members) => members.forEach((subscription) => subscription.check()),
-      options.clock
+      clock
     ),
     ...options.maxAgeMs > 0
       ? [createTimingWheel<Subscription>(
           options.maxAgeMs,
           (members) => members.forEach((subscription) => subscription.end(CLOSE['max-age'])),
-          options.clock
+          clock
         )]
       : []
   ]
   const expiries = createExpiryTimers<Subscription>({
-    clock: options.clock,
+    clock,
     warn: (members, atMs) =>
       members.forEach((subscription) => subscription.notify(prepareBatch([expiringFrame(atMs)]))),
     end: (members) => [...members].forEach((subscription) => subscription.end(CLOSE.unauthorized))
@@ -96,21 +122,19 @@ export function createHub (options: HubOptions): Hub {
     { requester, expiresAtMs, filter, start, timeoutMs, verbose: isVerbose }: StreamRequest,
     transport: Transport
   ): Subscription {
-    const key = filterKey(filter)
-    const group = audiences.get(key) ?? createFilterGroup(filter, filteredLogOf)
+    const { group, members } = channelOf(filter)
     const subscription = createSubscription({ context, group, start, verbose: isVerbose, transport, requester })
-    audiences.set(key, group)
-    group.members.add(subscription)
+    members.add(subscription)
     for (const wheel of wheels) wheel.add(subscription)
     if (isVerbose) verbose.add(subscription)
     if (timeoutMs !== undefined) {
       timeouts.set(
         subscription,
-        options.clock.setTimer(() => subscription.end(CLOSE.timeout), timeoutMs)
+        clock.setTimer(() => subscription.end(CLOSE.timeout), timeoutMs)
       )
     }
     size++
-    options.instruments.streamBegan(transport.kind)
+    instruments.streamBegan(transport.kind)
     subscription.begin()
     if (subscription.isWaiting()) waiting.add(subscription)
     if (expiresAtMs !== undefined) expiries.add(subscription, expiresAtMs)
@@ -118,10 +142,21 @@ export function createHub (options: HubOptions): Hub {
     return subscription
   }
 
+  function channelOf (filter: AuditFilter): Channel {
+    const key = filterKey(filter)
+    const known = channels.get(key)
+    if (known !== undefined) return known
+    const members = new Set<Subscription>()
+    const channel = { group: groupOf(filter, members), members }
+    channels.set(key, channel)
+    return channel
+  }
+
   function onEnd (subscription: Subscription, code: number): void {
-    const { group } = subscription
-    group.members.delete(subscription)
-    if (group.members.size === 0) audiences.delete(group.key)
+    const { key } = subscription.group
+    const members = channels.get(key)?.members
+    members?.delete(subscription)
+    if (members?.size === 0) channels.delete(key)
     for (const wheel of wheels) wheel.delete(subscription)
     verbose.delete(subscription)
     waiting.delete(subscription)
@@ -129,14 +164,14 @@ export function createHub (options: HubOptions): Hub {
     timeouts.delete(subscription)
     expiries.delete(subscription)
     size--
-    options.instruments.streamEnded(subscription.transport.kind, code)
+    instruments.streamEnded(subscription.transport.kind, code)
   }
 
   /** What came is in the log; who is due for it is given it in turns, the first of them at once. */
   function publish (entries: LogEntry[]): void {
     if (entries.length === 0) return
     each((subscription) => subscription.wake())
-    turns.run()
+    runQueue.run()
   }
 
   function onHealth (now: Health, changed: boolean): void {
@@ -146,7 +181,7 @@ export function createHub (options: HubOptions): Hub {
       subscription.start()
       if (!subscription.isWaiting()) waiting.delete(subscription)
     }
-    turns.run()
+    runQueue.run()
   }
 
   /** One state for all who are due, so that those at the same place get the same bytes. */
@@ -156,22 +191,26 @@ export function createHub (options: HubOptions): Hub {
   }
 
   function endAll (ending: CloseReason): void {
-    for (const subscription of [...audiences.values()].flatMap(({ members }) => [...members])) subscription.end(ending)
+    for (const subscription of all()) subscription.end(ending)
   }
 
   async function close (overMs: number): Promise<void> {
     closed = true
     for (const wheel of wheels) wheel.stop()
     expiries.stop()
-    const all = [...audiences.values()].flatMap(({ members }) => [...members])
-    const perTick = Math.max(1, Math.ceil(all.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
-    while (all.length > 0) {
-      for (const subscription of all.splice(0, perTick)) subscription.end(CLOSE.shutdown)
-      if (all.length > 0) await new Promise<void>((resolve) => { options.clock.setTimer(resolve, CLOSING_TICK_MS) })
+    const left = all()
+    const perTick = Math.max(1, Math.ceil(left.length * CLOSING_TICK_MS / Math.max(overMs, CLOSING_TICK_MS)))
+    while (left.length > 0) {
+      for (const subscription of left.splice(0, perTick)) subscription.end(CLOSE.shutdown)
+      if (left.length > 0) await new Promise<void>((resolve) => { clock.setTimer(resolve, CLOSING_TICK_MS) })
     }
   }
 
+  function all (): Subscription[] {
+    return [...channels.values()].flatMap(({ members }) => [...members])
+  }
+
   function each (action: (subscription: Subscription) => void): void {
-    for (const { members } of audiences.values()) for (const subscription of members) action(subscription)
+    for (const { members } of channels.values()) for (const subscription of members) action(subscription)
   }
 }

@@ -1,27 +1,29 @@
 import type { Clock } from '../../clock.ts'
 import type { Requester } from '../../audit/requester.ts'
 import type { Instruments } from '../../instruments.ts'
-import type { FilterGroup } from './filter-group.ts'
+import type { FilterGroup } from './filtered-log.ts'
 import { createConsumer, type Consumer, type ConsumerSources } from './consumer.ts'
-import { CLOSE, type CloseReason } from '../transport/close-codes.ts'
+import { ABNORMAL_CLOSURE, CLOSE, type CloseReason } from '../transport/close-codes.ts'
 import { endFrame, helloFrame } from '../transport/frames.ts'
 import type { Health } from '../ingest/upstream-health.ts'
+import { FULL, type Pause } from '../replay/stage.ts'
 import type { StartFrom } from '../replay/start-position.ts'
 import type { Transport } from '../transport/transport.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 
 /** What all subscriptions of a hub have in common. */
-export interface SubscriptionContext extends ConsumerSources {
+export interface SubscriptionContext {
+  readonly sources: ConsumerSources
   readonly health: () => Health
   readonly heartbeatMs: number
-  /** How long a subscriber may take nothing of what is unsent. */
+  /** How long a subscriber may accept nothing while its backlog is not empty. */
   readonly stallMs: number
   readonly clock: Clock
-  /** Lets it give what is due soon, in turns with others. */
-  readonly takeTurn: (subscription: Subscription) => void
-  /** It is over, whoever ended it. Called once, with the close code, or what it would be. */
-  readonly onEnd: (subscription: Subscription, code: number) => void
   readonly instruments: Pick<Instruments, 'delivered' | 'blocked' | 'unblocked'>
+  /** Has the subscription pumped soon, in turn with others. */
+  readonly takeTurn: (subscription: Subscription) => void
+  /** Called once when the stream has ended, with the close code, or with what it would be. */
+  readonly onEnd: (subscription: Subscription, code: number) => void
 }
 
 export interface SubscriptionOptions {
@@ -73,7 +75,6 @@ export function createSubscription (options: SubscriptionOptions): Subscription 
 
 const MOST_BATCHES = 4
 const NOTHING_UNSENT = -1
-const ABNORMAL_CLOSURE = 1006
 
 /** A class, not a closure for each method: there are many thousands, and most of them are idle. */
 class ListenersSubscription implements Subscription {
@@ -93,7 +94,7 @@ class ListenersSubscription implements Subscription {
     this.context = context
     this.transport = transport
     this.isStatusDue = verbose
-    this.consumer = createConsumer({ sources: context, group, start, listener: this, requester })
+    this.consumer = createConsumer({ sources: context.sources, group, start, listener: this, requester })
   }
 
   begin (): void {
@@ -118,23 +119,23 @@ class ListenersSubscription implements Subscription {
     this.isScheduled = false
     if (this.isOver || this.isBlocked) return
     for (let batches = 0; batches < MOST_BATCHES; batches++) {
-      const due = this.next(this.transport.writableBytes(), this.transport.backlogBytes() === 0)
-      if (due === undefined) return
-      if (due === 'full') return this.block()
-      if (due === 'later') break
+      const due = this.next(this.transport.backlogBytes() === 0 ? Infinity : this.transport.writableBytes())
+      if (due.kind === 'wait') return
+      if (due.kind === 'full') return this.block()
+      if (due.kind === 'yield') break
       this.transport.send(due)
       this.context.instruments.delivered(this.transport.kind, due)
     }
     this.wake()
   }
 
-  private next (room: number, isIdle: boolean): PreparedBatch | 'full' | 'later' | undefined {
-    if (!this.isStatusDue) return this.consumer.next(room, isIdle)
-    const { frameCache, health } = this.context
-    const prepared = frameCache.status(health())
-    if (prepared.bytes > room && !isIdle) return 'full'
+  private next (room: number): PreparedBatch | Pause {
+    if (!this.isStatusDue) return this.consumer.next(room)
+    const { health, sources: { frameCache } } = this.context
+    const status = frameCache.status(health())
+    if (status.bytes > room) return FULL
     this.isStatusDue = false
-    return prepared
+    return status
   }
 
   private block (): void {
@@ -158,11 +159,11 @@ class ListenersSubscription implements Subscription {
   }
 
   healthChanged (health: Health): void {
-    if (!this.isStatusDue) this.sendIfRoom(this.context.frameCache.status(health))
+    if (!this.isStatusDue) this.sendIfRoom(this.context.sources.frameCache.status(health))
   }
 
   heartbeat (health: Health): void {
-    this.sendIfRoom(this.context.frameCache.heartbeat(this.consumer.position(), health))
+    this.sendIfRoom(this.context.sources.frameCache.heartbeat(this.consumer.position(), health))
   }
 
   private sendIfRoom (prepared: PreparedBatch): void {

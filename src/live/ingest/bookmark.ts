@@ -14,6 +14,8 @@ import { createSkippedRanges } from './skipped-ranges.ts'
 export interface BookmarkOptions {
   /** Where the first read begins. */
   readonly from: Instant
+  /** When the first read begins, by the upstream's clock; what it misses becomes visible later. */
+  readonly startedAt?: Instant
   readonly latenessMs: number
   /** Most events that are recognised when they are met again. */
   readonly mostKnown: number
@@ -75,6 +77,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
   const known = new Map<string, Instant>()
   const skippedRanges = createSkippedRanges()
   let highWater = options.from
+  const firstMark = options.startedAt ?? options.from
   let floor = options.from // Nothing before it is read again.
   let forgotten: Instant | undefined // Up to here events were forgotten that should still be known.
 
@@ -111,7 +114,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     return {
       announcement: {
         entries: gap === undefined ? events : [{ gap }, ...events],
-        highWater: minInstant(reached, floor + lateness)
+        highWater: minInstant(reached, maxInstant(firstMark, floor + lateness))
       },
       commit
     }

@@ -11,6 +11,8 @@ export type LogEntry = NewEntry & {
   readonly offset: number
   /** The high-water mark behind this entry: it only rises, and never past that of its batch. */
   readonly highWater: Instant
+  /** No entry up to this one has a newer instant. It only rises. */
+  readonly newest: Instant
 }
 
 export interface EventLogOptions {
@@ -43,6 +45,8 @@ export interface EventLog {
   cursorAt (offset: number): LogCursor
   /** Offset of the oldest entry that is kept. */
   startOffset (): number
+  /** The first offset that can hold this instant or a later one. */
+  offsetFrom (instant: Instant): number
   /** The entry with this offset, where it is kept. */
   at (offset: number): LogEntry | undefined
   /** Which offset an event had when it entered, also for some time after it was evicted. */
@@ -94,6 +98,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
     end: () => (head ??= newCursor(first + entries.length)),
     cursorAt,
     startOffset: () => first,
+    offsetFrom,
     at: (offset) => entries[offset - first],
     offsetOf: roll.offsetOf,
     read,
@@ -123,7 +128,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
       newest = maxInstant(newest, instantOf(fresh) ?? newest)
       bytes += bytesOf(fresh)
       if ('event' in fresh) roll.add(fresh.event.id, batch.first + index, highWater)
-      return { ...fresh, offset: batch.first + index, highWater }
+      return { ...fresh, offset: batch.first + index, highWater, newest: maxInstant(newest, highWater) }
     })
     highWater = maxInstant(highWater, batch.highWater)
     entries.push(...appended)
@@ -152,6 +157,17 @@ export function createEventLog (options: EventLogOptions): EventLog {
     }
     entries.splice(0, evicted)
     first += evicted
+  }
+
+  /** Binary search: `newest` only rises. */
+  function offsetFrom (instant: Instant): number {
+    let [low, high] = [0, entries.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((entries[middle]?.newest ?? instant) < instant) low = middle + 1
+      else high = middle
+    }
+    return first + low
   }
 
   function cursorAt (offset: number): LogCursor {

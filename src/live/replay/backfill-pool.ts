@@ -1,65 +1,55 @@
 import type { Clock } from '../../clock.ts'
 import type { Requester } from '../../audit/requester.ts'
 import type { BytePool } from '../../audit/byte-pool.ts'
-import type { LogCursor } from '../../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../../audit/filter.ts'
 import { EARLIEST, NANOS_PER_SECOND, maxInstant, type Instant } from '../../audit/instant.ts'
 import { compareSortKeys, type SortKey } from '../../audit/sort-key.ts'
 import type { AuditSource } from '../../audit/source.ts'
-import type { KeptRows, Replay } from './replay.ts'
-import { createBackfill, type Backfill } from './backfill.ts'
+import type { EventLog } from '../log/event-log.ts'
+import { createBackfill, type Backfill, type OwnedBackfill } from './backfill.ts'
 
 export interface BackfillPoolOptions {
   readonly source: AuditSource
-  readonly head: () => LogCursor
-  /** The log's newest instant. */
-  readonly newest: () => Instant
-  /** What the log keeps from before an offset. */
-  readonly kept: (offset: number) => KeptRows
-  /** Whether the log still keeps a place. */
-  readonly isKept: (place: LogCursor) => boolean
+  readonly log: Pick<EventLog, 'startOffset' | 'end' | 'read' | 'newestInstant' | 'completeSince'>
   /** Most events that one stream is given. */
   readonly limit: number
   /** Most events that are read of an upstream that does not sort. */
   readonly scanLimit: number
-  /** Most bytes of rows that all replays hold. */
+  /** Most bytes of rows that all backfills hold. */
   readonly maxBytes: number
-  /** What the replays of all tenants hold together, where there are several. */
+  /** What the backfills of all tenants hold together, where there are several. */
   readonly pool?: BytePool
   readonly isUpstreamThere: () => boolean
   readonly clock: Clock
-  /** Told of what should not happen; the replay counts as failed. */
+  /** Told of what should not happen; the backfill counts as failed. */
   readonly onError: (error: unknown) => void
 }
 
 export interface BackfillRequest {
   readonly filter: AuditFilter
   readonly from: Instant
-  /** Set where a subscriber reads on: what it has had is not held again. */
+  /** Set where a subscriber reads on: rows up to this key are not held again. */
   readonly after?: SortKey | undefined
-  /** Set where a replay that began earlier was full before it came this far: another one like it would be in vain. */
+  /** Set where an earlier backfill was full before it came this far: another one like it would be in vain. */
   readonly startsHere?: boolean
-  /**
-   * The offset from which on the subscriber takes what comes from the log, where that is fixed: the read must begin
-   * after that.
-   */
+  /** The offset from which the log takes over, where that is fixed: the read must begin after that. */
   readonly until: number | undefined
-  /** The listener's limit is counted from here. */
+  /** The subscriber's limit is counted from here. */
   readonly countFrom: Instant
   /**
-   * `shared`: a subscriber that comes back, likely with many others, each with its own filter: one read of everything
+   * `shared`: a subscriber that returns, likely with many others, each with its own filter: one read of everything
    * serves them all while it is short. `own`: with this filter; shared among equals.
    */
   readonly kind: 'shared' | 'own'
-  /** Who pays for it, where this subscriber is the first who wants it. */
+  /** Who pays for it, where this subscriber is the first to ask for it. */
   readonly requester?: Requester | undefined
 }
 
 export interface BackfillPool {
-  open (request: BackfillRequest): Replay
+  open (request: BackfillRequest): Backfill
   /** A poll has ended. */
   polled (): void
-  /** Drops all replays and gives back their bytes of the pool. */
+  /** Drops all backfills and gives back their bytes of the pool. */
   close (): void
 }
 
@@ -68,9 +58,9 @@ interface Entry {
   readonly from: Instant
   readonly after: SortKey | undefined
   readonly payer: Requester['key']
-  /** Whether it was begun for subscribers with any filter, and is short therefore. */
+  /** Whether it serves subscribers with any filter, and is short therefore. */
   readonly isForAll: boolean
-  readonly backfill: Backfill
+  readonly backfill: OwnedBackfill
   followers: number
   /** Cancels that it is dropped. */
   keep: () => void
@@ -82,7 +72,7 @@ const COARSE = 10n * NANOS_PER_SECOND
 const SHARED_ANSWERS = 10
 const SCANNED_PER_GIVEN = 10
 const KEPT_MS = 5000
-const MOST_REREADS = 64
+const MOST_BACKFILLS = 64
 
 /**
  * The replays from Kubiya that are under way or just over. Whoever asks for a part of one that is there joins it, and
@@ -91,14 +81,14 @@ const MOST_REREADS = 64
  * much.
  */
 export function createBackfillPool (options: BackfillPoolOptions): BackfillPool {
-  const { clock, head, isKept, kept, isUpstreamThere, limit, maxBytes, newest, onError, source } = options
+  const { clock, isUpstreamThere, limit, log, maxBytes, onError, source } = options
   const entries = new Set<Entry>()
   const share = options.pool?.join({ shrink })
   let waiting: Array<() => void> = []
 
   return { open, polled, close }
 
-  function open (request: BackfillRequest): Replay {
+  function open (request: BackfillRequest): Backfill {
     const joined = [...entries].find((entry) => isJoinable(entry, request))
     return followed(joined ?? begin(request))
   }
@@ -107,9 +97,9 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
     const isFitting = key === filterKey(wanted.filter)
       ? wanted.kind === 'shared' || !isForAll
       : wanted.kind === 'shared' && key === ALL
-    const isAfter = wanted.until === undefined || backfill.place.offset >= wanted.until
+    const isAfter = wanted.until === undefined || backfill.until.offset >= wanted.until
     const isPaid = !backfill.isHeldBack() || payer === wanted.requester?.key
-    const isUsable = ['reading', 'done'].includes(backfill.state()) && isKept(backfill.place)
+    const isUsable = ['reading', 'done'].includes(backfill.state()) && backfill.until.offset >= log.startOffset()
     return isFitting && isAfter && isPaid && isUsable && from <= wanted.from && holdsAllFor(wanted, after)
   }
 
@@ -122,9 +112,9 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
   }
 
   function begin ({ after, requester = NOBODY, countFrom, filter, from: wanted, kind }: BackfillRequest): Entry {
-    const from = after === undefined ? maxInstant(EARLIEST, wanted - ((wanted % COARSE) + COARSE) % COARSE) : wanted
     const isForAll = kind === 'shared' && filterKey(filter) !== ALL
-    const place = head()
+    const [since, until] = [log.completeSince(), log.end()]
+    const from = after === undefined ? sharedStart(wanted, since) : wanted
     const backfill = createBackfill({
       clock,
       source,
@@ -133,9 +123,9 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
       from,
       after,
       countFrom,
-      kept: kept(place.offset),
-      place,
-      newest: newest(),
+      kept: { since, entries: log.read(log.startOffset(), until.offset - log.startOffset()) ?? [] },
+      until,
+      newest: log.newestInstant(),
       mostEvents: limit,
       mostScanned: SCANNED_PER_GIVEN * limit,
       scanLimit: options.scanLimit,
@@ -148,8 +138,13 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
     const key = isForAll ? ALL : filterKey(filter)
     const entry: Entry = { key, from, after, payer: requester.key, isForAll, backfill, followers: 0, keep: () => {} }
     entries.add(entry)
-    for (const oldest of [...entries]) if (entries.size > MOST_REREADS) drop(oldest)
+    for (const oldest of [...entries]) if (entries.size > MOST_BACKFILLS) drop(oldest)
     return entry
+  }
+
+  /** Subscribers that return together share one start. Where the log keeps all, that is everything that it keeps. */
+  function sharedStart (from: Instant, since: Instant): Instant {
+    return from >= since ? since : maxInstant(EARLIEST, from - ((from % COARSE) + COARSE) % COARSE)
   }
 
   /**
@@ -198,7 +193,7 @@ export function createBackfillPool (options: BackfillPoolOptions): BackfillPool 
   }
 
   /** The replay as one subscriber sees it: its leaving is noted. */
-  function followed (entry: Entry): Replay {
+  function followed (entry: Entry): Backfill {
     return {
       ...entry.backfill,
       follow (listener) {

@@ -1,79 +1,114 @@
-import { weightOf } from '../../audit/event.ts'
 import type { Clock } from '../../clock.ts'
-import { metered, type Requester, type Reservation } from '../../audit/requester.ts'
 import type { LogCursor } from '../../audit/cursor.ts'
+import { weightOf } from '../../audit/event.ts'
 import type { AuditFilter } from '../../audit/filter.ts'
-import { minInstant, type Instant } from '../../audit/instant.ts'
+import { maxInstant, minInstant, type Instant } from '../../audit/instant.ts'
+import type { NewEntry } from '../../audit/log-batch.ts'
+import { metered, type Requester, type Reservation } from '../../audit/requester.ts'
 import { compareSortKeys, isAfter, type SortKey } from '../../audit/sort-key.ts'
 import type { AuditSource, Failure, Purpose } from '../../audit/source.ts'
 import { bisecting } from '../../scan/bisection.ts'
 import type { ScanStep } from '../../scan/scan-step.ts'
 import { scan } from '../../scan/scanner.ts'
 import type { SkippedRange } from '../../scan/skipped-range.ts'
-import type { KeptRows, Replay, ReplayRow, ReplayState } from './replay.ts'
+import { instantOf, type LogEntry } from '../log/event-log.ts'
 
 export interface BackfillOptions {
   readonly source: AuditSource
-  /** Whose share it is. */
+  /** Whose share of the request budget it uses. */
   readonly requester: Requester
   readonly filter: AuditFilter
   readonly from: Instant
-  /** What lies in front of this place, or at it, is not held: the subscriber has had it. */
+  /** Rows up to this key are left out: the subscriber has had them. */
   readonly after?: SortKey | undefined
-  /** What the log has for itself, from this instant on: Kubiya is asked for what comes before. */
-  readonly kept: KeptRows
-  /** The log's head now, before Kubiya is asked. */
-  readonly place: LogCursor
-  /** The log's newest instant now. */
+  /** What the log keeps now: all entries from `since` on. Kubiya is asked for what is older. */
+  readonly kept: { readonly since: Instant, readonly entries: readonly LogEntry[] }
+  /** The end of the log now, before Kubiya is asked. */
+  readonly until: LogCursor
+  /** The newest instant of the log now. */
   readonly newest: Instant
-  /** Most events that are given … */
+  /** Most events, counted from `countFrom`: what is older, a returning subscriber has mostly had. */
   readonly mostEvents: number
-  /** … and counted from here: what lies before it is what a returning subscriber mostly has. */
   readonly countFrom: Instant
-  /** Most events that are looked through. */
+  /** Most events that are scanned. */
   readonly mostScanned: number
   /** Most events that are read of an upstream that does not sort. */
   readonly scanLimit: number
   /** Most upstream answers. */
   readonly mostAnswers: number
   readonly clock: Clock
-  /** Whether the poller gets on with Kubiya. */
+  /** Whether the poller reaches Kubiya. */
   readonly isUpstreamThere: () => boolean
   /** Resolves when the next poll has ended. */
   readonly nextPoll: () => Promise<void>
-  /** Told how many bytes of rows came to be held; tells whether there is room for more. */
-  readonly onGrowth: (bytes: number) => boolean
+  /** Called after each answer. Returns whether there is room for more rows. */
+  readonly onGrowth: () => boolean
   readonly onError: (error: unknown) => void
 }
 
-/** A replay from Kubiya. */
-export interface Backfill extends Replay {
+/** A row of the past. Rows are sorted by `key`. */
+export type BackfillRow = NewEntry & {
+  readonly key: SortKey
+  /** The row's offset, where it comes from the log. */
+  readonly offset?: number
+}
+
+/**
+ * How far a backfill is.
+ * - `reading`: more rows may come.
+ * - `done`: these are all.
+ * - `cut`: there is more than its limits allow.
+ * - `full`: it holds as many bytes as it may. Another backfill can read on behind it.
+ * - `failed`: Kubiya could not be read.
+ * - `forgotten`: its rows were dropped to free memory. A subscriber that has not had them all begins another one.
+ */
+export type BackfillState = 'reading' | 'done' | 'cut' | 'full' | 'failed' | 'forgotten'
+
+/** The past, read from Kubiya for any number of subscribers. */
+export interface Backfill {
+  /** Where the log takes over: everything that the backfill can miss enters behind it. */
+  readonly until: LogCursor
+  /** The newest instant of the log when the backfill began. */
+  newest (): Instant
+  /** The rows so far, oldest first. More are added at the end. */
+  rows (): readonly BackfillRow[]
+  state (): BackfillState
+  /** Once it was cut or has failed: events from this instant on may be missing. */
+  reached (): Instant
+  /** Calls `listener` when there are more rows, or an end. Returns the function to leave. */
+  follow (listener: () => void): () => void
+}
+
+/** A backfill, as its owner sees it. */
+export interface OwnedBackfill extends Backfill {
+  /** Bytes of the rows from Kubiya. */
   bytes (): number
-  /** Whether it waits for its asker's share. Others have a share of their own. */
+  /** Whether it waits for its requester's share of the budget. Other requesters have shares of their own. */
   isHeldBack (): boolean
-  /** Drops the rows and reads no further. */
+  /** Drops the rows and stops reading. */
   forget (): void
 }
 
 const PAGE_SIZE = 1000
-// Rows of one second may come in any order: none is given before all are read.
+// Rows of one second may come in any order, so all of them are held until the second is complete.
 const LARGEST_SECOND_BYTES = 32 * 1024 * 1024
 const MOST_FAILURES = 8
 const FIRST_BACK_OFF_MS = 400
 const LONGEST_BACK_OFF_MS = 30_000
 const AFTER_ALL_IDS = '\uffff'
+const BEFORE_ALL_IDS = '\0'
 
 /**
- * Reads the past anew, as far as the log does not have it, and passes it on as it comes. After a failure it waits and
- * goes on where it stood; while the poller does not get on with Kubiya either, it asks nothing. It gives up when Kubiya
- * serves the poller but not this.
+ * Reads from Kubiya the past that the log does not keep, then adds what the log keeps. After a failure it waits and
+ * continues from where it stopped. While the poller fails too, it sends no requests. It gives up when Kubiya serves the
+ * poller but fails here.
  */
-export function createBackfill (options: BackfillOptions): Backfill {
-  const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, place, source } = options
+export function createBackfill (options: BackfillOptions): OwnedBackfill {
+  const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, source, until } = options
   const listeners = new Set<() => void>()
-  let rows: ReplayRow[] = []
-  let pending: ReplayRow[] = [] // Met, but something may still come before it.
-  let state: ReplayState = 'reading'
+  let rows: BackfillRow[] = []
+  let pending: BackfillRow[] = [] // Older rows may still come.
+  let state: BackfillState = 'reading'
   let reached = from
   let bytes = 0
   let counted = 0
@@ -86,10 +121,9 @@ export function createBackfill (options: BackfillOptions): Backfill {
     finish('failed')
   })
   return {
-    place,
+    until,
     newest: () => newest,
     rows: () => rows,
-    version: () => 0,
     state: () => state,
     reached: () => reached,
     bytes: () => bytes,
@@ -114,7 +148,7 @@ export function createBackfill (options: BackfillOptions): Backfill {
     return state === 'reading'
   }
 
-  function finish (as: ReplayState): void {
+  function finish (as: BackfillState): void {
     state = as
     for (const listener of listeners) listener()
   }
@@ -178,42 +212,48 @@ export function createBackfill (options: BackfillOptions): Backfill {
   }
 
   function take (step: ScanStep): void {
-    const wanted = after === undefined ? step.rows : step.rows.filter(({ key }) => isAfter(key, after, 'asc'))
-    const met = wanted.map(({ event, key }): ReplayRow => ({ event, late: false, place: key }))
-    if (step.skipped !== undefined) met.unshift(gapRow(step.skipped))
-    const growth = wanted.reduce((sum, { event }) => sum + weightOf(event), 0)
+    const fresh = after === undefined ? step.rows : step.rows.filter(({ key }) => isAfter(key, after, 'asc'))
+    const found = fresh.map(({ event, key }): BackfillRow => ({ event, late: false, key }))
+    if (step.skipped !== undefined) found.push(gapRow(step.skipped))
     answers++
     scanned += step.scanned
-    bytes += growth
-    const all = [...pending, ...met].sort((a, b) => compareSortKeys(a.place, b.place))
-    const certain = step.end
-      ? all.length
-      : all.findIndex((row) => step.reached === undefined || row.place.instant >= step.reached)
-    const settled = all.splice(0, certain === -1 ? all.length : certain)
-    pending = all
+    bytes += fresh.reduce((sum, { event }) => sum + weightOf(event), 0)
+    const all = [...pending, ...found].sort(byKey)
+    const isCertain = ({ key }: BackfillRow) => step.end || (step.reached !== undefined && key.instant < step.reached)
+    const firstUncertain = all.findIndex((row) => !isCertain(row))
+    const settled = firstUncertain === -1 ? all : all.slice(0, firstUncertain)
+    pending = all.slice(settled.length)
     rows.push(...settled)
-    counted += settled.filter((row) => row.place.instant >= options.countFrom).length
-    // Whole seconds are asked for: it may lie behind.
+    counted += settled.filter(({ key }) => key.instant >= options.countFrom).length
+    // Whole seconds are asked for: the scan may have reached a later instant than `kept.since`.
     if (step.reached !== undefined) reached = minInstant(step.reached, kept.since)
-    const isRoom = options.onGrowth(growth) || (rows.length === 0 && bytes <= LARGEST_SECOND_BYTES)
+    const isRoom = options.onGrowth() || (rows.length === 0 && bytes <= LARGEST_SECOND_BYTES)
     if (!isRoom && !step.end && isReading()) finish('full')
   }
 
+  /** What the log keeps comes last. An entry older than `kept.since` is among the rows from Kubiya. */
   function conclude (): void {
-    rows.push(...kept.rows)
+    const entries = kept.entries.map((entry): BackfillRow => ({ ...entry, key: keyOf(entry) }))
+    rows.push(...entries.filter(({ key }) => key.instant >= kept.since).sort(byKey))
     finish('done')
   }
 
-  /** Cut only where it is certain that everything before was given. */
+  /** It is cut only where everything before is certain to be there. */
   function isEnough (): boolean {
     return counted >= options.mostEvents || scanned >= options.mostScanned || answers >= options.mostAnswers
   }
 
-  function gapRow (passed: SkippedRange): ReplayRow {
-    const to = passed.to ?? newest
-    return {
-      gap: { ...passed, to: to < passed.from ? passed.from : to },
-      place: { instant: passed.from, id: AFTER_ALL_IDS }
-    }
+  function gapRow ({ from, reason, to = newest }: SkippedRange): BackfillRow {
+    return { gap: { from, to: maxInstant(from, to), reason }, key: { instant: from, id: AFTER_ALL_IDS } }
   }
+}
+
+function byKey (a: BackfillRow, b: BackfillRow): number {
+  return compareSortKeys(a.key, b.key)
+}
+
+/** A gap is found by its end: a stream that begins inside it must be told. */
+function keyOf (entry: LogEntry): SortKey {
+  const instant = instantOf(entry) ?? entry.highWater
+  return { instant, id: 'gap' in entry ? BEFORE_ALL_IDS : entry.event.id }
 }

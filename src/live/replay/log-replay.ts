@@ -1,68 +1,58 @@
-import type { Clock } from '../../clock.ts'
-import { compareSortKeys, type SortKey } from '../../audit/sort-key.ts'
-import type { EventLog, LogEntry } from '../log/event-log.ts'
-import type { KeptRows, Replay, ReplayRow } from './replay.ts'
+import type { LogCursor } from '../../audit/cursor.ts'
+import type { Instant } from '../../audit/instant.ts'
+import type { JsonObject } from '../../audit/exact-json.ts'
+import { instantOf, type EventLog, type LogEntry } from '../log/event-log.ts'
+import type { PreparedFrame } from '../transport/frames.ts'
+import { createBatchBuilder, prepareBatch } from '../transport/prepared-batch.ts'
+import { createMatchBudget } from './match-budget.ts'
+import { FULL, LOST, YIELD, type Stage, type StageResult } from './stage.ts'
 
-export interface LogReplay extends Replay {
-  /** What the log keeps from before an offset. */
-  before (offset: number): KeptRows
+export interface LogReplayOptions {
+  readonly log: EventLog
+  readonly matches: (item: JsonObject) => boolean
+  /** Encodes an entry, once for every subscriber; its cursor is the position behind the entry. */
+  readonly frameOf: (entry: LogEntry) => PreparedFrame
+  /** Most bytes of a batch of more than one frame. */
+  readonly batchBytes: number
+  /** Inclusive. Older entries are skipped. */
+  readonly from: Instant
+  /** Where the live log takes over. */
+  readonly until: LogCursor
 }
-
-const KEPT_MS = 10_000
-const BEFORE_ALL_IDS = '\0'
 
 /**
- * What the log keeps, in the order of instants: one view for all streams, however many begin and wherever they stand.
- * It follows the log when it is looked at; whoever stands in it finds its place anew by the last row that it was given.
+ * The entries before `until` that are not older than `from`, in log order. It begins at the first offset that can hold
+ * `from`. No snapshot is kept: the stage is `lost` when the log evicts its position.
  */
-export function createLogReplay (log: EventLog, { setTimer }: Clock): LogReplay {
-  let rows: Array<ReplayRow & { readonly offset: number }> = []
-  let first = 0
-  let next = 0
-  let version = 0
-  let isForgetting = false
+export function createLogReplay (options: LogReplayOptions): Stage<'log-replay'> {
+  const { batchBytes, frameOf, from, log, matches, until } = options
+  // The whole cursor: the log cannot tell the instant of an evicted position.
+  let cursor = log.cursorAt(Math.min(log.offsetFrom(from), until.offset))
 
-  return {
-    get place () { return log.end() },
-    newest: log.newestInstant,
-    rows: refreshed,
-    before: (until) => ({
-      since: log.completeSince(),
-      rows: refreshed().filter(({ offset, place }) => offset < until && log.isCompleteSince(place.instant))
-    }),
-    version: () => version,
-    state: () => 'done',
-    reached: log.completeSince,
-    follow: () => () => {}
+  return { kind: 'log-replay', next, position: () => cursor, close: () => {} }
+
+  function next (room: number): StageResult {
+    let { offset } = cursor
+    if (offset < log.startOffset()) return LOST
+    if (offset === until.offset) return { kind: 'end', until }
+    const batch = createBatchBuilder(room, batchBytes)
+    const matchBudget = createMatchBudget()
+    let isFull = false
+    for (; offset < until.offset && !matchBudget.isSpent(); offset++) {
+      const entry = log.at(offset)
+      if (entry === undefined) break
+      matchBudget.spend(entry)
+      isFull = isDue(entry) && !batch.add(frameOf(entry))
+      if (isFull) break
+    }
+    cursor = log.cursorAt(offset)
+    if (batch.frames.length > 0) return prepareBatch(batch.frames)
+    return isFull ? FULL : YIELD
   }
 
-  function refreshed () {
-    const [oldest, head] = [log.startOffset(), log.end().offset]
-    if (first === oldest && next === head) return rows
-    const kept = first === oldest ? rows : rows.filter(({ offset }) => offset >= oldest)
-    const entries = log.read(Math.max(next, oldest), head - oldest) ?? []
-    for (const entry of entries) kept.push({ ...entry, place: placeOf(entry) })
-    rows = kept.sort((a, b) => compareSortKeys(a.place, b.place)) // Two runs, nearly always: that is one pass.
-    first = oldest
-    next = head
-    version++
-    if (!isForgetting) setTimer(forget, KEPT_MS)
-    isForgetting = true
-    return rows
+  /** A gap is due where it ends: a stream that begins inside it must be told. */
+  function isDue (entry: LogEntry): boolean {
+    if ((instantOf(entry) ?? entry.highWater) < from) return false
+    return 'gap' in entry || matches(entry.event.item)
   }
-
-  /** Does not hold what the log has let go of for longer than it is needed. */
-  function forget (): void {
-    isForgetting = false
-    rows = []
-    first = 0
-    next = 0
-    version++
-  }
-}
-
-/** An entry without an instant of its own has the log's when it entered. */
-function placeOf (entry: LogEntry): SortKey {
-  if ('gap' in entry) return { instant: entry.gap.to, id: BEFORE_ALL_IDS } // Whoever begins inside it hears of it.
-  return { instant: entry.event.instant ?? entry.highWater, id: entry.event.id }
 }

@@ -10,100 +10,100 @@ import { EARLIEST, LATEST, NANOS_PER_MS, minInstant, maxInstant, type Instant } 
 import { isAfter, type SortKey } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
 
-/** Where a stream is to begin: behind a cursor, or at an instant. */
+/** Where a stream starts: behind a cursor, or at an instant. */
 export type StartFrom = { readonly since: StreamCursor } | { readonly from: Instant }
 
-/** About to begin, once the log is filled. */
-export interface Waiting {
-  readonly kind: 'waiting'
-  readonly start: StartFrom
-}
-
-/** About to be told what it missed. */
-export interface GapAhead {
-  readonly kind: 'missing'
-  readonly gap: Gap
-  readonly until: LogCursor
-  /** Where it stood before. */
-  readonly stood: StreamCursor
-}
-
-/** How a stream gets from there to the live log. */
+/** How a stream gets from its start to the live log. */
 export type StartPlan =
-  /** From the log, just where the cursor stood. */
-  | { readonly kind: 'log', readonly place: LogCursor }
+  /** The log has not been filled yet. */
+  | { readonly kind: 'wait' }
+  /** From the log, exactly behind the cursor. */
+  | { readonly kind: 'live', readonly cursor: LogCursor, readonly isExact: true }
   | LogReplayPlan
   | BackfillPlan
-  /** The log is not filled yet. */
-  | { readonly kind: 'wait' }
 
-interface PastOpening {
-  /** What lies behind this place is given. */
-  readonly after: SortKey
-  /** Whether that is just where the cursor stood: nothing is given twice. */
+/** From the log, what is not older than `from`; live from `until`. */
+export interface LogReplayPlan {
+  readonly kind: 'log-replay'
+  readonly from: Instant
+  readonly until: LogCursor
+  /** Whether the stream continues exactly behind its cursor, so that nothing repeats. */
   readonly isExact: boolean
 }
 
-/** What the log keeps from before `until`, in order of instants; then on from there. */
-export interface LogReplayPlan extends PastOpening {
-  readonly kind: 'log-replay'
-  readonly until: LogCursor
-}
-
 /** From Kubiya; then from the log. */
-export interface BackfillPlan extends PastOpening {
+export interface BackfillPlan {
   readonly kind: 'backfill'
-  /** From where on the replay's limit counts. */
+  /** Events behind this key are due. */
+  readonly after: SortKey
+  readonly isExact: boolean
+  /** The replay limit counts events from this instant on. */
   readonly countFrom: Instant
-  /** Where the log goes on, where that was fixed before. */
+  /** Where the log takes over, where an earlier replay has fixed that. */
   readonly until: LogCursor | undefined
-  /** What of this log was given already. */
+  /** What of this log was delivered before. */
   readonly delivered: readonly DeliveredRange[]
-  /** Whether a subscriber comes back, likely with many others. */
+  /** Whether the subscriber resumes, probably together with many others. */
   readonly isReturn: boolean
 }
 
-const LAST_PLACE: SortKey = { instant: LATEST, id: '' }
+const LAST_KEY: SortKey = { instant: LATEST, id: '' }
 
-/**
- * Decides how a stream opens, as things stand. Synchronous, so that the place it names is still the place when it is
- * taken.
- */
+/** Decides how a stream starts. Synchronous: the position is taken before another entry can enter the log. */
 export function planStart (start: StartFrom, log: EventLog, isFilled: boolean, latenessMs: number): StartPlan {
-  if (!('since' in start)) return isFilled ? openingAt(start.from, log) : { kind: 'wait' }
+  if (!('since' in start)) return isFilled ? planFrom(start.from, log) : { kind: 'wait' }
   const { since } = start
-  if (since.kind === 'log' && isKept(since, log)) return { kind: 'log', place: since }
+  if (since.kind === 'log' && isKept(since, log)) return { kind: 'live', cursor: since, isExact: true }
   if (!isFilled) return { kind: 'wait' }
   return since.kind === 'replay' && isKept(since.log, log)
-    ? openingWithin(since, log)
-    : openingBehind(since, log, latenessMs)
+    ? planWithin(since, log)
+    : planBehind(since, log, latenessMs)
 }
 
-function openingAt (from: Instant, log: EventLog): StartPlan {
-  const after = { instant: from, id: '' }
-  if (log.isCompleteSince(from)) return { kind: 'log-replay', until: log.end(), after, isExact: false }
-  return { kind: 'backfill', after, isExact: false, countFrom: from, until: undefined, delivered: [], isReturn: false }
+function planFrom (from: Instant, log: EventLog): StartPlan {
+  if (log.isCompleteSince(from)) return { kind: 'log-replay', from, until: log.end(), isExact: false }
+  return {
+    kind: 'backfill',
+    after: { instant: from, id: '' },
+    isExact: false,
+    countFrom: from,
+    until: undefined,
+    delivered: [],
+    isReturn: false
+  }
 }
 
-/** Inside a replay whose place in the log still stands. */
-function openingWithin ({ after, delivered = [], log: until }: ReplayCursor, log: EventLog): StartPlan {
-  if (log.isCompleteSince(after.instant)) return { kind: 'log-replay', until, after, isExact: true }
-  return { kind: 'backfill', after, isExact: true, countFrom: after.instant, until, delivered, isReturn: true }
+/** The rest of a replay. The log still keeps the position that the replay leads to. */
+function planWithin ({ after, delivered = [], log: until }: ReplayCursor, log: EventLog): StartPlan {
+  const { instant } = after
+  const hasBegun = after.id !== '' || delivered.length > 0
+  if (!hasBegun && log.isCompleteSince(instant)) {
+    return { kind: 'log-replay', from: instant, until: log.end(), isExact: true }
+  }
+  // What the log keeps is not limited.
+  const countFrom = log.isCompleteSince(instant) ? LATEST : instant
+  return { kind: 'backfill', after, isExact: true, countFrom, until, delivered, isReturn: true }
 }
 
 /**
- * Behind a place that the log has let go of, or that was in the log of another run: events may have become visible
- * late.
+ * The cursor's position was evicted, or belongs to another epoch. Events up to `latenessMs` older than the cursor may
+ * have become visible since.
  */
-function openingBehind (since: StreamCursor, log: EventLog, latenessMs: number): StartPlan {
-  const [place, upTo] = since.kind === 'log' ? [since, LAST_PLACE] : [since.log, since.after]
+function planBehind (since: StreamCursor, log: EventLog, latenessMs: number): StartPlan {
+  const [position, upTo] = since.kind === 'log' ? [since, LAST_KEY] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
-  const from = maxInstant(EARLIEST, minInstant(instant, place.instant) - BigInt(latenessMs) * NANOS_PER_MS)
-  const after = { instant: from, id: '' }
-  if (log.isCompleteSince(from)) return { kind: 'log-replay', until: log.end(), after, isExact: false }
+  const from = maxInstant(EARLIEST, minInstant(instant, position.instant) - BigInt(latenessMs) * NANOS_PER_MS)
+  if (log.isCompleteSince(from)) return { kind: 'log-replay', from, until: log.end(), isExact: false }
   const before = since.kind === 'replay' ? since.delivered ?? [] : []
-  const delivered = place.epoch === log.end().epoch ? withDelivered(before, { before: place.offset, upTo }) : []
-  return { kind: 'backfill', after, isExact: false, countFrom: instant, until: undefined, delivered, isReturn: true }
+  return {
+    kind: 'backfill',
+    after: { instant: from, id: '' },
+    isExact: false,
+    countFrom: instant,
+    until: undefined,
+    delivered: position.epoch === log.end().epoch ? withDelivered(before, { before: position.offset, upTo }) : [],
+    isReturn: true
+  }
 }
 
 /**
@@ -114,7 +114,7 @@ export function withDelivered (parts: readonly DeliveredRange[], part: Delivered
   return [...others, part].slice(-MOST_DELIVERED_RANGES)
 }
 
-/** The cursor of a stream that has been given nothing yet. */
+/** The cursor of a stream that has not begun. */
 export function cursorOf (start: StartFrom, head: LogCursor): StreamCursor {
   return 'since' in start ? start.since : { kind: 'replay', log: head, after: { instant: start.from, id: '' } }
 }

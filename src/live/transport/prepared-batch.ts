@@ -4,8 +4,9 @@ import type { PreparedFrame } from './frames.ts'
 /** How frames are written on one kind of connection: the same bytes for the same frames. */
 export type WireFormat = (frames: readonly PreparedFrame[]) => Buffer
 
-/** Frames that go out together. Their bytes are made once for each format, whoever they are sent to. */
+/** Frames that are sent together, encoded once for each format, however many subscribers receive them. */
 export interface PreparedBatch {
+  readonly kind: 'batch'
   readonly frames: readonly PreparedFrame[]
   /** Of the payloads. */
   readonly bytes: number
@@ -27,6 +28,7 @@ export function prepareBatch (
   let encoded: Map<WireFormat, Buffer> | undefined
 
   return {
+    kind: 'batch',
     frames,
     bytes: frames.reduce((sum, { payload }) => sum + payload.length, 0),
     events: frames.reduce((sum, { type }) => type === 'event' ? sum + 1 : sum, 0),
@@ -40,6 +42,32 @@ export function prepareBatch (
       encoded.set(format, made)
       onMade?.(made.length)
       return made
+    }
+  }
+}
+
+/** Collects the frames of one batch. */
+export interface BatchBuilder {
+  readonly frames: readonly PreparedFrame[]
+  /** Returns false, and leaves the frame out, where the batch has no room for it. */
+  add (frame: PreparedFrame): boolean
+}
+
+const MOST_FRAMES = 256
+
+/** A batch of at most `mostBytes` and at most `room`. A first frame may be larger than `mostBytes`, not than `room`. */
+export function createBatchBuilder (room: number, mostBytes: number): BatchBuilder {
+  const frames: PreparedFrame[] = []
+  let left = Math.min(room, mostBytes)
+
+  return {
+    frames,
+    add (frame) {
+      const { length } = frame.payload
+      if (frames.length === MOST_FRAMES || length > (frames.length === 0 ? room : left)) return false
+      frames.push(frame)
+      left -= length
+      return true
     }
   }
 }

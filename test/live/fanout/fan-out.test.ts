@@ -245,70 +245,58 @@ t.test('a portion', async (t) => {
   t.test('is one for all with the same filter at the same place: judged and encoded once', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b', 'c']))
-    let judged = 0
-    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 65_536 })
-    const portionAt = filteredLogOf({ matches: ({ id }) => ++judged > 0 && id !== 'b', members: { size: 3 } })
-    const other = filteredLogOf({ matches: () => true, members: { size: 1 } })
-    const portion = portionAt(0)
-    if (portion === undefined || portion === 'evicted') return t.fail('there is one')
-    t.equal(portionAt(0), portion)
-    t.not(other(0), portion)
-    t.equal(portionAt(0), portion, 'also when others were served in between')
-    t.equal(judged, 3)
-    t.same([portion.batch?.frames.length, portion.batch?.recipients, portion.end], [2, 3, log.end()])
-    t.equal(portion.batch?.encoded(plainMessages), portion.batch?.encoded(plainMessages))
-    t.equal(portionAt(3), undefined, 'nothing at the head')
-    t.not(portionAt(1), portion)
+    const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 65_536 })
+    const { batchAt } = groupOf({}, { size: 3 })
+    const { batchAt: otherAt } = groupOf({}, { size: 1 })
+    const first = batchAt(0)
+    if (first === undefined || first === 'evicted') return t.fail('there is one')
+    t.equal(batchAt(0), first)
+    t.not(otherAt(0), first)
+    t.equal(batchAt(0), first, 'also when others were served in between')
+    t.same([first.batch?.frames.length, first.batch?.recipients, first.end], [3, 3, log.end()])
+    t.equal(first.batch?.encoded(plainMessages), first.batch?.encoded(plainMessages))
+    t.equal(batchAt(3), undefined, 'nothing at the end of the log')
+    t.not(batchAt(1), first)
   })
 
   t.test('holds as much as fits, a larger frame alone, and passes what does not match', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(600), { pad: 100 }))
-    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })
-    for (
-      const [matches, most] of [[() => true, 10], [() => false, 0], [
-        ({ id }: { id?: unknown }) => id === 'e599',
-        1
-      ]] as const
-    ) {
-      const portionAt = filteredLogOf({ matches, members: { size: 1 } })
+    const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 1000 })
+    for (const [filter, most] of [[{}, 600], [{ category_type: 'none' }, 0], [{ text: 'e599' }, 1]] as const) {
+      const { batchAt } = groupOf(filter, { size: 1 })
       let offset = 0
-      let given = 0
-      for (let portion = portionAt(0); portion !== undefined && portion !== 'evicted'; portion = portionAt(offset)) {
-        t.ok(portion.end.offset > offset && (portion.batch?.bytes ?? 0) <= 1000)
-        offset = portion.end.offset
-        given += portion.batch?.frames.length ?? 0
+      let delivered = 0
+      for (let found = batchAt(0); found !== undefined && found !== 'evicted'; found = batchAt(offset)) {
+        t.ok(found.end.offset > offset && (found.batch?.bytes ?? 0) <= 1000)
+        offset = found.end.offset
+        delivered += found.batch?.frames.length ?? 0
       }
-      t.equal(offset, 600)
-      t.equal(given, most === 10 ? 600 : most)
+      t.same([offset, delivered], [600, most])
     }
-    const large = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10 })({
-      matches: () => true,
-      members: { size: 1 }
-    })(0)
+    const tight = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 10 })
+    const large = tight({}, { size: 1 }).batchAt(0)
     t.equal(large !== 'evicted' && large?.batch?.frames.length, 1)
   })
 
   t.test('ends after half a million characters of events that were judged, whether they match or not', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(10), { pad: 200_000 }))
-    const filteredLogOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 10_000_000 })
-    for (const isMatch of [true, false]) {
-      const portion = filteredLogOf({ matches: () => isMatch, members: { size: 1 } })(0)
-      t.equal(portion !== 'evicted' && portion?.end.offset, 3)
+    const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 10_000_000 })
+    for (const filter of [{}, { category_type: 'none' }]) {
+      const found = groupOf(filter, { size: 1 }).batchAt(0)
+      t.equal(found !== 'evicted' && found?.end.offset, 3)
     }
   })
 
   t.test('is said to be evicted once the log has let go of its place, whoever has had it', async (t) => {
     const log = openLog({ maxEvents: 2 })
-    const portionAt = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), mostBytes: 1000 })({
-      matches: () => true,
-      members: { size: 1 }
-    })
+    const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 1000 })
+    const { batchAt } = groupOf({}, { size: 1 })
     log.append(batch(0, ['a', 'b']))
-    t.not(portionAt(0), 'evicted')
+    t.not(batchAt(0), 'evicted')
     log.append(batch(2, ['c']))
-    t.equal(portionAt(0), 'evicted')
+    t.equal(batchAt(0), 'evicted')
   })
 })
 

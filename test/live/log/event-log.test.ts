@@ -1,25 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { systemClock } from '../../../src/clock.ts'
-import { createManualClock } from '../../support/manual-clock.ts'
 import type { Batch } from '../../../src/audit/log-batch.ts'
 import { createBytePool } from '../../../src/audit/byte-pool.ts'
-import {
-  decodeCursor,
-  encodeCursor,
-  type Cursor,
-  type LogCursor,
-  type ReplayCursor
-} from '../../../src/audit/cursor.ts'
+import { decodeCursor, encodeCursor, type Cursor } from '../../../src/audit/cursor.ts'
 import { weightOf } from '../../../src/audit/event.ts'
-import { EARLIEST, LATEST, formatInstant, type Instant } from '../../../src/audit/instant.ts'
+import { LATEST, formatInstant, type Instant } from '../../../src/audit/instant.ts'
 import type { Json, JsonObject } from '../../../src/audit/exact-json.ts'
-import { compareSortKeys } from '../../../src/audit/sort-key.ts'
 import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
-import type { EventLog } from '../../../src/live/log/event-log.ts'
-import { cursorOf, gapSince, isForged, planStart } from '../../../src/live/replay/start-position.ts'
-import { createLogReplay } from '../../../src/live/replay/log-replay.ts'
-import type { Replay } from '../../../src/live/replay/replay.ts'
+import { instantOf, type EventLog } from '../../../src/live/log/event-log.ts'
 import { createOffsetIndex } from '../../../src/live/log/offset-index.ts'
 import { holds } from '../../contracts/property.ts'
 import { EPOCH, at, batch, freshNamed, freshOf, nameOf, openLog } from '../../support/timeline.ts'
@@ -226,7 +214,7 @@ t.test('the event log', async (t) => {
     const log = openLog({ maxEvents: 2 })
     const gap = { from: at(1), to: at(5), reason: 'too-large' as const }
     const [entry] = log.append({ ...batch(0, []), entries: [{ gap }], highWater: at(5) })
-    t.same(entry, { gap, offset: 0, highWater: at(5) })
+    t.same(entry, { gap, offset: 0, highWater: at(5), newest: at(5) })
     t.equal(log.hasNewSince({ epoch: EPOCH, offset: 0 }, () => true), false, 'it is no event')
     log.append(batch(1, ['b', 'c']))
     t.same([log.isCompleteSince(at(5)), log.isCompleteSince(at(5) + 1n)], [false, true])
@@ -312,76 +300,28 @@ t.test('a roll', async (t) => {
   })
 })
 
-t.test('a recall', async (t) => {
-  const filled = (options = {}) => {
-    const log = openLog(options)
-    log.append({
-      ...batch(0, []),
-      entries: freshNamed([['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d', 3]]),
-      highWater: at(9)
-    })
-    return log
-  }
-  const idsOf = (replay: Replay) => replay.rows().map(nameOf)
-
-  t.test('gives what the log keeps, in the order of instants', async (t) => {
-    const recall = createLogReplay(filled(), systemClock)
-    t.same(idsOf(recall), ['b', 'd', 'a', 'undated', 'c'], 'without an instant: where the log stood')
-    t.same([recall.state(), idsOf(createLogReplay(openLog(), systemClock))], ['done', []])
-  })
-
-  t.test('has word of a gap where it ends', async (t) => {
-    const log = filled()
-    log.append({
-      ...batch(5, []),
-      entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }],
-      highWater: at(9)
-    })
-    t.same(idsOf(createLogReplay(log, systemClock)), ['b', 'd', 'too-large', 'a', 'undated', 'c'])
-  })
-
-  t.test('follows the log when it is looked at, and says that its rows have moved', async (t) => {
-    const log = filled({ maxEvents: 5 })
-    const recall = createLogReplay(log, systemClock)
-    const versions = [0, 1].map(() => {
-      recall.rows()
-      return recall.version()
-    })
-    t.equal(versions[0], versions[1], 'nothing has moved')
-    log.append({ ...batch(5, []), entries: freshNamed([['e', 4], ['f', 20]]), highWater: at(20) })
-    t.same(idsOf(recall), ['d', 'e', 'undated', 'c', 'f'], 'a and b are evicted')
-    t.not(recall.version(), versions[0])
-    t.same([recall.place, recall.newest()], [log.end(), at(20)])
-  })
-
-  t.test('holds nothing for long that the log may let go of', async (t) => {
-    const clock = createManualClock()
-    const log = filled()
-    const recall = createLogReplay(log, clock)
-    const rows = recall.rows()
-    const version = recall.version()
-    clock.advance(10_000)
-    t.not(recall.version(), version)
-    t.same(recall.rows(), rows)
-    t.not(recall.rows(), rows)
-  })
-
-  t.test('is in order of place and holds what the log holds, whatever entered and whenever it is looked at', async (t) => {
-    const batches = fc.array(fc.record({ seconds: fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 8 }), isLookedAt: fc.boolean() }), { maxLength: 20 })
-    holds(t, fc.property(batches, fc.integer({ min: 1, max: 40 }), (delivered, maxEvents) => {
-      const log = openLog({ maxEvents })
-      const recall = createLogReplay(log, systemClock)
-      return delivered.every(({ isLookedAt, seconds }) => {
-        const first = log.end().offset
-        log.append({ ...batch(first, []), entries: freshNamed(seconds.map((each, i) => [`e${first + i}`, each])), highWater: at(100) })
-        if (!isLookedAt) return true
-        const rows = recall.rows()
-        const isSorted = rows.every((row, i) => i === 0 || compareSortKeys(rows[i - 1]?.place ?? row.place, row.place) <= 0)
-        const offsets = rows.map(({ offset = -1 }) => offset).sort((a, b) => a - b)
-        return isSorted && offsets.join() === Array.from({ length: log.end().offset - log.startOffset() }, (_, i) => log.startOffset() + i).join()
-      })
-    }))
-  })
+t.test('offsetFrom finds the first offset that can hold an instant, whatever entered and was evicted', async (t) => {
+  const batches = fc.array(
+    fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 8 }),
+    { maxLength: 20 }
+  )
+  const wanted = fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: -1, max: 60 }))
+  holds(t, fc.property(batches, wanted, (delivered, [maxEvents, seconds]) => {
+    const log = openLog({ maxEvents })
+    for (const each of delivered) {
+      const first = log.end().offset
+      const entries = freshNamed(each.map((second, i) => [`e${first + i}`, second]))
+      log.append({ ...batch(first, []), entries, highWater: at(30) })
+    }
+    const offset = log.offsetFrom(at(seconds))
+    const instantAt = (place: number) => {
+      const entry = log.at(place)
+      return entry === undefined ? undefined : instantOf(entry) ?? entry.highWater
+    }
+    const isBefore = (place: number) => (instantAt(place) ?? LATEST) < at(seconds)
+    const older = Array.from({ length: offset - log.startOffset() }, (_, i) => log.startOffset() + i)
+    return older.every(isBefore)
+  }))
 })
 
 t.test('an encoder', async (t) => {
@@ -411,17 +351,17 @@ t.test('an encoder', async (t) => {
 
   t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
     const log = openLog()
-    log.append(batch(0, ['a', 'b', 'c']))
-    const [row] = createLogReplay(log, systemClock).rows()
-    if (row === undefined) throw new Error('three were recalled')
+    const [entry] = log.append(batch(0, ['a', 'b', 'c']))
+    if (entry === undefined) throw new Error('three entered')
+    const row = { ...entry, key: { instant: at(0), id: 'a' } }
     const frameCache = createFrameCache(EPOCH)
     const frame = frameCache.row(row, log.cursorAt(2), [])
     t.equal(frameCache.row(row, log.cursorAt(2), []), frame)
-    t.same(decodeCursor(frame.cursor ?? ''), { kind: 'replay', log: log.cursorAt(2), after: row.place })
+    t.same(decodeCursor(frame.cursor ?? ''), { kind: 'replay', log: log.cursorAt(2), after: row.key })
     t.same(decodeCursor(frameCache.row(row, log.cursorAt(3), []).cursor ?? ''), {
       kind: 'replay',
       log: log.cursorAt(3),
-      after: row.place
+      after: row.key
     })
   })
 
@@ -447,185 +387,5 @@ t.test('an encoder', async (t) => {
   t.test('has a cursor behind every gap of a replay that a stream can resume from', async (t) => {
     const cursor: Cursor = { kind: 'replay', log: openLog().end(), after: { instant: at(1), id: '\uffff' } }
     t.same(decodeCursor(encodeCursor(cursor)), cursor)
-  })
-})
-
-t.test('the opening of a stream', async (t) => {
-  const filled = () => {
-    const log = openLog({ maxEvents: 10 })
-    log.append(batch(0, Array.from({ length: 20 }, (_, i) => `e${i}`)))
-    return log
-  }
-  const place = (offset: number, seconds: number, epoch = 'epoch1'): LogCursor => ({
-    kind: 'log',
-    epoch,
-    offset,
-    instant: at(seconds)
-  })
-  const replaying = (log: LogCursor, seconds: number): ReplayCursor => ({
-    kind: 'replay',
-    log,
-    after: { instant: at(seconds), id: 'e' }
-  })
-
-  t.test('is exact behind a cursor whose place is kept, even while the log is being filled', async (t) => {
-    for (const isFilled of [true, false]) {
-      t.same(planStart({ since: place(10, 9) }, filled(), isFilled, 1000), { kind: 'log', place: place(10, 9) })
-      t.same(planStart({ since: place(20, 19) }, filled(), isFilled, 1000), { kind: 'log', place: place(20, 19) })
-    }
-  })
-
-  t.test('waits for a log that is not filled yet', async (t) => {
-    t.same(planStart({ since: place(3, 9, 'epoch0') }, filled(), false, 1000), { kind: 'wait' })
-    t.same(planStart({ since: place(3, 2) }, filled(), false, 1000), { kind: 'wait' })
-    t.same(planStart({ from: at(15) }, filled(), false, 1000), { kind: 'wait' })
-    t.same(planStart({ since: replaying(place(15, 14), 1) }, filled(), false, 1000), { kind: 'wait' })
-  })
-
-  t.test('is recalled from the log at an instant that it reaches back to', async (t) => {
-    for (const from of [at(15), at(9) + 1n, at(30)]) {
-      t.same(planStart({ from }, filled(), true, 1000), {
-        kind: 'log-replay',
-        until: place(20, 19),
-        after: { instant: from, id: '' },
-        isExact: false
-      })
-    }
-  })
-
-  t.test('is backfill from Kubiya at an instant that the log does not reach back to', async (t) => {
-    t.same(planStart({ from: at(9) }, filled(), true, 1000), {
-      kind: 'backfill',
-      after: { instant: at(9), id: '' },
-      isExact: false,
-      countFrom: at(9),
-      until: undefined,
-      delivered: [],
-      isReturn: false
-    })
-  })
-
-  t.test('goes back by the lateness behind a cursor of another numbering', async (t) => {
-    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 1000), {
-      kind: 'log-replay',
-      until: place(20, 19),
-      after: { instant: at(14), id: '' },
-      isExact: false
-    })
-    t.same(planStart({ since: place(3, 15, 'epoch0') }, filled(), true, 6000), {
-      kind: 'backfill',
-      after: { instant: at(9), id: '' },
-      isExact: false,
-      countFrom: at(15),
-      until: undefined,
-      delivered: [],
-      isReturn: true
-    })
-  })
-
-  t.test('goes back by the lateness behind a place that was let go, and knows what was given up to there', async (t) => {
-    const delivered = [{ before: 9, upTo: { instant: LATEST, id: '' } }]
-    t.same(planStart({ since: place(9, 8) }, filled(), true, 1000), {
-      kind: 'backfill',
-      after: { instant: at(7), id: '' },
-      isExact: false,
-      countFrom: at(8),
-      until: undefined,
-      delivered,
-      isReturn: true
-    })
-    const lost = replaying(place(5, 4), 3)
-    t.same(planStart({ since: lost }, filled(), true, 1000), {
-      kind: 'backfill',
-      after: { instant: at(2), id: '' },
-      isExact: false,
-      countFrom: at(3),
-      until: undefined,
-      delivered: [{ before: 5, upTo: lost.after }],
-      isReturn: true
-    })
-  })
-
-  t.test('never goes back beyond the earliest instant that can be written', async (t) => {
-    const since: LogCursor = { ...place(3, 0, 'epoch0'), instant: EARLIEST + 5n }
-    t.match(planStart({ since }, filled(), true, 1000), { kind: 'backfill', after: { instant: EARLIEST } })
-  })
-
-  t.test('goes on with a replay where it stood, and then at the place that it had taken', async (t) => {
-    const since = replaying(place(15, 14), 3)
-    t.same(planStart({ since }, filled(), true, 1000), {
-      kind: 'backfill',
-      after: since.after,
-      isExact: true,
-      countFrom: at(3),
-      until: place(15, 14),
-      delivered: [],
-      isReturn: true
-    })
-    const within = replaying(place(15, 14), 12)
-    t.same(planStart({ since: within }, filled(), true, 1000), {
-      kind: 'log-replay',
-      until: place(15, 14),
-      after: within.after,
-      isExact: true
-    })
-    const elsewhere = replaying(place(15, 14, 'epoch0'), 18)
-    t.same(planStart({ since: elsewhere }, filled(), true, 1000), {
-      kind: 'log-replay',
-      until: place(20, 19),
-      after: { instant: at(13), id: '' },
-      isExact: false
-    })
-  })
-
-  t.test('takes over what a replay of its own has given before', async (t) => {
-    const delivered = [{ before: 4, upTo: { instant: at(30), id: 'x' } }]
-    const since = { ...replaying(place(15, 14), 3), delivered }
-    t.match(planStart({ since }, filled(), true, 1000), { kind: 'backfill', isExact: true, delivered })
-    const lost = { ...replaying(place(5, 4), 3), delivered }
-    t.match(planStart({ since: lost }, filled(), true, 1000), {
-      kind: 'backfill',
-      isExact: false,
-      delivered: [...delivered, { before: 5, upTo: lost.after }]
-    })
-    t.match(planStart({ since: { ...lost, log: { ...lost.log, epoch: 'epoch0' } } }, filled(), true, 6000), {
-      kind: 'backfill',
-      delivered: []
-    }, 'offsets of another numbering mean nothing')
-    t.same(decodeCursor(encodeCursor(since)), since)
-  })
-
-  t.test('has a cursor before anything was given', async (t) => {
-    t.same(cursorOf({ from: at(5) }, place(20, 19)), {
-      kind: 'replay',
-      log: place(20, 19),
-      after: { instant: at(5), id: '' }
-    })
-    t.equal(cursorOf({ since: place(3, 2) }, place(20, 19)).kind, 'log')
-  })
-
-  t.test('gapSince covers late events that entered behind the place of a replay and were evicted', async (t) => {
-    const log = openLog({ maxEvents: 2 })
-    log.append({ ...batch(0, []), entries: freshNamed([['a', 1], ['b', 9]]), highWater: at(9) })
-    const since: ReplayCursor = { kind: 'replay', log: log.end(), after: { instant: at(8), id: 'x' } }
-    t.match(gapSince(since, log, 10_000), { gap: { from: at(8) }, until: since.log }, 'no event entered since')
-    log.append({ ...batch(2, []), entries: freshNamed([['late', 5], ['c', 12], ['d', 13], ['e', 14]]), highWater: at(14) })
-    const { gap, until } = gapSince(since, log, 10_000)
-    t.ok(gap.from <= at(5), 'the late event, or one close by')
-    t.same([gap.to, gap.reason, until], [at(12), 'history-evicted', log.cursorAt(4)])
-    const elsewhere: ReplayCursor = { ...since, log: { ...since.log, epoch: 'epoch0' } }
-    t.match(gapSince(elsewhere, log, 10_000), { gap: { from: at(-1) } }, 'another numbering: all that may be late')
-  })
-
-  t.test('knows cursors that were never given out', async (t) => {
-    const judged = [
-      place(20, 1),
-      place(21, 1),
-      place(21, 1, 'epoch0'),
-      place(0, 1),
-      replaying(place(20, 1), 1),
-      replaying(place(21, 1), 1)
-    ]
-    t.same(judged.map((cursor) => isForged(cursor, filled())), [false, true, false, false, false, true])
   })
 })

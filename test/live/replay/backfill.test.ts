@@ -10,8 +10,7 @@ import { LATEST, formatInstant, type Instant } from '../../../src/audit/instant.
 import type { Failure } from '../../../src/audit/source.ts'
 import { bisecting } from '../../../src/scan/bisection.ts'
 import { createCatchUp, type CatchUpStep } from '../../../src/live/ingest/catch-up.ts'
-import type { Replay } from '../../../src/live/replay/replay.ts'
-import { createBackfill, type BackfillOptions } from '../../../src/live/replay/backfill.ts'
+import { createBackfill, type Backfill, type BackfillOptions } from '../../../src/live/replay/backfill.ts'
 import {
   createBackfillPool,
   type BackfillRequest,
@@ -159,8 +158,8 @@ t.test('a reread', async (t) => {
     source,
     filter: {},
     from: at(-60),
-    kept: { since: LATEST, rows: [] },
-    place: openLog().end(),
+    kept: { since: LATEST, entries: [] },
+    until: openLog().end(),
     newest: at(1000),
     mostEvents: Infinity,
     countFrom: at(-60),
@@ -174,7 +173,7 @@ t.test('a reread', async (t) => {
     onError: (error) => { throw error },
     ...options
   })
-  const over = async (replay: Replay) => {
+  const over = async (replay: Backfill) => {
     await until(() => replay.state() !== 'reading')
     return replay.rows().map(nameOf)
   }
@@ -280,8 +279,7 @@ t.test('a reread', async (t) => {
   })
 
   t.test('is full when there is no more room', async (t) => {
-    let bytes = 0
-    const backfill = begun(stocked(evenly(50), { pageCap: 7 }), { onGrowth: (growth) => (bytes += growth) < 1000 })
+    const backfill = begun(stocked(evenly(50), { pageCap: 7 }), { onGrowth: () => backfill.bytes() < 1000 })
     const ids = await over(backfill)
     t.equal(backfill.state(), 'full')
     t.same([ids, backfill.reached()], [idsOf(ids.length), at(ids.length)])
@@ -337,7 +335,7 @@ t.test('a reread', async (t) => {
           )
           const backfill = begun(source)
           const ids = await over(backfill)
-          const instants = backfill.rows().map(({ place }) => place.instant)
+          const instants = backfill.rows().map(({ key }) => key.instant)
           if (
             backfill.state() !== 'done' || ids.length !== tenths.length || new Set(ids).size !== ids.length
           ) { throw new Error(`${ids.length} of ${tenths.length} came, ${backfill.state()}`) }
@@ -360,10 +358,7 @@ t.test('rereads', async (t) => {
     const backfills = createBackfillPool({
       clock: systemClock,
       source,
-      head: log.end,
-      newest: log.newestInstant,
-      kept: () => ({ since: LATEST, rows: [] }),
-      isKept: ({ offset }) => offset >= log.startOffset(),
+      log: { ...log, completeSince: () => LATEST }, // As if it kept nothing.
       limit: 1000,
       scanLimit: 10_000,
       maxBytes: 1_000_000,
@@ -374,11 +369,11 @@ t.test('rereads', async (t) => {
     const open = (request: Partial<BackfillRequest> = {}) => backfills.open({ ...RETURN, ...request })
     return { log, open, backfills }
   }
-  const done = async (...replays: Replay[]) => {
+  const done = async (...replays: Backfill[]) => {
     for (const replay of replays) await until(() => replay.state() !== 'reading')
   }
   /** Whether they are one and the same read. */
-  const areOne = (a: Replay, b: Replay) => a.rows() === b.rows()
+  const areOne = (a: Backfill, b: Backfill) => a.rows() === b.rows()
 
   t.test('are one for all who ask for a part of what is being read', async (t) => {
     const source = stocked(evenly(50))
@@ -429,11 +424,11 @@ t.test('rereads', async (t) => {
     await done(first)
     log.append(batch(3, ['later']))
     t.ok(areOne(open(), first), 'without a place of its own it takes over that of the read')
-    t.equal(open().place.offset, 3)
+    t.equal(open().until.offset, 3)
     t.ok(areOne(open({ until: 3 }), first))
     t.ok(areOne(open({ until: 1 }), first))
     const second = open({ until: 4 })
-    t.equal(second.place.offset, 4)
+    t.equal(second.until.offset, 4)
     await done(second)
     t.notOk(areOne(second, first))
   })
@@ -442,8 +437,7 @@ t.test('rereads', async (t) => {
     const log = openLog({ maxEvents: 2 })
     log.append(batch(0, ['x', 'y', 'z']))
     const { open } = prepared(stocked(evenly(5)), {
-      head: log.end,
-      isKept: ({ offset }) => offset >= log.startOffset()
+      log: { ...log, completeSince: () => LATEST }
     })
     const first = open()
     await done(first)
@@ -451,7 +445,7 @@ t.test('rereads', async (t) => {
     t.ok(areOne(open(), first))
     log.append(batch(5, ['c']))
     const second = open()
-    t.equal(second.place.offset, 6)
+    t.equal(second.until.offset, 6)
     await done(second)
     t.notOk(areOne(second, first))
   })

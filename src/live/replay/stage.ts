@@ -1,0 +1,51 @@
+import type { Gap } from '../../audit/log-batch.ts'
+import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
+import type { PreparedBatch } from '../transport/prepared-batch.ts'
+import type { BackfillPlan } from './start-position.ts'
+
+/** One part of a subscriber's way from its start to the live log: a past, or the live log itself. */
+export interface Stage<Kind extends string = string> {
+  readonly kind: Kind
+  /**
+   * Returns what is due next. A batch counts as delivered. `room` is the number of bytes that may be sent; it is
+   * infinite while nothing is unsent, so that a frame larger than the backlog goes out alone.
+   */
+  next (room: number): StageResult
+  /** Where the subscriber would resume. */
+  position (): StreamCursor
+  close (): void
+}
+
+export type StageResult = PreparedBatch | Pause | StageEnd
+
+/**
+ * Why there is no batch now.
+ * - `wait`: nothing is due until the stage calls back or the log grows.
+ * - `full`: a frame is due that is larger than `room`.
+ * - `yield`: more may be due, but other subscribers have their turn first.
+ */
+export type Pause = typeof WAIT | typeof FULL | typeof YIELD
+
+/**
+ * Why the stage is over.
+ * - `end`: the log goes on from `until`; what is missing before it lies in `gap`.
+ * - `cut`: the backfill stopped before the subscriber had all of it; another one can deliver the rest.
+ * - `lost`: the position was evicted, or the rows were dropped; the subscriber resumes from its position.
+ */
+export type StageEnd =
+  | { readonly kind: 'end', readonly until: LogCursor, readonly gap?: Gap | undefined }
+  | { readonly kind: 'cut', readonly rest: BackfillPlan, readonly progress: BackfillProgress }
+  | typeof LOST
+
+/** What a subscriber's earlier backfills came to. */
+export interface BackfillProgress {
+  /** Events that were delivered and count towards the replay limit. */
+  readonly counted: number
+  /** How many backfills in a row stopped too early for the subscriber. */
+  readonly attempts: number
+}
+
+export const WAIT = { kind: 'wait' } as const
+export const FULL = { kind: 'full' } as const
+export const YIELD = { kind: 'yield' } as const
+export const LOST = { kind: 'lost' } as const

@@ -1,0 +1,83 @@
+import t from 'tap'
+import { compileFilter } from '../../../src/audit/filter.ts'
+import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
+import type { EventLog } from '../../../src/live/log/event-log.ts'
+import { createLogReplay } from '../../../src/live/replay/log-replay.ts'
+import type { Stage } from '../../../src/live/replay/stage.ts'
+import { EPOCH, at, batch, freshNamed, openLog, type Named } from '../../support/timeline.ts'
+
+function logOf (named: Named[], maxEvents = 1000): EventLog {
+  const log = openLog({ maxEvents })
+  log.append({ ...batch(0, []), entries: freshNamed(named), highWater: at(9) })
+  return log
+}
+
+function replayOf (log: EventLog, fromSeconds: number, batchBytes = 65_536): Stage {
+  return createLogReplay({
+    log,
+    matches: compileFilter({}),
+    frameOf: createFrameCache(EPOCH).entry,
+    batchBytes,
+    from: at(fromSeconds),
+    until: log.end()
+  })
+}
+
+/** What the stage delivers until it pauses for good or ends, and how it does. */
+function drain (stage: Stage): [names: string[], last: string] {
+  const names: string[] = []
+  while (true) {
+    const result = stage.next(Infinity)
+    if (result.kind === 'batch') names.push(...result.frames.map(({ payload }) => nameIn(String(payload))))
+    else if (result.kind !== 'yield') return [names, result.kind]
+  }
+}
+
+function nameIn (json: string): string {
+  const frame = JSON.parse(json) as { type: string, event?: { id: string } }
+  return frame.event?.id ?? frame.type
+}
+
+const LATE: Named[] = [['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d', 3]]
+
+t.test('log replay: serves entries in log order, without those before its start', async (t) => {
+  const log = logOf(LATE)
+  t.same(drain(replayOf(log, 1)), [['a', 'b', 'undated', 'c', 'd'], 'end'])
+  t.same(drain(replayOf(log, 3)), [['a', 'undated', 'c', 'd'], 'end'])
+  t.same(drain(replayOf(log, 6)), [['c'], 'end'])
+  t.same(drain(replayOf(log, 10)), [[], 'end'])
+  t.same(drain(replayOf(openLog(), 0)), [[], 'end'])
+})
+
+t.test('log replay: delivers a gap to a stream that starts inside it', async (t) => {
+  const log = logOf([['a', 1]])
+  log.append({ ...batch(1, []), entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }], highWater: at(9) })
+  t.same([drain(replayOf(log, 5)), drain(replayOf(log, 6))], [[['gap'], 'end'], [[], 'end']])
+})
+
+t.test('log replay: leaves what enters later to the live log', async (t) => {
+  const log = logOf([['a', 1], ['b', 2]])
+  const stage = replayOf(log, 1)
+  log.append({ ...batch(2, []), entries: freshNamed([['c', 3]]), highWater: at(9) })
+  t.same(drain(stage), [['a', 'b'], 'end'])
+  t.same(stage.position(), log.cursorAt(2))
+})
+
+t.test('log replay: delivers no more than there is room for', async (t) => {
+  const stage = replayOf(logOf([['a', 1], ['b', 2]]), 1)
+  t.equal(stage.next(10).kind, 'full')
+  const result = stage.next(250)
+  t.same(result.kind === 'batch' && result.frames.map(({ payload }) => nameIn(String(payload))), ['a'])
+  t.equal(stage.next(10).kind, 'full')
+  t.same(drain(stage), [['b'], 'end'])
+})
+
+t.test('log replay: is lost when the log evicts its position, and keeps the cursor of that position', async (t) => {
+  const log = logOf([['a', 1], ['b', 2], ['c', 3]], 3)
+  const stage = replayOf(log, 1, 10)
+  const result = stage.next(Infinity)
+  t.same(result.kind === 'batch' && result.frames.length, 1)
+  const stood = log.cursorAt(1)
+  log.append({ ...batch(3, []), entries: freshNamed([['d', 4], ['e', 5]]), highWater: at(9) })
+  t.same([stage.next(Infinity), stage.position()], [{ kind: 'lost' }, stood])
+})
