@@ -23,23 +23,27 @@ export function cursorOf (frame: Frame): string | undefined {
   return isCursor(cursor) ? cursor : undefined
 }
 
+/** By the type of a frame: whether its fields are sound. */
+const CHECKS = new Map<unknown, (frame: Fields) => boolean>([
+  ['hello', ({ cursor, resumed }) => isCursor(cursor) && typeof resumed === 'boolean'],
+  ['event', ({ cursor, event }) => isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)],
+  ['gap', ({ cursor, from, reason, to }) => isCursor(cursor) && isText(from) && isText(to) && isText(reason)],
+  ['status', (frame) => hasUpstream(frame) && (frame.since === undefined || typeof frame.since === 'string')],
+  ['heartbeat', (frame) => isCursor(frame.cursor) && hasUpstream(frame)],
+  ['expiring', ({ at }) => isText(at)],
+  ['end', ({ cursor, reason, reconnect }) => isCursor(cursor) && isText(reason) && typeof reconnect === 'boolean']
+])
+
 /**
- * Whether a frame has the fields of its type. Fields that nothing depends on may be missing, but are never of another
+ * Whether a frame has the fields of its type. Fields on which nothing depends may be missing, but never have another
  * type.
  */
 function isSound (frame: Fields): boolean {
-  const { at, cursor, event, from, lag_ms: lagMs = 0, reason, reconnect, resumed, since = '', to, type, upstream } =
-    frame
-  switch (type) {
-    case 'hello': return isCursor(cursor) && typeof resumed === 'boolean'
-    case 'event': return isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)
-    case 'gap': return isCursor(cursor) && isText(from) && isText(to) && isText(reason)
-    case 'status': return isText(upstream) && isBetween(lagMs) && typeof since === 'string'
-    case 'heartbeat': return isCursor(cursor) && isText(upstream) && isBetween(lagMs)
-    case 'expiring': return isText(at)
-    case 'end': return isCursor(cursor) && isText(reason) && typeof reconnect === 'boolean'
-    default: return isText(type)
-  }
+  return CHECKS.get(frame.type)?.(frame) ?? isText(frame.type)
+}
+
+function hasUpstream ({ lag_ms: lagMs = 0, upstream }: Fields): boolean {
+  return isText(upstream) && isBetween(lagMs)
 }
 
 function isCursor (value: unknown): value is string {

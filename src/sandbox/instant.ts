@@ -8,14 +8,14 @@ const NS_PER_MS = 1_000_000n
 export function instantOf (text: unknown): bigint | undefined {
   const parts = typeof text === 'string' ? SHAPE.exec(text) : null
   if (parts === null) return undefined
-  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number)
-  const midnightMs = midnight(year ?? 0, month ?? 0, day ?? 0)
-  const zoneMinutes = zoneOf(parts[8], Number(parts[9] ?? 0), Number(parts[10] ?? 0))
-  if (midnightMs === undefined || zoneMinutes === undefined) return undefined
-  const clockSeconds = clockOf(hour ?? 0, minute ?? 0, second ?? 0)
-  if (clockSeconds === undefined) return undefined
-  const wholeMs = midnightMs + (clockSeconds - zoneMinutes * 60) * 1000
-  return BigInt(wholeMs) * NS_PER_MS + BigInt((parts[7] ?? '').padEnd(9, '0'))
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1, 7).map(Number)
+  const [fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = parts.slice(7)
+  const midnightMs = midnight(year, month, day)
+  const offsetMinutes = zoneOf(sign, Number(zoneHours), Number(zoneMinutes))
+  const clockSeconds = clockOf(hour, minute, second)
+  if (midnightMs === undefined || offsetMinutes === undefined || clockSeconds === undefined) return undefined
+  const wholeMs = midnightMs + (clockSeconds - offsetMinutes * 60) * 1000
+  return BigInt(wholeMs) * NS_PER_MS + BigInt(fraction.padEnd(9, '0'))
 }
 
 /** Nanoseconds since 1970 of a clock reading in milliseconds, whose fraction is dropped. */
