@@ -8,7 +8,9 @@ export interface Counts {
 const NO_COUNTS: Counts = { passed: 0, failed: 0, skipped: 0 }
 const RESULT = /^( *)(not )?ok \d+(?: - )?(.*)$/
 
-/** The counts that tap prints as its last comment: `# { total: 12, pass: 11, fail: 1 }`. Without them the file crashed. */
+/**
+ * The counts that tap prints as its last comment: `# { total: 12, pass: 11, fail: 1 }`. Without them the file crashed.
+ */
 export function countsIn (output: string): Counts | undefined {
   const comment = output.split('\n').findLast((line) => line.startsWith('# { total: '))
   if (comment === undefined) return undefined

@@ -53,7 +53,7 @@ function words ({ printed }: Run): string[] {
 t.test('a dist that is complete is started', async (t) => {
   const run = npm(t, await checkOut(t), 'start')
   await eventually('it listens', () => /http:\/\/127\.0\.0\.1:\d+/.test(run.printed()))
-  t.match(words(run)[0], /esbuild does not run here: dist\/ is used as it was built/)
+  t.match(words(run)[0], /esbuild does not run here: dist\/ is used as it is/)
 })
 
 t.test('a dist that is not says in one line what to run', async (t) => {

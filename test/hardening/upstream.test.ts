@@ -117,7 +117,8 @@ for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
 }
 
 t.test('429 is waited out as long as it says, and the hole is covered after it', async (t) => {
-  // Node counts a timer from the start of a turn, so a wait may be short by a long turn. It stays beyond a back-off's 0.8 s.
+  // Node counts a timer from the start of a turn, so a wait may be short by a long turn. It stays beyond a back-off's
+  // 0.8 s.
   for (
     const [after, leastMs] of [['2', 1500], [new Date(Date.now() + 2000).toUTCString(), 0], ['-1', 0], [
       undefined,

@@ -8,7 +8,9 @@ export interface FunctionSize {
   /** Its lines without those of the named functions inside it. */
   readonly ownLines: number
   readonly totalLines: number
-  /** 1, and 1 for each `if`, `?:`, loop, `case`, `catch`, `&&`, `||` and `??`, without those of named functions inside. */
+  /**
+   * 1, and 1 for each `if`, `?:`, loop, `case`, `catch`, `&&`, `||` and `??`, without those of named functions inside.
+   */
   readonly branches: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * Options of a test that needs a program which is no npm package. Where the program is missing the test is skipped, with
- * a line on standard error that nobody overlooks. In CI nothing is skipped: the file fails.
+ * Options of a test that needs a program which is no npm package. Where the program is missing the test is skipped,
+ * with a line on standard error that nobody overlooks. In CI nothing is skipped: the file fails.
  */
 export function needs (program: string, isInstalled: boolean): { skip: string | false } {
   if (isInstalled) return { skip: false }

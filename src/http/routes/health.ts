@@ -26,7 +26,8 @@ const Readiness = Type.Object({
 
 /**
  * Liveness and readiness probes. An outage of Kubiya does not make a replica unready: otherwise all replicas would
- * leave the load balancer at once. The probes need no credential, so they reveal nothing else; metrics are at `/metrics`.
+ * leave the load balancer at once. The probes need no credential, so they reveal nothing else; metrics are at
+ * `/metrics`.
  */
 export const healthRoutes: FastifyPluginAsyncTypebox<HealthRoutesOptions> = async (app, options) => {
   app.get('/livez', {
