@@ -78,7 +78,8 @@ function planWithin ({ after, delivered = [], log: until }: ReplayCursor, log: E
   const { instant } = after
   const hasBegun = after.id !== '' || delivered.length > 0
   if (!hasBegun && log.isCompleteSince(instant)) {
-    return { kind: 'log-replay', from: instant, until: log.end(), isExact: true }
+    // Live from the position of the first connection: what entered since is due, however old its instant is.
+    return { kind: 'log-replay', from: instant, until, isExact: true }
   }
   // What the log keeps is not limited.
   const countFrom = log.isCompleteSince(instant) ? LATEST : instant
