@@ -27,7 +27,7 @@ const FETCH_MS = 5000
 const REST_MS = 2000 // A new key is accepted after at most this time.
 const REFRESH_MS = 300_000 // A withdrawn key is accepted for at most this time.
 const RETRY_MS = 10_000
-const MAX_FAILURES = 3 // After so many failures in a row, the issuer is left alone for `REST_MS`.
+const MAX_FAILURES = 3 // In a row. Then the service does not ask the issuer for `REST_MS`.
 
 export function createJwkSet ({ clock, onError, url }: JwkSetOptions): JwkSet {
   const remote = createRemoteJWKSet(url, { timeoutDuration: FETCH_MS, cooldownDuration: 0 })

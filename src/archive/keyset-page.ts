@@ -46,7 +46,7 @@ async function scanPage (
   const window = remaining(request)
   const steps = scan(bisecting(source), { filter, window, direction, pageSize, scanLimit, purpose })
   for await (const step of steps) {
-    // What was scanned before the budget, or the caller's share, was spent is worth an answer that goes on from there.
+    // The budget or the caller's share is spent. The page ends here, and `next` continues from here.
     if (!step.ok) return step.kind === 'budget' || step.kind === 'share' ? builder.cutOff('transient') ?? step : step
     builder.add(step)
     size.onHeld(builder.bytes())

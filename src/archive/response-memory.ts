@@ -11,7 +11,7 @@ export interface ResponseReservation {
 export interface ResponseMemory {
   /** A response ends early at this number of bytes of events. */
   readonly maxAnswerBytes: number
-  /** Waits for memory to make a response of so many events. Returns `undefined` if there was none in time. */
+  /** Waits for the memory that a response of `events` events needs. `undefined`: none became free in time. */
   reserve (events: number): Promise<ResponseReservation | undefined>
   /** Counts an unread response, once whatever the number of its readers. Returns a function that ends the count. */
   hold (response: object, bytes: number): () => void

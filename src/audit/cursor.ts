@@ -115,7 +115,7 @@ function unpack (packed: unknown[]): Cursor {
   return {
     kind: 'page',
     operation: oneOf(operation, ['list', 'search']),
-    filter: filter as AuditFilter, // Checked against its schema by the route, as any filter from outside.
+    filter: filter as AuditFilter, // The route checks it against the filter's schema (`followCursor`).
     window: {
       ...start !== null && { start: readInstant(start) },
       ...end !== null && { end: readInstant(end) }

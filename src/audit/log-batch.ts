@@ -2,8 +2,9 @@ import type { AuditEvent } from './event.ts'
 import type { Instant } from './instant.ts'
 
 /**
- * Why events may be missing: the log let go of them before they were given · more than a replay gives · Kubiya could
- * not be read there · one event is larger than what is read of an answer.
+ * Why events may be missing. `history-evicted`: the log evicted them before delivery. `replay-limit`: the past holds
+ * more than one replay may deliver. `upstream-outage`: Kubiya could not be read. `too-large`: an event exceeds the
+ * bytes that are read of one answer.
  */
 export type GapReason = 'history-evicted' | 'replay-limit' | 'upstream-outage' | 'too-large'
 

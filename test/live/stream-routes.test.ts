@@ -459,7 +459,7 @@ t.test('a shutdown ends every stream with a word, a cursor and 1001', async (t) 
   t.pass('and the cursor is good for the next process')
 })
 
-t.test('an upgrade of something that is not there is answered as any request', async (t) => {
+t.test('an upgrade on an unknown path gets the same 404 as a request', async (t) => {
   const service = await startService(t)
   const elsewhere = openStream(`${service.url.replace('http', 'ws')}/api/v1/audit/nowhere`)
   t.teardown(() => elsewhere.socket.terminate())

@@ -112,7 +112,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
           retry_after: FULL_RETRY_SECONDS
         })
       }
-      // Last: whoever asks why a WebSocket was refused asks for no stream.
+      // This check comes last: a page that asks why its WebSocket was refused does not accept a stream.
       if (!request.ws && !admitsEventStream(request.headers.accept)) {
         slot.release()
         return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)

@@ -64,7 +64,7 @@ export interface Subscription {
   /** Says so, whatever is unsent: it is small and cannot wait. */
   notify (prepared: PreparedBatch): void
   end (ending: CloseReason): void
-  /** The connection is gone, with this close code where it has any. */
+  /** The connection has closed, with this close code if the client sent one. */
   disconnected (code?: number): void
 }
 

@@ -28,7 +28,7 @@ export type Pause = typeof WAIT | typeof FULL | typeof YIELD
 
 /**
  * Why the stage is over.
- * - `end`: the log goes on from `until`; what is missing before it lies in `gap`.
+ * - `end`: the log continues from `until`. `gap` names the interval that is missing before it.
  * - `cut`: the backfill stopped before the subscriber had all of it; another one can deliver the rest.
  * - `lost`: the position was evicted, or the rows were dropped; the subscriber resumes from its position.
  */

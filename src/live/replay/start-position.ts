@@ -132,7 +132,7 @@ function isKept (cursor: LogCursor, log: EventLog): boolean {
 }
 
 /**
- * What a reader has missed that stood at a place which the log has let go of, and the place from which the log goes on.
+ * The gap of a reader whose position was evicted, and the position from which the log continues.
  */
 export function gapSince (
   stood: StreamCursor,
