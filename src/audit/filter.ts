@@ -2,7 +2,9 @@ import { Type, type Static } from '@sinclair/typebox'
 import { fold, holdsText } from './folded-text.ts'
 import { isJsonObject, scalarText, type JsonObject } from './exact-json.ts'
 
-const LONGEST_VALUE = 256 // All of them together, in any script, still fit a page's cursor.
+const LONGEST_VALUE = 256
+/** Bound on all values of one filter together, as JSON: a page's cursor contains them. */
+export const MOST_FILTER_BYTES = 4096
 const field = (description: string, example: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_VALUE, description, examples: [example] }))
 
@@ -13,6 +15,8 @@ export const FieldFilter = Type.Object({
   resource_type: field('Only events whose `resource_type` is exactly this.', 'agent'),
   action_type: field('Only events whose `action_type` is exactly this.', 'invoke'),
   session_id: field('Only events of this session: `extra.session_id` or `session_id`.', 'session-123'),
+  email: field('Only events whose `email` is exactly this.', 'user1@acme.test'),
+  tool_name: field('Only events whose `extra.tool_name` is exactly this.', 'kubectl_restart'),
   status: Type.Optional(Type.Unsafe<'success' | 'failed'>({
     type: 'string',
     enum: ['success', 'failed'],
@@ -45,20 +49,29 @@ export function filterKey (filter: AuditFilter): string {
   return JSON.stringify(FILTER_FIELDS.map((name) => filter[name] ?? null))
 }
 
-/** Whether Kubiya has no way to judge this filter, so that it is judged here alone. */
-export function isJudgedHere (filter: AuditFilter): boolean {
-  return filter.status !== undefined || filter.text !== undefined
+/** Bytes of all values of a filter, as one JSON array in UTF-8. */
+export function filterBytes (filter: AuditFilter): number {
+  return Buffer.byteLength(JSON.stringify(Object.values(filter)))
+}
+
+/**
+ * Whether a part of the filter is judged here alone. No client filters Kubiya's list by these parts, so nobody knows
+ * whether Kubiya would hide an event that matches (docs/kubiya-api.md §1.6).
+ */
+export function isJudgedHere ({ email, status, text, tool_name: tool }: AuditFilter): boolean {
+  return email !== undefined || status !== undefined || text !== undefined || tool !== undefined
 }
 
 /** Makes the test for a filter once, for many items. */
 export function compileFilter (filter: AuditFilter): (item: JsonObject) => boolean {
   const tests: Array<(item: JsonObject) => boolean> = []
-  for (const name of ['category_type', 'category_name', 'resource_type', 'action_type'] as const) {
+  for (const name of ['category_type', 'category_name', 'resource_type', 'action_type', 'email'] as const) {
     const wanted = filter[name]
     if (wanted !== undefined) tests.push((item) => scalarText(item[name]) === wanted)
   }
-  const { session_id: session, status, text } = filter
+  const { session_id: session, status, text, tool_name: tool } = filter
   if (session !== undefined) tests.push((item) => sessionsOf(item).includes(session))
+  if (tool !== undefined) tests.push((item) => extraText(item, 'tool_name') === tool)
   if (status !== undefined) tests.push((item) => item.action_successful === (status === 'success'))
   if (text !== undefined) {
     const wanted = fold(text)
@@ -68,5 +81,9 @@ export function compileFilter (filter: AuditFilter): (item: JsonObject) => boole
 }
 
 function sessionsOf (item: JsonObject): Array<string | undefined> {
-  return [scalarText(item.session_id), isJsonObject(item.extra) ? scalarText(item.extra.session_id) : undefined]
+  return [scalarText(item.session_id), extraText(item, 'session_id')]
+}
+
+function extraText ({ extra }: JsonObject, name: string): string | undefined {
+  return isJsonObject(extra) ? scalarText(extra[name]) : undefined
 }

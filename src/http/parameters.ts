@@ -3,7 +3,7 @@ import { Value } from '@sinclair/typebox/value'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createPageQuery, type PageQuery } from '../archive/page-query.ts'
 import { LONGEST_CURSOR, decodeCursor, type StreamCursor } from '../audit/cursor.ts'
-import { AuditFilter, FieldFilter, pickFilter } from '../audit/filter.ts'
+import { AuditFilter, FieldFilter, MOST_FILTER_BYTES, filterBytes, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import {
   TIME_ADVICE,
@@ -159,6 +159,8 @@ export function readPageQuery (
     return fault('invalid-parameter', ['limit', 'cannot be combined with page or page_size'])
   }
   const filter = pickFilter(parameters)
+  const large = filterFault(filter)
+  if (large !== undefined) return large
   const reading = readWindow(parameters, filter.session_id !== undefined)
   if (!reading.ok) return reading
   const { window } = reading
@@ -180,9 +182,17 @@ function followCursor (
   const cursor = decodeCursor(text)
   const schema = operation === 'list' ? FieldFilter : AuditFilter
   const isValid = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
-    cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
+    filterBytes(cursor.filter) <= MOST_FILTER_BYTES && cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
   if (!isValid) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
   return { ok: true, query: createPageQuery({ ...cursor, prefix }), isRepeatable: true }
+}
+
+/** The fault of a filter whose values are too large together. Each of them alone is short enough. */
+function filterFault (filter: AuditFilter): Fault | undefined {
+  const bytes = filterBytes(filter)
+  if (bytes <= MOST_FILTER_BYTES) return undefined
+  const message = `all filter values together must be at most ${MOST_FILTER_BYTES} bytes as JSON, not ${bytes}`
+  return fault('invalid-parameter', ...Object.keys(filter).map((name): [string, string] => [name, message]))
 }
 
 function readWindow (
@@ -211,10 +221,13 @@ export function readStreamRequest (
   isForged: (cursor: StreamCursor) => boolean
 ): { readonly ok: true, readonly stream: StreamRequest } | Fault {
   const { timeout_minutes: minutes, verbose = false } = query
+  const filter = pickFilter(query)
+  const large = filterFault(filter)
+  if (large !== undefined) return large
   const start = readStart(query, header, nowMs, isForged)
   if ('ok' in start) return start
   const timeoutMs = minutes === undefined ? undefined : minutes * 60_000
-  return { ok: true, stream: { filter: pickFilter(query), verbose, timeoutMs, start } }
+  return { ok: true, stream: { filter, verbose, timeoutMs, start } }
 }
 
 function readStart (

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '../audit/event.ts'
-import { compileFilter, type AuditFilter } from '../audit/filter.ts'
+import { compileFilter, isJudgedHere, type AuditFilter } from '../audit/filter.ts'
 import { foldAhead } from '../audit/folded-text.ts'
 import { ceilToSecond, floorToSecond, type Instant } from '../audit/instant.ts'
 import { compareKeyedEvents, type KeyedEvent } from '../audit/sort-key.ts'
@@ -108,6 +108,6 @@ function isInside ({ instant }: AuditEvent, range: TimeRange): boolean {
 }
 
 /** Whether every part of the filter is one that the upstream is asked to judge. */
-function isJudgedUpstream ({ session_id: session, status, text }: AuditFilter): boolean {
-  return session === undefined && status === undefined && text === undefined
+function isJudgedUpstream (filter: AuditFilter): boolean {
+  return filter.session_id === undefined && !isJudgedHere(filter)
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { request as openRequest } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { encodeCursor } from '../../src/audit/cursor.ts'
 import { instantOf } from '../../src/sandbox/instant.ts'
 import type { Asked, Fault, Sandbox } from '../../src/sandbox/sandbox.ts'
 import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
@@ -107,7 +108,8 @@ t.test('list', async (t) => {
       category_name: 'other',
       resource_type: 'Run',
       action_type: 'execute',
-      extra: { session_id: 's-2' }
+      extra: { session_id: 's-2', tool_name: 'kubectl_restart' },
+      email: 'user2@acme.test'
     }),
     item({
       resource_text: 'unknown outcome',
@@ -183,6 +185,18 @@ t.test('list', async (t) => {
       t.same(texts(await service.json(`${EVENTS}${query({ [name]: value })}`)), ['third'])
       t.equal((lists(sandbox)[0]?.query.filter as Item)[name === 'session_id' ? 'extra.session_id' : name], value)
       t.same(texts(await service.json(`${EVENTS}${query({ [name]: `${value}x` })}`)), [])
+    })
+  }
+
+  for (const [name, value] of Object.entries({ email: 'user2@acme.test', tool_name: 'kubectl_restart' })) {
+    t.test(`the filter ${name} is applied here, and is not sent to Kubiya`, async (t) => {
+      sandbox.resetRequests()
+      const page = await service.json(`${EVENTS}${query({ [name]: value })}`)
+      t.same(texts(page), ['third'])
+      t.same([page.pagination.scanned, page.pagination.complete], [4, true])
+      t.same(texts(await service.json(`${EVENTS}${query({ [name]: `${value}x` })}`)), [])
+      t.equal(lists(sandbox).length, 2)
+      t.notOk(lists(sandbox).some(({ search }) => search.includes(encodeURIComponent(value))))
     })
   }
 
@@ -341,6 +355,28 @@ t.test('list', async (t) => {
       t.ok(problem.errors.every((error: Item) => error.message.length > 0), path)
     }
     t.equal(sandbox.asked, 0, 'Kubiya hears of none of it')
+  })
+
+  t.test('a filter of more than 4 096 bytes is refused, in parameters and in a cursor', async (t) => {
+    const wide = '語'.repeat(256) // 768 bytes
+    const names = ['category_type', 'category_name', 'resource_type', 'action_type', 'email', 'tool_name'] as const
+    const filter = Object.fromEntries(names.map((name) => [name, wide]))
+    sandbox.resetRequests()
+    for (const path of [`${EVENTS}${query(filter)}`, `${SEARCH}${query({ ...filter, page: 2 })}`]) {
+      const response = await service.get(path)
+      const problem = await response.json() as Item
+      t.same([response.status, problem.code], [400, 'invalid-parameter'])
+      t.match(problem.detail, /all filter values together must be at most 4096 bytes as JSON, not 4627/)
+      t.same(problem.errors.map((error: Item) => error.parameter), names)
+    }
+    const window = { start: 0n, end: 1n }
+    const after = { instant: 1n, id: 'x' }
+    const rest = { window, direction: 'desc', pageSize: 1, page: 2, skip: 0, after } as const
+    const forged = encodeCursor({ kind: 'page', operation: 'list', filter, ...rest })
+    t.equal((await service.get(`${EVENTS}?cursor=${forged}`)).status, 400)
+    t.equal(sandbox.asked, 0)
+    const { tool_name: _, ...smaller } = filter
+    t.equal((await service.get(`${EVENTS}${query(smaller)}`)).status, 200)
   })
 
   t.test('the problem of an invalid time explains the format', async (t) => {

@@ -12,7 +12,9 @@ import {
 import {
   AuditFilter,
   FILTER_FIELDS,
+  MOST_FILTER_BYTES,
   compileFilter,
+  filterBytes,
   filterKey,
   isJudgedHere,
   pickFilter
@@ -67,6 +69,8 @@ const anyFilter: fc.Arbitrary<AuditFilter> = fc.record({
   resource_type: fc.constantFrom('a', 'b', '["a"]'),
   action_type: fc.constantFrom('a', 'b', '✅', 'עברית'),
   session_id: fc.string({ minLength: 1, maxLength: 3 }),
+  email: fc.constantFrom('a', 'a@b.test', ''),
+  tool_name: fc.constantFrom('a', 'a@b.test', '"'),
   status: fc.constantFrom('success' as const, 'failed' as const),
   text: fc.constantFrom('a', 'A', 'ß', '\u2028', '\ud800')
 }, { requiredKeys: [], noNullPrototype: true })
@@ -671,7 +675,7 @@ t.test('a filter', async (t) => {
   })
 
   t.test('compares each field whole and exactly', async (t) => {
-    for (const field of ['category_type', 'category_name', 'resource_type', 'action_type'] as const) {
+    for (const field of ['category_type', 'category_name', 'resource_type', 'action_type', 'email'] as const) {
       t.ok(matches({ [field]: 'x' }, { [field]: 'x' }), field)
       for (
         const item of [
@@ -713,6 +717,22 @@ t.test('a filter', async (t) => {
     ) {
       t.notOk(matches({ session_id: 's' }, item), JSON.stringify(item))
     }
+  })
+
+  t.test('finds a tool in extra alone', async (t) => {
+    t.ok(matches({ tool_name: 'x' }, { extra: { tool_name: 'x' } }))
+    t.ok(matches({ tool_name: '7' }, { extra: { tool_name: 7 } }))
+    for (
+      const item of [{}, { tool_name: 'x' }, { extra: 'x' }, { extra: null }, { extra: ['x'] }, {
+        extra: { tool_name: 'X' }
+      }, { extra: { deep: { tool_name: 'x' } } }]
+    ) {
+      t.notOk(matches({ tool_name: 'x' }, item), JSON.stringify(item))
+    }
+  })
+
+  t.test('weighs its values as one JSON array in UTF-8', async (t) => {
+    t.same([{}, { text: 'x' }, { text: 'é', email: 'é' }, { text: '\0' }].map(filterBytes), [2, 5, 11, 10])
   })
 
   t.test('takes a missing, null or ill-typed success for neither status', async (t) => {
@@ -823,10 +843,17 @@ t.test('a filter', async (t) => {
     t.same(Object.keys(pickFilter(Object.fromEntries(FILTER_FIELDS.map((name) => [name, undefined])))), [])
   })
 
-  t.test('is judged here alone when it asks for a status or a text', async (t) => {
+  t.test('is judged here alone when it asks for an email, a tool, a status or a text', async (t) => {
     t.same(
-      [{}, { category_type: 'a', session_id: 's' }, { status: 'failed' as const }, { text: 'x' }].map(isJudgedHere),
-      [false, false, true, true]
+      [
+        {},
+        { category_type: 'a', session_id: 's' },
+        { status: 'failed' as const },
+        { text: 'x' },
+        { email: 'x' },
+        { category_type: 'a', tool_name: 'x' }
+      ].map(isJudgedHere),
+      [false, false, true, true, true, true]
     )
   })
 })
@@ -1023,6 +1050,16 @@ t.test('a cursor', async (t) => {
     skip: fc.nat(),
     after: anyPlace
   }, { noNullPrototype: true })
+  /** As many letters in each field as all of them together may hold. */
+  function largestFilter (letter: string): AuditFilter {
+    const letters = (count: number): AuditFilter => ({
+      ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(count)])),
+      status: 'success'
+    })
+    let count = 0
+    while (filterBytes(letters(count + 1)) <= MOST_FILTER_BYTES) count++
+    return letters(count)
+  }
   const LONGEST_ID = `${'語'.repeat(200)}\u0000000001` // That of an undated event's neighbour.
   const anyCursor: fc.Arbitrary<Cursor> = fc.oneof(
     anyLog,
@@ -1035,14 +1072,10 @@ t.test('a cursor', async (t) => {
     })
   })
 
-  t.test('of a page holds every field of a filter at its longest in any script', async (t) => {
-    const longest = AuditFilter.properties.text.maxLength ?? 0
-    t.ok(longest >= 200)
+  t.test('of a page holds the largest filter in any script, and the longest id', async (t) => {
     for (const letter of ['я', 'ש', '語', 'ก', '한', '😀', '\u0001']) {
-      const filter: AuditFilter = {
-        ...Object.fromEntries(FILTER_FIELDS.map((name) => [name, letter.repeat(longest / letter.length)])),
-        status: 'success'
-      }
+      const filter = largestFilter(letter)
+      t.ok(filterBytes(filter) > MOST_FILTER_BYTES - 100, letter)
       const page: PageCursor = {
         kind: 'page',
         operation: 'search',

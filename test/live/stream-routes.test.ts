@@ -53,8 +53,10 @@ t.test('a stream', async (t) => {
       'resource_type=Run': [3],
       'action_type=execute': [4],
       'session_id=s-9': [5],
+      'email=user9@acme.test': [9],
+      'tool_name=kubectl_restart': [10],
       'status=failed': [6],
-      'status=success': [1, 2, 3, 4, 5, 8],
+      'status=success': [1, 2, 3, 4, 5, 8, 9, 10],
       'text=%D7%A9%D7%9C%D7%95%D7%9D': [8],
       'category_type=ai&status=failed': []
     }
@@ -71,7 +73,9 @@ t.test('a stream', async (t) => {
       { extra: { session_id: 's-9' } },
       { action_successful: false },
       { action_successful: null },
-      { resource_text: 'אמר שלום' }
+      { resource_text: 'אמר שלום' },
+      { email: 'user9@acme.test' },
+      { extra: { tool_name: 'kubectl_restart' } }
     ]
     service.sandbox.publish(
       fields.map((each, index) => item({ n: index + 1, timestamp: new Date(now + index).toISOString(), ...each }))
@@ -83,13 +87,14 @@ t.test('a stream', async (t) => {
         category_name: 'other',
         resource_type: 'Run',
         action_type: 'execute',
-        extra: { session_id: 's-9' },
+        extra: { session_id: 's-9', tool_name: 'kubectl_restart' },
+        email: 'user9@acme.test',
         action_successful: false,
         timestamp: new Date(now + 50).toISOString(),
         resource_text: 'שלום'
       })
     )
-    await all.untilEvents(9)
+    await all.untilEvents(11)
     for (const { search, stream } of streams) {
       const wanted = search === 'status=success' ? searches[search] ?? [] : [...searches[search] ?? [], 99]
       await stream.untilEvents(wanted.length)
@@ -173,6 +178,8 @@ t.test('a stream', async (t) => {
       service.sandbox.publish(burst(3))
       return (await service.json(`${EVENTS}?page_size=1`)).pagination.next.split('=')[1]
     })()
+    const wide = ['action_type', 'category_name', 'category_type', 'email', 'resource_type', 'tool_name']
+    const wideValue = encodeURIComponent('語'.repeat(256)) // 768 bytes; six of them exceed 4 096 as JSON.
     const cases: Array<[string, string, string[]]> = [
       ['?nonsense=1&status=x', 'invalid-parameter', ['nonsense', 'status']],
       ['?token=x', 'invalid-parameter', ['token']],
@@ -183,6 +190,7 @@ t.test('a stream', async (t) => {
       ['?verbose=maybe', 'invalid-parameter', ['verbose']],
       ['?end_time=now', 'invalid-parameter', ['end_time']],
       ['?page=1', 'invalid-parameter', ['page']],
+      [`?${wide.map((name) => `${name}=${wideValue}`).join('&')}`, 'invalid-parameter', wide],
       ['?start_time=soon', 'invalid-time', ['start_time']],
       [`?since=${cursor}&start_time=-1h`, 'invalid-parameter', ['since']],
       ['?since=made-up', 'invalid-cursor', ['since']],
