@@ -45,8 +45,8 @@ export interface ConsumerOptions {
   readonly sources: ConsumerSources
   readonly group: Pick<FilterGroup, 'filter' | 'matches' | 'batchAt'>
   readonly start: StartFrom
-  /** `pump` is called when something may be due. */
-  readonly listener: { pump (): void }
+  /** `wake` is called when something may be due. */
+  readonly listener: { wake (): void }
   /** Who pays for the requests to Kubiya that this subscriber causes. */
   readonly requester?: Requester | undefined
 }
@@ -214,7 +214,7 @@ class SubscriberConsumer implements Consumer {
       batchBytes,
       limit: replayLimit,
       lowWatermark,
-      wake: () => this.listener.pump()
+      wake: () => this.listener.wake()
     })
   }
 }

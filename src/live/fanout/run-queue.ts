@@ -1,29 +1,28 @@
 import type { Clock } from '../../clock.ts'
 
-/** A queue of those who wait for their turn. */
+/** Tasks that wait for their turn. */
 export interface RunQueue<Task> {
-  /** Is served soon, once for each time that it is added. */
-  add (guest: Task): void
-  /** Serves now, for some milliseconds; who is left over has its turn in the next turns of the event loop. */
+  /** The task runs soon, once for each time that it is added. */
+  add (task: Task): void
+  /** Runs tasks now, for some milliseconds. The rest runs in the next turns of the event loop. */
   run (): void
 }
 
 const SLICE_MS = 5
-const SERVED_BETWEEN_LOOKS = 8
-const MOST_SERVED_KEPT = 50_000
+const MOST_FINISHED_KEPT = 50_000
 
 /**
- * Serves guests in the order in which they came, a slice of time in each turn of the event loop: all else goes on
- * meanwhile.
+ * Runs tasks in the order in which they were added, for one slice of time in each turn of the event loop. Probes and
+ * other requests are served between the slices.
  */
-export function createRunQueue<Guest> (serve: (guest: Guest) => void, { monotonicMs }: Clock): RunQueue<Guest> {
-  let guests: Guest[] = []
-  let served = 0
+export function createRunQueue<Task> (perform: (task: Task) => void, { monotonicMs }: Clock): RunQueue<Task> {
+  let tasks: Task[] = []
+  let finished = 0
   let isPlanned = false
 
   return {
-    add (guest) {
-      guests.push(guest)
+    add (task) {
+      tasks.push(task)
       plan()
     },
     run
@@ -40,14 +39,14 @@ export function createRunQueue<Guest> (serve: (guest: Guest) => void, { monotoni
 
   function run (): void {
     const endMs = monotonicMs() + SLICE_MS
-    while (served < guests.length && (served % SERVED_BETWEEN_LOOKS !== 0 || monotonicMs() < endMs)) {
-      const guest = guests[served++]
-      if (guest !== undefined) serve(guest)
+    while (finished < tasks.length && monotonicMs() < endMs) {
+      const task = tasks[finished++]
+      if (task !== undefined) perform(task)
     }
-    if (served === guests.length || served > MOST_SERVED_KEPT) {
-      guests = guests.slice(served)
-      served = 0
+    if (finished === tasks.length || finished > MOST_FINISHED_KEPT) {
+      tasks = tasks.slice(finished)
+      finished = 0
     }
-    if (guests.length > 0) plan()
+    if (tasks.length > 0) plan()
   }
 }

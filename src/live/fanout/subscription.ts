@@ -41,10 +41,7 @@ export interface SubscriptionOptions {
 export interface Subscription {
   readonly group: FilterGroup
   readonly transport: Transport
-  /**
-   * Says hello, takes its place in the log and gives what is due; all in one synchronous step, so that no event slips
-   * between.
-   */
+  /** Takes its position and says hello, in one synchronous step, so that no event slips between. Then it takes turns. */
   begin (): void
   /** Whether it has still to take its place: the log was not filled yet. */
   isWaiting (): boolean
@@ -101,7 +98,7 @@ class ListenersSubscription implements Subscription {
     const isExact = this.consumer.begin()
     this.transport.send(prepareBatch([helloFrame(this.consumer.position(), isExact, this.context.heartbeatMs)]))
     this.isStatusDue ||= this.context.health().upstream !== 'ok'
-    this.pump()
+    this.wake()
   }
 
   isWaiting (): boolean {
@@ -141,9 +138,10 @@ class ListenersSubscription implements Subscription {
   private block (): void {
     this.isBlocked = true
     this.context.instruments.blocked()
+    // In turn with others: one event of the loop may report that the bytes of many sockets have gone.
     this.transport.onFlushed(() => {
       this.unblock()
-      this.pump()
+      this.wake()
     })
   }
 

@@ -16,9 +16,10 @@ import {
 import { at } from '../../support/timeline.ts'
 
 /** The size of an event's frame. */
-function bytesOf (stage: Stage): number {
+async function bytesOf (stage: Stage): Promise<number> {
   const line = createLine()
-  const { subscription } = stage.listen({ from: at(-300) }, line)
+  const { subscription, turns } = stage.listen({ from: at(-300) }, line)
+  await turns()
   subscription.disconnected()
   return Math.max(...line.frames.filter(({ type }) => type === 'event').map((frame) => JSON.stringify(frame).length))
 }
@@ -212,7 +213,7 @@ t.test('a subscriber that is slow', async (t) => {
   t.test('is never sent more than there is room for, except a single frame while nothing is unsent', async (t) => {
     const stage = createStage()
     happen(stage, 20)
-    const bytes = bytesOf(stage)
+    const bytes = await bytesOf(stage)
     for (const capacity of [10, bytes - 1, bytes, 2 * bytes, 5 * bytes]) {
       const line = createLine(capacity)
       line.block()
@@ -240,6 +241,7 @@ t.test('a subscriber that is slow', async (t) => {
     line.drain(line.backlogBytes() - 1)
     t.equal(line.ids().length, delivered, 'something still waits')
     line.drain(1)
+    await stage.turn()
     t.ok(line.ids().length > delivered)
     line.unblock()
     for (let i = 0; i < 30; i++) await turns()
@@ -464,13 +466,14 @@ t.test('a stream', async (t) => {
     const stage = createStage()
     const [plain, verbose] = [createLine(), createLine()]
     stage.listen(NOW, plain)
-    const { subscription } = stage.listen(NOW, verbose, { verbose: true })
+    const { subscription, turns } = stage.listen(NOW, verbose, { verbose: true })
+    await turns()
     subscription.healthChanged(healthOf({ lagMs: 12 }))
     t.same([typesOf(plain), typesOf(verbose)], [['hello'], ['hello', 'status', 'status']])
     t.match(verbose.frames[2], { upstream: 'ok', lag_ms: 12 })
     stage.tell({ failure: { ok: false, kind: 'throttled' }, isHeldBack: false, latenessMs: undefined })
     const unwell = createLine()
-    stage.listen(NOW, unwell)
+    await stage.listen(NOW, unwell).turns()
     t.same(typesOf(unwell), ['hello', 'status'])
     t.match(unwell.frames[1], { upstream: 'throttled' })
   })

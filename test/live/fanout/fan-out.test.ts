@@ -328,47 +328,91 @@ t.test('a batch', async (t) => {
     t.equal(a?.frames[0], c?.frames[0], 'the frame is one all the same')
   })
 
-  t.test('leaves the event loop its turns, however many it is for', async (t) => {
-    const stage = createStage()
-    const lines = Array.from({ length: 200 }, () => createLine())
-    let sent = 0
-    const slowly = (line: ReturnType<typeof createLine>): Transport => ({
-      ...line,
-      send (prepared) {
-        stage.pass(0.001)
-        sent++
-        line.send(prepared)
-      }
-    })
-    for (const line of lines) stage.listen(NOW, slowly(line) as typeof line)
+  t.test('takes a slice of each turn of the event loop, however many subscribers it is for', async (t) => {
+    const { stage, lines, turnsOf } = crowdOf(200)
     const before = lines.map(({ frames }) => frames.length)
-    const done = () => lines.every(({ frames }, index) => frames.length > (before[index] ?? 0))
-    const sentAtOnce: number[] = []
-    sent = 0
-    stage.publish('a')
-    stage.poll()
-    for (let turns = 0; !done(); turns++) {
-      await new Promise((resolve) => { setImmediate(resolve) })
-      sentAtOnce.push(sent)
-      sent = 0
-      if (turns > 1000) return t.fail('not all were served')
-    }
-    t.ok(sentAtOnce.every((count) => count < 50), `${sentAtOnce.join()} of 200 at a time, at a millisecond each`)
+    const sends = await turnsOf(() => {
+      stage.publish('a')
+      stage.poll()
+    }, () => lines.every(({ frames }, index) => frames.length > (before[index] ?? 0)))
+    t.ok(sends.every((count) => count < 50), `${sends.join()} of 200 at a time, at a millisecond each`)
     t.ok(lines.every((line) => line.ids().join() === 'a'))
   })
+
+  t.test('takes a slice of each turn, also where all sockets are flushed at once', async (t) => {
+    const { stage, lines, turnsOf } = crowdOf(200)
+    for (const line of lines) line.block()
+    await turnsOf(() => {
+      for (const id of idsOf(8)) stage.publish(id)
+      stage.poll()
+    }, () => lines.every((line) => line.backlogBytes() > 0))
+    await turnsOf(() => {}, () => false, 300)
+    const isDone = () => lines.every((line) => line.ids().length === 8)
+    t.notOk(isDone(), 'all of them are blocked')
+    const sends = await turnsOf(() => { for (const line of lines) line.unblock() }, isDone)
+    t.ok(sends.every((count) => count < 50), `${sends.join()} at a time, at a millisecond each`)
+    t.same(lines.map((line) => line.faults).flat(), [])
+  })
+
+  t.test('takes a slice of each turn, also where many streams begin, or their backfill has rows, at once', async (t) => {
+    for (const historyEvents of [1000, 5]) {
+      const { lines, listenAll, stage, turnsOf } = crowdOf(0, { historyEvents })
+      happen(stage, 30)
+      const sends = await turnsOf(() => listenAll(200), () => lines.every((line) => line.ids().length === 30))
+      const [hellos = 0, ...others] = sends
+      t.ok(hellos < 300 && others.every((count) => count < 50), `${sends.join()} at a time, at a millisecond each`)
+    }
+  })
+
+  /** Subscribers of which each send takes a millisecond, and a count of sends in each turn of the event loop. */
+  function crowdOf (count: number, options: Parameters<typeof createStage>[0] = {}) {
+    const stage = createStage(options)
+    const lines: Array<ReturnType<typeof createLine>> = []
+    let sent = 0
+    listenAll(count)
+    return { stage, lines, listenAll, turnsOf }
+
+    function listenAll (more: number): void {
+      for (let i = 0; i < more; i++) {
+        const line = createLine(1000)
+        lines.push(line)
+        const slow: Transport = {
+          ...line,
+          send (prepared) {
+            stage.pass(0.001)
+            sent++
+            line.send(prepared)
+          }
+        }
+        stage.listen(NOW, slow as typeof line)
+      }
+    }
+
+    async function turnsOf (action: () => void, isDone: () => boolean, most = 5000): Promise<number[]> {
+      const counts: number[] = []
+      sent = 0
+      action()
+      do {
+        counts.push(sent)
+        sent = 0
+        await stage.turn()
+      } while (!isDone() && counts.length < most)
+      return [...counts, sent]
+    }
+  }
 })
 
-t.test('turns', async (t) => {
-  t.test('are taken in order, each once, with slices in which others have theirs', async (t) => {
+t.test('a run queue', async (t) => {
+  t.test('runs each task once, in order, in slices of a turn', async (t) => {
     const clock = createManualClock()
     const served: number[] = []
-    const turns = createRunQueue<number>((guest) => {
-      served.push(guest)
+    const queue = createRunQueue<number>((task) => {
+      served.push(task)
       clock.advance(1)
-      if (guest < 3) turns.add(guest + 1000)
+      if (task < 3) queue.add(task + 1000)
     }, clock)
-    for (let guest = 0; guest < 100; guest++) turns.add(guest)
-    turns.run()
+    for (let task = 0; task < 100; task++) queue.add(task)
+    queue.run()
     const atOnce = served.length
     t.ok(atOnce > 0 && atOnce < 30, `${atOnce} at once`)
     await new Promise((resolve) => { setImmediate(resolve) })
