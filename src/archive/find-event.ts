@@ -7,31 +7,30 @@ import type { ScanRequest } from '../scan/scan-step.ts'
 import { scan } from '../scan/scanner.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 
-/** What looking for one event came to. */
+/** The result of a search for one event. */
 export interface Lookup {
   readonly ok: true
   readonly event: AuditEvent | undefined
-  /** The interval that was looked through … */
+  /** The interval that was searched. */
   readonly window: TimeRange
-  /** … how many events were looked at … */
+  /** Events that were read. */
   readonly scanned: number
-  /** … and whether that was every event of the interval. */
+  /** Whether every event of the interval was read. */
   readonly complete: boolean
 }
 
-/** A computed id that carries an instant. */
+/** A computed id that contains an instant. */
 type DatedId = ComputedId & { readonly instant: Instant }
 
-const LARGEST = 1000
-const SMALL = 50
-const MOST_CALLS = 2
+const FULL_PAGE_ROWS = 1000
+const SMALL_PAGE_ROWS = 50
+const MAX_READS = 2
 const FEW_PAGES = 3
 const SCANNED_SPAN = 7n * 86_400n * NANOS_PER_SECOND
 
 /**
- * Finds a computed id of any age: it carries its instant, so one narrow question, at most two, is enough. Exact
- * duplicates are counted across both answers, since one may stand at the end of a page and the other at the start of
- * the next.
+ * Finds the event with a computed id, whatever its age. The id contains the instant, so one or two narrow reads are
+ * enough. Exact duplicates are counted across both answers, because they may be split between two pages.
  */
 export async function findByComputedId (
   source: AuditSource,
@@ -41,24 +40,24 @@ export async function findByComputedId (
 ): Promise<Lookup | Failure> {
   const window = { start: instant, end: instant }
   let scanned = 0
-  let pageSize = LARGEST
+  let pageSize = FULL_PAGE_ROWS
   const first = firstDuplicateId({ digest, instant })
-  let twins: AuditEvent[] = []
+  let duplicates: AuditEvent[] = []
   let page = 1
-  for (let calls = 1; calls <= MOST_CALLS; calls++) {
+  for (let reads = 1; reads <= MAX_READS; reads++) {
     const answer = await source.read({ filter: {}, window, direction: 'asc', page, pageSize }, purpose)
-    if (!answer.ok && answer.kind === 'too-large' && calls < MOST_CALLS) {
-      pageSize = SMALL
+    if (!answer.ok && answer.kind === 'too-large' && reads < MAX_READS) {
+      pageSize = SMALL_PAGE_ROWS
       continue
     }
     if (!answer.ok) return answer
     scanned += answer.rows
-    twins = twins.concat(answer.events.filter((each) => each.id === first || each.id.startsWith(`${first}.`)))
-    const found = twins[ordinal - 1]
+    duplicates = duplicates.concat(answer.events.filter(({ id }) => id === first || id.startsWith(`${first}.`)))
+    const found = duplicates[ordinal - 1]
     if (found !== undefined || answer.end === true) {
       return { ok: true, event: found && identifyAs(found.item, id), window, scanned, complete: true }
     }
-    pageSize = Math.min(pageSize, answer.rows) // What is honoured: the second page begins where the first one ended.
+    pageSize = Math.min(pageSize, answer.rows) // Kubiya may cap the page size. Page 2 must begin where page 1 ended.
     page++
   }
   return { ok: true, event: undefined, window, scanned, complete: false }
@@ -66,23 +65,23 @@ export async function findByComputedId (
 
 export interface ScanOptions {
   readonly now: Instant
-  /** Most events that are looked at. */
+  /** The most events that are read. */
   readonly scanLimit: number
-  /** Whether the caller may go beyond a few pages; asked again before each further one. */
+  /** Whether the caller may read more than a few pages. Called again before each further page. */
   readonly mayGoOn: () => boolean
   readonly purpose: Purpose
 }
 
 /**
- * Looks for an id through the last seven days, newest first, within the scan limit. An id is made up easily, so it
- * costs little.
+ * Searches the last seven days for an id, newest first, within the scan limit. Anyone can invent an id, so the search
+ * must not cost many requests.
  */
 export async function findByScan (source: AuditSource, id: string, options: ScanOptions): Promise<Lookup | Failure> {
   const { mayGoOn, now, purpose, scanLimit } = options
   const window = { start: floorToSecond(now) - SCANNED_SPAN }
   let scanned = 0
   let pages = 0
-  const request: ScanRequest = { filter: {}, window, direction: 'desc', pageSize: LARGEST, scanLimit, purpose }
+  const request: ScanRequest = { filter: {}, window, direction: 'desc', pageSize: FULL_PAGE_ROWS, scanLimit, purpose }
   for await (const step of scan(bisecting(source), request)) {
     if (!step.ok) return step
     scanned += step.scanned

@@ -13,13 +13,13 @@ export interface PageQuery {
   readonly direction: Direction
   readonly page: number
   readonly pageSize: number
-  /** Where the page begins. Set if a cursor is followed. */
+  /** The position after which the page begins. Set if a cursor is followed. */
   readonly after?: SortKey
-  /** How many matches after that position belong to earlier pages. */
+  /** The number of matches after `after` that belong to earlier pages. */
   readonly skip?: number
   /** Path prefix of the links in the response, for a proxy that offers the service under a path. */
   readonly prefix?: string
-  /** Equal for equal queries, and different for different ones: made once, since it costs half a hit (35 µs). */
+  /** Equal for equal queries, and different for different ones. Computed once, because it costs half a hit (35 µs). */
   readonly key: string
 }
 
