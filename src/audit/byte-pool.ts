@@ -1,26 +1,26 @@
-/** Something that holds bytes of a pool. */
+/** A store whose bytes count towards a pool. */
 export interface PoolMember {
-  /** Lets go of its oldest until so many bytes are free, or nothing is left, and tells what it holds then. */
+  /** Evicts its oldest entries until `bytes` are free or none is left. Returns the bytes that it still holds. */
   shrink (bytes: number): number
 }
 
 export interface PoolShare {
-  /** Says how many bytes the member holds now. The pool may ask any member, this one too, to shrink. */
+  /** Reports how many bytes the member holds now. The pool may shrink any member before this returns, also this one. */
   hold (bytes: number): void
-  /** The member holds nothing any more. */
+  /** Removes the member; its bytes no longer count. */
   leave (): void
 }
 
-/** Bytes that many hold together, within one bound. */
+/** One bound on the bytes of many stores together. */
 export interface BytePool {
   join (member: PoolMember): PoolShare
-  /** What all members hold. */
+  /** Bytes of all members. */
   bytes (): number
 }
 
 const LEAST_STEP_BYTES = 65_536
 
-/** When there is too much in all, the member that holds most shrinks first: nobody loses to one who holds more. */
+/** Over the bound, the largest member shrinks first: a member never loses bytes to a larger one. */
 export function createBytePool (maxBytes: number): BytePool {
   const held = new Map<PoolMember, number>()
   let total = 0
@@ -49,27 +49,28 @@ export function createBytePool (maxBytes: number): BytePool {
   }
 
   function makeRoom (): void {
-    if (isMakingRoom) return // A member that shrinks says so.
+    if (isMakingRoom) return // A member that shrinks reports its new size, which leads here again.
     isMakingRoom = true
     try {
       while (total > maxBytes) {
-        const [most, ofMost, ofNext] = biggest()
-        if (most === undefined || ofMost === 0) return
-        // Down to the next in size, but in steps that are worth while.
-        note(most, most.shrink(Math.min(total - maxBytes, Math.max(LEAST_STEP_BYTES, ofMost - ofNext))))
-        if (held.get(most) === ofMost) return // It holds on to what it has.
+        const [largest, largestBytes, nextBytes] = largestMember()
+        if (largest === undefined || largestBytes === 0) return
+        // Down to the size of the next member. The least step keeps many equal members from shrinking byte by byte.
+        note(largest, largest.shrink(Math.min(total - maxBytes, Math.max(LEAST_STEP_BYTES, largestBytes - nextBytes))))
+        if (held.get(largest) === largestBytes) return // It cannot shrink.
       }
     } finally {
       isMakingRoom = false
     }
   }
 
-  function biggest (): [member: PoolMember | undefined, bytes: number, next: number] {
-    let [most, ofMost, ofNext]: [PoolMember | undefined, number, number] = [undefined, 0, 0]
+  /** The largest member, its bytes, and the bytes of the second largest. */
+  function largestMember (): [member: PoolMember | undefined, bytes: number, nextBytes: number] {
+    let [largest, largestBytes, nextBytes]: [PoolMember | undefined, number, number] = [undefined, 0, 0]
     for (const [member, bytes] of held) {
-      if (bytes > ofMost) [most, ofMost, ofNext] = [member, bytes, ofMost]
-      else if (bytes > ofNext) ofNext = bytes
+      if (bytes > largestBytes) [largest, largestBytes, nextBytes] = [member, bytes, largestBytes]
+      else if (bytes > nextBytes) nextBytes = bytes
     }
-    return [most, ofMost, ofNext]
+    return [largest, largestBytes, nextBytes]
   }
 }

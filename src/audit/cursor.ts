@@ -5,27 +5,30 @@ import type { SortKey } from './sort-key.ts'
 import type { Direction } from './source.ts'
 import type { TimeRange } from './time-range.ts'
 
-/** A position in the log of one epoch: everything before `offset` was given or skipped by the filter. */
+/** A position in the log of one epoch: every entry before `offset` was delivered or did not match the filter. */
 export interface LogCursor {
   readonly kind: 'log'
-  /** Which numbering `offset` belongs to; another one after a restart. */
+  /** The numbering that `offset` belongs to. Each start of the service begins a new one. */
   readonly epoch: string
   readonly offset: number
-  /** The newest instant that the log had seen: where to resume when the numbering is gone. */
+  /** The newest instant in the log: where to resume after the epoch has ended. */
   readonly instant: Instant
 }
 
-/** A position in a replay that will go on from `log` once it has caught up. */
+/** A position in a replay. The stream continues from `log` after the replay. */
 export interface ReplayCursor {
   readonly kind: 'replay'
   readonly log: LogCursor
-  /** The last event given, or where the replay begins (with an empty id). */
+  /** The sort key of the last delivered event, or the start of the replay (with an empty id). */
   readonly after: SortKey
-  /** What was given before the replay, or by others that were broken off; at most `MOST_GIVEN`. */
+  /** What was delivered before this replay, also by replays that were interrupted; at most `MOST_DELIVERED_RANGES`. */
   readonly delivered?: readonly DeliveredRange[]
 }
 
-/** What entered the log before an offset, and stands no further than a place, was given, or skipped by the filter. */
+/**
+ * Every entry whose offset is less than `before` and whose sort key is at most `upTo` was delivered, or did not match
+ * the filter.
+ */
 export interface DeliveredRange {
   readonly before: number
   readonly upTo: SortKey
@@ -33,7 +36,7 @@ export interface DeliveredRange {
 
 export const MOST_DELIVERED_RANGES = 4
 
-/** Where the next page of a list or search begins, with all that the question was. */
+/** Where the next page of a list or search begins, with the whole query. */
 export interface PageCursor {
   readonly kind: 'page'
   readonly operation: 'list' | 'search'
@@ -42,11 +45,12 @@ export interface PageCursor {
   readonly direction: Direction
   readonly pageSize: number
   readonly page: number
-  /**
-   * Matches behind `after` that belong to pages before this one: the scan ended before it got to the page asked for.
-   */
+  /** Matches after `after` that belong to earlier pages: the scan ended before it reached the requested page. */
   readonly skip: number
-  /** The last place that was given; an empty id stands before (going down: behind) every event of its instant. */
+  /**
+   * The sort key of the last event on the page before. An empty id means a position before every event of the instant
+   * (in descending order: after every event of the instant).
+   */
   readonly after: SortKey
 }
 
@@ -55,27 +59,24 @@ export type StreamCursor = LogCursor | ReplayCursor
 
 export type Cursor = StreamCursor | PageCursor
 
-/**
- * Characters of the longest cursor: every filter at its longest still fits, and the whole fits Node's limit of a
- * request's head.
- */
+/** The longest cursor, in characters. The longest filter fits into it, and it fits Node's limit of a request's head. */
 export const LONGEST_CURSOR = 13_500
 
 const VERSION = '1'
 const EPOCH = /^[a-z0-9]{4,32}$/
 
-/** The cursor of a replay: `delivered` is left out where it is empty. */
+/** Creates the cursor of a replay. An empty `delivered` is omitted. */
 export function replayCursor (log: LogCursor, after: SortKey, delivered: readonly DeliveredRange[]): ReplayCursor {
   return { kind: 'replay', log, after, ...delivered.length > 0 && { delivered } }
 }
 
-/** URL-safe text: version, content, checksum. The checksum finds what was damaged or made up; it is no signature. */
+/** URL-safe text: version, content, checksum. The checksum detects a damaged cursor. It is not a signature. */
 export function encodeCursor (cursor: Cursor): string {
   const content = Buffer.from(JSON.stringify(pack(cursor), writeBigint)).toString('base64url')
   return `${VERSION}.${content}.${checksum(content)}`
 }
 
-/** `undefined` when version, checksum, epoch form or instants do not hold. */
+/** `undefined`: the version, the checksum or a value is invalid. */
 export function decodeCursor (text: string): Cursor | undefined {
   if (text.length > LONGEST_CURSOR) return undefined
   const [version, content, sum, ...rest] = text.split('.')
@@ -83,7 +84,7 @@ export function decodeCursor (text: string): Cursor | undefined {
   try {
     return unpack(JSON.parse(Buffer.from(content, 'base64url').toString()) as unknown[])
   } catch {
-    return undefined // Nothing that was encoded here: the checksum is no secret, so anyone can make one.
+    return undefined // Not encoded here. The checksum is not a secret, so anyone can compute one.
   }
 }
 
@@ -101,16 +102,16 @@ function unpack (packed: unknown[]): Cursor {
   const [kind, ...rest] = packed
   if (kind === 'l') return unpackLog(rest)
   if (kind === 'r') {
-    const delivered = rest.slice(5).map(unpackGiven)
-    if (delivered.length > MOST_DELIVERED_RANGES) throw new RangeError('too much was given')
+    const delivered = rest.slice(5).map(unpackDeliveredRange)
+    if (delivered.length > MOST_DELIVERED_RANGES) throw new RangeError('too many delivered ranges')
     return {
       kind: 'replay',
       log: unpackLog(rest.slice(0, 3)),
-      after: unpackPlace(rest.slice(3)),
+      after: unpackSortKey(rest.slice(3)),
       ...delivered.length > 0 && { delivered }
     }
   }
-  if (kind !== 'p') throw new TypeError('no kind of cursor')
+  if (kind !== 'p') throw new TypeError('unknown kind of cursor')
   const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
   return {
     kind: 'page',
@@ -124,41 +125,41 @@ function unpack (packed: unknown[]): Cursor {
     pageSize: readCount(pageSize),
     page: readCount(page),
     skip: readCount(skip),
-    after: unpackPlace(after)
+    after: unpackSortKey(after)
   }
 }
 
 function unpackLog ([epoch, offset, instant]: unknown[]): LogCursor {
-  if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw new TypeError('no epoch')
+  if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw new TypeError('invalid epoch')
   return { kind: 'log', epoch, offset: readCount(offset), instant: readInstant(instant) }
 }
 
-function unpackPlace ([instant, id]: unknown[]): SortKey {
-  if (typeof id !== 'string') throw new TypeError('no id')
+function unpackSortKey ([instant, id]: unknown[]): SortKey {
+  if (typeof id !== 'string') throw new TypeError('invalid id')
   return { instant: readInstant(instant), id }
 }
 
-function unpackGiven (packed: unknown): DeliveredRange {
-  if (!Array.isArray(packed)) throw new TypeError('nothing given')
+function unpackDeliveredRange (packed: unknown): DeliveredRange {
+  if (!Array.isArray(packed)) throw new TypeError('invalid delivered range')
   const [before, ...upTo] = packed as unknown[]
-  return { before: readCount(before), upTo: unpackPlace(upTo) }
+  return { before: readCount(before), upTo: unpackSortKey(upTo) }
 }
 
 function readInstant (value: unknown): Instant {
-  if (typeof value !== 'string' || !/^-?\d{1,21}$/.test(value)) throw new TypeError('no instant')
+  if (typeof value !== 'string' || !/^-?\d{1,21}$/.test(value)) throw new TypeError('invalid instant')
   const instant = BigInt(value)
   if (instant < EARLIEST || instant > LATEST) throw new RangeError('instant out of range')
   return instant
 }
 
 function readCount (value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TypeError('no count')
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new TypeError('invalid count')
   return value
 }
 
 function oneOf<T extends string> (value: unknown, allowed: T[]): T {
   const found = allowed.find((each) => each === value)
-  if (found === undefined) throw new TypeError('unknown word')
+  if (found === undefined) throw new TypeError('unknown value')
   return found
 }
 

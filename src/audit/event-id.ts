@@ -17,19 +17,22 @@ export interface ComputedId {
 }
 
 /**
- * Gives the items of one upstream answer their ids. An item's own id is taken where it counts; otherwise the id is
- * `kab1.<nanoseconds since 1970, or none>.<128 bits of SHA-256 over the item's canonical JSON>`, the item as Kubiya
- * gave it, and, for the second and later of items that are equal in every field (exact duplicates), `.<ordinal>`. Exact
- * duplicates are counted within this one answer only: the same event met on two pages must not become two.
+ * Identifies the items of one upstream answer. A usable upstream id is the event's id. Otherwise the id is computed
+ * from the unchanged item:
+ *
+ *   kab1.<nanoseconds since 1970, or none>.<128 bits of SHA-256 over the item's canonical JSON>[.<ordinal>]
+ *
+ * Exact duplicates are items that are equal in every field; the second and later ones have an ordinal. They are counted
+ * within one answer only: an event that is read on two pages must not become two events.
  */
 export function identify (items: JsonObject[]): AuditEvent[] {
   return numberDuplicates(items.map(identifyItem))
 }
 
-/** What an item is by itself, whatever stands next to it: the event that it is as the first of its exact duplicates. */
+/** An item that was identified without its neighbours: as the first of its exact duplicates. */
 export interface IdentifiedItem {
   readonly event: AuditEvent
-  /** Set where the id is computed. */
+  /** `undefined`: the event has an upstream id. */
   readonly digest: string | undefined
 }
 
@@ -43,7 +46,7 @@ export function identifyItem (item: JsonObject): IdentifiedItem {
   return { event: { id, instant, item, json: publish(item, id, canonical) }, digest }
 }
 
-/** The events of one answer, exact duplicates numbered. */
+/** Numbers the exact duplicates in one answer. */
 export function numberDuplicates (identifiedItems: readonly IdentifiedItem[]): AuditEvent[] {
   const timesSeen = new Map<string, number>()
   return identifiedItems.map(({ digest, event }) => {
@@ -56,12 +59,12 @@ export function numberDuplicates (identifiedItems: readonly IdentifiedItem[]): A
   })
 }
 
-/** The event that Kubiya answered with when asked for this id, whatever id the item itself bears. */
+/** The event in Kubiya's answer to a request for this id, whatever id the item itself has. */
 export function identifyAs (item: JsonObject, id: string): AuditEvent {
   return { id, instant: readableInstant(item), item, json: publish(item, id) }
 }
 
-/** Takes a computed id apart; `undefined` for any other id. */
+/** Parses a computed id. `undefined`: it is not a computed id. */
 export function parseComputedId (id: string): ComputedId | undefined {
   const parts = COMPUTED_ID.exec(id)
   if (parts === null) return undefined
@@ -72,7 +75,7 @@ export function parseComputedId (id: string): ComputedId | undefined {
   return computedId(computed) === id ? computed : undefined
 }
 
-/** Whether a caller's id could be any event's: one that counts or is computed. What only looks computed is neither. */
+/** Whether an event can have this id. An id with the prefix `kab1.` must be a valid computed id. */
 export function isPossibleId (id: string): boolean {
   return isUsableId(id) || parseComputedId(id) !== undefined
 }
@@ -92,7 +95,7 @@ function computedId ({ instant, digest, ordinal }: ComputedId): string {
   return ordinal === 1 ? first : `${first}.${ordinal}`
 }
 
-/** In one piece: an event of 0.45 KB holds 1370 bytes in the log, instead of 1550. */
+/** The text is flat: an event of 0.45 KB then takes 1370 bytes in the log, instead of 1550. */
 function publish (item: JsonObject, id: string, canonical?: string): string {
   const fields = withoutUpstreamId(item)
   const members = canonical !== undefined && !Object.hasOwn(item, 'id')

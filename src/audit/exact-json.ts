@@ -1,4 +1,4 @@
-/** A number that a JavaScript `number` cannot hold without change, kept as it was written. */
+/** A number that a JavaScript `number` cannot represent exactly. It keeps its source text. */
 export class ExactNumber {
   constructor (readonly source: string) {}
 }
@@ -6,7 +6,7 @@ export class ExactNumber {
 export type Json = null | boolean | number | string | ExactNumber | Json[] | JsonObject
 export interface JsonObject { [key: string]: Json }
 
-// What any number that needs care contains: 16 digits in a row (a point among them or not), or a two-digit exponent.
+// Every number that a double may change contains 16 digits (with or without a point) or a two-digit exponent.
 const SUSPICIOUS = /[\d.]{16}|\d[eE][+-]?\d{2}/
 const NUMBER_OR_QUOTE = /["\d-]/g
 const NUMBER = /[-+.\deE]+/y
@@ -17,17 +17,17 @@ const MOST_EXACT_EXPONENT = 290
 const DEEPEST_RECURSION = 200
 
 /**
- * `JSON.parse` that keeps every number's value: those beyond what a double holds become an `ExactNumber`.
- * Throws a `SyntaxError` for anything that is not JSON. However deep or long the text, it does not exhaust the stack.
+ * `JSON.parse` that keeps the exact value of each number: one that a double would change becomes an `ExactNumber`.
+ * Throws a `SyntaxError` for invalid JSON. Deep nesting does not exhaust the stack.
  */
 export function parseJson (text: string): Json {
   const plain = JSON.parse(text) as Json
   if (!SUSPICIOUS.test(text)) return plain
-  const mark = `${crypto.randomUUID()}:` // Not to be guessed, so that no text of an event is taken for a number.
+  const mark = `${crypto.randomUUID()}:` // Random, so that no text of an event can look like a marked number.
   return unmark([JSON.parse(markNumbers(text, mark)) as Json], mark)[0] ?? null
 }
 
-/** The text with every number that a double would change as a marked string. */
+/** Replaces every number that a double would change by a marked string. */
 function markNumbers (text: string, mark: string): string {
   const parts: string[] = []
   let copied = 0
@@ -47,7 +47,7 @@ function markNumbers (text: string, mark: string): string {
   return parts.join('') + text.slice(copied)
 }
 
-/** The index behind the closing quote of the string that opens at `start`; behind the text where there is none. */
+/** The index after the closing quote of the string that opens at `start`; the text's length if there is none. */
 function endOfString (text: string, start: number): number {
   for (let quote = text.indexOf('"', start + 1); quote >= 0; quote = text.indexOf('"', quote + 1)) {
     let backslashes = 0
@@ -57,20 +57,20 @@ function endOfString (text: string, start: number): number {
   return text.length
 }
 
-/** A part of a text, from its first character to the one behind its last, and what reading it as JSON costs. */
+/** A part of a text, from `start` to before `end`, and the cost of parsing it as JSON. */
 export interface TextSpan {
   readonly start: number
   readonly end: number
-  /** How deep arrays and objects are nested in it, itself included. */
+  /** Levels of nested arrays and objects, the outermost included. */
   readonly depth: number
-  /** Values in it, nested ones included: never fewer than there are. */
+  /** An upper bound on the number of values, nested ones included. */
   readonly values: number
 }
 
 /**
- * The positions of the objects of an array in its JSON text, from a place behind the opening bracket on. `undefined`:
- * the array holds anything else, never ends, or has more than `most` elements. A span is an object only if its text
- * is JSON: brackets are counted without a look at their kind.
+ * The spans of the objects in an array's JSON text. `from` is a position after the opening bracket. `undefined`: the
+ * array contains another type, does not end, or has more than `most` elements. A span may be invalid JSON: brackets are
+ * counted without regard to their kind.
  */
 export function objectSpans (text: string, from: number, most = Infinity): TextSpan[] | undefined {
   const spans: TextSpan[] = []
@@ -86,13 +86,13 @@ export function objectSpans (text: string, from: number, most = Infinity): TextS
   return undefined
 }
 
-/** How deep a JSON text is nested, and how many values it holds: the cost of parsing it, known without parsing it. */
+/** The depth and the number of values of a JSON text: the cost of parsing it, without parsing it. */
 export function extentOf (text: string): Pick<TextSpan, 'depth' | 'values'> {
   const { depth, values } = spanFrom(text, 0)
   return { depth, values }
 }
 
-/** The value that begins at `start`, up to the bracket that closes it; `end` is behind the text if there is none. */
+/** The value from `start` to its closing bracket. Without one, `end` is greater than the text's length. */
 function spanFrom (text: string, start: number): TextSpan {
   let depth = 0
   let deepest = 0
@@ -111,11 +111,11 @@ function spanFrom (text: string, start: number): TextSpan {
   return { start, end: text.length + 1, depth: deepest, values }
 }
 
-/** Puts exact numbers in the place of marked strings, everywhere inside. */
+/** Replaces marked strings by exact numbers at every depth. */
 function unmark (root: Json[], mark: string): Json[] {
   const containers: Array<Json[] | JsonObject> = [root]
   for (let container = containers.pop(); container !== undefined; container = containers.pop()) {
-    const members = container as Record<string, Json> // An array's indices are keys, too.
+    const members = container as Record<string, Json> // The indices of an array are its keys.
     for (const [key, value] of Object.entries(members)) {
       if (typeof value === 'string' && value.startsWith(mark)) members[key] = new ExactNumber(value.slice(mark.length))
       else if (typeof value === 'object' && value !== null && !(value instanceof ExactNumber)) containers.push(value)
@@ -130,7 +130,7 @@ function fitsDouble (token: string): boolean {
   return digits.length <= MOST_EXACT_DIGITS && Math.abs(Number(exponent)) <= MOST_EXACT_EXPONENT
 }
 
-/** JSON in one spelling for one value: keys sorted by code unit, no blanks. Equal values give equal text. */
+/** Canonical JSON: keys are sorted by code unit, without white space. Equal values have equal texts. */
 export function writeJson (value: Json, depth = 0): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (value instanceof ExactNumber) return value.source
@@ -140,12 +140,12 @@ export function writeJson (value: Json, depth = 0): string {
   return `{${writeMembers(value, Object.keys(value), depth)}}`
 }
 
-/** Text that is to be written as it is. */
+/** Text that is written unchanged. */
 class Literal {
   constructor (readonly text: string) {}
 }
 
-/** The same without recursion, for what is nested deeper than the stack may reach. */
+/** The same as `writeJson`, but without recursion: deep nesting would exhaust the stack. */
 function writeDeep (value: Json): string {
   const parts: string[] = []
   const stack: Array<Json | Literal> = [value]
@@ -168,7 +168,7 @@ function writeDeep (value: Json): string {
   return parts.join('')
 }
 
-/** The members of an object that are named in `keys`, sorted, without the braces. */
+/** The JSON of the members in `keys`, sorted, without the braces. */
 export function writeMembers (object: JsonObject, keys: string[], depth = 0): string {
   return keys.sort().map((key) => `${JSON.stringify(key)}:${writeJson(object[key] ?? null, depth + 1)}`).join(',')
 }
@@ -177,7 +177,7 @@ export function isJsonObject (value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof ExactNumber)
 }
 
-/** A string, number or boolean as text; `undefined` for everything that holds other values or none. */
+/** A string, number or boolean as text. `undefined`: the value is an array, an object, null or missing. */
 export function scalarText (value: Json | undefined): string | undefined {
   if (typeof value === 'string') return value
   if (value instanceof ExactNumber) return value.source

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { fold, holdsText } from './folded-text.ts'
+import { containsText, fold } from './folded-text.ts'
 import { isJsonObject, scalarText, type JsonObject } from './exact-json.ts'
 
 const LONGEST_VALUE = 256
@@ -8,7 +8,7 @@ export const MOST_FILTER_BYTES = 4096
 const field = (description: string, example: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_VALUE, description, examples: [example] }))
 
-/** What a list can be narrowed by. Values are compared whole and exactly; new kinds may appear at any time. */
+/** The filter of a list. A value matches if it is exactly equal. Kubiya may add new values at any time. */
 export const FieldFilter = Type.Object({
   category_type: field('Only events whose `category_type` is exactly this.', 'agents'),
   category_name: field('Only events whose `category_name` is exactly this.', 'my-agent'),
@@ -21,16 +21,17 @@ export const FieldFilter = Type.Object({
     type: 'string',
     enum: ['success', 'failed'],
     description:
-      'Only events whose `action_successful` is true (`success`) or false (`failed`). A missing or null one is neither.'
+      'Only events whose `action_successful` is true (`success`) or false (`failed`). A missing or null value is ' +
+        'neither.'
   }))
 }, { additionalProperties: false })
 
-/** What search and the live stream can be narrowed by. */
+/** The filter of a search or a stream. */
 export const AuditFilter = Type.Object({
   ...FieldFilter.properties,
   text: field(
-    'Only events that hold this text, in any case and script, in the value of any field, nested ones too; names of ' +
-      'fields are not searched.',
+    'Only events with this text in the value of any field, also of a nested one. Upper and lower case are equal in ' +
+      'every script. Names of fields are not searched.',
     'timeout'
   )
 }, { additionalProperties: false })
@@ -38,13 +39,13 @@ export type AuditFilter = Static<typeof AuditFilter>
 
 export const FILTER_FIELDS = Object.keys(AuditFilter.properties) as Array<keyof AuditFilter>
 
-/** The filter out of a larger set of parameters. */
+/** Selects the filter from a larger set of parameters. */
 export function pickFilter (parameters: AuditFilter): AuditFilter {
   return Object.fromEntries(FILTER_FIELDS.flatMap((name) =>
     parameters[name] === undefined ? [] : [[name, parameters[name]]])) as AuditFilter
 }
 
-/** One text for equal filters, different for different ones whatever characters the values hold. */
+/** A key: equal for equal filters, and different for different ones, whatever characters the values contain. */
 export function filterKey (filter: AuditFilter): string {
   return JSON.stringify(FILTER_FIELDS.map((name) => filter[name] ?? null))
 }
@@ -55,27 +56,27 @@ export function filterBytes (filter: AuditFilter): number {
 }
 
 /**
- * Whether a part of the filter is judged here alone. No client filters Kubiya's list by these parts, so nobody knows
- * whether Kubiya would hide an event that matches (docs/kubiya-api.md §1.6).
+ * Whether a part of the filter is evaluated only here. No known client filters Kubiya's list by these fields. So it is
+ * unknown whether Kubiya would hide an event that matches (docs/kubiya-api.md §1.6).
  */
 export function isJudgedHere ({ email, status, text, tool_name: tool }: AuditFilter): boolean {
   return email !== undefined || status !== undefined || text !== undefined || tool !== undefined
 }
 
-/** Makes the test for a filter once, for many items. */
+/** Compiles a filter to a predicate. */
 export function compileFilter (filter: AuditFilter): (item: JsonObject) => boolean {
   const tests: Array<(item: JsonObject) => boolean> = []
   for (const name of ['category_type', 'category_name', 'resource_type', 'action_type', 'email'] as const) {
-    const wanted = filter[name]
-    if (wanted !== undefined) tests.push((item) => scalarText(item[name]) === wanted)
+    const expected = filter[name]
+    if (expected !== undefined) tests.push((item) => scalarText(item[name]) === expected)
   }
   const { session_id: session, status, text, tool_name: tool } = filter
   if (session !== undefined) tests.push((item) => sessionsOf(item).includes(session))
   if (tool !== undefined) tests.push((item) => extraText(item, 'tool_name') === tool)
   if (status !== undefined) tests.push((item) => item.action_successful === (status === 'success'))
   if (text !== undefined) {
-    const wanted = fold(text)
-    tests.push((item) => holdsText(item, wanted))
+    const folded = fold(text)
+    tests.push((item) => containsText(item, folded))
   }
   return (item) => tests.every((test) => test(item))
 }

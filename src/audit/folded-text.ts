@@ -2,57 +2,54 @@ import { ExactNumber, scalarText, type Json, type JsonObject } from './exact-jso
 import { pauseIfDue } from './time-slice.ts'
 
 const ASCII = /^[\0-\x7f]*$/
-/** Marks that follow each other. The order of such a run is found in quadratic time, so longer runs are parted. */
+/** A run of combining marks. Normalization orders a run in quadratic time, so long runs are split. */
 const LONG_RUN = /\p{M}{16}(?=\p{M})/gu
-/** Has no glyph and joins nothing (Unicode's Stream-Safe Text Format, UAX #15 §13). */
+/** An invisible character that separates two runs of marks (Unicode's Stream-Safe Text Format, UAX #15 §13). */
 const GRAPHEME_JOINER = '\u034f'
-/** Where a text may be cut: before what is neither half a character nor joins what is before it. */
+/** A text may be cut before any character that is not a combining mark, a vowel or final jamo, or a surrogate. */
 const CUT = /[^\p{M}\u1160-\u11ff\ud800-\udfff]|\u034f/gu
 const PIECE_CHARACTERS = 65_536
-const MOST_KEPT_CHARACTERS = 8 * 1024 * 1024
+const MAX_CACHED_CHARACTERS = 8 * 1024 * 1024
 
-/** What is folded is kept, in two generations: the older one is forgotten when the younger one is full. */
+/** A cache of folded texts in two generations. When the younger one is full, the older one is dropped. */
 let young = new WeakMap<JsonObject, readonly string[]>()
 let old = new WeakMap<JsonObject, readonly string[]>()
 let youngCharacters = 0
 
 /**
- * One spelling for what differs in case or composition only. Upper case, because unlike lower case it does not depend
- * on the neighbours (σ and ς) and unfolds ß; lower case before it, for what has no other way there (ẞ, ϴ).
+ * Folds texts that differ only in case or composition to one text. Upper case does not depend on neighbours (σ and ς),
+ * and it expands ß. Lower case comes before it, because ẞ and ϴ reach that upper case only through lower case.
  */
 export function fold (text: string): string {
-  return ASCII.test(text) ? text.toUpperCase() : foldPiece(parted(text))
+  return ASCII.test(text) ? text.toUpperCase() : foldPiece(splitLongRuns(text))
 }
 
-/** Whether any value of an item, nested ones too, holds a folded text. Names of fields do not count. */
-export function holdsText (item: JsonObject, folded: string): boolean {
-  return (kept(item) ?? keep(item, valuesOf(item).map(fold))).some((text) => text.includes(folded))
+/** Whether any value of an item, also a nested one, contains a folded text. Names of fields are not searched. */
+export function containsText (item: JsonObject, folded: string): boolean {
+  return (cached(item) ?? cache(item, valuesOf(item).map(fold))).some((text) => text.includes(folded))
 }
 
-/**
- * Folds an item's values ahead, in slices of time where they are long: megabytes take longer than the event loop may
- * stand.
- */
+/** Folds an item's long values ahead, in slices of time: megabytes would block the event loop for too long. */
 export async function foldAhead (item: JsonObject): Promise<void> {
   const values = valuesOf(item)
-  if (values.every(({ length }) => length <= PIECE_CHARACTERS) || kept(item) !== undefined) return
+  if (values.every(({ length }) => length <= PIECE_CHARACTERS) || cached(item) !== undefined) return
   const folded: string[] = []
   for (const value of values) {
     const pieces: string[] = []
-    for (const piece of piecesOf(parted(value))) {
+    for (const piece of piecesOf(splitLongRuns(value))) {
       pieces.push(foldPiece(piece))
       await pauseIfDue()
     }
     folded.push(pieces.join(''))
   }
-  keep(item, folded)
+  cache(item, folded)
 }
 
 function foldPiece (text: string): string {
   return text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
 }
 
-function parted (text: string): string {
+function splitLongRuns (text: string): string {
   return text.replace(LONG_RUN, `$&${GRAPHEME_JOINER}`)
 }
 
@@ -65,7 +62,7 @@ function * piecesOf (text: string): Generator<string, void, void> {
   }
 }
 
-/** Strings, numbers and booleans. Not by recursion: an item may be nested deeper than the stack reaches. */
+/** All strings, numbers and booleans as text. Not recursive: deep nesting would exhaust the stack. */
 function valuesOf (item: JsonObject): string[] {
   const texts: string[] = []
   const containers: Array<Json[] | JsonObject> = [item]
@@ -79,12 +76,12 @@ function valuesOf (item: JsonObject): string[] {
   return texts
 }
 
-function kept (item: JsonObject): readonly string[] | undefined {
+function cached (item: JsonObject): readonly string[] | undefined {
   return young.get(item) ?? old.get(item)
 }
 
-function keep (item: JsonObject, folded: readonly string[]): readonly string[] {
-  if (youngCharacters > MOST_KEPT_CHARACTERS) {
+function cache (item: JsonObject, folded: readonly string[]): readonly string[] {
+  if (youngCharacters > MAX_CACHED_CHARACTERS) {
     old = young
     young = new WeakMap()
     youngCharacters = 0

@@ -1,6 +1,4 @@
-/**
- * A moment as nanoseconds since 1970-01-01T00:00:00Z. A bigint, because a `number` (and so `Date`) cannot hold them.
- */
+/** An instant as nanoseconds since 1970-01-01T00:00:00Z. A `number` (and so `Date`) cannot represent them exactly. */
 export type Instant = bigint
 
 export const NANOS_PER_MS = 1_000_000n
@@ -10,8 +8,8 @@ const TIMESTAMP =
   /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,30}))?(?: ?[Zz]|([+-])(\d\d):?(\d\d))?$/
 
 /**
- * Reads a timestamp as Kubiya may write it: RFC 3339 with 0–9 fraction digits (further ones are cut), any offset; also
- * with a blank for the `T`, and without a zone, which means UTC. Anything else is `undefined`.
+ * Parses a timestamp as Kubiya may write it: RFC 3339 with any offset and 0–9 fraction digits (more are cut). A space
+ * may replace the `T`. Without an offset it is UTC. `undefined`: any other value.
  */
 export function parseInstant (text: unknown): Instant | undefined {
   const parts = typeof text === 'string' && text.length <= 64 ? TIMESTAMP.exec(text) : null
@@ -37,12 +35,12 @@ export function formatInstant (instant: Instant): string {
   return digits === '' ? `${whole}Z` : `${whole}.${digits}Z`
 }
 
-/** Milliseconds since 1970, as `Date.now()` gives them; fractions are cut. */
+/** Converts milliseconds since 1970, as from `Date.now()`. Fractions are cut. */
 export function instantFromMs (ms: number): Instant {
   return BigInt(Math.trunc(ms)) * NANOS_PER_MS
 }
 
-/** Milliseconds since 1970; what is finer is cut. */
+/** Converts to milliseconds since 1970. Fractions are cut. */
 export function msFromInstant (instant: Instant): number {
   return Number(instant / NANOS_PER_MS)
 }
@@ -56,7 +54,7 @@ export function ceilToSecond (instant: Instant): Instant {
   return -floorToSecond(-instant)
 }
 
-/** The instants that RFC 3339 can write: years 0000 to 9999. */
+/** The first and last instant that RFC 3339 can represent: years 0000 to 9999. */
 export const EARLIEST: Instant = -62_167_219_200n * NANOS_PER_SECOND
 export const LATEST: Instant = 253_402_300_799n * NANOS_PER_SECOND
 

@@ -17,33 +17,30 @@ export interface Gap {
 
 export interface NewEvent {
   readonly event: AuditEvent
-  /** Its instant lay before the log's newest when it entered. One value for everyone. */
+  /** Whether its instant was before the log's newest when it entered the log. The same value for every subscriber. */
   readonly late: boolean
 }
 
-/**
- * Something that could not be read: it takes a place of its own among the events, so that nobody misses the word of it.
- */
+/** Something that could not be read. It has its own offset among the events, so no subscriber misses the gap. */
 export interface NewGap {
   readonly gap: Gap
 }
 
 export type NewEntry = NewEvent | NewGap
 
-/** What the poller saw for the first time, in the order in which everyone will get it. */
+/** What the poller read for the first time, in the order in which every subscriber receives it. */
 export interface Announcement {
   readonly entries: readonly NewEntry[]
   /**
-   * Where everything is seen that is not later than the lateness: the newest instant met, never past now, and never
-   * more than the lateness past what the last whole read leaves in doubt. Whoever resumes from there minus the lateness
-   * misses nothing.
+   * The newest instant that was read. It is at most now, and at most the lateness beyond the part that the last full
+   * read left in doubt. A stream that resumes from `highWater` minus the lateness misses nothing.
    */
   readonly highWater: Instant
 }
 
-/** An announcement with its place in the log. */
+/** An announcement with its offsets in the log. */
 export interface Batch extends Announcement {
   readonly epoch: string
-  /** Offset of the first entry; the others follow without a hole. */
+  /** Offset of the first entry. The offsets of the others follow it without a hole. */
   readonly first: number
 }

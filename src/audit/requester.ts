@@ -1,28 +1,27 @@
 import type { AuditSource, Failure } from './source.ts'
 
-/** Who wants something of the past that may have to be asked for. */
+/** A caller whose request may need reads of the upstream. */
 export interface Requester {
-  /** Names the caller whose share it is. */
+  /** Identifies the caller whose share pays for the reads. */
   readonly key: string
-  /** Takes so many events ahead; a failure where this caller may not have them now. */
+  /** Reserves events of the caller's share. A failure if the share does not allow them now. */
   reserve (events: number): Reservation | Failure
   /**
-   * Calls back when the requester has hung up, unless the function that it gives is called before. Without it, it
-   * stays.
+   * Registers a listener for the caller's disconnect, and returns its removal. Absent: the caller never disconnects.
    */
   onDisconnect? (listener: () => void): () => void
 }
 
-/** Events that were taken ahead. */
+/** Events that were charged before the read. */
 export interface Reservation {
   readonly ok: true
-  /** So many were read: what was not taken ahead is taken now. */
+  /** Counts events that were read. Those beyond the reservation are charged now. */
   read (events: number): void
-  /** Gives back what was taken ahead and not read. */
+  /** Refunds the events that were reserved and not read. */
   end (): void
 }
 
-/** Reserves events while something is read. The reservation ends however the read ends. */
+/** Reserves events during a read. The reservation ends with the read, also after an error. */
 export async function withReservation<T> (
   requester: Requester,
   events: number,
@@ -37,7 +36,7 @@ export async function withReservation<T> (
   }
 }
 
-/** A source that notes what it gives. */
+/** Decorates a source: counts the events of each answer in the reservation. */
 export function metered (source: AuditSource, reservation: Reservation): AuditSource {
   return {
     quirks: source.quirks,

@@ -2,13 +2,13 @@ import type { AuditEvent } from './event.ts'
 import type { Instant } from './instant.ts'
 import type { Direction } from './source.ts'
 
-/** A place in the one order of events: by instant, then by id (code units). */
+/** A position in the total order of events: by instant, then by id (in code units). */
 export interface SortKey {
   readonly instant: Instant
   readonly id: string
 }
 
-/** An event with its place: its own instant and id, or next to its upstream neighbour if it has no instant. */
+/** An event with its sort key: its instant and id, or a position after its upstream neighbour if it has no instant. */
 export interface KeyedEvent {
   readonly event: AuditEvent
   readonly key: SortKey
@@ -21,25 +21,25 @@ export function compareSortKeys (a: SortKey, b: SortKey): number {
   return a.id < b.id ? -1 : 1
 }
 
-/** For `sort`: by place, in the direction given. */
+/** A comparison for `sort`: by sort key in a direction. */
 export function compareKeyedEvents (direction: Direction): (a: KeyedEvent, b: KeyedEvent) => number {
   return direction === 'asc' ? (a, b) => compareSortKeys(a.key, b.key) : (a, b) => compareSortKeys(b.key, a.key)
 }
 
-/** Whether an instant lies strictly before another in the direction given. */
+/** Whether an instant is strictly before another in this direction. */
 export function isBefore (instant: Instant, other: Instant, direction: Direction): boolean {
   return direction === 'asc' ? instant < other : instant > other
 }
 
-/** Whether a place lies beyond another in the direction given. An empty id stands before all of its instant. */
-export function isAfter (place: SortKey, after: SortKey, direction: Direction): boolean {
-  if (after.id === '') return !isBefore(place.instant, after.instant, direction)
-  return direction === 'asc' ? compareSortKeys(place, after) > 0 : compareSortKeys(place, after) < 0
+/** Whether a sort key is after another in this direction. An empty id is before every event of its instant. */
+export function isAfter (key: SortKey, after: SortKey, direction: Direction): boolean {
+  if (after.id === '') return !isBefore(key.instant, after.instant, direction)
+  return direction === 'asc' ? compareSortKeys(key, after) > 0 : compareSortKeys(key, after) < 0
 }
 
 /**
- * Gives the events of one answer their places. One without an instant stays where the upstream put it: right behind, in
- * time, the dated event that it stands next to; so its place is the same in whichever direction it is met.
+ * Adds sort keys to the events of one answer. An event without an instant keeps the position that the upstream gave it:
+ * directly after, in time, the dated event next to it. So its key is the same in both directions.
  */
 export function withSortKeys (events: AuditEvent[], direction: Direction, otherwise: Instant = 0n): KeyedEvent[] {
   const inTime = direction === 'asc' ? events : events.toReversed()
@@ -47,7 +47,7 @@ export function withSortKeys (events: AuditEvent[], direction: Direction, otherw
   let anchor: SortKey = { instant: firstInstant, id: '' }
   let undated = 0
   const rows = inTime.map((event) => {
-    if (event.instant === undefined) return { event, key: behind(anchor, undated++) }
+    if (event.instant === undefined) return { event, key: keyAfter(anchor, undated++) }
     anchor = { instant: event.instant, id: event.id }
     undated = 0
     return { event, key: anchor }
@@ -55,7 +55,7 @@ export function withSortKeys (events: AuditEvent[], direction: Direction, otherw
   return direction === 'asc' ? rows : rows.reverse()
 }
 
-/** A place between this one and every other that follows it: NUL is in no id. */
-function behind ({ instant, id }: SortKey, count: number): SortKey {
+/** A sort key between this one and every later one: no id contains NUL. */
+function keyAfter ({ instant, id }: SortKey, count: number): SortKey {
   return { instant, id: `${id}\0${String(count).padStart(6, '0')}` }
 }

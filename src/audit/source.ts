@@ -4,21 +4,21 @@ import type { TimeRange } from './time-range.ts'
 
 export type Direction = 'asc' | 'desc'
 
-/** On whose behalf the upstream is asked: it is charged to that one. Only callers' calls are tried again. */
+/** Who pays for an upstream request. Only requests of callers are retried. */
 export type Purpose = { readonly kind: 'poller' } | CallerPurpose
 
 export interface CallerPurpose {
   readonly kind: 'caller'
-  /** Names the caller. */
+  /** Identifies the caller. */
   readonly key: string
-  /** Aborted when nobody waits for the answer any more: what has not gone out need not. */
+  /** Aborted when nobody waits for the answer any more. A request that was not sent yet is then dropped. */
   readonly signal?: AbortSignal
 }
 
 export const POLLER: Purpose = { kind: 'poller' }
 
 export interface SourceQuery {
-  /** Narrowed as far as the source can; its rows are judged again by whoever asked. */
+  /** The source applies as much of it as it can. The reader filters the rows again. */
   readonly filter: AuditFilter
   readonly window: TimeRange
   readonly direction: Direction
@@ -27,22 +27,22 @@ export interface SourceQuery {
   readonly pageSize: number
 }
 
-/** One upstream answer, whole. */
+/** One complete upstream answer. */
 export interface Answer {
   readonly ok: true
-  /** In the upstream's order, judged by nobody yet, with ids that count exact duplicates within this answer. */
+  /** In the upstream's order and not filtered yet. The ids number exact duplicates within this answer. */
   readonly events: AuditEvent[]
-  /** Rows in the answer, those that are no events included: what page numbers count. */
+  /** Rows in the answer, also those that are not events: page numbers count them. */
   readonly rows: number
-  /** For each event that holds too much to be read: how many of `events` stand before it. */
+  /** For each event that is too large to be read: the number of `events` before it. */
   readonly unreadable?: readonly number[]
-  /** Whether the log ends here: a short answer is the end only if a longer one was seen (`undefined`: not known). */
+  /** Whether the log ends here. A short answer proves it only after a longer one (`undefined`: not known). */
   readonly end: boolean | undefined
-  /** The upstream's clock when it answered, milliseconds since 1970, where it told. */
+  /** The upstream's clock at the answer, milliseconds since 1970. `undefined`: the answer had no `Date`. */
   readonly upstreamMs: number | undefined
 }
 
-/** `event: undefined` when the source has no answer to give by id, which is not yet "there is none". */
+/** `event: undefined`: the source found no event by this id. That does not prove that there is none. */
 export interface Found {
   readonly ok: true
   readonly event: AuditEvent | undefined
@@ -50,24 +50,24 @@ export interface Found {
 
 export type FailureKind =
   | 'unauthorized' // 401: the credential is refused
-  | 'forbidden' // 403: the credential may not do this
+  | 'forbidden' // 403: the credential does not allow this request
   | 'throttled' // 429: the upstream's rate limit
-  | 'budget' // our own request budget is spent: the upstream was not asked
-  | 'share' // what this caller may ask for is spent: the upstream was not asked
-  | 'timeout' // no whole answer within the deadline
-  | 'unavailable' // refused, reset, unresolvable, 5xx
-  | 'invalid' // an answer that is not the protocol
-  | 'too-large' // an answer over the byte cap
-  | 'overloaded' // this service has no memory left for another answer: the upstream was not asked
+  | 'budget' // the service's request budget is spent; no request was sent
+  | 'share' // the caller's share is spent; no request was sent
+  | 'timeout' // no complete answer within the deadline
+  | 'unavailable' // connection refused or reset, unknown host, 5xx
+  | 'invalid' // the answer violates the protocol
+  | 'too-large' // the answer is larger than the limit
+  | 'overloaded' // this service has no memory for another answer; no request was sent
 
 export interface Failure {
   readonly ok: false
   readonly kind: FailureKind
-  /** How long the upstream or the budget asks to wait, where known. */
+  /** The wait that the upstream or the budget asks for. `undefined`: not known. */
   readonly retryAfterMs?: number
 }
 
-/** What an upstream was caught at. */
+/** A deviation of the upstream from the query or the protocol. */
 export type Quirk =
   | 'ignores-filter'
   | 'ignores-bounds'
@@ -77,8 +77,8 @@ export type Quirk =
   | 'sends-unreadable-events'
 
 /**
- * The port to the upstream log. Outcomes are values: nothing is thrown. `read` gives one upstream answer, whole or not
- * at all; it promises neither order nor filter nor bounds, only that what it gives is what the upstream answered.
+ * The port to the upstream log. Failures are values: nothing is thrown. `read` returns one upstream answer, complete
+ * and unchanged. It does not guarantee the order, the filter or the bounds of the query.
  */
 export interface AuditSource {
   read (query: SourceQuery, purpose: Purpose): Promise<Answer | Failure>
@@ -88,6 +88,6 @@ export interface AuditSource {
    * number of rows of this answer that are left out; a row counts again in each answer that contains it.
    */
   reportQuirk (quirk: Quirk, skipped?: number): void
-  /** Quirks noticed so far, so that later reads reckon with them from the start. */
+  /** Quirks that were reported so far. Later reads expect them from the start. */
   readonly quirks: ReadonlySet<Quirk>
 }

@@ -10,22 +10,22 @@ import {
   type Instant
 } from './instant.ts'
 
-/** A stretch of time, both ends inclusive; a missing end is open. */
+/** A range of time, both bounds inclusive. A missing bound means no limit. */
 export interface TimeRange {
   readonly start?: Instant
   readonly end?: Instant
 }
 
-/** A bound as a caller writes it. */
+/** A bound as a caller writes it: absolute, or relative to now. */
 export type TimeBound =
   | { readonly kind: 'at', readonly instant: Instant }
   | { readonly kind: 'ago', readonly seconds: number }
 
-/** A window as it was asked for, before "now" was known: what equal questions have in common. */
+/** A range as it was requested, before "now" is known. Equal requests have equal ranges. */
 export interface RequestedRange {
   readonly start: TimeBound | undefined
   readonly end: TimeBound | undefined
-  /** Whether the window has no lower bound; otherwise a missing `start` means `DEFAULT_SPAN` before the end. */
+  /** Whether a missing `start` means no lower bound. Otherwise it means `DEFAULT_SPAN` before the end. */
   readonly unbounded: boolean
 }
 
@@ -36,14 +36,14 @@ export const TIME_ADVICE =
 const DEFAULT_SPAN = 24n * 3600n * NANOS_PER_SECOND
 const RELATIVE = /^-(\d{1,9})([smhd])$/
 const DATE = /^\d{4}-\d\d-\d\d$/
-// "+" in a query string that was not escaped arrives as a blank.
-const BLANK_FOR_PLUS = /(?<=:\d\d(?:[.,]\d+)?) (?=\d\d:?\d\d$)/
-const LONGEST_AGO_SECONDS = 10_000_000_000 // Some 317 years.
+// A "+" in a query string that was not percent-encoded arrives as a space.
+const SPACE_FOR_PLUS = /(?<=:\d\d(?:[.,]\d+)?) (?=\d\d:?\d\d$)/
+const LONGEST_AGO_SECONDS = 10_000_000_000 // About 317 years.
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /**
- * Reads a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), every form in which an event may write its timestamp,
- * with the same meaning, or a date alone, which is its midnight UTC; `undefined` for anything else.
+ * Parses a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), a timestamp in any form that events may have, or a
+ * date, which means its midnight UTC. `undefined`: any other text.
  */
 export function parseTimeBound (text: string): TimeBound | undefined {
   if (text === 'now') return { kind: 'ago', seconds: 0 }
@@ -52,53 +52,53 @@ export function parseTimeBound (text: string): TimeBound | undefined {
     const seconds = Number(count) * SECONDS[unit as keyof typeof SECONDS]
     return seconds <= LONGEST_AGO_SECONDS ? { kind: 'ago', seconds } : undefined
   }
-  const zoned = text.replace(BLANK_FOR_PLUS, '+')
+  const zoned = text.replace(SPACE_FOR_PLUS, '+')
   const instant = parseInstant(DATE.test(zoned) ? `${zoned}T00:00:00Z` : zoned)
   return instant === undefined || !isWritable(instant) ? undefined : { kind: 'at', instant }
 }
 
 /**
- * The window that was meant, now. Relative bounds fall on whole seconds, as Kubiya's do, so that none of its rows has
- * to be refused at their edge. The usual start is counted from `earliest`, now by the clock that is behind: whichever
- * clock is wrong, the window holds the last 24 hours.
+ * Resolves a requested range to absolute bounds. Relative bounds fall on whole seconds, as Kubiya's do, so that no row
+ * at a bound is filtered out. The default start is counted from `earliest`, which is now by the slower of two clocks:
+ * the range then contains the last 24 hours, whichever clock is wrong.
  */
-export function resolveRange (asked: RequestedRange, now: Instant, earliest: Instant = now): TimeRange {
-  const end = asked.end === undefined ? undefined : resolveTimeBound(asked.end, now)
-  if (asked.start !== undefined) return withEnd({ start: resolveTimeBound(asked.start, now) }, end)
-  if (asked.unbounded) return withEnd({}, end)
+export function resolveRange (requested: RequestedRange, now: Instant, earliest: Instant = now): TimeRange {
+  const end = requested.end === undefined ? undefined : resolveTimeBound(requested.end, now)
+  if (requested.start !== undefined) return withEnd({ start: resolveTimeBound(requested.start, now) }, end)
+  if (requested.unbounded) return withEnd({}, end)
   return withEnd({ start: maxInstant(EARLIEST, floorToSecond(end ?? earliest) - DEFAULT_SPAN) }, end)
 }
 
-function withEnd (window: TimeRange, end: Instant | undefined): TimeRange {
-  return end === undefined ? window : { ...window, end }
+function withEnd (range: TimeRange, end: Instant | undefined): TimeRange {
+  return end === undefined ? range : { ...range, end }
 }
 
-/** The instant that a bound means, now. */
-export function resolveTimeBound (moment: TimeBound, now: Instant): Instant {
-  return moment.kind === 'at' ? moment.instant : floorToSecond(now) - BigInt(moment.seconds) * NANOS_PER_SECOND
+/** Resolves a bound to an instant. */
+export function resolveTimeBound (bound: TimeBound, now: Instant): Instant {
+  return bound.kind === 'at' ? bound.instant : floorToSecond(now) - BigInt(bound.seconds) * NANOS_PER_SECOND
 }
 
-/** One text for equal questions: `-24h` and `-1440m` give the same. */
-export function rangeKey (asked: RequestedRange): string {
-  const key = (moment: TimeBound | undefined) =>
-    moment === undefined ? '' : moment.kind === 'at' ? formatInstant(moment.instant) : `-${moment.seconds}s`
-  // Without an end, the default start is 24 h ago, and asking for just that is the same question.
-  const usual: TimeBound | undefined = asked.end === undefined
+/** A key that is equal for equal requests: `-24h` and `-1440m` have the same key. */
+export function rangeKey ({ end, start, unbounded }: RequestedRange): string {
+  const key = (bound: TimeBound | undefined) =>
+    bound === undefined ? '' : bound.kind === 'at' ? formatInstant(bound.instant) : `-${bound.seconds}s`
+  // Without an end, the default start is 24 h ago. A request for that start is the same request.
+  const defaultStart: TimeBound | undefined = end === undefined
     ? { kind: 'ago', seconds: Number(DEFAULT_SPAN / NANOS_PER_SECOND) }
     : undefined
-  return `${asked.unbounded && asked.start === undefined ? '*' : key(asked.start ?? usual)}/${key(asked.end)}`
+  return `${unbounded && start === undefined ? '*' : key(start ?? defaultStart)}/${key(end)}`
 }
 
-/** Whether the window stays where it is as time goes by, so that an answer about its past stays true. */
-export function isAbsolute (asked: RequestedRange): boolean {
-  return asked.end?.kind === 'at' && asked.start?.kind !== 'ago'
+/** Whether both bounds stay the same as time goes by, so that an answer about the past stays true. */
+export function isAbsolute ({ end, start }: RequestedRange): boolean {
+  return end?.kind === 'at' && start?.kind !== 'ago'
 }
 
-export function isWithin (instant: Instant, window: TimeRange): boolean {
-  return (window.start === undefined || instant >= window.start) && (window.end === undefined || instant <= window.end)
+export function isWithin (instant: Instant, { end, start }: TimeRange): boolean {
+  return (start === undefined || instant >= start) && (end === undefined || instant <= end)
 }
 
-/** Whether nothing that enters Kubiya from `now` on can belong to the window, given how late events may enter. */
+/** Whether a range with this end is final: no event that enters Kubiya from `now` on can belong to it. */
 export function isFinal (end: Instant | undefined, now: Instant, latenessMs: number): boolean {
   return end !== undefined && end < now - BigInt(latenessMs) * NANOS_PER_MS
 }

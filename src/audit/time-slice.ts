@@ -1,14 +1,13 @@
 const SLICE_MS = 10
 
-// All of this process share one turn of the event loop: two hundred tasks with a slice each would hold it for two
-// seconds.
+// All tasks of the process share one slice in each turn of the event loop: 200 slices would block it for two seconds.
 const waiting: Array<() => void> = []
 let endMs: number | undefined
 
 /**
- * For work over many events: gives a promise to await once the slice of this turn of the event loop is spent, so that
- * other work gets its turn; otherwise nothing, since a promise for each event would cost more than the work. Tasks that
- * wait go on one a turn, in the order in which they came.
+ * Lets other work run during work over many events. Returns a promise to await once the slice of this turn of the event
+ * loop is spent. Before that it returns nothing: a promise for each event would cost more than the work. Waiting tasks
+ * resume in their order, one in each turn.
  */
 export function pauseIfDue (): Promise<void> | undefined {
   if (endMs === undefined) beginTurn()
@@ -23,8 +22,8 @@ function beginTurn (): void {
 
 function nextTurn (): void {
   endMs = undefined
-  const goOn = waiting.shift()
-  if (goOn === undefined) return
+  const resume = waiting.shift()
+  if (resume === undefined) return
   beginTurn()
-  goOn()
+  resume()
 }

@@ -1,11 +1,11 @@
 import { ExactNumber, type Json, type JsonObject } from './exact-json.ts'
 
-/** What every computed id begins with; an upstream id that begins so does not count. */
+/** The prefix of every computed id. An upstream id with this prefix is unusable. */
 export const COMPUTED_PREFIX = 'kab1.'
 
 const FIELDS = ['id', 'audit_id', 'event_id', '_id']
 const LONGEST = 200 // UTF-16 code units.
-const OWN_SEARCH = 'search' // Our own route stands where its event would.
+const OWN_SEARCH = 'search' // `/search` is a route of this service, so no event can have this path.
 const UNWRITABLE = /[\p{Cc}\p{Cs}]/u
 const RELATIVE_PART = /(?:^|[/\\])\.{0,2}(?:[/\\]|$)/
 const ASCII_ESCAPE = /%([0-7][\da-f])/gi
@@ -13,7 +13,7 @@ const UPSTREAM_STREAM = 'stream' // Kubiya's own stream endpoint (docs/kubiya-ap
 const UNFIT_FOR_PATH = /[/\\%?#]/
 const MOVED_TO = 'upstream_id'
 
-/** The item's own id: the first of the known fields that holds one that counts. */
+/** The item's own id: the value of the first known field that is usable. */
 export function upstreamId (item: JsonObject): string | undefined {
   for (const field of FIELDS) {
     const id = Object.hasOwn(item, field) ? idOf(item[field]) : undefined
@@ -22,7 +22,7 @@ export function upstreamId (item: JsonObject): string | undefined {
   return undefined
 }
 
-/** The fields to publish beside the id. An `id` that does not count, `null` too, moves to a name that is free. */
+/** The fields to publish beside the id. An unusable `id`, also `null`, is moved to a free name. */
 export function withoutUpstreamId (item: JsonObject): JsonObject {
   if (!Object.hasOwn(item, 'id') || idOf(item.id) !== undefined) return item
   let name = MOVED_TO
@@ -31,12 +31,12 @@ export function withoutUpstreamId (item: JsonObject): JsonObject {
 }
 
 /**
- * Whether a text can be an upstream id: 1 to 200 UTF-16 code units, no control character (C0, DEL, C1), no lone
- * surrogate, no blank at an end. Blanks are what `trim` takes. All else counts: any script, and inside also blanks,
- * U+2028 and format characters. Each is data in JSON, in a stream's frame and, percent-encoded, in a path.
+ * Whether a text can be an upstream id: 1 to 200 UTF-16 code units, without control characters (C0, DEL, C1), lone
+ * surrogates, or white space (as `trim` defines it) at either end. Everything else is allowed, also spaces, U+2028 and
+ * format characters inside. All of them are data in JSON, in a frame and, percent-encoded, in a path.
  *
- * No part between `/` or `\` is empty, `.` or `..`. Neither is one after a further percent-decoding, as some proxies do
- * it. That decoding leaves faulty escapes as they are, and those of no ASCII character, which make no such part.
+ * No part between `/` or `\` may be empty, `.` or `..`, also after a second percent-decoding, which some proxies do.
+ * That decoding keeps invalid escapes, and escapes that are not ASCII: they cannot form such a part.
  */
 export function isUsableId (text: string): boolean {
   return text !== '' && text.length <= LONGEST && text !== OWN_SEARCH && !text.startsWith(COMPUTED_PREFIX) &&
@@ -44,7 +44,7 @@ export function isUsableId (text: string): boolean {
     !RELATIVE_PART.test(text) && !RELATIVE_PART.test(decodedOnce(text))
 }
 
-/** Whether an id may stand in a path of Kubiya's: nobody who decodes it, once more too, takes it for another path. */
+/** Whether an id is safe in a path of Kubiya's API: it stays the same path, also after a second decoding. */
 export function isPathSafe (id: string): boolean {
   return id !== UPSTREAM_STREAM && !UNFIT_FOR_PATH.test(id)
 }
