@@ -6,20 +6,20 @@ import type { SkippedRange } from './skipped-range.ts'
 export interface BisectionOptions {
   /** Whether a row that fails alone is skipped. Otherwise its failure is the answer. */
   readonly skipsRows?: boolean
-  /** What was skipped in earlier scans and may be met again: it needs less proof. */
+  /** Rows that earlier scans skipped. They may occur again, and then need less proof. */
   readonly known?: () => readonly SkippedRange[]
 }
 
-/** An `AuditSource` that answers with a smaller page where a page fails. */
+/** An `AuditSource` that answers with a smaller page when a page fails. */
 export interface BisectingSource extends AuditSource {
   read (query: RowQuery, purpose: Purpose): Promise<PageAnswer | Failure>
-  /** Whether the last answer is a smaller page than it was asked for. */
+  /** Whether the last answer is a smaller page than requested. */
   isReduced (): boolean
 }
 
 /**
- * What is known of the page that is asked for. `failures`: how often one row failed alone although the upstream
- * answered the control query.
+ * What is known about the requested page. `failures`: how often a single row failed although the upstream answered the
+ * control query.
  */
 export type BisectionState =
   | { readonly tag: 'normal' }
@@ -29,17 +29,17 @@ export type BisectionState =
 /** A page that failed. */
 export interface FailedPage {
   readonly kind: FailureKind
-  /** Rows that were asked for. */
+  /** Requested rows. */
   readonly rows: number
-  /** Whether a row that lies ahead was skipped before. */
+  /** Whether an earlier scan skipped a row in the rest of the window. */
   readonly isKnown: boolean
-  /** Whether the page is part of one that failed. */
+  /** Whether the page is part of a page that failed. */
   readonly isPart: boolean
 }
 
 export interface Transition {
   readonly state: BisectionState
-  /** What follows: pass the failure on, read again, read half of the page, skip the row. */
+  /** The next action: return the failure, read again, read half of the page, or skip the row. */
   readonly move: 'report' | 'read' | 'halve' | 'skip'
 }
 
@@ -51,8 +51,8 @@ const HALVE: Transition = { state: NORMAL, move: 'halve' }
 const SKIP: Transition = { state: NORMAL, move: 'skip' }
 
 /**
- * Finds the one row that cannot be read (over the byte cap, a poison element) without taking an outage for it. The
- * control query is one that the upstream answers if it answers at all.
+ * Finds the row that cannot be read (over the byte limit, or an element that breaks the upstream), and distinguishes it
+ * from an outage. The upstream answers the control query if it answers at all.
  *
  * | state     | what happened                     | next state | move                                  |
  * | --------- | --------------------------------- | ---------- | ------------------------------------- |
@@ -68,8 +68,8 @@ const SKIP: Transition = { state: NORMAL, move: 'skip' }
  * | narrowing | a single row failed               | probing    | report; read at once if it is suspect |
  * | narrowing | a single row failed often enough  | normal     | skip                                  |
  *
- * So an outage costs one request a try. A page that is too large needs no proof: it gets no smaller. A row that was
- * skipped before needs one failure instead of three.
+ * So an outage costs one request for each try. A page that is too large needs no proof, because it stays too large. A
+ * row that was skipped before needs one failure instead of three.
  */
 export function nextState (state: BisectionState, failed: FailedPage | undefined): Transition {
   if (state.tag === 'probing') return afterControl(state.failures, failed)
@@ -88,7 +88,7 @@ function afterPage (state: BisectionState, failed: FailedPage): Transition {
   return { state: { tag: 'probing', failures }, move: isSuspect ? 'read' : 'report' }
 }
 
-/** An answer that is too large is an answer, too. */
+/** An answer that is too large also proves that the upstream answers. */
 function afterControl (failures: number, failed: FailedPage | undefined): Transition {
   return failed === undefined || failed.kind === 'too-large'
     ? { state: { tag: 'narrowing', failures }, move: 'read' }
@@ -96,21 +96,21 @@ function afterControl (failures: number, failed: FailedPage | undefined): Transi
 }
 
 /**
- * Decorates a source: a page that fails is read in smaller pages, which close in on the row that cannot be read. With
- * every answer behind it pages grow again. A failure is passed on where the caller should wait; the same query then
- * goes on where it stopped. The size of pages outlasts a scan, so that what is too large is not asked for again.
+ * Decorates a source: a page that fails is read in smaller pages, until the row that cannot be read is found. After
+ * that row, the pages grow with every answer. A failure is returned when the caller should wait; the same query then
+ * continues where it stopped. The page size outlasts a scan, so that a page that was too large is not requested again.
  */
 export function bisecting (source: AuditSource, options: BisectionOptions = {}): BisectingSource {
   const { known = () => [], skipsRows = false } = options
   let state: BisectionState = NORMAL
   let unanswered: RowQuery | undefined
-  let skipped: SkippedRows | undefined // On the way to the answer of this query.
-  let largest = Infinity // Rows to ask for.
+  let skipped: SkippedRows | undefined // Since this query began.
+  let largest = Infinity // Rows to request at most.
   let suspects = 0 // Rows ahead that were part of a page that failed.
   let isReduced = false
-  const seen = new Set<string>() // Ids of rows since the answer before that page.
+  const seen = new Set<string>() // Ids of rows, from the last answer before that page on.
   let last: Answer | undefined
-  let behind: Array<Pick<SkippedRange, 'to'>> = [] // What came behind the rows that this scan skipped.
+  let following: Array<Pick<SkippedRange, 'to'>> = [] // The first instant after each row that this scan skipped.
 
   return {
     quirks: source.quirks,
@@ -133,7 +133,7 @@ export function bisecting (source: AuditSource, options: BisectionOptions = {}):
     }
   }
 
-  /** Another scan begins although this query was not answered. */
+  /** Another scan begins before this query was answered. */
   function abandon (): void {
     state = NORMAL
     skipped = undefined
@@ -152,10 +152,10 @@ export function bisecting (source: AuditSource, options: BisectionOptions = {}):
   function failedPage ({ window }: RowQuery, { size }: PageSpan, { kind }: Failure): FailedPage {
     const isAhead = ({ to }: Pick<SkippedRange, 'to'>) =>
       to === undefined || window.start === undefined || floorToSecond(to) >= floorToSecond(window.start)
-    return { kind, rows: size, isKnown: known().some(isAhead) || behind.some(isAhead), isPart: suspects > 0 }
+    return { kind, rows: size, isKnown: known().some(isAhead) || following.some(isAhead), isPart: suspects > 0 }
   }
 
-  /** The page of the query, or a smaller one that holds its row, or the row behind those that were skipped. */
+  /** The page of the query, or a smaller page with its row, or with the first row after the skipped ones. */
   function spanOf (query: RowQuery): PageSpan {
     const start = (query.page - 1) * query.pageSize
     if (skipped === undefined && query.pageSize <= largest) return { page: query.page, size: query.pageSize, start }
@@ -168,13 +168,13 @@ export function bisecting (source: AuditSource, options: BisectionOptions = {}):
     unanswered = undefined
     isReduced = span.size < query.pageSize
     const before = skipped
-    if (before !== undefined) behind.push({ to: query.direction === 'asc' ? firstInstant(answer) : undefined })
+    if (before !== undefined) following.push({ to: query.direction === 'asc' ? firstInstant(answer) : undefined })
     skipped = undefined
     passed(suspects > 0 ? newRows(answer) : 0)
     last = answer
     if (answer.end === true) {
       suspects = 0
-      behind = []
+      following = []
       last = undefined
       seen.clear()
     }
@@ -182,7 +182,7 @@ export function bisecting (source: AuditSource, options: BisectionOptions = {}):
     return isReduced ? { ...answer, span } : answer
   }
 
-  /** Pages overlap, so only rows that are new bring it further. */
+  /** Counts new rows only, because pages overlap. */
   function newRows ({ events }: Answer): number {
     const before = seen.size
     for (const { id } of events) seen.add(id)
@@ -201,7 +201,7 @@ export function bisecting (source: AuditSource, options: BisectionOptions = {}):
     passed(1)
   }
 
-  /** Pages grow once all suspects were read. They never shrink on the way: a small page of known rows would crawl. */
+  /** Pages grow after all suspects were read. Until then they keep their size: smaller pages would be too slow. */
   function passed (rows: number): void {
     suspects = Math.max(0, suspects - rows)
     if (suspects > 0) return
@@ -214,7 +214,7 @@ function pageQuery ({ direction, filter, window }: RowQuery, { page, size }: Pag
   return { filter, window, direction, page, pageSize: size }
 }
 
-/** A query that the upstream answers if it answers at all: for one second, a year before. */
+/** A cheap query, for one second a year before. The upstream answers it if it answers at all. */
 function controlQuery ({ direction, filter, window }: RowQuery): SourceQuery {
   const start = maxInstant(EARLIEST, (window.start ?? window.end ?? 0n) - LONG_BEFORE)
   return { filter, window: { start, end: start }, direction, page: 1, pageSize: 1 }

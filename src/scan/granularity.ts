@@ -2,12 +2,12 @@ import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.
 import { isBefore, type KeyedEvent } from '../audit/sort-key.ts'
 import type { Direction } from '../audit/source.ts'
 
-/** How far the order of an upstream's rows is exact: to the instant, to the whole second, or not at all. */
+/** How exactly an upstream sorts its rows: by instant, by whole second, or not at all. */
 export type Granularity = 'instant' | 'second' | 'none'
 
 const FROM_FINE_TO_COARSE: Granularity[] = ['instant', 'second', 'none']
 
-/** How far the order of these rows is exact. */
+/** How exactly these rows are sorted. */
 export function granularityOf (rows: KeyedEvent[], direction: Direction): Granularity {
   let granularity: Granularity = 'instant'
   rows.forEach(({ key: { instant } }, index) => {
@@ -24,8 +24,8 @@ export function coarser (a: Granularity, b: Granularity): Granularity {
 }
 
 /**
- * The instant up to which a scan is complete once it has read a row with `last`: no later row lies strictly before it
- * (strictly after it, in descending order). `undefined`: nothing is certain.
+ * The instant up to which a scan is complete after a row with the instant `last`. No later row is strictly before it
+ * (in descending order: strictly after it). `undefined`: nothing is certain.
  */
 export function reachedBy (last: Instant, granularity: Granularity, direction: Direction): Instant | undefined {
   if (granularity === 'none') return undefined

@@ -9,7 +9,7 @@ import { createStepBuilder, type ScanRequest, type ScanStep } from './scan-step.
 /** Where the scan by sort key stopped. */
 export interface HandOver {
   readonly run: PageRun
-  /** What was left of the window. */
+  /** The rest of the window. */
   readonly bound: TimeRange
   readonly granularity: Granularity
   /** The answer that showed that the upstream ignores the sort or the bounds. */
@@ -19,11 +19,11 @@ export interface HandOver {
 const BEYOND_LIMIT: Failure = { ok: false, kind: 'invalid' }
 
 /**
- * Reads a window from an upstream that ignores the sort or the bounds: by page number, newest first, to the end. Newest
- * first ends by itself where the bounds are ignored; oldest first would read the whole log. Nothing is certain before
- * the end, unless the rows come in the order asked for.
+ * Reads a window from an upstream that ignores the sort or the bounds: by page number, newest first, to the end. If the
+ * bounds are ignored, oldest first would read the whole log. Nothing is certain before the end, unless the rows have
+ * the requested order.
  *
- * Rows without order are limited to `scanLimit`: beyond it the scan fails, and begins again when it is continued.
+ * At most `scanLimit` unsorted rows are read. Beyond that the scan fails; if it is continued, it begins again.
  */
 export async function * scanByPageNumber (
   source: PagedSource,
@@ -69,7 +69,7 @@ export async function * scanByPageNumber (
   }
 }
 
-/** Whether these rows are sorted and end before the range, so that all further rows lie before it. */
+/** Whether these rows are sorted and end before the range. Then all further rows are before it, too. */
 function isBehind (rows: KeyedEvent[], { start }: TimeRange): boolean {
   const last = rows.at(-1)?.key.instant
   if (last === undefined || start === undefined || granularityOf(rows, 'desc') === 'none') return false

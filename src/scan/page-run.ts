@@ -12,7 +12,7 @@ export interface PageSpan {
   readonly start: number
 }
 
-/** A query for the page that holds one row. */
+/** A query for the page that contains one row. */
 export interface RowQuery extends SourceQuery {
   /** Index of that row, from 0. Without it: the first row of the page. */
   readonly row?: number
@@ -20,9 +20,9 @@ export interface RowQuery extends SourceQuery {
 
 /** An answer to a `RowQuery`. */
 export interface PageAnswer extends Answer {
-  /** The page that was read, where it is not the page of the query. It holds the row, or what comes behind it. */
+  /** The page that was read, if it is not the page of the query. It contains the row, or the rows after it. */
   readonly span?: PageSpan
-  /** Rows right before the page that could not be read. */
+  /** Rows directly before the page that could not be read. */
   readonly skipped?: SkippedRows
 }
 
@@ -32,76 +32,78 @@ export interface SkippedRows {
   readonly reason: 'too-large' | 'upstream-outage'
 }
 
-/** What a scan reads from: any `AuditSource`, or one that reads smaller pages where a page fails. */
+/** The source of a scan: any `AuditSource`, or one that reads smaller pages when a page fails. */
 export interface PagedSource extends Pick<AuditSource, 'quirks' | 'reportQuirk'> {
   read (query: RowQuery, purpose: Purpose): Promise<PageAnswer | Failure>
 }
 
 interface Position {
-  /** The row that the next page must hold. */
+  /** The row that the next page must contain. */
   readonly offset: number
   /** No page may begin before this row: the row before it cannot be read. */
   readonly leastStart: number
   /** Rows read from the start of the run. */
   readonly furthest: number
-  /** Answers in a row that reached further and held nothing new. */
+  /** Consecutive answers that reached further and contained nothing new. */
   readonly barren: number
   /** Whether the run began again because rows had been removed. */
   readonly isReread: boolean
-  /** The last row of the answer before. */
+  /** The last row of the previous answer. */
   readonly last: KeyedEvent | undefined
 }
 
 const START: Position = { offset: 0, leastStart: 0, furthest: 0, barren: 0, isReread: false, last: undefined }
-// An upstream that ignores page numbers answers with the same rows for ever.
+// An upstream that ignores page numbers answers with the same rows each time.
 const MOST_BARREN_ANSWERS = 8
 const OVERLAP_SHARE = 0.25
 
 /**
  * Reads one query page by page. Pages overlap by the rows of the last instant, up to a quarter of a page: exact
- * duplicates are numbered within one answer, so equal rows must stand in one answer. Each row is passed on once.
- * Pages are as large as asked for, until a short answer shows that the upstream caps them.
+ * duplicates are numbered within one answer, so equal rows must be in one answer. Each row is returned once. Pages have
+ * the requested size, until a short answer shows that the upstream caps them.
  */
-export function createPageRun (wantedSize: number) {
+export function createPageRun (requestedSize: number) {
   const met = new Map<string, Instant | undefined>()
   let at = START
-  let pageSize = wantedSize
-  let longest = 0 // Rows of the longest answer: the upstream honours pages of this size.
+  let pageSize = requestedSize
+  let longest = 0 // Rows of the longest answer: the upstream supports pages of this size.
   let isOver = false
-  let isShort = false // The answer before was shorter than asked for, and may not be the end.
+  let isShort = false // The previous answer was shorter than requested, and may not be the end.
 
   return {
     next,
     take,
     restart,
     withPrevious,
-    /** Index of the row that the next page must hold. */
+    /** Index of the row that the next page must contain. */
     row: () => at.offset,
-    /** The last row of the answer before. */
+    /** The last row of the previous answer. */
     last: () => at.last,
     rowsRead: () => at.furthest,
     /** Whether the last answer was the end of the query. */
     isOver: () => isOver
   }
 
-  /** The page to ask for next. */
+  /** The page to request next. */
   function next (): PageSpan {
     const largest = at.offset === 0 ? pageSize : Math.max(1, Math.min(longest, pageSize))
     return pageCovering(at.offset, largest, at.leastStart)
   }
 
-  /** The rows after the last row of the answer before, if they follow it directly: their order is judged from there. */
+  /**
+   * Prepends the last row of the previous answer if these rows follow it directly, so that their order is checked too.
+   */
   function withPrevious (rows: KeyedEvent[]): KeyedEvent[] {
     const isAdjacent = rows[0] !== undefined && !met.has(rows[0].event.id)
     return isAdjacent && at.last !== undefined ? [at.last, ...rows] : rows
   }
 
   /**
-   * Takes the answer to a page and gives its new rows. `undefined`: rows were removed meanwhile, so rows may be missing
-   * before this page. Then the run begins again, once, and the answer is dropped.
+   * Adds an answer to the run and returns its new rows. `undefined`: rows were removed meanwhile, so rows may be
+   * missing before this page. Then the answer is dropped, and the run begins again, once.
    */
-  function take (asked: PageSpan, answer: PageAnswer, rows: KeyedEvent[]): KeyedEvent[] | undefined {
-    const span = answer.span ?? asked
+  function take (requested: PageSpan, answer: PageAnswer, rows: KeyedEvent[]): KeyedEvent[] | undefined {
+    const span = answer.span ?? requested
     longest = Math.max(longest, answer.rows)
     if (answer.skipped !== undefined) {
       at = { ...at, offset: span.start, leastStart: span.start, furthest: Math.max(at.furthest, span.start) }
@@ -111,7 +113,7 @@ export function createPageRun (wantedSize: number) {
       return undefined
     }
     const fresh = rows.filter(isNew)
-    // That short answer was not the end, so the upstream's pages are smaller than asked for.
+    // The short answer was not the end, so the upstream's pages are smaller than requested.
     if (isShort && fresh.length > 0) pageSize = Math.min(pageSize, longest)
     isShort = answer.end === undefined
     advance(span, answer, rows, fresh.length)
@@ -130,7 +132,7 @@ export function createPageRun (wantedSize: number) {
     return at.offset > 0 && at.offset < at.furthest && !at.isReread && first !== undefined && !met.has(first.event.id)
   }
 
-  /** The next page begins with some of these rows, where it still reaches further than they do. */
+  /** The next page repeats some of these rows, if it still reaches further than they do. */
   function advance (span: PageSpan, answer: PageAnswer, rows: KeyedEvent[], fresh: number): void {
     const largest = Math.min(longest, pageSize, answer.span?.size ?? Infinity)
     const read = span.start + answer.rows
@@ -141,23 +143,24 @@ export function createPageRun (wantedSize: number) {
       offset: following.start + following.size > read ? overlap : read,
       furthest: Math.max(at.furthest, read),
       last: rows.at(-1) ?? at.last,
-      // A page among the rows that were known from the start brings nothing new, and proves nothing.
+      // A page of rows that were known from the start contains nothing new, and proves nothing.
       barren: fresh > 0 ? 0 : at.barren + (read > Math.max(at.furthest, met.size) ? 1 : 0)
     }
   }
 
-  /** Begins another query; forgets the ids of rows that it cannot hold. Undated rows may come in any query. */
-  function restart (mayHold: (instant: Instant) => boolean): void {
+  /** Begins another query, and forgets the ids of rows outside it. A row without an instant may be in any query. */
+  function restart (isPossible: (instant: Instant) => boolean): void {
     at = START
-    for (const [id, instant] of met) if (instant !== undefined && !mayHold(instant)) met.delete(id)
+    for (const [id, instant] of met) if (instant !== undefined && !isPossible(instant)) met.delete(id)
   }
 }
 
 export type PageRun = ReturnType<typeof createPageRun>
 
 /**
- * The page that holds a row, reaches furthest behind it, and begins at `leastStart` at the earliest. Pages begin only
- * at multiples of their size, so the size varies: row 170, at 100 rows a page, is best read as the third page of 85.
+ * The page that contains a row, reaches furthest after it, and begins at `leastStart` or later. Pages begin only at
+ * multiples of their size, so the size varies: with at most 100 rows, the best page for row 170 is the third page of
+ * 85.
  */
 export function pageCovering (row: number, largest: number, leastStart = 0): PageSpan {
   let best: PageSpan = { page: 1, size: largest, start: 0 }
@@ -174,8 +177,8 @@ export function pageCovering (row: number, largest: number, leastStart = 0): Pag
 }
 
 /**
- * Index of the first row to read again with the next answer: the first row of the last instant, or, where that instant
- * is long, one of its last `most` rows. Never between two exact duplicates.
+ * Index of the first row to read again with the next answer: the first row of the last instant, or one of its last
+ * `most` rows if it has more. Never between two exact duplicates.
  */
 export function overlapStart (rows: KeyedEvent[], most: number): number {
   const last = rows.at(-1)?.key.instant

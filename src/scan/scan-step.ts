@@ -13,10 +13,10 @@ export interface ScanRequest {
   readonly filter: AuditFilter
   readonly window: TimeRange
   readonly direction: Direction
-  /** Most rows to ask for at a time. */
+  /** The most rows to request at a time. */
   readonly pageSize: number
   /**
-   * Most rows that are read of an upstream that does not sort, since all of them must be held and sorted here. A longer
+   * The most rows to read from an upstream that does not sort, because all of them are held and sorted here. A longer
    * range fails as `invalid`.
    */
   readonly scanLimit: number
@@ -28,12 +28,12 @@ export interface ScanStep {
   readonly ok: true
   /** Accepted events that are new to the scan, in the direction of the scan. */
   readonly rows: KeyedEvent[]
-  /** How many events are new to the scan, accepted or not. */
+  /** Events that are new to the scan, accepted or not. */
   readonly scanned: number
   /** Events that the upstream should not have sent: outside the filter or the window. */
   readonly rejected: number
   /**
-   * All events strictly before this instant (strictly after it, in descending order) were read. `undefined`: nothing is
+   * All events strictly before this instant (in descending order: strictly after it) were read. `undefined`: nothing is
    * certain yet.
    */
   readonly reached: Instant | undefined
@@ -41,22 +41,19 @@ export interface ScanStep {
   readonly end: boolean
   /** Rows that could not be read, before this answer or in it. */
   readonly skipped: SkippedRange | undefined
-  /** The upstream's clock when it answered, milliseconds since 1970, where it told. */
+  /** The upstream's clock at the answer, milliseconds since 1970. `undefined`: the answer had no `Date`. */
   readonly upstreamMs: number | undefined
 }
 
 export interface ReadPage extends SkippedContext {
   /** The rows of the answer that are new to the scan. */
   readonly fresh: KeyedEvent[]
-  /** Whether the rows so far show that the upstream sorts as asked. */
+  /** Whether the rows so far show that the upstream sorts as requested. */
   readonly isOrderShown: boolean
   readonly end: boolean
 }
 
-/**
- * Makes the steps of one scan. Reports what the upstream got wrong in an answer: the filter, and events that cannot be
- * read.
- */
+/** Creates the steps of one scan. Reports an answer that ignores the filter, or that has events that cannot be read. */
 export function createStepBuilder (
   source: PagedSource,
   { direction, filter, window }: ScanRequest
@@ -74,7 +71,7 @@ export function createStepBuilder (
     const accepted = matches.filter(({ event }) => isAround(event, window))
     return {
       ok: true,
-      // An upstream that ignores the bounds may repeat rows in front of `bound`: an earlier step gave them.
+      // An upstream that ignores the bounds may repeat rows before `bound`. An earlier step returned them.
       rows: accepted
         .filter(({ event }) => isAround(event, page.bound) && isInside(event, window))
         .sort(compareKeyedEvents(direction)),
@@ -94,7 +91,7 @@ function reachedIn ({ granularity, isOrderShown, rows }: ReadPage, direction: Di
   return last === undefined ? undefined : reachedBy(last, granularity, direction)
 }
 
-/** Whether an instant lies outside even the whole seconds that the upstream is asked for. */
+/** Whether an instant is outside the range after both bounds are rounded outward to whole seconds, as in the query. */
 export function isOutside (instant: Instant, { start, end }: TimeRange): boolean {
   return (start !== undefined && instant < floorToSecond(start)) || (end !== undefined && instant > ceilToSecond(end))
 }
@@ -107,7 +104,7 @@ function isInside ({ instant }: AuditEvent, range: TimeRange): boolean {
   return instant === undefined || isWithin(instant, range)
 }
 
-/** Whether every part of the filter is one that the upstream is asked to judge. */
+/** Whether the upstream evaluates every part of the filter. */
 function isJudgedUpstream (filter: AuditFilter): boolean {
   return filter.session_id === undefined && !isJudgedHere(filter)
 }

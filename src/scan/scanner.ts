@@ -8,14 +8,16 @@ import { createPageRun, type PagedSource } from './page-run.ts'
 import { createStepBuilder, isOutside, type ScanRequest, type ScanStep } from './scan-step.ts'
 
 /**
- * Reads a window of the upstream log in order, one answer a step. It is a keyset scan: the next query begins,
- * inclusively, at the second of the last row. So events that arrive meanwhile shift nothing, and exact duplicates at a
- * page's border stand in one answer. Page numbers serve only inside a second that is longer than a page. An upstream
- * that ignores the sort or the bounds is read by page number instead.
+ * Reads a window of the upstream log in order, one answer for each step. It is a keyset scan: the next query begins,
+ * inclusively, at the second of the last row. So new events shift nothing, and exact duplicates at the end of a page
+ * are in one answer. Page numbers are used only within a second that is longer than a page. An upstream that ignores
+ * the sort or the bounds is read by page number instead.
  *
- * Order: by sort key within a step, and from step to step as far as `reached` says. Loss: none, unless the upstream
- * removes rows or splits exact duplicates over more than a page. Duplication: none within a scan. A scan may be
- * continued after a failure: it asks the same query again.
+ * - Order: by sort key within a step, and from step to step as far as `reached` says.
+ * - Loss: none, unless the upstream removes rows or splits exact duplicates over more than a page.
+ * - Duplication: none within a scan.
+ *
+ * A scan may be continued after a failure: it sends the same query again.
  */
 export async function * scan (
   source: PagedSource,
@@ -24,9 +26,9 @@ export async function * scan (
   const { direction, filter, purpose, window } = request
   const run = createPageRun(request.pageSize)
   const toStep = createStepBuilder(source, request)
-  let bound = window // What is left of the window.
+  let bound = window // The rest of the window.
   let granularity: Granularity = source.quirks.has('sorts-by-second') ? 'second' : 'instant'
-  // Rows of one second do not show it: an upstream may send the newest first, whatever is asked.
+  // Rows of one second do not show the order: an upstream may always send the newest first.
   let isOrderShown = false
 
   if (source.quirks.has('ignores-sort')) return yield * scanByPageNumber(source, request, { bound, run, granularity })
@@ -40,7 +42,7 @@ export async function * scan (
     }
     const rows = withSortKeys(answer.events, direction, bound.end ?? bound.start)
     const previous = run.last()
-    if (!isAsAsked(rows)) {
+    if (!isAsRequested(rows)) {
       return yield * scanByPageNumber(source, request, { bound, run, granularity, shown: { span, answer } })
     }
     const fresh = run.take(span, answer, rows)
@@ -48,12 +50,12 @@ export async function * scan (
     const order = { direction, granularity, isOrderShown: isOrderShown || direction === 'desc' }
     yield await toStep({ answer, rows, fresh, bound, previous, end: run.isOver(), ...order })
     if (run.isOver()) return
-    // A short answer may be all that the upstream gives of this query, or a page that it caps: the next page tells.
+    // A short answer may be the end of this query, or a page that the upstream caps. The next page shows which.
     if (answer.end !== undefined) moveBound(rows)
   }
 
-  /** Whether the answer is sorted, and within the bounds. Reports what it is not. */
-  function isAsAsked (rows: KeyedEvent[]): boolean {
+  /** Whether the answer is sorted and within the bounds. Reports what is wrong. */
+  function isAsRequested (rows: KeyedEvent[]): boolean {
     const ordered = run.withPrevious(rows)
     granularity = coarser(granularity, granularityOf(ordered, direction))
     isOrderShown ||= isOverSeconds(ordered)
@@ -65,13 +67,13 @@ export async function * scan (
   }
 
   /**
-   * Goes on from the second of the last row. Not before rows of two seconds have shown that the upstream sorts as
-   * asked: otherwise the bound could cut off rows that were not sent yet.
+   * Continues from the second of the last row. Rows of two seconds must show first that the upstream sorts as
+   * requested: otherwise the bound could cut off rows that were not sent yet.
    */
   function moveBound (rows: KeyedEvent[]): void {
     const last = rows.at(-1)?.event.instant
     if (last === undefined || !isOrderShown) return
-    // Of a second that is not sorted, the rest may still come.
+    // The upstream does not sort within the second, so the rest of it may still follow.
     const rest = direction === 'asc'
       ? { ...bound, start: last }
       : { ...bound, end: granularity === 'second' ? floorToSecond(last) + NANOS_PER_SECOND : last }
@@ -81,7 +83,7 @@ export async function * scan (
   }
 }
 
-/** Whether a range is narrower than another in whole seconds, as the upstream is asked. */
+/** Whether a range is narrower than another in whole seconds, as in queries to the upstream. */
 function isNarrower (range: TimeRange, other: TimeRange, direction: Direction): boolean {
   return direction === 'asc'
     ? floorToSecond(range.start ?? EARLIEST) > floorToSecond(other.start ?? EARLIEST)

@@ -5,26 +5,26 @@ import type { TimeRange } from '../audit/time-range.ts'
 import type { Granularity } from './granularity.ts'
 import type { PageAnswer, SkippedRows } from './page-run.ts'
 
-/** Rows that could not be read, as the instants between which they lie. */
+/** Rows that could not be read. All of them are between two instants. */
 export interface SkippedRange extends SkippedRows {
   readonly from: Instant
-  /** `undefined`: no row behind them was read yet. */
+  /** `undefined`: no row after them was read yet. */
   readonly to: Instant | undefined
 }
 
-/** One answer, and what surrounds it. */
+/** One answer with its query and the row before it. */
 export interface SkippedContext {
   readonly answer: PageAnswer
   readonly rows: KeyedEvent[]
   readonly direction: Direction
-  /** The range that the answer was asked for. */
+  /** The range of the query. */
   readonly bound: TimeRange
   readonly granularity: Granularity
-  /** The last row of the answer before. */
+  /** The last row of the previous answer. */
   readonly previous: KeyedEvent | undefined
 }
 
-/** The range of the rows that are missing before an answer and in it; `undefined` if none is missing. */
+/** The range of the rows that are missing before or in an answer. `undefined`: none is missing. */
 export function skippedRangeOf (context: SkippedContext): SkippedRange | undefined {
   const before = skippedBefore(context)
   const inside = unreadableInside(context)
@@ -34,8 +34,8 @@ export function skippedRangeOf (context: SkippedContext): SkippedRange | undefin
 }
 
 /**
- * Rows that were skipped right before the answer. Only a scan in ascending order knows both neighbours. Where the
- * upstream sorts by whole seconds, the rows may lie anywhere in the seconds of their neighbours.
+ * Rows that were skipped directly before the answer. Only a scan in ascending order knows both neighbours. If the
+ * upstream sorts by whole seconds, the rows may be anywhere in the seconds of their neighbours.
  */
 function skippedBefore (context: SkippedContext): SkippedRange | undefined {
   const { answer: { skipped }, bound, direction, granularity, previous, rows } = context
@@ -52,15 +52,15 @@ function skippedBefore (context: SkippedContext): SkippedRange | undefined {
   }
 }
 
-/** Rows of the answer itself that are too large to be read: between their neighbours in it. */
+/** Rows of the answer itself that are too large to be read. They are between their neighbours in it. */
 function unreadableInside ({ answer, bound, direction, rows }: SkippedContext): SkippedRange | undefined {
   const { unreadable = [] } = answer
   const [first] = unreadable
   const last = unreadable.at(-1)
   if (first === undefined || last === undefined) return undefined
-  const [before, behind] = [rows[first - 1]?.key.instant, rows[last]?.key.instant]
+  const [before, after] = [rows[first - 1]?.key.instant, rows[last]?.key.instant]
   const [from, to] = direction === 'asc'
-    ? [before ?? bound.start, behind ?? bound.end]
-    : [behind ?? bound.start, before ?? bound.end]
+    ? [before ?? bound.start, after ?? bound.end]
+    : [after ?? bound.start, before ?? bound.end]
   return { from: from ?? EARLIEST, to, rows: unreadable.length, reason: 'too-large' }
 }
