@@ -4,11 +4,11 @@ import { instantFromMs } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
 import { produceEvent, type EventResponseContext } from './event-response.ts'
-import { isInvalidated, type Coverage } from './invalidation.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
 import { SCAN_PAGE_SIZE, eventsInMemory, producePage, type PageResponseContext } from './page-response.ts'
 import type { CacheResult, Produced, RequestContext, ResponseCache } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
+import type { StoredResponse } from './stored-response.ts'
 
 type Contexts = PageResponseContext & EventResponseContext
 
@@ -31,6 +31,14 @@ export interface Archive {
   describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
 }
 
+/** Which events a response covers. */
+interface Coverage {
+  /** Returns the test for events that belong into the response, as of now. */
+  readonly matches: () => (event: AuditEvent) => boolean
+  /** Whether an event that does not belong into the response now never will. */
+  readonly isStable: boolean
+}
+
 const OVERLOADED_RETRY_MS = 5000
 
 /** Wires the past of one tenant: the cache in front, and behind it what makes a response from Kubiya's answers. */
@@ -48,7 +56,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
       key: `${tenant} ${query.key}`,
       produce: (requester, signal) =>
         withRoom(eventsInMemory(query), (room) => producePage(context, query, room, requester, signal)),
-      isInvalidated: (response) => isInvalidated(response, log, coverageOf(query))
+      isInvalidated: (response) => isInvalidated(response, () => coverageOf(query))
     }, requestContext)
   }
 
@@ -64,12 +72,27 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   }
 
   function describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
-    const coverage: Coverage = { isStable: true, matches: () => (event: AuditEvent) => event.id === id }
+    const coverage: Coverage = { isStable: true, matches: () => (event) => event.id === id }
     return cache.serve({
       key: `${tenant} ${JSON.stringify(['describe', id])}`,
       produce: (requester, signal) => withRoom(SCAN_PAGE_SIZE, () => produceEvent(context, id, requester, signal)),
-      isInvalidated: (response) => isInvalidated(response, log, coverage)
+      isInvalidated: (response) => isInvalidated(response, () => coverage)
     }, requestContext)
+  }
+
+  /**
+   * Whether an event entered the log that the response does not show (RFC 9111 §4.4). The position up to which the log
+   * was checked is kept in the response, so that each entry of the log is checked once.
+   */
+  function isInvalidated (response: StoredResponse, covered: () => Coverage): boolean {
+    const since = response.logPosition
+    if (since === undefined) return false
+    const end = log.position()
+    if (end.offset === since.offset && end.epoch === since.epoch) return false
+    const { isStable, matches } = covered()
+    if (log.hasNew(since, matches())) return true
+    if (isStable) response.logPosition = end
+    return false
   }
 
   /** Makes a response when there is memory for it. */

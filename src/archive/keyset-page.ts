@@ -9,7 +9,7 @@ import type { ScanStep } from '../scan/scan-step.ts'
 import { scan } from '../scan/scanner.ts'
 import type { SkippedRange } from '../scan/skipped-range.ts'
 import { readOffsetPage } from './offset-page.ts'
-import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page-request.ts'
+import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page-query.ts'
 
 // A page somewhat larger than the caller's mostly holds the end of its last instant too.
 const UPSTREAM_SIZES = [100, 250, 500, 1000]

@@ -5,7 +5,7 @@ import type { Answer, AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
 import { granularityOf } from '../scan/granularity.ts'
 import { overlapStart, pageCovering, type PageSpan } from '../scan/page-run.ts'
-import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page-request.ts'
+import { withinBytes, type AnswerSize, type Page, type PageRequest } from './page-query.ts'
 
 /** What reading by page number came to. */
 export type OffsetPageResult =

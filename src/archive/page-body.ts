@@ -6,8 +6,7 @@ import { minInstant, formatInstant, maxInstant, type Instant } from '../audit/in
 import { pauseIfDue } from '../audit/time-slice.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import type { SkippedRange } from '../scan/skipped-range.ts'
-import type { Page } from './page-request.ts'
-import type { PageQuery } from './page-query.ts'
+import type { Page, PageQuery } from './page-query.ts'
 
 const bound = (description: string) =>
   Type.Union([Type.String(), Type.Null()], { description, examples: ['2025-06-03T00:00:00Z'] })

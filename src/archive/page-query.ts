@@ -1,8 +1,10 @@
+import type { AuditEvent } from '../audit/event.ts'
 import { filterKey, type AuditFilter } from '../audit/filter.ts'
 import { formatInstant, type Instant } from '../audit/instant.ts'
-import type { SortKey } from '../audit/sort-key.ts'
+import type { KeyedEvent, SortKey } from '../audit/sort-key.ts'
 import type { Direction } from '../audit/source.ts'
 import { isAbsolute, resolveRange, rangeKey, type RequestedRange, type TimeRange } from '../audit/time-range.ts'
+import type { SkippedRange } from '../scan/skipped-range.ts'
 
 /** The query of a list or search, before "now" is known. */
 export interface PageQuery {
@@ -11,6 +13,7 @@ export interface PageQuery {
   /** As requested, or as resolved for the first page if a cursor is followed. */
   readonly window: RequestedRange | TimeRange
   readonly direction: Direction
+  /** From 1. Used if `after` is not set. */
   readonly page: number
   readonly pageSize: number
   /** The position after which the page begins. Set if a cursor is followed. */
@@ -21,6 +24,38 @@ export interface PageQuery {
   readonly prefix?: string
   /** Equal for equal queries, and different for different ones. Computed once, because it costs half a hit (35 µs). */
   readonly key: string
+}
+
+/** A query whose window is resolved. */
+export interface PageRequest extends Pick<PageQuery, 'after' | 'direction' | 'filter' | 'page' | 'pageSize' | 'skip'> {
+  readonly window: TimeRange
+}
+
+/** A page of matching events, read from Kubiya. */
+export interface Page {
+  readonly ok: true
+  readonly events: AuditEvent[]
+  /** Where the next page begins; `undefined` when there is none. */
+  readonly next: SortKey | undefined
+  /** Matches behind `next` that belong to this page or pages before it, and were not read. */
+  readonly skip: number
+  readonly scanned: number
+  /** Whether the page is full or the window was read to its end: no limit cut the page off. */
+  readonly complete: boolean
+  /** Whether rows were filtered here and not by Kubiya alone, so that pages count matches. */
+  readonly filteredLocally: boolean
+  /** Whether a shortage that will pass cut the page off, so that the answer is not worth storing. */
+  readonly transient: boolean
+  /** Ranges whose rows could not be read. */
+  readonly skipped: readonly SkippedRange[]
+}
+
+/** How large an answer may become. */
+export interface AnswerSize {
+  /** Bytes of events at which a page ends early. The first event is in the page however large it is. */
+  readonly maxBytes: number
+  /** Called with the bytes of events that are held while the page is read. */
+  readonly onHeld: (eventBytes: number) => void
 }
 
 /** Completes a query with its key. */
@@ -41,6 +76,13 @@ export function hasAbsoluteRange ({ window }: PageQuery): boolean {
 /** Whether the upper bound moves with time, so that later events will fall into the window. */
 export function endIsRelative ({ window }: PageQuery): boolean {
   return isRequested(window) && window.end?.kind === 'ago'
+}
+
+/** The first rows, as many as one answer holds; at least one, however large. */
+export function withinBytes (rows: KeyedEvent[], maxBytes: number): KeyedEvent[] {
+  let bytes = 0
+  const end = rows.findIndex(({ event }, index) => (bytes += event.json.length) > maxBytes && index > 0)
+  return end < 0 ? rows : rows.slice(0, end)
 }
 
 /** JSON, so that no character in a value can make two queries equal. A relative window counts as it was requested. */

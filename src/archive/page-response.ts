@@ -6,13 +6,12 @@ import type { AuditSource, Failure } from '../audit/source.ts'
 import { isFinal, type TimeRange } from '../audit/time-range.ts'
 import type { Clock } from '../clock.ts'
 import { representationOf } from './content-encoding.ts'
-import type { LogView } from './invalidation.ts'
 import { readPage } from './keyset-page.ts'
 import { linkHeader, nextCursor, renderPage } from './page-body.ts'
 import { hasAbsoluteRange, rangeOf, type PageQuery } from './page-query.ts'
 import type { Produced } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
-import { cacheableFor, MUST_REVALIDATE } from './stored-response.ts'
+import { cacheableFor, MUST_REVALIDATE, type LogView } from './stored-response.ts'
 
 export interface PageResponseContext {
   readonly source: AuditSource

@@ -1,3 +1,5 @@
+import type { LogCursor } from '../audit/cursor.ts'
+import type { AuditEvent } from '../audit/event.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import type { Encodable, Representation, ResponseForm } from './content-encoding.ts'
 
@@ -5,6 +7,16 @@ import type { Encodable, Representation, ResponseForm } from './content-encoding
 export interface LogPosition {
   readonly epoch: string
   readonly offset: number
+}
+
+/** The live log, as the archive sees it. */
+export interface LogView {
+  /** The end of the log. */
+  position (): LogCursor
+  /** Whether a matching event entered the log after a position. Also true when the log no longer reaches back. */
+  hasNew (since: LogPosition, matches: (event: AuditEvent) => boolean): boolean
+  /** The event with this id, if the log holds it and may show it. */
+  find (id: string): AuditEvent | undefined
 }
 
 /** How long a response may be served. */
