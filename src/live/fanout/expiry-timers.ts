@@ -1,8 +1,12 @@
 import type { Clock } from '../../clock.ts'
 
-/** When callers' credentials end: one timer for all that end within the same second, as a token has many streams. */
+/**
+ * Expiry of callers' credentials. Members that expire in the same second share a timer: a token may have many streams.
+ */
 export interface ExpiryTimers<Member> {
-  /** Told a minute before, or at once where less is left, and again at the instant, milliseconds since 1970. */
+  /**
+   * `warn` is called a minute before `atMs` (or at once, if that has passed), `end` at `atMs`: milliseconds since 1970.
+   */
   add (member: Member, atMs: number): void
   delete (member: Member): void
   stop (): void

@@ -1,16 +1,19 @@
-/** Two layers of what is kept: when the younger one has taken half of the bytes, the older one is forgotten whole. */
+/** A cache in two generations. When the younger one holds half of the bytes, the older one is dropped. */
 export interface GenerationalCache<Generation> {
-  /** Tells the younger one to take so many bytes. */
+  /** Counts `bytes` and returns the younger generation, for the caller to add the value to. */
   grow (bytes: number): Generation
-  /** What `look` finds, in the younger one if it is there. */
-  find<Found> (look: (layer: Generation) => Found | undefined): Found | undefined
+  /** Searches the younger generation, then the older one. */
+  find<Found> (look: (generation: Generation) => Found | undefined): Found | undefined
 }
 
 /**
- * A bounded cache of `WeakMap`s: what is kept for an object goes with it, and does not keep it alive. Bytes are counted
- * as they come; a single piece may be larger than its layer.
+ * A bounded cache whose generations are `WeakMap`s: a cached value does not keep its key alive. Bytes are counted when
+ * they are added. A single value may be larger than a generation.
  */
-export function createGenerationalCache<Layer> (mostBytes: number, empty: () => Layer): GenerationalCache<Layer> {
+export function createGenerationalCache<Generation> (
+  mostBytes: number,
+  empty: () => Generation
+): GenerationalCache<Generation> {
   let young = empty()
   let old = empty()
   let youngBytes = 0

@@ -4,7 +4,7 @@ import type { Clock } from '../../clock.ts'
 export interface RunQueue<Task> {
   /** The task runs soon, once for each time that it is added. */
   add (task: Task): void
-  /** Runs tasks now, for some milliseconds. The rest runs in the next turns of the event loop. */
+  /** Runs tasks now, for one slice of time. The rest runs in the next turns of the event loop. */
   run (): void
 }
 

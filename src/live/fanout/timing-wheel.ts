@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.ts'
 
-/** Visits each of many members once in a period, spread over it as they came; one timer for all of them. */
+/** Visits each of many members once in a period, with one timer. Visits are spread as the members were added. */
 export interface TimingWheel<Member> {
-  /** Is visited a period from now, and so on. */
+  /** Adds a member: its first visit is one period from now. */
   add (member: Member): void
   delete (member: Member): void
   stop (): void
@@ -12,8 +12,8 @@ const MOST_SLOTS = 40
 const LEAST_TICK_MS = 10
 
 /**
- * Turns once in `periodMs`. A visit may come early by a fortieth of that, and late only by what the event loop is late:
- * the clock is looked at, since the ticks of a busy process get behind more and more.
+ * Turns once in `periodMs`. A visit is early by at most a fortieth of that, and late only if the event loop is late.
+ * Each tick reads the clock: in a busy process, the delays of timers would add up.
  */
 export function createTimingWheel<Member> (
   periodMs: number,
@@ -39,7 +39,7 @@ export function createTimingWheel<Member> (
     const nowMs = monotonicMs()
     const due: Array<ReadonlySet<Member>> = []
     for (; nowMs - turnedMs >= slotMs; turnedMs += slotMs) due.push(slots[++turned % slots.length] ?? new Set())
-    cancelTurn = setTimer(turn, turnedMs + slotMs - nowMs) // First: a visit may throw, or stop the wheel.
+    cancelTurn = setTimer(turn, turnedMs + slotMs - nowMs) // Before the visits: a visit may throw, or stop the wheel.
     for (const members of due) if (members.size > 0) visit(members)
   }
 }

@@ -12,43 +12,40 @@ import type { SkippedRange } from '../../scan/skipped-range.ts'
 import { createSkippedRanges } from './skipped-ranges.ts'
 
 export interface BookmarkOptions {
-  /** Where the first read begins. */
+  /** The instant from which the first read begins. */
   readonly from: Instant
-  /** When the first read begins, by the upstream's clock; what it misses becomes visible later. */
+  /** When the first read begins, by the upstream's clock. An event that it misses becomes visible later. */
   readonly startedAt?: Instant
   readonly latenessMs: number
-  /** Most events that are recognised when they are met again. */
+  /** The most events that are remembered, so that they are not published again. */
   readonly mostKnown: number
 }
 
-/**
- * What is new in an answer. Nothing of it counts as known before it is settled, so that what could not be announced is
- * met again.
- */
+/** The new entries of an answer. They are known only after `commit`: entries that could not be published stay new. */
 export interface NewEntries {
   readonly announcement: Announcement
   commit (): void
 }
 
-/** Where the poller stopped, and what it has seen near there. */
+/** The poller's position in the upstream log, and the events near it that were published. */
 export interface Bookmark {
-  /** The newest instant seen, never past now. */
+  /** The newest published instant, at most now. */
   highWater (): Instant
-  /** Where a read must begin to find everything that may have become visible since the last whole one. */
+  /** The start of a full read: everything that may have become visible since the last full read is after it. */
   lookbackStart (): Instant
-  /** How far the upstream's clock has gone at least, `quietMs` after the newest event came. */
+  /** A lower bound on the upstream's clock, `quietMs` after the newest event arrived. */
   frontier (quietMs: number): Instant
-  /** Where a read may begin that leaves late events to the next whole one; the last read began at this frontier. */
+  /** The start of a read that leaves late events to the next full read. `frontier`: that of the last read. */
   recentStart (frontier: Instant): Instant
-  /** Looks at the rows of an answer, and at what was passed by on the way to it: what is new, in order. */
-  diff (rows: readonly KeyedEvent[], passed: SkippedRange | undefined, now: Instant): NewEntries
-  /** A whole read has come to its end that began at `startedAt`, and at the `frontier` if that is to count. */
+  /** The new entries of an answer, in order. `skipped`: the rows before it or in it that could not be read. */
+  diff (rows: readonly KeyedEvent[], skipped: SkippedRange | undefined, now: Instant): NewEntries
+  /** Ends a full read that began at `startedAt`. A `frontier` counts only if it is passed. */
   advance (startedAt: Instant, frontier?: Instant): void
-  /** What was passed by and would be met again. */
+  /** Rows that could not be read, and that the next full read meets again. */
   skippedRanges (): readonly SkippedRange[]
   /**
-   * How late an event may be and still be noticed, milliseconds, while that is less than it should be: more events came
-   * than can be known.
+   * How late an event may be and still be published, milliseconds. `undefined`: as late as configured. It is less after
+   * more events than `mostKnown`.
    */
   reducedLatenessMs (): number | undefined
 }
@@ -67,10 +64,10 @@ const RECENT = 5n * NANOS_PER_SECOND
  * - An event that becomes visible at v has an instant of at least v − lateness.
  * - A full read that started at s returned all that was visible at s. What it missed became visible after s, so its
  *   instant is at least s − lateness.
- * - `highWater` is the newest instant seen, at most s: a quiet log is read from its last event on, whatever the clocks
- *   say.
- * - `frontier` is `highWater` plus the time since the newest event came. The upstream's clock has gone on by as much.
- *   It counts where the window takes several answers, after a burst.
+ * - `highWater` is the newest published instant, at most s. A quiet log is read from its last event on, whatever the
+ *   clocks show.
+ * - `frontier` is `highWater` plus the time since the newest event arrived: the upstream's clock has advanced by as much.
+ *   It counts only while the window takes several answers, as after a burst.
  */
 export function createBookmark (options: BookmarkOptions): Bookmark {
   const lateness = nanos(options.latenessMs)
@@ -79,7 +76,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
   let highWater = options.from
   const firstMark = options.startedAt ?? options.from
   let floor = options.from // Nothing before it is read again.
-  let forgotten: Instant | undefined // Up to here events were forgotten that should still be known.
+  let forgotten: Instant | undefined // Events up to this instant were forgotten too early, for lack of room.
 
   return {
     highWater: () => highWater,
@@ -89,7 +86,7 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
     diff,
     advance (startedAt, frontier = highWater) {
       floor = maxInstant(floor, minInstant(maxInstant(highWater, frontier), startedAt) - lateness)
-      // Reads begin at a whole second, and what has no instant of its own is in every answer that holds its neighbour.
+      // Reads begin at a whole second. An event without an instant is in every answer that contains its neighbour.
       const oldest = floorToSecond(floor)
       for (const [id, instant] of known) if (instant < oldest) known.delete(id)
       skippedRanges.forgetBefore(oldest)
@@ -100,9 +97,9 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       forgotten === undefined ? undefined : Number((maxInstant(highWater, forgotten) - forgotten) / NANOS_PER_MS)
   }
 
-  function diff (rows: readonly KeyedEvent[], passed: SkippedRange | undefined, now: Instant): NewEntries {
-    const gap = passed === undefined ? undefined : skippedRanges.look(passed, now)
-    const fresh = firstOfEach(rows).filter(({ event }) => !known.has(event.id))
+  function diff (rows: readonly KeyedEvent[], skipped: SkippedRange | undefined, now: Instant): NewEntries {
+    const gap = skipped === undefined ? undefined : skippedRanges.newGap(skipped, now)
+    const fresh = distinct(rows).filter(({ event }) => !known.has(event.id))
     const reached = fresh.reduce(
       (newest, { event }) => event.instant === undefined ? newest : maxInstant(newest, minInstant(event.instant, now)),
       highWater
@@ -123,17 +120,17 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       highWater = maxInstant(highWater, reached)
       // Set each time: an event without an instant has its neighbour's, which may change.
       for (const { event, key } of rows) known.set(event.id, key.instant)
-      if (passed !== undefined) skippedRanges.keep(passed, now)
+      if (skipped !== undefined) skippedRanges.add(skipped, now)
       forgetOldest()
     }
   }
 
-  /** Keeps memory bounded at the price of a shorter window: what is forgotten must not be read again. */
+  /** Bounds memory at the price of a shorter window: a forgotten event must not be read again. */
   function forgetOldest (): void {
     for (const [id, instant] of known) {
       if (known.size <= options.mostKnown) return
       known.delete(id)
-      // An event dated in the future must not blind the poller.
+      // An event dated in the future must not move the floor past now.
       floor = maxInstant(floor, minInstant(instant + 1n, highWater))
       forgotten = floor
     }
@@ -144,7 +141,7 @@ function nanos (ms: number): bigint {
   return BigInt(Math.floor(ms)) * NANOS_PER_MS
 }
 
-function firstOfEach (rows: readonly KeyedEvent[]): KeyedEvent[] {
+function distinct (rows: readonly KeyedEvent[]): KeyedEvent[] {
   const met = new Set<string>()
   return rows.filter(({ event }) => !met.has(event.id) && met.add(event.id))
 }

@@ -10,27 +10,24 @@ export interface CatchUpOptions {
   readonly source: BisectingSource
   readonly start: Instant
   readonly pageSize: number
-  /** Most rows that are read of an upstream that does not sort. */
+  /** The most rows that are read from an upstream that does not sort. */
   readonly scanLimit: number
 }
 
-/** What can be passed on after one more answer. */
+/** The rows that can be published after one more answer. */
 export interface CatchUpStep {
   readonly ok: true
-  /** In the order of their instants, from batch to batch too. */
+  /** In the order of their instants, also from step to step. */
   readonly rows: readonly KeyedEvent[]
   readonly skipped: SkippedRange | undefined
   readonly upstreamMs: number | undefined
 }
 
-/** A read from a start to the newest event; it may take several polls where some of them fail. */
+/** A read from a start to the newest event. It takes several polls if some of them fail. */
 export interface CatchUp {
-  /** One more answer; `undefined` once it has caught up. After a failure the next one asks the same again. */
+  /** Reads one more answer. `undefined`: it has caught up. After a failure it sends the same query again. */
   next (): Promise<CatchUpStep | Failure | undefined>
-  /**
-   * Whether what it has read is more than one answer holds. A few events that came between two answers do not make it
-   * so.
-   */
+  /** Whether the read took more than one answer. A few events that arrived between two answers do not count. */
   isLong (): boolean
   /** Whether a page was smaller than `pageSize`, because a larger one failed. */
   isReduced (): boolean
@@ -39,7 +36,7 @@ export interface CatchUp {
 const FEW = 10
 const SMALL_SHARE = 0.1
 
-/** Begins a read. Rows of an upstream that does not sort are held back until what comes before them is certain. */
+/** Begins a read. Unsorted rows are held until every row before them was read. */
 export function createCatchUp ({ pageSize, scanLimit, source, start }: CatchUpOptions): CatchUp {
   const steps = scan(source, {
     filter: {},
@@ -64,7 +61,7 @@ export function createCatchUp ({ pageSize, scanLimit, source, start }: CatchUpOp
     else further += step.scanned
     const { skipped, upstreamMs, reached } = step
     isReduced ||= source.isReduced()
-    for (const { event } of step.rows) await foldAhead(event.item) // Streams judge them in one turn of the event loop.
+    for (const { event } of step.rows) await foldAhead(event.item) // Streams filter them in one turn of the event loop.
     const all = held.length === 0 ? step.rows : [...held, ...step.rows].sort(compareKeyedEvents('asc'))
     const isDue = ({ key }: KeyedEvent) => step.end || (reached !== undefined && key.instant <= reached)
     held = all.filter((row) => !isDue(row))

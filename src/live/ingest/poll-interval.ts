@@ -6,47 +6,51 @@ export interface PollIntervalOptions {
 }
 
 export interface PollReport {
-  /** What the poll came to. */
+  /** `undefined`: the poll succeeded. */
   readonly failure: Failure | undefined
-  /** Polls in a row that failed, this one included. */
+  /** Consecutive failed polls, this one included. */
   readonly failures: number
-  /** Requests that the poll took, if it brought nothing and there is something that cannot be read. */
+  /** Requests of a poll that found nothing new but had to pass rows that cannot be read. Otherwise 0. */
   readonly extraRequests: number
-  /** How long no new event has come. */
+  /** Time since the newest event arrived. */
   readonly quietMs: number
   readonly subscribers: number
-  /** How little is left of the request budget, from 0 to 1. */
+  /** How much of the request budget is spent, from 0 (nothing) to 1 (everything). */
   readonly scarcity: number
 }
 
-const NO_AUDIENCE_MS = 60_000
+const NO_SUBSCRIBERS_MS = 60_000
 const FIRST_BACK_OFF_MS = 800
 const LONGEST_BACK_OFF_MS = 60_000
 const UNAUTHORIZED_MS = 60_000
 const QUIET_SHARE = 0.1
 const THRIFTY_SHARE = 1
 const THRIFTY_AT = 0.25
-const SWEEP_EVERY_MS = 30_000
-const SWEEPS_STRETCH_TO = 4
+const FULL_READ_EVERY_MS = 30_000
+const MOST_FULL_READ_STRETCH = 4
 const SHORT_OF_BUDGET = 0.5
 
 /**
- * How long to wait before the next poll, milliseconds. While events flow: the interval. When quiet: a tenth of how long
- * it has been quiet, so that five minutes stretch it to 30 s, or one interval for each request where getting past what
- * cannot be read takes many; longer still with nobody listening. After a failure: full jitter over 0.8 s, 1.6 s … 60 s
- * (expected requests in five minutes of outage: about 14), never less than the upstream asks for; a refused credential
- * is tried once a minute.
+ * The wait before the next poll, milliseconds:
  *
- * What that costs of 5 000 a day, of which 2.6 a minute flow in: an event now and then, one in four minutes, makes
- * about 32 polls out of every four minutes at a tenth: 8 a minute, so that a quiet night would leave nothing for the
- * morning. So the share grows to the whole of the quiet as the first quarter of the budget goes: 3, 6, 13, 26, then
- * every 30 s, 2.5 a minute, which is borne for ever. Events that flow are followed at the interval all the same: 18.75
- * a minute (3.2 s with the answer), for 1 125 / (18.75 - 2.6) = 70 minutes of a full budget.
+ * - While events arrive: the interval.
+ * - When quiet: a tenth of the quiet time, so that after five minutes it is 30 s.
+ * - If each poll must pass rows that cannot be read: one interval for each request.
+ * - Without subscribers: the maximum, at least a minute.
+ * - After a failure: full jitter over 0.8 s, 1.6 s … 60 s, and at least what the upstream asks for. An outage of five
+ *   minutes costs about 14 requests.
+ * - After a refused credential: a minute.
+ *
+ * The cost, with 5 000 requests a day and so an inflow of 2.6 a minute: with one event in four minutes, waits of a
+ * tenth would make 8 polls a minute, and a quiet night would spend the whole budget. So the share grows from a tenth to
+ * the whole quiet time while the first quarter of the budget is spent. The waits are then 3, 6, 13, 26, 30, 30 …
+ * seconds: 2.5 polls a minute, which the inflow covers. While events arrive, polls keep the interval, 18.75 a minute
+ * (3.2 s with the answer). A full budget lasts for 1 125 / (18.75 − 2.6) = 70 minutes of that.
  */
 export function nextPollDelayMs (report: PollReport, options: PollIntervalOptions, random: () => number): number {
   const { failure, failures, extraRequests, quietMs, subscribers, scarcity } = report
   if (failure === undefined) {
-    const longestMs = subscribers > 0 ? options.maxIntervalMs : Math.max(NO_AUDIENCE_MS, options.maxIntervalMs)
+    const longestMs = subscribers > 0 ? options.maxIntervalMs : Math.max(NO_SUBSCRIBERS_MS, options.maxIntervalMs)
     if (subscribers === 0) return longestMs
     return Math.min(
       longestMs,
@@ -59,21 +63,25 @@ export function nextPollDelayMs (report: PollReport, options: PollIntervalOption
   return Math.max(failure.retryAfterMs ?? 0, random() * ceilingMs)
 }
 
-/** What share of the quiet so far to wait: a tenth with a full budget, all of it once a quarter is gone. */
-function quietShare (shortage: number): number {
-  return QUIET_SHARE + (THRIFTY_SHARE - QUIET_SHARE) * Math.min(1, shortage / THRIFTY_AT)
+/** The share of the quiet time to wait: a tenth with a full budget, all of it once a quarter of the budget is spent. */
+function quietShare (scarcity: number): number {
+  return QUIET_SHARE + (THRIFTY_SHARE - QUIET_SHARE) * Math.min(1, scarcity / THRIFTY_AT)
 }
 
 /**
- * How often the whole lateness window is read where that takes several answers, milliseconds: 30 s, and up to two
- * minutes as the request budget runs short, before polls themselves get fewer. Nothing is lost by that: a read begins
- * where the last whole one leaves a doubt; what is late comes later. Not longer: a full read reads all since the last
- * one again, so a longer pause saves ever less (with λ events a second and c in an answer, λ/c requests a second are
- * the least) and what is new has to wait for it the longer. Where polls have become as rare as that, each of them is a
- * full read, and (lateness + g) λ/c requests are borne every g seconds: at 2.6 requests a minute and c = 100 up to 4
- * events a second.
+ * The interval of full reads while the lateness window takes several answers, milliseconds: 30 s, and up to two minutes
+ * when the request budget is short. Nothing is lost by a longer interval: a read begins where the last full read left
+ * something in doubt, and late events only arrive later.
+ *
+ * An even longer interval would save little. A full read reads everything since the last one again: with λ events a
+ * second and c events in an answer, at least λ/c requests a second. And new events have to wait for it. If polls are as
+ * rare as full reads, each poll is a full read, and costs
+ *
+ *   (lateness + g) λ/c requests every g seconds.
+ *
+ * With 2.6 requests a minute and c = 100, the budget covers up to 4 events a second.
  */
-export function fullReadEveryMs (shortage: number): number {
-  const shortness = Math.max(0, (shortage - SHORT_OF_BUDGET) / (1 - SHORT_OF_BUDGET))
-  return SWEEP_EVERY_MS * SWEEPS_STRETCH_TO ** shortness
+export function fullReadEveryMs (scarcity: number): number {
+  const shortness = Math.max(0, (scarcity - SHORT_OF_BUDGET) / (1 - SHORT_OF_BUDGET))
+  return FULL_READ_EVERY_MS * MOST_FULL_READ_STRETCH ** shortness
 }

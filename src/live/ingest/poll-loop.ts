@@ -20,11 +20,11 @@ export interface PollLoop {
   start (): void
   /** Ends a pause `waitMs` from now, unless the pause is a back-off. A later call replaces an earlier one. */
   wake (waitMs: number): void
-  /** Notes that the poll under way makes progress. */
+  /** Notes that the current poll makes progress. */
   noteProgress (): void
-  /** Whether polls go on, whatever comes of them: no poll hangs. */
+  /** Whether no poll hangs. Polls that fail in time are alive, too. */
   isAlive (): boolean
-  /** Begins no further poll. Resolves when the poll under way has ended. */
+  /** Begins no further poll. Resolves when the current poll has ended. */
   stop (): Promise<void>
 }
 
@@ -51,9 +51,9 @@ export function createPollLoop ({ clock, patienceMs, poll }: PollLoopOptions): P
     while (!stopping.signal.aborted) {
       state = { kind: 'polling' }
       noteProgress()
-      const waiting = await poll(stopping.signal)
+      const pause = await poll(stopping.signal)
       noteProgress()
-      if (!stopping.signal.aborted) await pauseFor(waiting)
+      if (!stopping.signal.aborted) await pauseFor(pause)
     }
     state = { kind: 'idle' }
   }

@@ -16,39 +16,40 @@ export interface PollerOptions
   PollIntervalOptions {
   /** Whether this replica polls. */
   readonly isLeader: () => boolean
-  /** Live subscribers: their number sets the pace. */
+  /** The number of live subscribers. Without any, polls are rare. */
   readonly subscriberCount: () => number
-  /** `waitMs`: how long the poller waits for its budget. `scarcity`: how little is left, from 0 (plenty) to 1. */
+  /** `waitMs`: the poller's wait for its budget. `scarcity`: how much is spent, from 0 (nothing) to 1 (everything). */
   readonly budget: () => { readonly waitMs: number, readonly scarcity: number }
-  /** Called after every poll, once its events are published. */
+  /** Called after every poll, when its events are published. */
   readonly onPoll: (health: Health, changed: boolean) => void
   readonly instruments: Pick<Instruments, 'pollCompleted' | 'duplicatesDropped'>
   readonly tracer: Tracer
-  /** Called for an unexpected error. The poll counts as failed; the poller goes on. */
+  /** Called for an unexpected error. The poll counts as failed; the poller continues. */
   readonly onError: (error: unknown) => void
 }
 
 /** The one poller of a tenant. */
 export interface Poller {
   start (): void
-  /** Polls soon, if it only pauses because the log is quiet. */
+  /** Polls soon, unless the poller backs off after a failure. */
   wake (): void
-  /** Begins no further poll. Resolves when the poll under way has ended. */
+  /** Begins no further poll. Resolves when the current poll has ended. */
   stop (): Promise<void>
   health (): Health
   /** Our clock, corrected by the upstream's `Date`: milliseconds since 1970. */
   upstreamClock (): number
   /** The earlier of both clocks: milliseconds since 1970. */
   earliestClock (): number
-  /** No event from before this instant will be published any more. */
+  /** No event before this instant will be published any more. */
   lowWatermark (): Instant | undefined
 }
 
 /**
- * Follows the upstream log: one poll in flight, oldest events first; each poll reads on until it has caught up. An
- * answer is published whole before the next request, and a failure moves nothing. Polls read the whole lateness window
- * while one answer holds it. Otherwise they read the last seconds, and the whole window every 30 s, or less often when
- * the request budget is short.
+ * Follows the upstream log: one poll at a time, oldest events first. Each poll reads until it has caught up. All events
+ * of an answer are published before the next request, and a failure does not move the bookmark.
+ *
+ * If the lateness window fits into one answer, every poll reads the whole window. Otherwise polls read the last
+ * seconds, and the whole window every 30 s, or less often when the request budget is short.
  */
 export function createPoller (options: PollerOptions): Poller {
   const { budget, clock: { monotonicMs, now }, instruments, intervalMs } = options
@@ -64,7 +65,7 @@ export function createPoller (options: PollerOptions): Poller {
   })
   let polledMs = -Infinity
   let requests = 0 // Of this poll.
-  let failures = 0 // In a row, without a good answer in between.
+  let failures = 0 // Consecutive, without a good answer in between.
 
   return {
     start: loop.start,
@@ -91,9 +92,9 @@ export function createPoller (options: PollerOptions): Poller {
     const failure = await read(signal)
     instruments.pollCompleted(failure?.kind ?? 'ok', monotonicMs() - polledMs)
     failures = failure === undefined ? 0 : reader.progress().answers > 0 ? 1 : failures + 1
-    const wishMs = wishedPauseMs(failure)
-    const waitMs = Math.max(wishMs, budget().waitMs)
-    if (!signal.aborted) report(failure, waitMs > wishMs)
+    const desiredMs = desiredPauseMs(failure)
+    const waitMs = Math.max(desiredMs, budget().waitMs)
+    if (!signal.aborted) report(failure, waitMs > desiredMs)
     return { waitMs, isBackOff: failures > 0 }
   }
 
@@ -111,7 +112,7 @@ export function createPoller (options: PollerOptions): Poller {
     )
   }
 
-  function wishedPauseMs (failure: Failure | undefined): number {
+  function desiredPauseMs (failure: Failure | undefined): number {
     const skippedRanges = reader.bookmark()?.skippedRanges() ?? []
     const report = {
       failure,

@@ -5,16 +5,16 @@ import type { SkippedRange } from '../../scan/skipped-range.ts'
 type Known = SkippedRange & { readonly to: Instant }
 
 /**
- * What the poller could not read and passed by. It meets the same again in the next reads, between other neighbours
- * perhaps, or several as one, and must say so once; more rows at the same place are more than was said.
+ * The ranges of rows that the poller could not read. The next reads meet the same rows again, perhaps between other
+ * neighbours, or several ranges as one. Each is announced once; more rows in the same range are announced again.
  */
 export function createSkippedRanges () {
   let known: Known[] = []
 
   return {
     all: (): readonly SkippedRange[] => known,
-    /** The gap that a passage means, if it is none of those known. */
-    look (skippedRange: SkippedRange, now: Instant): Gap | undefined {
+    /** The gap to announce for a range. `undefined`: it is known. */
+    newGap (skippedRange: SkippedRange, now: Instant): Gap | undefined {
       const { from, reason, rows, to } = bounded(skippedRange, now)
       const same = sameAs(skippedRange, now)
       if (same.length === 0) return { from, to, reason }
@@ -22,15 +22,15 @@ export function createSkippedRanges () {
         ? { from: minInstant(same.map((each) => each.to).reduce(maxInstant), to), to, reason }
         : undefined
     },
-    keep (skippedRange: SkippedRange, now: Instant): void {
-      const met = bounded(skippedRange, now)
+    add (skippedRange: SkippedRange, now: Instant): void {
+      const added = bounded(skippedRange, now)
       const same = sameAs(skippedRange, now)
       const [only] = same
       const others = known.filter((each) => !same.includes(each))
-      if (met.rows > rowsOf(same)) known = [...others, met]
-      // The narrowest neighbours tell best whether the next one is another.
-      else if (same.length === 1 && only?.rows === met.rows) {
-        known = [...others, { ...only, from: maxInstant(only.from, met.from), to: minInstant(only.to, met.to) }]
+      if (added.rows > rowsOf(same)) known = [...others, added]
+      // The narrowest range distinguishes best between these rows and others.
+      else if (same.length === 1 && only?.rows === added.rows) {
+        known = [...others, { ...only, from: maxInstant(only.from, added.from), to: minInstant(only.to, added.to) }]
       }
     },
     forgetBefore (instant: Instant): void {
@@ -52,7 +52,7 @@ function bounded (skippedRange: SkippedRange, now: Instant): Known {
   return { ...skippedRange, to: maxInstant(skippedRange.from, skippedRange.to ?? now) }
 }
 
-/** Whether two intervals overlap, or one is a moment within the other; two at a common neighbour only touch. */
+/** Whether two ranges overlap, or one is an instant within the other. Two ranges with a common neighbour only touch. */
 function isSame (a: Known, b: Known): boolean {
   const [from, to] = [maxInstant(a.from, b.from), minInstant(a.to, b.to)]
   return from < to || (from === to && (a.from === a.to || b.from === b.to))

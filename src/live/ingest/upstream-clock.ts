@@ -5,36 +5,37 @@ export interface UpstreamClockOptions {
   readonly clock: () => number
   /** Clocks that differ by more make the health `degraded`, milliseconds. */
   readonly mostSkewMs: number
-  /** Told of both clocks, milliseconds since 1970, when they begin to differ by more. */
+  /** Called when the clocks begin to differ by more. Both are in milliseconds since 1970. */
   readonly onSkew: (upstreamMs: number, ownMs: number) => void
 }
 
-/** What time it is at the upstream, as far as it can be known. */
+/** An estimate of the upstream's clock. */
 export interface UpstreamClock {
-  /** Notes the `Date` of an answer, milliseconds since 1970. True: the upstream's clock has leapt. */
+  /** Notes the `Date` of an answer, milliseconds since 1970. Returns true if the upstream's clock has jumped. */
   note (upstreamMs: number | undefined): boolean
   /** Notes the instant of a visible event. */
   see (instant: Instant): void
   /** Milliseconds since 1970. */
   now (): number
-  /** The earlier of both clocks: nothing that is new lies before it, whichever is wrong. */
+  /** The earlier of both clocks. No new event is before it, whichever clock is wrong. */
   earliest (): number
-  /** The same with the newest `Date`, whether or not it is believed. */
+  /** The same with the newest `Date`, also if it is not accepted yet. */
   earliestTold (): number
   /** Whether the clocks differ by more than they may. */
   isSkewed (): boolean
 }
 
-const LEAST_SKEW_MS = 2000 // `Date` has whole seconds; less than this is no skew.
-/** A larger skew is believed once several answers in a row agree on it as closely. */
+const LEAST_SKEW_MS = 2000 // `Date` has whole seconds, so a smaller difference is not a skew.
+/** A larger skew is accepted after several consecutive answers agree on it, with at most this difference. */
 const CREDIBLE_SKEW_MS = 60_000
 const AGREEING_ANSWERS = 3
 
 /**
- * Our own clock as the upstream's `Date` corrects it. One wrong `Date` must not blind the poller for good: a skew
- * beyond a minute counts only when three answers in a row agree. Where the clocks differ for longer than events may be
- * late, the newest event has a say as well, and the middle one of the three counts: two of them would have to be wrong
- * alike.
+ * Our own clock, corrected by the upstream's `Date`. One wrong `Date` must not stop the poller from finding new events:
+ * a skew of more than a minute counts only when three consecutive answers agree.
+ *
+ * If the clocks differ by more than the lateness, the newest event is a third clock, and the middle one of the three
+ * counts. Two of them would have to be wrong in the same way.
  */
 export function createUpstreamClock ({ clock, mostSkewMs, onSkew }: UpstreamClockOptions): UpstreamClock {
   let skewMs = 0
@@ -57,14 +58,14 @@ export function createUpstreamClock ({ clock, mostSkewMs, onSkew }: UpstreamCloc
     agreeing = Math.abs(differenceMs - candidateMs) <= CREDIBLE_SKEW_MS ? agreeing + 1 : 1
     candidateMs = differenceMs
     if (Math.abs(differenceMs) > CREDIBLE_SKEW_MS && agreeing < AGREEING_ANSWERS) return false
-    return believe(Math.abs(differenceMs) > LEAST_SKEW_MS ? differenceMs : 0)
+    return accept(Math.abs(differenceMs) > LEAST_SKEW_MS ? differenceMs : 0)
   }
 
-  function believe (differenceMs: number): boolean {
-    const [wasSkewed, hasLeapt] = [isSkewed(), Math.abs(differenceMs - skewMs) > CREDIBLE_SKEW_MS]
+  function accept (differenceMs: number): boolean {
+    const [wasSkewed, hasJumped] = [isSkewed(), Math.abs(differenceMs - skewMs) > CREDIBLE_SKEW_MS]
     skewMs = differenceMs
     if (!wasSkewed && isSkewed()) onSkew(clock() + skewMs, clock())
-    return hasLeapt
+    return hasJumped
   }
 
   function see (instant: Instant): void {

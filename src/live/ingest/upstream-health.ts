@@ -2,22 +2,22 @@ import type { Failure, FailureKind } from '../../audit/source.ts'
 
 export type UpstreamState = 'ok' | 'degraded' | 'throttled' | 'unauthorized'
 
-/** How the poller fares with the upstream. */
+/** The state of the upstream as the poller sees it. */
 export interface Health {
   readonly upstream: UpstreamState
-  /** Since when, milliseconds since 1970. */
+  /** When this state began, milliseconds since 1970. */
   readonly sinceMs: number
-  /** When the last poll that succeeded ended, milliseconds since 1970. */
+  /** When the last successful poll ended, milliseconds since 1970. */
   readonly lastGoodMs: number | undefined
-  /** Age of the last good poll, or of the poller while there was none. */
+  /** Age of the last successful poll; before the first one, age of the poller. */
   readonly lagMs: number
-  /** Whether a first attempt has ended, either way. */
+  /** Whether the first poll has ended, successful or not. */
   readonly attempted: boolean
-  /** How late an event may be now and still be noticed, while that is less than it should be. */
+  /** How late an event may now be and still be published. `undefined`: as late as configured. */
   readonly latenessMs: number | undefined
-  /** Reads of the whole lateness window that came to their end; from the first one on the log is filled. */
+  /** Completed reads of the whole lateness window. The log is filled after the first one. */
   readonly fullReads: number
-  /** Whether polls go on, whatever comes of them. */
+  /** Whether no poll hangs, successful or not. */
   readonly isPolling: boolean
 }
 
@@ -34,10 +34,10 @@ const STATES: Record<FailureKind, UpstreamState> = {
   overloaded: 'degraded'
 }
 
-/** How a poll ended. */
+/** The outcome of a poll. */
 export interface PollOutcome {
   readonly failure: Failure | undefined
-  /** Whether the next one comes later than it should, for want of budget. */
+  /** Whether the next poll has to wait for the request budget. */
   readonly isHeldBack: boolean
   /** As in `Health`. */
   readonly latenessMs: number | undefined
@@ -45,8 +45,8 @@ export interface PollOutcome {
   readonly isSkewed?: boolean
 }
 
-/** Keeps count of how polls end. */
-export function createUpstreamHealth (clock: () => number, isTrying: () => boolean) {
+/** Derives the state of the upstream from the outcomes of polls. */
+export function createUpstreamHealth (clock: () => number, isAlive: () => boolean) {
   const startedMs = clock()
   let upstream: UpstreamState = 'ok'
   let sinceMs = startedMs
@@ -64,12 +64,12 @@ export function createUpstreamHealth (clock: () => number, isTrying: () => boole
       attempted,
       latenessMs,
       fullReads,
-      isPolling: isTrying()
+      isPolling: isAlive()
     }),
     fullReadEnded: () => {
       fullReads++
     },
-    /** Notes how a poll ended; tells whether that is another state than before. */
+    /** Notes the outcome of a poll. Returns whether the state has changed. */
     report (outcome: PollOutcome): boolean {
       attempted = true
       if (outcome.failure === undefined) lastGoodMs = clock()

@@ -21,24 +21,24 @@ import type { UpstreamClock } from './upstream-clock.ts'
 export interface UpstreamReaderOptions {
   readonly source: AuditSource
   /**
-   * Makes the bookmark once the first answer has come. `now` is the earlier of both clocks, `oldest` the instant of the
-   * oldest row of that answer.
+   * Creates the bookmark after the first answer. `now` is the earlier of both clocks. `oldest` is the instant of the
+   * oldest row in that answer.
    */
   readonly openBookmark: (now: Instant, oldest: Instant | undefined) => Bookmark
   readonly publish: (announcement: Announcement) => Promise<void>
   readonly upstreamClock: UpstreamClock
   readonly clock: Clock
   readonly pageSize: number
-  /** Most rows that are read of an upstream that does not sort. */
+  /** The most rows that are read from an upstream that does not sort. */
   readonly scanLimit: number
-  /** How little is left of the request budget, from 0 (plenty) to 1 (nothing). */
+  /** How much of the request budget is spent, from 0 (nothing) to 1 (everything). */
   readonly scarcity: () => number
   /** Called when a read of the whole lateness window has ended. */
   readonly onFullRead: () => void
   readonly instruments: Pick<Instruments, 'duplicatesDropped'>
 }
 
-/** What the last read brought, or the read under way. */
+/** The progress of the current read, or of the last one. */
 export interface ReadProgress {
   /** Answers that were published. */
   readonly answers: number
@@ -49,9 +49,8 @@ export interface ReadProgress {
 /** Reads the upstream log incrementally: each read goes from the bookmark to the newest event. */
 export interface UpstreamReader {
   /**
-   * Reads until it has caught up, and gives nothing; or gives the failure that interrupted it. The next read goes on
-   * from there. Rejects where `publish` rejects.
-   * An aborted read ends after the answer under way and publishes none of it.
+   * Reads until it has caught up, or returns the failure that interrupted it. The next read then continues. Rejects if
+   * `publish` rejects. An aborted read ends after the current answer and publishes none of it.
    */
   read (signal: AbortSignal): Promise<Failure | undefined>
   progress (): ReadProgress
@@ -61,14 +60,14 @@ export interface UpstreamReader {
   bookmark (): Bookmark | undefined
 }
 
-/** What one read covers. */
+/** The range of one read. */
 interface ReadPlan {
   /** Whether it covers the whole lateness window. */
   readonly isFull: boolean
   readonly start: Instant
-  /** How far the upstream's clock had come at least. */
+  /** A lower bound on the upstream's clock at the start. */
   readonly frontier: Instant
-  /** When it began, by the upstream's clock and by ours. */
+  /** When the read began, by the upstream's clock and by ours. */
   readonly startedAt: Instant
   readonly startedMs: number
 }
@@ -82,11 +81,11 @@ type Reading = {
   readonly catchUp: CatchUp
 }
 
-/** What earlier reads leave for the plan of the next one. */
+/** What the plan of the next read depends on. */
 interface ReadHistory {
   /** When the last full read began, by our clock. */
   readonly fullReadMs: number
-  /** Whether the lateness window takes more than one answer, or skipping what cannot be read. */
+  /** Whether the lateness window takes more than one answer, or has rows that cannot be read. */
   readonly isWindowLong: boolean
   /** Whether the next full read repeats the last one. */
   readonly isRepeat: boolean
@@ -146,8 +145,8 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
 
   /**
    * Reads the newest page once, whatever its age. It shows the upstream's clock, whether the upstream sorts, and how
-   * long an answer can be. Only then a short answer is known to end the log (docs/kubiya-api.md §4: a silent cap is
-   * possible), and a quiet poll costs one request.
+   * long an answer can be. After that a shorter answer proves the end of the log (docs/kubiya-api.md §4: a silent cap
+   * is possible), and a quiet poll costs one request.
    */
   async function open ({ newestPage }: Opening): Promise<Idle | Failure> {
     const { value: step } = await newestPage.next()
@@ -188,7 +187,7 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
     return undefined
   }
 
-  /** Publishes what is new in one answer. */
+  /** Publishes the new entries of one answer. */
   async function apply ({ rows, skipped, upstreamMs }: CatchUpStep, bookmark: Bookmark): Promise<void> {
     progress = { ...progress, answers: progress.answers + 1 }
     noteAnswer(rows, upstreamMs)
@@ -203,13 +202,13 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
     commit()
   }
 
-  /** Moves the bookmark on after a full read. */
+  /** Moves the bookmark after a full read. */
   async function finish ({ bookmark, catchUp, plan }: Reading): Promise<void> {
     history = { ...history, readTo: plan.frontier }
     if (!plan.isFull) return
-    // To skip what cannot be read costs requests each time.
+    // Rows that cannot be read cost extra requests in each read.
     const isWindowLong = catchUp.isLong() || bookmark.skippedRanges().length > 0
-    // Exact duplicates that were read in small pages may never have stood in one answer. Read them in full pages once.
+    // Exact duplicates in small pages may never have been in one answer. One repeat reads them in full pages.
     const isRepeat = catchUp.isReduced() && !history.isRepeat
     if (!isRepeat) await advance(bookmark, plan, isWindowLong)
     history = { ...history, isWindowLong, isRepeat, fullReadMs: plan.startedMs }
@@ -219,14 +218,14 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
   async function advance (bookmark: Bookmark, { frontier, startedAt }: ReadPlan, isWindowLong: boolean): Promise<void> {
     bookmark.advance(startedAt, isWindowLong ? frontier : undefined)
     const { announcement } = bookmark.diff([], undefined, startedAt)
-    // Nothing is new, but less is in doubt: cursors resume from a later instant.
+    // No event is new, but less is in doubt: cursors may resume from a later instant.
     if (announcement.highWater > settled) await publish(announcement)
     settled = maxInstant(settled, announcement.highWater)
   }
 
   function noteAnswer (rows: readonly KeyedEvent[], upstreamMs: number | undefined): void {
     for (const { event } of rows) if (event.instant !== undefined) upstreamClock.see(event.instant)
-    // After a leap of the upstream's clock, the next read is a full one.
+    // After a jump of the upstream's clock, the next read is a full read.
     if (upstreamClock.note(upstreamMs)) history = { ...history, fullReadMs: -Infinity }
   }
 }

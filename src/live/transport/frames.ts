@@ -7,14 +7,14 @@ import { exactBuffer } from '../../audit/exact-bytes.ts'
 import type { CloseReason } from './close-codes.ts'
 import type { Health } from '../ingest/upstream-health.ts'
 
-const Cursor = Type.String({ description: 'Where to resume: `since=` takes it.' })
+const Cursor = Type.String({ description: 'A position in the stream. Resume from it with `since=<cursor>`.' })
 const Upstream = Type.Union([
   Type.Literal('ok'),
   Type.Literal('degraded'),
   Type.Literal('throttled'),
   Type.Literal('unauthorized')
-], { description: 'How this service fares with Kubiya.' })
-const LagMs = Type.Integer({ minimum: 0, description: 'Age of the last good poll, milliseconds.' })
+], { description: 'State of the upstream, as the last poll found it.' })
+const LagMs = Type.Integer({ minimum: 0, description: 'Age of the last successful poll, milliseconds.' })
 
 function frame<Name extends string, Properties extends TProperties> (
   type: Name,
@@ -24,22 +24,22 @@ function frame<Name extends string, Properties extends TProperties> (
   return Type.Object({ type: Type.Literal(type), ...properties }, { additionalProperties: false, description })
 }
 
-export const HelloFrame = frame('hello', 'First, always.', {
+export const HelloFrame = frame('hello', 'The first frame of every stream.', {
   cursor: Cursor,
   resumed: Type.Boolean({
-    description: 'True: goes on exactly where `since` stood. False: repeats, with the same `id`, are possible.'
+    description: 'True: the stream continues exactly after `since`. False: an event may repeat, with the same `id`.'
   }),
-  heartbeat_seconds: Type.Number({ description: 'How often a heartbeat comes.' })
+  heartbeat_seconds: Type.Number({ description: 'Interval of heartbeats, seconds.' })
 })
 export const EventFrame = frame('event', 'A matching event.', {
   cursor: Cursor,
   event: PublishedEventRef,
-  late: Type.Optional(Type.Literal(true, { description: "Its instant lay before the log's newest when it entered." }))
+  late: Type.Optional(Type.Literal(true, { description: 'The log already held a newer event when this one entered.' }))
 })
-export const GapFrame = frame('gap', 'Continuity cannot be proven.', {
+export const GapFrame = frame('gap', 'Events may be missing between `from` and `to`.', {
   cursor: Cursor,
-  from: Type.String({ description: "Start of what may be missing; usable as a list's `start_time`." }),
-  to: Type.String({ description: "End of what may be missing; usable as a list's `end_time`." }),
+  from: Type.String({ description: 'Start of the gap, RFC 3339. Use it as `start_time` of a list.' }),
+  to: Type.String({ description: 'End of the gap, RFC 3339. Use it as `end_time` of a list.' }),
   reason: Type.Union([
     Type.Literal('history-evicted'),
     Type.Literal('replay-limit'),
@@ -47,41 +47,41 @@ export const GapFrame = frame('gap', 'Continuity cannot be proven.', {
     Type.Literal('too-large')
   ], {
     description:
-      '`history-evicted`: more came than the log keeps before this stream was given it. `replay-limit`: more than ' +
-        'one stream is given from the past. `upstream-outage`: Kubiya could not be read there. `too-large`: an event ' +
-        'is larger than this service reads.'
+      '`history-evicted`: the log evicted events before this stream received them. `replay-limit`: the past has more ' +
+        'events than one replay may deliver. `upstream-outage`: Kubiya could not be read for these instants. ' +
+        '`too-large`: an event is larger than this service reads.'
   })
 })
 export const StatusFrame = frame(
   'status',
-  'How this service fares with Kubiya: on each change, and after each poll when verbose.',
+  'The state of the upstream: after each change, and with `verbose` after each poll.',
   {
     upstream: Upstream,
-    since: Type.String({ description: 'Since when, RFC 3339.' }),
+    since: Type.String({ description: 'When this state began, RFC 3339.' }),
     lag_ms: LagMs,
     lateness_ms: Type.Optional(
       Type.Integer({
         minimum: 0,
         description:
-          'Only while more events come than can be recognised when met again: how late an event may be now and ' +
-            'still be delivered, milliseconds.'
+          'How late an event may now become visible and still be delivered, milliseconds. Present only while that is ' +
+            'less than `LATENESS_MS`, because too many events arrive.'
       })
     )
   }
 )
-export const HeartbeatFrame = frame('heartbeat', 'A sign of life with a fresh cursor.', {
+export const HeartbeatFrame = frame('heartbeat', 'Shows that the stream is alive, with the current cursor.', {
   cursor: Cursor,
   upstream: Upstream,
   lag_ms: LagMs
 })
 export const ExpiringFrame = frame(
   'expiring',
-  "The caller's credential ends soon, and the stream with it; come back with a fresh one and the cursor.",
+  'The credential expires soon, and the stream ends then. Reconnect with a new credential and the cursor.',
   {
-    at: Type.String({ description: 'When, RFC 3339.' })
+    at: Type.String({ description: 'When the credential expires, RFC 3339.' })
   }
 )
-export const EndFrame = frame('end', 'Last.', {
+export const EndFrame = frame('end', 'The last frame of a stream.', {
   reason: Type.Union([
     Type.Literal('timeout'),
     Type.Literal('shutdown'),
@@ -89,7 +89,7 @@ export const EndFrame = frame('end', 'Last.', {
     Type.Literal('max-age'),
     Type.Literal('unauthorized')
   ]),
-  reconnect: Type.Boolean({ description: 'Whether coming back with the cursor makes sense.' }),
+  reconnect: Type.Boolean({ description: 'Whether the client should reconnect with the cursor.' }),
   cursor: Cursor
 })
 export const Frame = Type.Union([
@@ -103,13 +103,13 @@ export const Frame = Type.Union([
 ])
 export type Frame = Static<typeof Frame>
 
-/** What a kept frame holds beside its payload, measured: its cursor, and the objects of its buffers. */
+/** Memory of a cached frame beside its payload, as measured: its cursor, and the objects of its buffers. */
 export const FRAME_OVERHEAD_BYTES = 800
 
-/** A frame as the bytes of its JSON text, encoded once, with what a wire format needs to know of it. */
+/** A frame as the bytes of its JSON text, encoded once, with the fields that wire formats need. */
 export interface PreparedFrame {
   readonly type: Frame['type']
-  /** The frame's cursor, where it has one. */
+  /** `undefined`: the frame has no cursor. */
   readonly cursor: string | undefined
   readonly payload: Buffer
   /** A gap's reason. */
@@ -120,12 +120,12 @@ export function helloFrame (cursor: Cursor, resumed: boolean, heartbeatMs: numbe
   return prepare({ type: 'hello', cursor: encodeCursor(cursor), resumed, heartbeat_seconds: heartbeatMs / 1000 })
 }
 
-/** What the poller brought: an event, or word of what it could not read. */
+/** The frame of a new log entry: an event, or a gap. */
 export function freshFrame (fresh: NewEntry, cursor: Cursor): PreparedFrame {
   return 'gap' in fresh ? gapFrame(fresh.gap, cursor) : eventFrame(fresh, cursor)
 }
 
-/** The event's bytes go in as they were prepared; no serializer touches what Kubiya said. */
+/** The event's JSON text is inserted unchanged: it is not serialized again. */
 export function eventFrame ({ event, late }: NewEvent, at: Cursor): PreparedFrame {
   const cursor = encodeCursor(at)
   return prepared(
@@ -142,7 +142,6 @@ export function gapFrame ({ from, reason, to }: Gap, cursor: Cursor): PreparedFr
   }
 }
 
-/** How the poller fares, whatever its subscribers may see. */
 export function statusFrame (health: Health): PreparedFrame {
   return prepare({
     type: 'status',
@@ -175,6 +174,6 @@ function prepare (frame: Frame): PreparedFrame {
 }
 
 function prepared (type: Frame['type'], cursor: string | undefined, json: string): PreparedFrame {
-  // A kept frame of 0.6 KB held 8192 bytes as a piece of a shared block, and holds 620 of its own.
+  // A cached frame of 0.6 KB kept 8192 bytes as a part of a shared block. With its own block it takes 620.
   return { type, cursor, payload: exactBuffer(json) }
 }

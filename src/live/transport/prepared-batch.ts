@@ -1,29 +1,29 @@
 import type { GapReason } from '../../audit/log-batch.ts'
 import type { PreparedFrame } from './frames.ts'
 
-/** How frames are written on one kind of connection: the same bytes for the same frames. */
+/** The encoding of frames on one kind of connection. Equal frames give equal bytes. */
 export type WireFormat = (frames: readonly PreparedFrame[]) => Buffer
 
-/** Frames that are sent together, encoded once for each format, however many subscribers receive them. */
+/** Frames that are sent together. They are encoded once for each format, for any number of subscribers. */
 export interface PreparedBatch {
   readonly kind: 'batch'
   readonly frames: readonly PreparedFrame[]
-  /** Of the payloads. */
+  /** Bytes of all payloads. */
   readonly bytes: number
-  /** How many of the frames are events. */
+  /** The number of event frames. */
   readonly events: number
-  /** Of those that are gaps, the reasons. */
+  /** The reasons of the gap frames. */
   readonly gaps: readonly GapReason[]
-  /** How many are likely to be sent the same, and so how much effort it is worth; 0: it is one listener's own. */
+  /** How many subscribers will probably receive it: more are worth more compression. 0: one subscriber only. */
   readonly recipients: number
   encoded (format: WireFormat): Buffer
 }
 
-/** `onMade` is told how many bytes each format came to, where the batch is kept. */
+/** `onEncoded` is called with the bytes of each new encoding, so that a cache can count them. */
 export function prepareBatch (
   frames: readonly PreparedFrame[],
   recipients = 0,
-  onMade?: (bytes: number) => void
+  onEncoded?: (bytes: number) => void
 ): PreparedBatch {
   let encoded: Map<WireFormat, Buffer> | undefined
 
@@ -38,10 +38,10 @@ export function prepareBatch (
       encoded ??= new Map()
       const known = encoded.get(format)
       if (known !== undefined) return known
-      const made = format(frames)
-      encoded.set(format, made)
-      onMade?.(made.length)
-      return made
+      const bytes = format(frames)
+      encoded.set(format, bytes)
+      onEncoded?.(bytes.length)
+      return bytes
     }
   }
 }
@@ -49,13 +49,16 @@ export function prepareBatch (
 /** Collects the frames of one batch. */
 export interface BatchBuilder {
   readonly frames: readonly PreparedFrame[]
-  /** Returns false, and leaves the frame out, where the batch has no room for it. */
+  /** Returns false, without adding the frame, if the batch has no room for it. */
   add (frame: PreparedFrame): boolean
 }
 
 const MOST_FRAMES = 256
 
-/** A batch of at most `mostBytes` and at most `room`. A first frame may be larger than `mostBytes`, not than `room`. */
+/**
+ * Builds a batch of at most `mostBytes` and at most `room`, both in bytes. The first frame may be larger than
+ * `mostBytes`, but not larger than `room`.
+ */
 export function createBatchBuilder (room: number, mostBytes: number): BatchBuilder {
   const frames: PreparedFrame[] = []
   let left = Math.min(room, mostBytes)

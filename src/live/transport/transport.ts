@@ -2,23 +2,24 @@ import type { TransportKind } from '../../instruments.ts'
 import type { CloseReason } from './close-codes.ts'
 import type { PreparedBatch } from './prepared-batch.ts'
 
-/** The port to one listener's connection. Frames arrive in order and whole, or the connection is lost. */
+/** The port to the connection of one subscriber. Frames arrive complete and in order, or the connection is lost. */
 export interface Transport {
   readonly kind: TransportKind
-  /** Sends it at once; never more than there is room for, except while nothing is unsent, or a single small frame. */
+  /**
+   * Sends a batch at once. The caller sends at most `writableBytes`, except when the backlog is empty, or for a single
+   * small frame.
+   */
   send (prepared: PreparedBatch): void
   /** Bytes that may be sent before the backlog is full. */
   writableBytes (): number
-  /** Bytes that the subscriber has not taken yet. */
+  /** Bytes that were sent and not accepted by the subscriber yet. */
   backlogBytes (): number
-  /** Bytes that it has taken since the stream began, or another number that grows as it takes some. */
+  /** A counter that grows with the bytes that the subscriber accepts. */
   flushedBytes (): number
-  /** Calls back once, when all that is unsent now has gone. */
+  /** Calls `resume` once, when everything that was sent before is flushed. */
   onFlushed (resume: () => void): void
-  /**
-   * Asks for, or gives, a sign of life; tells whether the subscriber has given one of late. Called every few seconds.
-   */
+  /** Called every few seconds: sends a ping or comment if needed. Returns false if the subscriber no longer answers. */
   keepAlive (): boolean
-  /** Closes, after what was sent. */
+  /** Closes the connection after everything that was sent before. */
   end (ending: CloseReason): void
 }

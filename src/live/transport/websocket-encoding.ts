@@ -3,31 +3,30 @@ import { exactCopy } from '../../audit/exact-bytes.ts'
 import type { PreparedFrame } from './frames.ts'
 import type { WireFormat } from './prepared-batch.ts'
 
-const FINAL_TEXT = 0x81 // FIN and opcode 1 (RFC 6455 §5.2); a server masks nothing.
+const FINAL_TEXT = 0x81 // FIN and opcode 1 (RFC 6455 §5.2). A server does not mask.
 const COMPRESSED = 0x40 // RSV1 (RFC 7692 §6).
 const SHORT = 125
 const MEDIUM = 0xffff
-const FLUSH_TAIL_BYTES = 4 // 00 00 ff ff, which the receiver puts back (RFC 7692 §7.2.1).
+const FLUSH_TAIL_BYTES = 4 // 00 00 ff ff, which the receiver appends again (RFC 7692 §7.2.1).
 const DICTIONARY_BYTES = 8192
 const LEVEL = 6
 
-const alone = new WeakMap<PreparedFrame, Buffer>()
+const deflatedFrames = new WeakMap<PreparedFrame, Buffer>()
 
 /** One WebSocket text message for each frame, in one buffer. */
 export const plainMessages: WireFormat = (frames) => messagesOf(frames.map(({ payload }) => payload), FINAL_TEXT)
 
 /**
- * The same as `permessage-deflate` has them (RFC 7692), for every subscriber alike: what was sent on a connection
- * before is not referred to, so that no connection needs a compressor of its own. Each frame is compressed once,
- * whatever it is sent with.
+ * Messages with `permessage-deflate` (RFC 7692), with the same bytes for every subscriber. They do not refer to earlier
+ * messages on the connection, so no connection needs its own compressor. Each frame is compressed once, whatever batch
+ * it is in.
  */
 export const messagesDeflatedAlone: WireFormat = (frames) =>
   messagesOf(frames.map(deflatedAlone), FINAL_TEXT | COMPRESSED)
 
 /**
- * The same for subscribers that keep their context: a message may refer to those before it in the same buffer, which
- * they have just been sent. That saves more than half of what is left, events being much alike; but each buffer costs
- * anew.
+ * The same for subscribers that keep their context: a message may refer to messages before it in the same buffer.
+ * Events are similar, so that saves more than half of the remaining bytes. But each buffer must be compressed anew.
  */
 export const messagesDeflatedTogether: WireFormat = (frames) => {
   const before = Buffer.concat(frames.map(({ payload }) => payload))
@@ -40,11 +39,11 @@ export const messagesDeflatedTogether: WireFormat = (frames) => {
 }
 
 function deflatedAlone (frame: PreparedFrame): Buffer {
-  const known = alone.get(frame)
+  const known = deflatedFrames.get(frame)
   if (known !== undefined) return known
-  const made = exactCopy(deflated(frame.payload)) // As zlib gives it, it held 16 384 bytes, whatever its size.
-  alone.set(frame, made)
-  return made
+  const bytes = exactCopy(deflated(frame.payload)) // A view from zlib keeps 16 384 bytes, whatever its size.
+  deflatedFrames.set(frame, bytes)
+  return bytes
 }
 
 function deflated (payload: Buffer, dictionary?: Buffer): Buffer {
@@ -70,7 +69,7 @@ function headerBytes (length: number): number {
   return length <= SHORT ? 2 : length <= MEDIUM ? 4 : 10
 }
 
-/** The length in seven bits, or in the two or eight bytes that they announce. */
+/** Writes the length in 7 bits, or in 2 or 8 further bytes (RFC 6455 §5.2). */
 function writeHeader (target: Buffer, at: number, firstByte: number, length: number): number {
   target[at] = firstByte
   if (length <= SHORT) return target.writeUInt8(length, at + 1)

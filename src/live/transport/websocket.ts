@@ -6,46 +6,48 @@ import { messagesDeflatedAlone, messagesDeflatedTogether, plainMessages } from '
 import type { Transport } from './transport.ts'
 import type { PreparedBatch, WireFormat } from './prepared-batch.ts'
 
-/** The WebSocket subprotocol; none is fine too. */
+/** The WebSocket subprotocol. A client may also offer none. */
 export const SUBPROTOCOL = 'kubiya-audit.v1'
-/** Largest message that is read from a client; the protocol has none at all in that direction. */
+/** The largest message that is read from a client. The protocol has no client messages. */
 export const MAX_CLIENT_MESSAGE_BYTES = 4096
-/** Most fragments of one message, for the same reason. */
+/** The most fragments of one client message. */
 export const MAX_CLIENT_FRAGMENTS = 16
 
-/** What was agreed on compression: none, each message by itself, or with those before it as context. */
+/** The negotiated compression: none, each message alone, or with the messages before it as context. */
 export type DeflateMode = 'none' | 'alone' | 'together'
 
 export interface WebSocketOptions {
   readonly socket: WebSocket
-  /** The connection that it runs over. */
+  /** The TCP or TLS connection of the WebSocket. */
   readonly connection: Socket
   readonly backlogBytes: number
-  /** Which messages it can be sent besides plain ones. */
+  /** Which messages the client accepts besides plain ones. */
   readonly deflate: DeflateMode
   readonly clock: Clock
   readonly onGone: (code: number) => void
 }
 
-const LOOKS_BETWEEN_PINGS = 2
+const CHECKS_PER_PING = 2
 const MOST_UNANSWERED = 3
-// Beyond some hundred pings that wait for their pong, ws cuts the connection without a word.
-const MOST_CONTROLS_BETWEEN_LOOKS = 50
-const MOST_RECEIVED_BYTES = 65_536 // Between two looks.
-const FAREWELL_MS = 2000
-const CUT_OFF_MS = 1000
-const LONGEST_FAREWELL_MS = 8000 // Until then it holds a place that the hub no longer counts.
-const WORTH_A_CONTEXT = 8
+// `ws` closes the connection without a close code after some hundred pings that wait for their pong.
+const MOST_CONTROLS_BETWEEN_CHECKS = 50
+const MOST_RECEIVED_BYTES = 65_536 // Between two checks.
+const UNANSWERED_CLOSE_TIMEOUT_MS = 2000
+const REFUSED_CLOSE_TIMEOUT_MS = 1000
+const CLOSE_TIMEOUT_MS = 8000 // Until then the connection stays open, and the hub no longer counts it.
+const CONTEXT_RECIPIENTS = 8 // Compression with context costs anew for each batch, so it needs some recipients.
 const NO_BYTES = Buffer.alloc(0)
 
-/** Which transport listens to which socket, so that what listens is the same few functions for all of them. */
+/** The transport of each socket. All sockets share the same few listeners, which saves memory. */
 const transports = new WeakMap<WebSocket, WebSocketTransport>()
 
 /**
- * A subscriber's WebSocket: one text message a frame, one write a batch. The bytes go to the connection as they were
- * made for everyone; only control frames are left to `ws`, which writes at once as long as it is given no message to
- * compress. What listens to it is attached synchronously, so that nothing is missed. It is pinged at every second look;
- * three pings in a row without an answer mean that nobody is there.
+ * The WebSocket of one subscriber: one text message for each frame, one write for each batch. The encoded bytes are
+ * shared by all subscribers and written directly to the connection. Only control frames go through `ws`: it writes them
+ * at once, because it never has a message to compress. Listeners are attached synchronously, so that no event is
+ * missed.
+ *
+ * Every second check sends a ping. After three unanswered pings the client counts as gone.
  */
 export function createWebSocketTransport (options: WebSocketOptions): Transport {
   const { socket } = options
@@ -56,8 +58,8 @@ export function createWebSocketTransport (options: WebSocketOptions): Transport 
 }
 
 /**
- * What comes of the extensions that a handshake offers (`Sec-WebSocket-Extensions`, RFC 7692 §7.1) where this service
- * grants them. Plain messages are right in any case, and so they are where a smaller window is asked for.
+ * Chooses the compression from the extensions that a handshake offers (`Sec-WebSocket-Extensions`, RFC 7692 §7.1).
+ * Plain messages are always allowed. They are used if the client requests a smaller window.
  */
 export function negotiateDeflate (offered: string | undefined): DeflateMode {
   if (
@@ -66,7 +68,7 @@ export function negotiateDeflate (offered: string | undefined): DeflateMode {
   return offered.includes('server_no_context_takeover') ? 'alone' : 'together'
 }
 
-/** A class, not a closure for each method and subscriber: there are many thousands. */
+/** A class, because a closure for each method of many thousand subscribers would cost memory. */
 class WebSocketTransport implements Transport {
   readonly socket: WebSocket
   private readonly connection: Socket
@@ -74,7 +76,7 @@ class WebSocketTransport implements Transport {
   private readonly deflate: DeflateMode
   readonly clock: Clock
   readonly onGone: (code: number) => void
-  private looks = 0
+  private checks = 0
   private received: number
   unanswered = 0
   controls = 0
@@ -90,24 +92,24 @@ class WebSocketTransport implements Transport {
     socket.on('close', onGone)
   }
 
-  /** On the class, so that none of the many holds it. */
+  /** A getter, so that no instance stores it. */
   get kind (): 'websocket' {
     return 'websocket'
   }
 
   send (prepared: PreparedBatch): void {
-    // Behind a close frame nothing may follow (RFC 6455 §5.5.1).
+    // Nothing may follow a close frame (RFC 6455 §5.5.1).
     if (this.socket.readyState !== this.socket.OPEN) return
     this.connection.write(prepared.encoded(this.formatFor(prepared)))
   }
 
   /**
-   * What is one listener's own is not worth compressing; what goes to few is compressed once for all filters that it
-   * matches.
+   * A batch for one subscriber is not worth compressing. For few recipients, each frame is compressed once for all
+   * filters that it matches.
    */
   private formatFor ({ recipients }: PreparedBatch): WireFormat {
     if (this.deflate === 'none' || recipients === 0) return plainMessages
-    return this.deflate === 'together' && recipients >= WORTH_A_CONTEXT
+    return this.deflate === 'together' && recipients >= CONTEXT_RECIPIENTS
       ? messagesDeflatedTogether
       : messagesDeflatedAlone
   }
@@ -133,7 +135,7 @@ class WebSocketTransport implements Transport {
     const before = this.received
     this.received = this.connection.bytesRead
     if (this.received - before > MOST_RECEIVED_BYTES) endFlood(this.socket)
-    if (this.looks++ % LOOKS_BETWEEN_PINGS !== 0) return true
+    if (this.checks++ % CHECKS_PER_PING !== 0) return true
     if (this.unanswered === MOST_UNANSWERED) return false
     this.unanswered++
     this.socket.ping()
@@ -142,13 +144,13 @@ class WebSocketTransport implements Transport {
 
   end ({ closeCode, reason }: CloseReason): void {
     this.socket.close(closeCode, reason)
-    // Nobody is there who would answer. What the kernel has taken still arrives if somebody is.
+    // The client is probably gone and will not answer the close frame. If it is there, the flushed bytes still arrive.
     if (this.unanswered === MOST_UNANSWERED) {
       this.clock.setTimer(() => {
         if (this.backlogBytes() === 0) this.socket.terminate()
-      }, FAREWELL_MS)
+      }, UNANSWERED_CLOSE_TIMEOUT_MS)
     }
-    terminateAfter(this, LONGEST_FAREWELL_MS) // A client may never answer the close frame, or not read it.
+    terminateAfter(this, CLOSE_TIMEOUT_MS) // A client may never read or answer the close frame.
   }
 }
 
@@ -156,23 +158,23 @@ function refuse (this: WebSocket): void {
   const transport = transports.get(this)
   if (transport !== undefined && this.readyState === this.OPEN) {
     this.close(CLIENT_MESSAGE.closeCode, CLIENT_MESSAGE.reason)
-    terminateAfter(transport, CUT_OFF_MS)
+    terminateAfter(transport, REFUSED_CLOSE_TIMEOUT_MS)
   }
   countControl.call(this)
 }
 
 function countControl (this: WebSocket): void {
   const transport = transports.get(this)
-  if (transport !== undefined && ++transport.controls > MOST_CONTROLS_BETWEEN_LOOKS) endFlood(this)
+  if (transport !== undefined && ++transport.controls > MOST_CONTROLS_BETWEEN_CHECKS) endFlood(this)
 }
 
-/** Says why and reads no more: what a client goes on sending costs as much as what it sent. */
+/** Sends the close code and stops reading: whatever the client still sends would cost as much as the flood so far. */
 function endFlood (socket: WebSocket): void {
   const transport = transports.get(socket)
   if (transport !== undefined && socket.readyState === socket.OPEN) {
     socket.close(FLOODED.closeCode, FLOODED.reason)
     transport.onGone(FLOODED.closeCode) // The client's close frame will not be read.
-    terminateAfter(transport, CUT_OFF_MS)
+    terminateAfter(transport, REFUSED_CLOSE_TIMEOUT_MS)
   }
   socket.pause()
 }
@@ -187,7 +189,7 @@ function notePong (this: WebSocket): void {
   countControl.call(this)
 }
 
-/** A protocol error: ws has sent the close code for it. */
+/** After a protocol error, for which `ws` has sent the close code. */
 function terminate (this: WebSocket): void {
   this.terminate()
 }

@@ -268,8 +268,8 @@ t.test('passages', async (t) => {
         rows,
         reason: 'too-large'
       }
-      const gap = skippedRanges.look(skippedRange, at(100))
-      skippedRanges.keep(skippedRange, at(100))
+      const gap = skippedRanges.newGap(skippedRange, at(100))
+      skippedRanges.add(skippedRange, at(100))
       return gap && [Number(gap.from - at(0)) / 1e9, Number(gap.to - at(0)) / 1e9]
     })
   }
@@ -313,13 +313,13 @@ t.test('passages', async (t) => {
   t.test('are told again only when what was told is not kept', async (t) => {
     const skippedRanges = createSkippedRanges()
     const skippedRange: SkippedRange = { from: at(0), to: at(10), rows: 1, reason: 'too-large' }
-    skippedRanges.look(skippedRange, at(100))
-    t.ok(skippedRanges.look(skippedRange, at(100)), 'looking keeps nothing')
-    skippedRanges.keep(skippedRange, at(100))
+    skippedRanges.newGap(skippedRange, at(100))
+    t.ok(skippedRanges.newGap(skippedRange, at(100)), 'looking keeps nothing')
+    skippedRanges.add(skippedRange, at(100))
     skippedRanges.forgetBefore(at(10))
-    t.notOk(skippedRanges.look(skippedRange, at(100)))
+    t.notOk(skippedRanges.newGap(skippedRange, at(100)))
     skippedRanges.forgetBefore(at(11))
-    t.ok(skippedRanges.look(skippedRange, at(100)))
+    t.ok(skippedRanges.newGap(skippedRange, at(100)))
   })
 })
 
