@@ -24,8 +24,8 @@ import { silentTracer } from './tracer.ts'
 
 export const version: string = packageJson.version
 
-const API_PREFIX = '/api/v1/audit'
-const STREAM_PATH = `${API_PREFIX}/stream`
+const API_PREFIX = '/api/v1'
+const STREAM_PATH = `${API_PREFIX}/audit/stream`
 const MB = 1024 * 1024
 const ANSWERS = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
 
@@ -92,7 +92,11 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
   return { server, listen, upstream: { url: upstream.baseUrl, sandbox: sandbox !== undefined } }
 
   async function registerRoutes (): Promise<void> {
-    await server.register(docs, { mode: settings.AUTH_MODE, limits: accessControl.limits })
+    await server.register(docs, {
+      mode: settings.AUTH_MODE,
+      isCompatible: settings.COMPATIBLE_API,
+      limits: accessControl.limits
+    })
     await server.register(api, {
       prefix: API_PREFIX,
       settings,

@@ -215,6 +215,12 @@ export const Settings = Type.Object({
         '`AUTH_MODE=none`, any other name is refused, except an address, `localhost`, a host of `ALLOWED_ORIGINS`, ' +
         'and a private name where `HOST` is not loopback. Pages of a listed name may stream.'
   })),
+  COMPATIBLE_API: Type.Boolean({
+    default: true,
+    description:
+      "Serves Kubiya's own routes below `/api/v1/auditing/items`, for programs that speak Kubiya's API " +
+        '([docs/compatible.md](compatible.md)).'
+  }),
   BASE_PATH: Type.Optional(
     Type.String({
       pattern: '^(/[A-Za-z0-9._~-]+)+$',

@@ -5,6 +5,8 @@ import { pino } from 'pino'
 import { buildApp, version } from '../src/app.ts'
 import { EventPage, SearchPage } from '../src/archive/page-body.ts'
 import { PublishedEvent } from '../src/audit/event.ts'
+import { KubiyaError } from '../src/http/kubiya-error.ts'
+import { KubiyaItems } from '../src/http/kubiya-schemas.ts'
 import { Problem } from '../src/problems.ts'
 import { readSettings } from '../src/settings/read-settings.ts'
 
@@ -31,7 +33,7 @@ export async function writeOpenapi (): Promise<string> {
 
 /** Collects the document from the routes that are registered after it. */
 const collector: FastifyPluginAsync = async (app) => {
-  for (const schema of [PublishedEvent, EventPage, SearchPage, Problem]) app.addSchema(schema)
+  for (const schema of [PublishedEvent, EventPage, SearchPage, KubiyaItems, Problem, KubiyaError]) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -47,6 +49,7 @@ const collector: FastifyPluginAsync = async (app) => {
       security: [],
       tags: [
         { name: 'events', description: 'Audit events: the past and the present.' },
+        { name: 'compatible', description: "For programs that speak Kubiya's own API." },
         { name: 'operations', description: 'For those who run the service.' }
       ]
     },

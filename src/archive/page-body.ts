@@ -89,19 +89,24 @@ export const SearchPage = Type.Object({
 const LONGEST_LINK_BYTES = 2000 // Proxies refuse responses whose headers exceed their buffer, which is often 4 KiB.
 const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/search' }
 
-/** The cursor of the next page. It contains the whole query. */
+/** The cursor of the next page. It contains the whole query. Kubiya's own list has numbers instead. */
 export function nextCursor (query: PageQuery, window: TimeRange, page: Page): string | undefined {
-  if (page.next === undefined) return undefined
   const { direction, filter, operation, pageSize } = query
+  if (page.next === undefined || operation === 'items') return undefined
   const { next: after, skip } = page
   const number = query.page + (skip > 0 ? 0 : 1) // The scan may end before the page begins: the next one is this page.
   return encodeCursor({ kind: 'page', operation, filter, window, direction, pageSize, page: number, skip, after })
 }
 
+/** The query string of the next page of Kubiya's own list. */
+export function nextNumber ({ numbered, page: number }: PageQuery, page: Page): string | undefined {
+  return page.next === undefined || numbered === undefined ? undefined : `${numbered}&page=${number + 1}`
+}
+
 /** The header `Link`, name and value; none if it would be too long. Relative, so it is right below any path. */
-export function linkHeader (cursor: string | undefined): string[] {
-  const link = `<?cursor=${cursor ?? ''}>; rel="next"`
-  return cursor === undefined || link.length > LONGEST_LINK_BYTES ? [] : ['link', link]
+export function linkHeader (search: string | undefined): string[] {
+  const link = `<?${search ?? ''}>; rel="next"`
+  return search === undefined || link.length > LONGEST_LINK_BYTES ? [] : ['link', link]
 }
 
 export interface RenderedBody {
@@ -115,6 +120,8 @@ export async function renderPage (
   query: PageQuery, window: TimeRange, page: Page, cursor: string | undefined, liveCursor: LogCursor | undefined
 ): Promise<RenderedBody> {
   const { filter, operation, prefix = '' } = query
+  const items = page.events.map(({ json }) => json)
+  if (operation === 'items') return writeItems(items, '[', ']', '')
   const [start, end] = [text(window.start), text(window.end)]
   const rest = {
     pagination: {
@@ -139,7 +146,7 @@ export async function renderPage (
     },
     ...liveCursor !== undefined && { live_cursor: encodeCursor(liveCursor) }
   }
-  return writeItems(page.events.map(({ json }) => json), '{"items":[', `],${JSON.stringify(rest).slice(1)}`, prefix)
+  return writeItems(items, '{"items":[', `],${JSON.stringify(rest).slice(1)}`, prefix)
 }
 
 /** Renders one event. */

@@ -6,9 +6,10 @@ import type { Direction } from '../audit/source.ts'
 import { isAbsolute, resolveRange, rangeKey, type RequestedRange, type TimeRange } from '../audit/time-range.ts'
 import type { SkippedRange } from '../scan/skipped-range.ts'
 
-/** The query of a list or search, before "now" is known. */
+/** The query of a page, before "now" is known. */
 export interface PageQuery {
-  readonly operation: 'list' | 'search'
+  /** `items`: Kubiya's own list. Its pages are bare arrays, numbered, and short only at the end of the range. */
+  readonly operation: 'list' | 'search' | 'items'
   readonly filter: AuditFilter
   /** As requested, or as resolved for the first page if a cursor is followed. */
   readonly window: RequestedRange | TimeRange
@@ -20,6 +21,8 @@ export interface PageQuery {
   readonly after?: SortKey
   /** The number of matches after `after` that belong to earlier pages. */
   readonly skip?: number
+  /** The query string of all pages of the same `items`, without the number of the page. */
+  readonly numbered?: string
   /** Path prefix of the links in the response, for a proxy that offers the service under a path. */
   readonly prefix?: string
   /** Equal for equal queries, and different for different ones. Computed once, because it costs half a hit (35 µs). */

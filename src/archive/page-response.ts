@@ -7,7 +7,7 @@ import { isFinal, type TimeRange } from '../audit/time-range.ts'
 import type { Clock } from '../clock.ts'
 import { representationOf } from './content-encoding.ts'
 import { readPage } from './keyset-page.ts'
-import { linkHeader, nextCursor, renderPage } from './page-body.ts'
+import { linkHeader, nextCursor, nextNumber, renderPage } from './page-body.ts'
 import { hasAbsoluteRange, rangeOf, type PageQuery } from './page-query.ts'
 import type { Produced } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
@@ -61,7 +61,7 @@ export async function producePage (
     etag,
     'cache-control',
     isClosed ? cacheableFor(freshMs) : MUST_REVALIDATE,
-    ...linkHeader(next),
+    ...linkHeader(next === undefined ? nextNumber(query, page) : `cursor=${next}`),
     ...liveCursor === undefined ? [] : ['x-live-cursor', encodeCursor(liveCursor)]
   ]
   const validity = { readMs, freshMs, ...!isClosed && { logPosition: position } }
@@ -81,7 +81,7 @@ function eventsAhead ({ filter, operation, pageSize }: PageQuery): number {
 
 /** Whether a client can page on from here and then stream: a first page whose window has not ended. */
 function isOpen (query: PageQuery, window: TimeRange, readAt: Instant): boolean {
-  const isFirst = query.page === 1 && query.after === undefined
+  const isFirst = query.page === 1 && query.after === undefined && query.operation !== 'items'
   return isFirst && (window.end === undefined || window.end >= floorToSecond(readAt))
 }
 

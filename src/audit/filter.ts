@@ -2,11 +2,12 @@ import { Type, type Static } from '@sinclair/typebox'
 import { containsText, fold } from './folded-text.ts'
 import { isJsonObject, scalarText, type JsonObject } from './exact-json.ts'
 
-const LONGEST_VALUE = 256
+/** Longest value of one filter. */
+export const FILTER_VALUE_CHARACTERS = 256
 /** Bound on all values of one filter together, as JSON: a page's cursor contains them. */
 export const MOST_FILTER_BYTES = 4096
 const field = (description: string, example: string) =>
-  Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_VALUE, description, examples: [example] }))
+  Type.Optional(Type.String({ minLength: 1, maxLength: FILTER_VALUE_CHARACTERS, description, examples: [example] }))
 
 /** The filter of a list. A value matches if it is exactly equal. Kubiya may add new values at any time. */
 export const FieldFilter = Type.Object({

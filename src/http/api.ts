@@ -7,10 +7,13 @@ import { shedLoad } from './load-shedding.ts'
 import { createRequester } from './requester.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
-import { authenticate, callerOf, decorate, tenantOf } from './authenticate.ts'
+import { credentialOf } from '../access/credential.ts'
+import { authenticate, callerOf, decorate, tenantOf, type AuthenticateOptions } from './authenticate.ts'
 import { eventRoutes } from './routes/events.ts'
+import { kubiyaItemRoutes } from './routes/kubiya-items.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
+import { createResultSender } from './send-result.ts'
 import type { Settings } from '../settings.ts'
 
 export interface ApiOptions {
@@ -26,6 +29,7 @@ export interface ApiOptions {
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
 
+const [AUDIT, AUDITING] = ['/audit', '/auditing']
 const PREFLIGHT_SECONDS = 600
 // Headers that this service reads, and headers that clients and tracing agents add by themselves. None of these grants
 // anything.
@@ -85,22 +89,19 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     origins,
     tickets,
     tenantOf: tenants.acquire,
+    credentialOf: presentedCredential,
     challenge: accessControl.challenge
   }
+  const past = {
+    archiveOf: (request: FastifyRequest) => tenantOf(request).archive,
+    requesterOf: (request: FastifyRequest) => createRequester(callerOf(request).key, limits, request.raw.socket),
+    send: createResultSender({ encode, isPassthrough: settings.AUTH_MODE === 'passthrough', memory, responseHeaders })
+  }
 
-  await app.register(async (past) => {
-    await past.register(authenticate, { ...authentication, isLive: false })
-    await past.register(eventRoutes, {
-      archiveOf: (request) => tenantOf(request).archive,
-      clockOf: (request) => tenantOf(request).clock(),
-      encode,
-      responseHeaders,
-      memory,
-      prefixOf,
-      isPassthrough: settings.AUTH_MODE === 'passthrough',
-      requesterOf: (request) => createRequester(callerOf(request).key, limits, request.raw.socket)
-    })
-  })
+  await app.register(async (lists) => {
+    await lists.register(authenticate, { ...authentication, isLive: false })
+    await lists.register(eventRoutes, { ...past, clockOf: (request) => tenantOf(request).clock(), prefixOf })
+  }, { prefix: AUDIT })
 
   await app.register(async (present) => {
     await present.register(authenticate, { ...authentication, isLive: true })
@@ -118,5 +119,32 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
       isDeflateAgreed: settings.STREAM_COMPRESSION
     })
     await present.register(ticketRoutes, { tickets })
-  })
+  }, { prefix: AUDIT })
+
+  if (!settings.COMPATIBLE_API) return
+  await app.register(async (items) => {
+    const kubiyaCredentialOf = createKubiyaCredentialReader(settings.AUTH_MODE)
+    await items.register(authenticate, { ...authentication, credentialOf: kubiyaCredentialOf, isLive: false })
+    await items.register(kubiyaItemRoutes, past)
+  }, { prefix: AUDITING })
+}
+
+function presentedCredential ({ headers, raw: { rawHeaders } }: FastifyRequest) {
+  return credentialOf(headers, rawHeaders)
+}
+
+/**
+ * Kubiya's programs always send `UserKey`, whatever this service requires. In mode `none` nobody looks at it. In the
+ * modes `token` and `jwt` it means the same as `Bearer`.
+ */
+function createKubiyaCredentialReader (mode: Settings['AUTH_MODE']): AuthenticateOptions['credentialOf'] {
+  switch (mode) {
+    case 'none': return () => 'none'
+    case 'passthrough': return presentedCredential
+    default: return (request) => asBearer(presentedCredential(request))
+  }
+}
+
+function asBearer (credential: ReturnType<typeof presentedCredential>): ReturnType<typeof presentedCredential> {
+  return typeof credential === 'object' ? { ...credential, scheme: 'Bearer' } : credential
 }

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import fastifyPlugin from 'fastify-plugin'
 import { callerKey } from '../access/client-address.ts'
 import { NO_TENANT, UNAUTHORIZED, type Caller, type Denied, type AuthResult } from '../access/caller.ts'
-import { credentialOf, type Credential } from '../access/credential.ts'
+import type { Credential } from '../access/credential.ts'
 import type { Authenticator } from '../access/authenticator.ts'
 import { withoutDefaultPort, type Hosts, type OwnOrigin } from '../access/hosts.ts'
 import type { RateLimits } from '../access/rate-limits.ts'
@@ -31,6 +31,8 @@ export interface AuthenticateOptions {
   readonly limits: RateLimits
   /** The caller's tenant. `undefined`: the maximum number of tenants is active. */
   readonly tenantOf: (caller: Caller) => Tenant | undefined
+  /** The credential that a request presents. */
+  readonly credentialOf: (request: FastifyRequest) => Credential | 'none' | 'unreadable'
   /** The value of `WWW-Authenticate`. */
   readonly challenge: string
   /** Whether these routes deny pages of unknown origins, and accept tickets. */
@@ -52,7 +54,7 @@ export function decorate (app: FastifyInstance): void {
  */
 const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
   app,
-  { challenge, authenticator, hosts, isLive, limits, origins, tenantOf, tickets }
+  { challenge, authenticator, credentialOf, hosts, isLive, limits, origins, tenantOf, tickets }
 ) => {
   app.addHook('onRequest', (request, reply, done) => {
     if (isDisconnected(request)) return abandon(reply)
@@ -75,7 +77,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
       const own = hosts.ownOrigin(request.protocol, hostOf(request))
       if (origin !== undefined && !origins.allows(origin) && !isOwn(origin, own)) return originRefusal(origin, own)
     }
-    const presented = credentialOf(request.headers, request.raw.rawHeaders)
+    const presented = credentialOf(request)
     const ticketed = isLive ? redeemed(request) : undefined
     // Exactly one credential is allowed: with two, it would be unclear which one applies.
     if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED

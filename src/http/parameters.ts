@@ -148,7 +148,7 @@ export function checkNumbers (request: FastifyRequest, reply: FastifyReply, done
 
 /** Reads the parameters of a list or search. `prefix`: the path under which a proxy offers the service. */
 export function readPageQuery (
-  operation: PageQuery['operation'],
+  operation: 'list' | 'search',
   parameters: SearchQuery,
   nowMs: number,
   prefix: string
@@ -171,7 +171,7 @@ export function readPageQuery (
 }
 
 function followCursor (
-  operation: PageQuery['operation'],
+  operation: 'list' | 'search',
   parameters: SearchQuery,
   text: string,
   prefix: string
@@ -182,7 +182,8 @@ function followCursor (
   const cursor = decodeCursor(text)
   const schema = operation === 'list' ? FieldFilter : AuditFilter
   const isValid = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
-    filterBytes(cursor.filter) <= MOST_FILTER_BYTES && cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT && cursor.page >= 1
+    filterBytes(cursor.filter) <= MOST_FILTER_BYTES && cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT &&
+    cursor.page >= 1
   if (!isValid) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
   return { ok: true, query: createPageQuery({ ...cursor, prefix }), isRepeatable: true }
 }

@@ -1,20 +1,24 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Denied } from '../access/caller.ts'
 import type { Failure } from '../audit/source.ts'
+import { KUBIYA_ERROR_TYPE, kubiyaErrorOf } from './kubiya-error.ts'
 import {
   PROBLEM_TYPE,
   meaningOf,
   problemOf,
   statusOf,
+  type Problem,
   type ProblemCode,
   type ProblemParts
 } from '../problems.ts'
 
+// The SDK sleeps through `Retry-After` three times without a word (docs/kubiya-api.md §3.2).
+const LONGEST_KUBIYA_RETRY_SECONDS = 2
 const DEFAULT_RETRY_AFTER_MS = 5000
 const MAX_FAULTS = 50
 const MAX_NAME_CHARACTERS = 100
 
-/** Sends a problem. No cache may store it. */
+/** Sends a problem, in Kubiya's form on Kubiya's own paths. No cache may store it. */
 export function sendProblem (
   reply: FastifyReply,
   code: ProblemCode,
@@ -22,8 +26,19 @@ export function sendProblem (
   parts: ProblemParts = {}
 ): FastifyReply {
   const problem = problemOf(code, detail, reply.request.id, parts)
+  if (reply.server.hasKubiyaErrors?.(reply.request) === true) return sendKubiyaError(reply, code, problem)
   if (parts.retry_after !== undefined) reply.header('retry-after', parts.retry_after)
   return reply.code(problem.status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(JSON.stringify(problem))
+}
+
+function sendKubiyaError (reply: FastifyReply, code: ProblemCode, problem: Problem): FastifyReply {
+  const { retry_after: seconds, status } = problem
+  const { credential, headers: { authorization } } = reply.request
+  // A refused host is no matter of a credential: nobody has read one then.
+  const hasCredential = code === 'forbidden' ? typeof credential === 'object' : authorization !== undefined
+  if (seconds !== undefined) reply.header('retry-after', Math.min(seconds, LONGEST_KUBIYA_RETRY_SECONDS))
+  const error = kubiyaErrorOf(code, problem, hasCredential)
+  return reply.code(status).type(KUBIYA_ERROR_TYPE).header('cache-control', 'no-store').send(JSON.stringify(error))
 }
 
 /** Sends the reason why access was denied. */

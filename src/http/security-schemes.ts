@@ -3,7 +3,7 @@ interface Document {
   readonly components: object
 }
 
-const AUDIT = '/api/v1/audit/'
+const API = '/api/'
 const BEARER = { type: 'http', scheme: 'bearer' }
 const SCHEMES: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map([
   ['token', { bearer: { ...BEARER, description: 'A token of `AUTH_TOKENS`.' } }],
@@ -28,7 +28,7 @@ export function secured<Written extends Document> (document: Written, mode: stri
   const security = Object.keys(schemes).map((name) => ({ [name]: [] }))
   const paths = Object.entries(document.paths).map((
     [path, operations]
-  ) => [path, path.startsWith(AUDIT) ? securedPath(operations, security) : operations])
+  ) => [path, path.startsWith(API) ? securedPath(operations, security) : operations])
   return {
     ...document,
     components: { ...document.components, securitySchemes: schemes },

@@ -17,6 +17,7 @@ import { answerClientError } from './client-error.ts'
 import { createConnections, type Connections, type ConnectionsOptions } from './connections.ts'
 import { emptyBody } from './empty-body.ts'
 import { createHostCheck } from './host-check.ts'
+import { isKubiyaRequest } from './kubiya-error.ts'
 import { handleError, sendProblem } from './problem-reply.ts'
 import { endIfFramingIsUnsure, hostFault } from './request-checks.ts'
 import { createRequestIds } from './request-ids.ts'
@@ -151,7 +152,8 @@ function fastifyOptions (settings: Settings, logger: FastifyBaseLogger, { Messag
 
 /** Callbacks: every request passes these hooks, and a promise for each would cost more than a cache hit. */
 function addHooks (server: FastifyInstance, options: ServerOptions, responseHeaders: ResponseHeaders): void {
-  const { instruments, logger, streamPath, tracing } = options
+  const { instruments, logger, settings, streamPath, tracing } = options
+  server.decorate('hasKubiyaErrors', settings.COMPATIBLE_API ? isKubiyaRequest : () => false)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
   server.decorateReply('cacheStatus', undefined)

@@ -5,6 +5,7 @@ import { callerKey } from '../../access/client-address.ts'
 import type { RateLimits } from '../../access/rate-limits.ts'
 import { sendDenied } from '../problem-reply.ts'
 import { PAGE_HEADERS } from '../response-headers.ts'
+import { KUBIYA_PREFIX } from '../kubiya-error.ts'
 import { secured } from '../security-schemes.ts'
 import openapi from '../../../openapi/openapi.json' with { type: 'json' }
 
@@ -25,13 +26,15 @@ const START =
 export interface DocsOptions {
   /** The value of `AUTH_MODE`. */
   readonly mode: string
+  /** Whether Kubiya's own routes are served. */
+  readonly isCompatible: boolean
   readonly limits: Pick<RateLimits, 'request'>
 }
 
 /** The generated OpenAPI document, and a page to read and try it. */
-export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits, mode }) => {
+export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { isCompatible, limits, mode }) => {
   // A buffer, because a string would be copied for each slow reader.
-  const document = Buffer.from(JSON.stringify(secured(openapi, mode)))
+  const document = Buffer.from(JSON.stringify(secured(isCompatible ? openapi : withoutKubiyaPaths(), mode)))
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
 
   // These routes need no credential, so the limit counts addresses.
@@ -51,6 +54,11 @@ export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { limits,
     const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`)))
     app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
   }
+}
+
+function withoutKubiyaPaths (): typeof openapi {
+  const paths = Object.entries(openapi.paths).filter(([path]) => !path.startsWith(`${KUBIYA_PREFIX}/`))
+  return { ...openapi, paths: Object.fromEntries(paths) as typeof openapi.paths }
 }
 
 function sendPage (reply: FastifyReply, root: string): FastifyReply {

@@ -3,35 +3,25 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
 import type { Archive } from '../../archive/archive.ts'
-import type { Encode } from '../../archive/content-encoding.ts'
 import type { PageQuery } from '../../archive/page-query.ts'
-import type { CacheResult, RequestContext } from '../../archive/response-cache.ts'
-import type { ResponseMemory } from '../../archive/response-memory.ts'
-import type { AbsenceResponse } from '../../archive/stored-response.ts'
+import type { RequestContext } from '../../archive/response-cache.ts'
 import { isPossibleId } from '../../audit/event-id.ts'
-import { formatInstant } from '../../audit/instant.ts'
 import type { Requester } from '../../audit/requester.ts'
-import type { Failure } from '../../audit/source.ts'
-import { sendFailure, sendFaults, sendProblem } from '../problem-reply.ts'
+import { sendFaults } from '../problem-reply.ts'
 import { ListQuery, SearchQuery, checkNumbers, readPageQuery } from '../parameters.ts'
-import type { ResponseHeaders } from '../response-headers.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
-import { createCachedSender, wantsNoCache, type ContentResult } from '../send-cached.ts'
+import { requestContextOf, type SendResult } from '../send-result.ts'
 
 export interface EventRoutesOptions {
   /** The archive of the caller's tenant. */
   readonly archiveOf: (request: FastifyRequest) => Archive
-  readonly encode: Encode
-  readonly responseHeaders: ResponseHeaders
-  readonly memory: Pick<ResponseMemory, 'hold'>
+  readonly send: SendResult
   /** On whose account Kubiya is called. */
   readonly requesterOf: (request: FastifyRequest) => Requester
   /** Kubiya's clock, milliseconds since 1970: the base of relative times. */
   readonly clockOf: (request: FastifyRequest) => number
   /** The path under which a proxy offers the service to this request. */
   readonly prefixOf: (request: FastifyRequest) => string
-  /** Whether Kubiya is called with the caller's own credential, so that its refusal is the caller's 401 or 403. */
-  readonly isPassthrough: boolean
 }
 
 const MAX_REMEMBERED_QUERIES = 1000
@@ -79,10 +69,9 @@ const describeSchema = {
 
 /** The past over HTTP: list, search, describe. Handlers return a promise only if they wait for something. */
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
-  const { archiveOf, clockOf, encode, isPassthrough, memory, prefixOf, requesterOf, responseHeaders } = options
+  const { archiveOf, clockOf, prefixOf, requesterOf, send } = options
   // By the URL as it was written, after the prefix. To validate and read a URL again costs 40 µs; a hit costs some 60.
   const queries = new LRUCache<string, PageQuery>({ max: MAX_REMEMBERED_QUERIES })
-  const send = createCachedSender({ encode, responseHeaders })
 
   app.get('/events', { schema: listSchema, preValidation: recall }, (request, reply) =>
     read('list', request.query, request, reply))
@@ -90,7 +79,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     read('search', request.query, request, reply))
   app.get('/events/:id', { schema: describeSchema }, (request, reply) => {
     const { id } = request.params
-    if (isPossibleId(id)) return answer(request, reply, archiveOf(request).describe(id, contextOf(request)))
+    if (isPossibleId(id)) return send(request, reply, archiveOf(request).describe(id, contextOf(request)))
     return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
   })
 
@@ -98,11 +87,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const query = queries.get(prefixOf(request) + request.url)
     if (query === undefined) return checkNumbers(request, reply, done)
-    answer(request, reply, archiveOf(request).page(query, contextOf(request)))?.catch(done)
+    send(request, reply, archiveOf(request).page(query, contextOf(request)))?.catch(done)
   }
 
   function read (
-    operation: PageQuery['operation'],
+    operation: 'list' | 'search',
     parameters: SearchQuery,
     request: FastifyRequest,
     reply: FastifyReply
@@ -115,46 +104,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     }
     const { isRepeatable, query } = reading
     if (isRepeatable && request.url.length <= LONGEST_REMEMBERED_URL) queries.set(prefix + request.url, query)
-    return answer(request, reply, archiveOf(request).page(query, contextOf(request)))
+    return send(request, reply, archiveOf(request).page(query, contextOf(request)))
   }
 
   function contextOf (request: FastifyRequest): RequestContext {
-    return { noCache: wantsNoCache(request.headers), requester: () => requesterOf(request) }
+    return requestContextOf(request, () => requesterOf(request))
   }
-
-  function answer (
-    request: FastifyRequest,
-    reply: FastifyReply,
-    outcome: CacheResult | Failure | Promise<CacheResult | Failure>
-  ): Promise<void> | undefined {
-    if (outcome instanceof Promise) return outcome.then((each) => answer(request, reply, each))
-    if (!outcome.ok) sendFailure(reply, outcome, isPassthrough)
-    else if (hasContent(outcome)) return sendHeld(request, reply, outcome)
-    else if (outcome.response.status === 404) sendAbsence(reply, outcome.response)
-  }
-
-  /** Sends a response. If the system does not take it at once, its memory counts until the reader has it. */
-  function sendHeld (request: FastifyRequest, reply: FastifyReply, result: ContentResult): Promise<void> | undefined {
-    const sending = send(request, reply, result)
-    const { destroyed, writableLength } = request.raw.socket
-    if (destroyed || (sending === undefined && writableLength === 0)) return sending
-    const { response } = result
-    reply.raw.on('close', memory.hold(response, response.identity.body.length))
-    return sending
-  }
-}
-
-function hasContent (result: CacheResult): result is ContentResult {
-  return result.response.status === 200
-}
-
-function sendAbsence (reply: FastifyReply, { complete, scanned, window }: AbsenceResponse): FastifyReply {
-  const [start, end] = [window.start ?? 0n, window.end ?? window.start ?? 0n].map(formatInstant)
-  const extent = complete ? 'all of them' : 'not all of them'
-  const detail = `No such event: ${scanned} events from ${start} to ${end} were looked at, ${extent}.`
-  return sendProblem(reply, 'not-found', detail, {
-    window: { start_time: start ?? '', end_time: end ?? '' },
-    scanned,
-    complete
-  })
 }
