@@ -1,8 +1,8 @@
 import { streamAddress } from './url.ts'
 import type { AuditStream, AuditStreamError, AuditStreamOptions, Frame, WebSocketConstructor } from './types.ts'
-import { createLine } from './reconnecting.ts'
-import { createMemory } from './seen-ids.ts'
-import { createPending } from './event-buffer.ts'
+import { createReconnectingStream } from './reconnecting.ts'
+import { createSeenIds } from './seen-ids.ts'
+import { createEventBuffer } from './event-buffer.ts'
 
 export type * from './types.ts'
 
@@ -11,27 +11,30 @@ const MAX_PENDING = 10_000
 const MAX_PENDING_TEXT = 16 * 1024 * 1024 // UTF-16 code units.
 const BACK_OFF = { leastMs: 250, mostMs: 30_000 }
 
-/** Follows audit events, each once, over lost connections and restarts of the service. Made for `for await`. */
+/**
+ * Follows audit events with `for await`. Delivers each event once, also after a lost connection or a restart of the
+ * service.
+ */
 export function openAuditStream (options: AuditStreamOptions): AuditStream {
   const { maxPending = MAX_PENDING, signal } = options
-  const pending = createPending()
-  const isNew = createMemory(options.remembered ?? REMEMBERED, options.known ?? [])
-  const line = createLine({
+  const pending = createEventBuffer()
+  const isNew = createSeenIds(options.remembered ?? REMEMBERED, options.known ?? [])
+  const connection = createReconnectingStream({
     addressAt: (cursor) => streamAddress(options, cursor),
     since: options.since,
     credential: options.credential,
     backOff: { ...BACK_OFF, ...options.backOff },
     WebSocket: options.WebSocket ?? ownWebSocket(),
-    fetch: options.fetch ?? ((...request) => fetch(...request)), // A browser's wants no other `this`.
+    fetch: options.fetch ?? ((...request) => fetch(...request)), // A browser's `fetch` fails with another `this`.
     onFrame,
-    onReconnect: (reconnection) => tell(options.onReconnect, reconnection),
+    onReconnect: (reconnection) => callHook(options.onReconnect, reconnection),
     onOver
   })
-  let state: 'idle' | 'going' | 'paused' | 'over' = 'idle'
-  streamAddress(options, undefined) // Throws here and now where the URL is none.
+  let state: 'idle' | 'running' | 'paused' | 'over' = 'idle'
+  streamAddress(options, undefined) // Throws at once if the URL is invalid.
 
   const stream: AuditStream = {
-    get cursor () { return pending.size() === 0 ? line.cursor() : pending.cursor() },
+    get cursor () { return pending.size() === 0 ? connection.cursor() : pending.cursor() },
     next,
     async return () {
       finish()
@@ -45,41 +48,41 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
     if (signal?.aborted === true) finish()
     if (state === 'idle') {
       signal?.addEventListener('abort', finish)
-      go()
+      run()
     }
-    const taken = pending.take()
-    if (state === 'paused' && pending.size() === 0) go()
-    return taken
+    const result = pending.take()
+    if (state === 'paused' && pending.size() === 0) run()
+    return result
   }
 
-  function go (): void {
-    state = 'going'
-    line.connect()
+  function run (): void {
+    state = 'running'
+    connection.connect()
   }
 
   function onFrame (frame: Frame, before: string | undefined, size: number): void {
     switch (frame.type) {
       case 'event': return receive(frame, before, size)
-      case 'hello': return tell(options.onHello, frame)
-      case 'gap': return tell(options.onGap, frame)
+      case 'hello': return callHook(options.onHello, frame)
+      case 'gap': return callHook(options.onGap, frame)
       case 'status':
-      case 'heartbeat': return tell(options.onStatus, frame)
-    } // Types that this version does not know are for later ones.
+      case 'heartbeat': return callHook(options.onStatus, frame)
+    } // Unknown types are ignored: a later version of the service may add some.
   }
 
   function receive (frame: Extract<Frame, { type: 'event' }>, before: string | undefined, size: number): void {
     if (!isNew(frame.event.id)) return
-    pending.give(frame, before, size)
-    if (pending.size() < Math.max(1, maxPending) && pending.weight() < MAX_PENDING_TEXT) return
-    line.disconnect() // The service keeps what comes; the cursor tells where to go on.
+    pending.add(frame, before, size)
+    if (pending.size() < Math.max(1, maxPending) && pending.textLength() < MAX_PENDING_TEXT) return
+    connection.disconnect() // The service keeps later events. The stream continues from the cursor.
     state = 'paused'
   }
 
-  function tell<What> (hook: ((what: What) => void) | undefined, what: What): void {
+  function callHook<Value> (hook: ((value: Value) => void) | undefined, value: Value): void {
     try {
-      hook?.(what)
+      hook?.(value)
     } catch (error) {
-      line.disconnect()
+      connection.disconnect()
       onOver(error)
     }
   }
@@ -91,7 +94,7 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
   }
 
   function finish (): void {
-    line.disconnect()
+    connection.disconnect()
     pending.clear()
     onOver()
   }
@@ -103,6 +106,8 @@ export function isAuditStreamError (error: unknown): error is AuditStreamError {
 
 function ownWebSocket (): WebSocketConstructor {
   const { WebSocket } = globalThis as { WebSocket?: WebSocketConstructor }
-  if (WebSocket === undefined) throw new TypeError('There is no WebSocket here: pass one in, such as that of `ws`.')
+  if (WebSocket === undefined) {
+    throw new TypeError('No global WebSocket: set the option `WebSocket`, for example to that of `ws`.')
+  }
   return WebSocket
 }

@@ -4,18 +4,18 @@ import { readFrame } from './frame.ts'
 export interface ConnectionOptions {
   readonly address: string
   readonly WebSocket: WebSocketConstructor
-  /** Frames of all types, those that came after this was written too. `size` is the length of a frame's text. */
+  /** Called for each frame, also of an unknown type. `size` is the length of its text. */
   readonly onFrame: (frame: Frame, size: number) => void
-  /** Something came that is no frame. */
-  readonly onNonsense: () => void
-  /** The connection has lasted. One that is lost soon after its greeting does not come to this. */
+  /** Called for a message that is not a frame. */
+  readonly onInvalidFrame: () => void
+  /** Called when the connection has lasted for 30 s after its first frame. */
   readonly onLasting: () => void
   /** Called once, and not after `close`. */
   readonly onLost: (loss: Loss) => void
 }
 
 export interface Connection {
-  /** Nothing is called any more. */
+  /** Closes the connection. No callback follows. */
   close (): void
 }
 
@@ -25,11 +25,11 @@ const SILENT_HEARTBEATS = 2.5
 const LASTING_MS = 30_000
 
 /**
- * One WebSocket, from the attempt to open it until it is lost. A network can lose a connection without a word to either
- * side.
+ * One WebSocket, from the attempt to open it until it is lost. A network can lose a connection without an error on
+ * either side, so silence counts as a loss.
  */
 export function openConnection (options: ConnectionOptions): Connection {
-  const { address, onFrame, onLasting, onLost, onNonsense, WebSocket } = options
+  const { address, onFrame, onLasting, onLost, onInvalidFrame, WebSocket } = options
   const socket = new WebSocket(address, SUBPROTOCOL)
   let isOpen = false
   let isOver = false
@@ -40,15 +40,15 @@ export function openConnection (options: ConnectionOptions): Connection {
 
   socket.addEventListener('open', () => { isOpen = true })
   socket.addEventListener('message', ({ data }) => { if (!isOver) read(data) })
-  // Not every WebSocket that could not be opened says `close` as well; one that was open always does, and with its
-  // code.
+  // Some WebSockets that cannot be opened emit `error` without `close`. One that was open always emits `close`.
   socket.addEventListener('error', () => { if (!isOpen) lose({ reason: 'failed' }) })
   socket.addEventListener('close', ({ code }) => lose({ reason: isOpen ? 'closed' : 'failed', code }))
   return { close }
 
   function read (data: unknown): void {
     const frame = readFrame(data)
-    if (frame === undefined || (frame.type === 'hello') === isGreeted) return onNonsense() // PROTOCOL.md: `hello` comes first, and once.
+    // PROTOCOL.md: `hello` is the first frame, and occurs once.
+    if (frame === undefined || (frame.type === 'hello') === isGreeted) return onInvalidFrame()
     isGreeted = true
     lasting ??= setTimeout(onLasting, LASTING_MS)
     if (frame.type === 'hello') silenceMs = frame.heartbeat_seconds * 1000 * SILENT_HEARTBEATS

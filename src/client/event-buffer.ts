@@ -1,46 +1,47 @@
 import type { Frame, PublishedEvent } from './types.ts'
 
 type EventFrame = Extract<Frame, { type: 'event' }>
-type Taken = IteratorResult<PublishedEvent, undefined>
+type Result = IteratorResult<PublishedEvent, undefined>
 
 interface Waiter {
-  readonly resolve: (taken: Taken) => void
+  readonly resolve: (result: Result) => void
   readonly reject: (failure: unknown) => void
 }
 
-/** Events between the socket, which gives them when it likes, and the consumer, who takes them when it likes. */
-export interface Pending {
+/** Events that the socket has received and the consumer has not taken yet. */
+export interface EventBuffer {
   size (): number
-  /** The length of all their frames' text. */
-  weight (): number
-  /** The place before the first of them, which is behind all that was taken. */
+  /** The length of the text of all frames. */
+  textLength (): number
+  /** The cursor after the last event that was taken. */
   cursor (): string | undefined
-  /** `before` is the place that the frame goes on from, `weight` the length of its text. */
-  give (frame: EventFrame, before: string | undefined, weight: number): void
-  take (): Promise<Taken>
-  /** Nothing more is given: whoever has taken all hears so, and of the failure once. */
+  /** Adds an event. `before` is the cursor before it, `size` the length of its frame's text. */
+  add (frame: EventFrame, before: string | undefined, size: number): void
+  /** Resolves with the next event, or with the end. Rejects with a failure. */
+  take (): Promise<Result>
+  /** Ends the buffer after its last event. A failure is reported once. */
   end (failure?: unknown): void
-  /** Drops what is there. */
+  /** Drops all events and failures. */
   clear (): void
 }
 
-export function createPending (): Pending {
-  const frames: Array<{ readonly frame: EventFrame, readonly weight: number }> = []
+export function createEventBuffer (): EventBuffer {
+  const frames: Array<{ readonly frame: EventFrame, readonly size: number }> = []
   const waiters: Waiter[] = []
   const failures: unknown[] = []
   let isEnded = false
   let cursor: string | undefined
   let total = 0
-  return { size: () => frames.length, weight: () => total, cursor: () => cursor, give, take, end, clear }
+  return { size: () => frames.length, textLength: () => total, cursor: () => cursor, add, take, end, clear }
 
-  function give (frame: EventFrame, before: string | undefined, weight: number): void {
+  function add (frame: EventFrame, before: string | undefined, size: number): void {
     if (frames.length === 0) cursor = before
-    frames.push({ frame, weight })
-    total += weight
+    frames.push({ frame, size })
+    total += size
     serve()
   }
 
-  function take (): Promise<Taken> {
+  function take (): Promise<Result> {
     return new Promise((resolve, reject) => {
       waiters.push({ resolve, reject })
       serve()
@@ -63,15 +64,15 @@ export function createPending (): Pending {
     return frames.length > 0 || isEnded
   }
 
-  /** Brings together who waits and what there is, in order: events, a failure, the end. */
+  /** Serves waiting calls of `take` in order: first events, then a failure, then the end. */
   function serve (): void {
     while (hasMore()) {
       const waiter = waiters.shift()
       if (waiter === undefined) return
       const first = frames.shift()
       if (first !== undefined) {
-        const { frame, weight } = first
-        total -= weight
+        const { frame, size } = first
+        total -= size
         cursor = frame.cursor
         waiter.resolve({ done: false, value: frame.event })
       } else if (failures.length > 0) waiter.reject(failures.shift())

@@ -1,29 +1,29 @@
 import type { Frame } from './types.ts'
 import { isBetween, isObject, isText, parseObject, type Fields } from './values.ts'
 
-const LONGEST_CURSOR = 13_500 // Characters. The service makes none that is longer.
+const LONGEST_CURSOR = 13_500 // Characters. The service creates no longer cursor.
 const LONGEST_ID = 200 // UTF-16 code units.
 const MOST_HEARTBEAT_SECONDS = 3600
 const DEFAULT_HEARTBEAT_SECONDS = 20
 
 /**
- * The frame that a message holds. `undefined`: it holds none, whatever its bytes are. A frame of a type that came after
- * this was written is one. Its `cursor` counts if it can be one.
+ * Parses a message. `undefined`: it is not a frame. A frame of an unknown type is a frame, because a later version of
+ * the service may add types; its `cursor` counts if it is valid.
  */
 export function readFrame (data: unknown): Frame | undefined {
   const frame = parseObject(data)
-  if (frame === undefined || !isSound(frame)) return undefined
+  if (frame === undefined || !isValid(frame)) return undefined
   if (frame.type !== 'hello' || isBetween(frame.heartbeat_seconds, 1, MOST_HEARTBEAT_SECONDS)) return frame as Frame
   return { ...frame, heartbeat_seconds: DEFAULT_HEARTBEAT_SECONDS } as Frame
 }
 
-/** The place that a frame leads to, where it names one. */
+/** The cursor of a frame. `undefined`: it has no valid one. */
 export function cursorOf (frame: Frame): string | undefined {
   const { cursor } = frame as Fields
   return isCursor(cursor) ? cursor : undefined
 }
 
-/** By the type of a frame: whether its fields are sound. */
+/** For each type of frame: whether its fields are valid. */
 const CHECKS = new Map<unknown, (frame: Fields) => boolean>([
   ['hello', ({ cursor, resumed }) => isCursor(cursor) && typeof resumed === 'boolean'],
   ['event', ({ cursor, event }) => isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)],
@@ -34,11 +34,8 @@ const CHECKS = new Map<unknown, (frame: Fields) => boolean>([
   ['end', ({ cursor, reason, reconnect }) => isCursor(cursor) && isText(reason) && typeof reconnect === 'boolean']
 ])
 
-/**
- * Whether a frame has the fields of its type. Fields on which nothing depends may be missing, but never have another
- * type.
- */
-function isSound (frame: Fields): boolean {
+/** Whether a frame has the fields of its type. A field that the client does not need may be missing. */
+function isValid (frame: Fields): boolean {
   return CHECKS.get(frame.type)?.(frame) ?? isText(frame.type)
 }
 

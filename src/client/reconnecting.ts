@@ -13,71 +13,71 @@ import type {
 } from './types.ts'
 import { createFailure } from './failure.ts'
 import { cursorOf } from './frame.ts'
-import { askWhy, finalProblem, retryAfterSeconds, type Refusal } from './rejection.ts'
+import { fetchRefusal, finalProblem, retryAfterSeconds, type Refusal } from './rejection.ts'
 import { fetchTicket, isUnauthorized } from './ticket.ts'
 
-export interface LineOptions {
-  /** Where to connect over HTTP, to go on behind a cursor. */
+export interface ReconnectingStreamOptions {
+  /** The HTTP address of the stream after a cursor. */
   readonly addressAt: (cursor: string | undefined) => URL
   readonly since: string | undefined
   readonly credential: AuditStreamOptions['credential']
   readonly backOff: BackOffBounds
   readonly WebSocket: WebSocketConstructor
   readonly fetch: NonNullable<AuditStreamOptions['fetch']>
-  /** `before` is the place that it goes on from, `size` the length of its text. */
+  /** `before` is the cursor before the frame, `size` the length of its text. */
   readonly onFrame: (frame: Frame, before: string | undefined, size: number) => void
   readonly onReconnect: (reconnection: Reconnection) => void
-  /** It is not connected again: with a failure, or because the stream has come to its end. */
+  /** Called when the stream does not reconnect: after a final failure, or at the end of the stream. */
   readonly onOver: (failure?: unknown) => void
 }
 
-/** A connection that is made again whenever it is lost. */
+/** A stream that reconnects when its connection is lost. */
 export interface ReconnectingStream {
-  /** The place behind the newest frame; before the first, where it is to begin. */
+  /** The cursor after the newest frame; before the first frame, the cursor to begin from. */
   cursor (): string | undefined
   connect (): void
-  /** Drops the connection, or the wait for one; until `connect` nothing is called any more. */
+  /** Closes the connection, or stops the wait for one. No callback follows until `connect` is called. */
   disconnect (): void
 }
 
-/** A question that can be taken back. */
-interface Asking {
+/** A request that `disconnect` can cancel. */
+interface Cancellable {
   readonly abort: AbortController
-  isWanted (): boolean
+  isActive (): boolean
 }
 
 const UNAUTHORIZED: typeof CLOSE['unauthorized']['closeCode'] = 4401
 const MOST_RETRY_AFTER_SECONDS = 300
 
-export function createLine (options: LineOptions): ReconnectingStream {
+export function createReconnectingStream (options: ReconnectingStreamOptions): ReconnectingStream {
   const { credential } = options
   let cursor = options.since
   let attempt = 0
-  let isRefused = false // The last credential was: the next one that is, is the last.
-  let hangUp = () => {}
-  return { cursor: () => cursor, connect, disconnect: () => hangUp() }
+  let isRefused = false // Whether the last credential was refused. A second refusal in a row ends the stream.
+  let cancel = () => {}
+  return { cursor: () => cursor, connect, disconnect: () => cancel() }
 
   function connect (): void {
     try {
       const address = options.addressAt(cursor)
       if (credential === undefined) return open(address, undefined)
-      const asking = beginAsking()
-      follow(authorize(credential, address, asking), asking)
+      const request = beginRequest()
+      follow(authorize(credential, address, request), request)
     } catch (error) {
-      options.onOver(error) // A page may not open just any WebSocket.
+      options.onOver(error) // A browser denies some WebSockets, for example `ws:` from a page over `https:`.
     }
   }
 
-  /** What goes wrong there ends the stream: nobody else hears of it. */
-  function follow (work: Promise<void>, asking: Asking): void {
-    work.catch((error: unknown) => { if (asking.isWanted()) options.onOver(error) })
+  /** An unexpected error ends the stream. */
+  function follow (work: Promise<void>, request: Cancellable): void {
+    work.catch((error: unknown) => { if (request.isActive()) options.onOver(error) })
   }
 
-  async function authorize (given: NonNullable<typeof credential>, address: URL, asking: Asking): Promise<void> {
-    const authorization = typeof given === 'string' ? given : await given()
-    if (!asking.isWanted()) return
-    const answer = await fetchTicket(address, options.fetch, authorization, asking.abort)
-    if (!asking.isWanted()) return
+  async function authorize (source: NonNullable<typeof credential>, address: URL, request: Cancellable): Promise<void> {
+    const authorization = typeof source === 'string' ? source : await source()
+    if (!request.isActive()) return
+    const answer = await fetchTicket(address, options.fetch, authorization, request.abort)
+    if (!request.isActive()) return
     if (!('ticket' in answer)) return isUnauthorized(answer) ? onUnauthorized() : onRefused(answer)
     isRefused = false
     const ticketed = new URL(address)
@@ -86,9 +86,9 @@ export function createLine (options: LineOptions): ReconnectingStream {
   }
 
   function open (address: URL, authorization: string | undefined): void {
-    const handlers = { onFrame, onLasting, onLost, onNonsense }
+    const handlers = { onFrame, onInvalidFrame, onLasting, onLost }
     const { close } = openConnection({ address: socketAddress(address), WebSocket: options.WebSocket, ...handlers })
-    hangUp = close
+    cancel = close
 
     function onFrame (frame: Frame, size: number): void {
       const before = cursor
@@ -100,14 +100,14 @@ export function createLine (options: LineOptions): ReconnectingStream {
       options.onFrame(frame, before, size)
     }
 
-    /** Only now: a service that says something and falls over is none to hurry back to. */
+    /** Resets the back-off only now, because a service may send a frame and then fail. */
     function onLasting (): void {
       attempt = 0
     }
 
-    function onNonsense (): void {
+    function onInvalidFrame (): void {
       close()
-      options.onOver(createFailure('invalid-frame', `What answers at ${address.origin} is no audit stream.`))
+      options.onOver(createFailure('invalid-frame', `The server at ${address.origin} sent a message that is not a frame.`))
     }
 
     function onLost (loss: Loss): void {
@@ -123,7 +123,7 @@ export function createLine (options: LineOptions): ReconnectingStream {
     options.onOver()
   }
 
-  /** Where there may be a fresh credential it is tried, once. */
+  /** Tries a new credential, once, if the option `credential` is a function. */
   function onUnauthorized (): void {
     if (typeof credential !== 'function' || isRefused) return refuse()
     isRefused = true
@@ -131,25 +131,25 @@ export function createLine (options: LineOptions): ReconnectingStream {
   }
 
   function refuse (): void {
-    options.onOver(createFailure('unauthorized', 'The service does not accept the caller\'s credential, or no longer.'))
+    options.onOver(createFailure('unauthorized', 'The service refused the credential, or no longer accepts it.'))
   }
 
   function diagnose (address: URL, authorization: string | undefined): void {
-    const asking = beginAsking()
+    const request = beginRequest()
     const plain = new URL(address)
-    plain.searchParams.delete('ticket') // It is used up.
-    const asked = askWhy(plain, options.fetch, authorization, asking.abort)
-    follow(asked.then((refusal) => { if (asking.isWanted()) onRefused(refusal) }), asking)
+    plain.searchParams.delete('ticket') // A ticket is valid once.
+    const answer = fetchRefusal(plain, options.fetch, authorization, request.abort)
+    follow(answer.then((refusal) => { if (request.isActive()) onRefused(refusal) }), request)
   }
 
-  function beginAsking (): Asking {
+  function beginRequest (): Cancellable {
     const abort = new AbortController()
-    let isWanted = true
-    hangUp = () => {
-      isWanted = false
+    let isActive = true
+    cancel = () => {
+      isActive = false
       abort.abort()
     }
-    return { abort, isWanted: () => isWanted }
+    return { abort, isActive: () => isActive }
   }
 
   function onRefused (refusal: Refusal): void {
@@ -161,7 +161,7 @@ export function createLine (options: LineOptions): ReconnectingStream {
   function reconnect (loss: Loss, leastMs = 0): void {
     const waitMs = leastMs + backOffMs(attempt++, options.backOff, Math.random)
     const timer = setTimeout(connect, waitMs)
-    hangUp = () => clearTimeout(timer)
+    cancel = () => clearTimeout(timer)
     options.onReconnect({ ...loss, waitMs })
   }
 }

@@ -3,7 +3,7 @@ import { readAnswer, type Answer } from './http-answer.ts'
 import type { AuditStreamOptions } from './types.ts'
 import { isBetween, isText } from './values.ts'
 
-/** What a service says that takes no connection; nothing where it says nothing, or not to this page. */
+/** Why the service refused a connection. Empty: it did not answer, or the page may not read the answer. */
 export interface Refusal {
   readonly status?: number
   readonly problem?: Problem
@@ -13,21 +13,21 @@ const PROBLEM = 'application/problem+json'
 const FINAL = [400, 401, 403, 404]
 
 /**
- * Asks the same address over HTTP, as WebSockets do not tell the status and the problem. The service looks at the
- * parameters first and then answers 406, because a problem is all that is asked for.
+ * Requests the same address over HTTP, because a WebSocket does not reveal the status and the problem. The service
+ * checks the parameters first and then answers 406, because the request accepts problems only.
  */
-export async function askWhy (
+export async function fetchRefusal (
   address: URL,
   fetch: NonNullable<AuditStreamOptions['fetch']>,
   authorization: string | undefined,
-  asking: AbortController
+  abort: AbortController
 ): Promise<Refusal> {
   const headers = { accept: PROBLEM, ...authorization !== undefined && { authorization } }
-  const answer = await readAnswer((signal) => fetch(address, { headers, redirect: 'error', signal }), asking)
+  const answer = await readAnswer((signal) => fetch(address, { headers, redirect: 'error', signal }), abort)
   return answer === undefined ? {} : readRefusal(answer)
 }
 
-/** A problem that lacks what every problem of the service has says nothing. */
+/** Reads a refusal. A problem without the required fields is ignored. */
 export function readRefusal ({ body, contentType, status }: Answer): Refusal {
   if (!contentType.startsWith(PROBLEM)) return { status }
   const { code, detail, errors = [], status: claimed } = body ?? {}
@@ -35,12 +35,12 @@ export function readRefusal ({ body, contentType, status }: Answer): Refusal {
   return isProblem ? { status, problem: body as Problem } : {}
 }
 
-/** The problem that coming back would meet again. Without one it was not the service that answered. */
+/** The problem that a reconnect would meet again. `undefined`: another try may succeed. */
 export function finalProblem ({ problem }: Refusal): Problem | undefined {
   return problem !== undefined && FINAL.includes(problem.status) ? problem : undefined
 }
 
-/** How long the service asks to be left alone, at least. A word that makes no sense counts as none. */
+/** The wait that the service asks for, in seconds. An invalid value counts as 0. */
 export function retryAfterSeconds ({ problem }: Refusal, most: number): number {
   const seconds: unknown = problem?.retry_after
   return isBetween(seconds) ? Math.min(seconds, most) : 0

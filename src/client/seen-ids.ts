@@ -1,8 +1,8 @@
 /**
- * Tells whether an id is new, and remembers it. Two generations: when the younger is full the older is forgotten, so
- * that at least `least` ids and at most twice as many are kept, at the same small cost for each.
+ * Returns a function that remembers an id and returns whether it is new. There are two generations: when the younger
+ * one is full, the older one is dropped. So at least `least` ids are remembered, and at most twice as many.
  */
-export function createMemory (least: number, known: Iterable<string>): (id: string) => boolean {
+export function createSeenIds (least: number, known: Iterable<string>): (id: string) => boolean {
   let older = new Set<string>()
   let younger = new Set(known)
 

@@ -5,28 +5,28 @@ import { readRefusal, type Refusal } from './rejection.ts'
 import { isText } from './values.ts'
 
 const CREATED = 201
-const LONGEST_TICKET = 1000 // Characters: it goes into a URL.
+const LONGEST_TICKET = 1000 // Characters. The URL of the stream contains it.
 
-/** Gets a ticket for one connection, with the credential that a WebSocket cannot send. */
+/** Requests a ticket for one connection, because a WebSocket in a page cannot send a credential. */
 export async function fetchTicket (
   stream: URL,
   fetch: NonNullable<AuditStreamOptions['fetch']>,
   authorization: string,
-  asking: AbortController
+  abort: AbortController
 ): Promise<{ readonly ticket: string } | Refusal> {
   const address = new URL(stream)
   address.pathname += '/tickets'
   address.search = ''
   const answer = await readAnswer(
     (signal) => fetch(address, { method: 'POST', headers: { authorization }, redirect: 'error', signal }),
-    asking
+    abort
   )
   if (answer === undefined) return {}
   const ticket = answer.body?.ticket
   return answer.status === CREATED && isText(ticket, LONGEST_TICKET) ? { ticket } : readRefusal(answer)
 }
 
-/** Whether another credential is what is wanted. */
+/** Whether the credential was refused. */
 export function isUnauthorized ({ problem }: { readonly problem?: Problem | undefined }): boolean {
   return problem?.status === 401
 }

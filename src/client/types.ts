@@ -3,7 +3,7 @@ import type { AuditFilter } from '../audit/filter.ts'
 import type { Frame } from '../live/transport/frames.ts'
 import type { Problem } from '../problems.ts'
 
-// What the client module promises to those who use it: types alone.
+// The public types of the client module.
 export type { AuditFilter, Frame, Problem, PublishedEvent }
 
 export type HelloFrame = Extract<Frame, { type: 'hello' }>
@@ -13,57 +13,56 @@ export type HeartbeatFrame = Extract<Frame, { type: 'heartbeat' }>
 export type EndFrame = Extract<Frame, { type: 'end' }>
 
 export interface AuditStreamOptions {
-  /** Where the service is. A path in front of `/api` is kept; in a page it may be relative to the page. */
+  /** URL of the service. A path before `/api` is kept. In a page it may be relative to the page. */
   readonly url: string | URL
-  /** Only events that match; all without. */
+  /** Only events that match the filter. Default: all events. */
   readonly filter?: AuditFilter | undefined
   /**
-   * What the service is to be asked with, as `Authorization` has it: `Bearer …` or `UserKey …`. A ticket is got with it
-   * for each connection. A function is asked before each, so that a credential that has ended can be followed by a
-   * fresh one: without it the stream ends with `unauthorized`.
+   * The value of `Authorization`: `Bearer …` or `UserKey …`. The client requests a ticket with it for each connection.
+   * A function is called before each connection, so that it can return a new credential after the old one has expired.
+   * With an expired text, the stream ends with `unauthorized`.
    */
   readonly credential?: string | (() => string | Promise<string>) | undefined
-  /** Begins behind this cursor: an earlier stream's `cursor`, or a list's `live_cursor`. */
+  /** Begins after this cursor: the `cursor` of an earlier stream, or the `live_cursor` of a list. */
   readonly since?: string | undefined
-  /** Begins here instead: RFC 3339, or relative (`-15m`); without either, five minutes ago. */
+  /** Begins at this time, if `since` is not set: RFC 3339, or relative (`-15m`). Default: five minutes ago. */
   readonly startTime?: string | undefined
-  /** Asks for a `status` frame after each poll, not on changes alone. */
+  /** Requests a `status` frame after each poll. Default: only after changes. */
   readonly verbose?: boolean | undefined
-  /** Ends the iteration when it aborts, as `break` does: nothing is thrown, events not yet taken are dropped. */
+  /** Ends the iteration on abort, as `break` does: nothing is thrown, and pending events are dropped. */
   readonly signal?: AbortSignal | undefined
 
-  /** Events of this interval may be missing. Told as soon as it is known, maybe ahead of events not yet taken. */
+  /** Called when events of an interval may be missing. It may be called before the pending events are taken. */
   readonly onGap?: ((gap: GapFrame) => void) | undefined
   /**
-   * How the service fares with Kubiya. Heartbeats tell it too: what changed while there was no connection is heard from
-   * them.
+   * Called with the state of Kubiya, also for each heartbeat. So a change during a lost connection is reported, too.
    */
   readonly onStatus?: ((status: StatusFrame | HeartbeatFrame) => void) | undefined
-  /** There is a connection, the first or a further one. */
+  /** Called for each connection. */
   readonly onHello?: ((hello: HelloFrame) => void) | undefined
-  /** The connection was lost, or there was none to be had; the next try follows after a wait. */
+  /** Called when a connection was lost or could not be opened. The next try follows after a wait. */
   readonly onReconnect?: ((reconnection: Reconnection) => void) | undefined
 
-  /** Ids that were seen before, as on a listed page: their events are not given. */
+  /** Ids of events that are not delivered, for example those of a listed page. */
   readonly known?: Iterable<string> | undefined
   /**
-   * How many ids, at least, are remembered so that no event is given twice; default 50 000. At most twice as many are
-   * kept, of at most 200 characters each.
+   * The least number of ids that are remembered, so that no event is delivered twice. Default: 50 000. At most twice as
+   * many are stored, of at most 200 characters each.
    */
   readonly remembered?: number | undefined
   /**
-   * Most events that wait for a slow consumer; default 10 000. At that many, or at 16 Mi characters of JSON text, the
-   * connection is closed. When all of them have been taken the stream goes on from there.
+   * The most events that wait for a slow consumer. Default: 10 000. At that number, or at 16 Mi characters of JSON
+   * text, the connection is closed. When the consumer has taken all of them, the stream continues from there.
    */
   readonly maxPending?: number | undefined
   /**
-   * Bounds of the wait before a connection is tried again; default 250 ms, doubling up to 30 s. The wait is random;
-   * from the fourth try on it is at least half of the bound. It begins anew after a connection that has lasted 30 s.
+   * Bounds of the wait before a reconnect. Default: 250 ms, doubling up to 30 s. The wait is random; from the fourth
+   * try on it is at least half of the bound. It begins anew after a connection that has lasted 30 s.
    */
   readonly backOff?: Partial<BackOffBounds> | undefined
-  /** Where there is none, such as in Node 20: the class of `ws`, or another. */
+  /** A WebSocket class for a runtime without a global one, such as Node 20: for example that of `ws`. */
   readonly WebSocket?: WebSocketConstructor | undefined
-  /** Asks why a connection was refused, which a WebSocket does not tell, and for tickets. */
+  /** Used to request tickets, and to learn why a connection was refused. Default: the global `fetch`. */
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
@@ -73,19 +72,19 @@ export interface BackOffBounds {
 }
 
 /**
- * Audit events, each once, for as long as they are asked for: connections are made again when they are lost, and go on
- * where the last one stopped. Nothing is sent before the first event is asked for. A stream is for one consumer, and
- * can be iterated once. The iteration throws an `AuditStreamError` when coming back makes no sense, and what a hook
- * throws.
+ * A stream of audit events, each delivered once. It reconnects when a connection is lost, and continues where the last
+ * one stopped. It connects when the first event is requested. A stream is for one consumer and can be iterated once.
+ *
+ * The iteration throws an `AuditStreamError` when a reconnect cannot help. It also throws the error of a hook.
  */
 export interface AuditStream extends AsyncIterable<PublishedEvent> {
   /**
-   * The place behind the last event that was taken, for `since` after a restart of the consumer. Store it once that
-   * event has been dealt with: whatever comes behind it is given again.
+   * The cursor after the last event that was taken: the value of `since` after a restart of the consumer. Store it when
+   * that event has been processed. The stream then delivers all later events again.
    */
   readonly cursor: string | undefined
   next (): Promise<IteratorResult<PublishedEvent, undefined>>
-  /** Ends the stream, even while an event is awaited. */
+  /** Ends the stream, also while an event is awaited. */
   return (): Promise<IteratorResult<PublishedEvent, undefined>>
   [Symbol.asyncIterator] (): AuditStream
 }
@@ -93,37 +92,37 @@ export interface AuditStream extends AsyncIterable<PublishedEvent> {
 /** Why there is no connection. */
 export interface Loss {
   /**
-   * `failed`: it could not be made; `closed`: it broke; `silent`: nothing came for too long; otherwise the service's
-   * own word.
+   * `failed`: it could not be opened. `closed`: it was lost. `silent`: no frame arrived for too long. Otherwise the
+   * `reason` of the service's `end` frame.
    */
   readonly reason: 'failed' | 'closed' | 'silent' | EndFrame['reason']
-  /** The close code, where there was one. */
+  /** The close code, if there was one. */
   readonly code?: number | undefined
-  /** The HTTP status that the service answers with when it is asked why. */
+  /** The HTTP status of the service's refusal, if it is known. */
   readonly status?: number | undefined
 }
 
 export interface Reconnection extends Loss {
-  /** Until the next try. */
+  /** The wait until the next try. */
   readonly waitMs: number
 }
 
-/** Why a stream cannot go on. */
+/** Why a stream cannot continue. */
 export interface AuditStreamError extends Error {
   readonly name: 'AuditStreamError'
   /**
-   * A problem's code, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`; or `invalid-frame`: a
-   * message of the server is no frame.
+   * The code of a problem, such as `invalid-parameter` and `invalid-cursor`; or `unauthorized`; or `invalid-frame`: the
+   * server sent a message that is not a frame.
    */
   readonly code: string
-  /** The HTTP status, where the service refused the connection. */
+  /** The HTTP status, if the service refused the connection. */
   readonly status: number | undefined
   readonly detail: string
-  /** The service's answer, where it refused the connection. */
+  /** The service's answer, if it refused the connection. */
   readonly problem: Problem | undefined
 }
 
-/** As much of a WebSocket as is needed: a browser's, Node's and that of `ws` have it. */
+/** The part of the WebSocket interface that the client needs. Browsers, Node and `ws` have it. */
 export interface WebSocketLike {
   addEventListener (type: 'open' | 'message' | 'error' | 'close', listener: (event: WebSocketEvent) => void): void
   close (): void

@@ -2,7 +2,7 @@ import type { AuditStreamOptions } from './types.ts'
 
 const STREAM = '/api/v1/audit/stream'
 
-/** The stream's address over HTTP. A cursor takes the place of the start that was asked for. */
+/** The HTTP address of the stream. A cursor replaces the start time. */
 export function streamAddress (
   { filter, startTime, url, verbose }: AuditStreamOptions,
   since: string | undefined
@@ -20,7 +20,7 @@ export function streamAddress (
   return address
 }
 
-/** The same for a WebSocket, whose constructor knew no other schemes for long. */
+/** The same address with the scheme `ws` or `wss`. Older WebSocket constructors accept no other scheme. */
 export function socketAddress (address: URL): string {
   return address.href.replace('http', 'ws')
 }

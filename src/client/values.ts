@@ -1,4 +1,4 @@
-// Looks at what others sent before it is believed.
+// Checks of values that a server sent.
 
 export type Fields = Readonly<Record<string, unknown>>
 
@@ -6,17 +6,17 @@ export function isObject (value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A text that is not empty, of at most so many UTF-16 code units. */
+/** Whether a value is a text that is not empty, of at most `longest` UTF-16 code units. */
 export function isText (value: unknown, longest = Infinity): value is string {
   return typeof value === 'string' && value !== '' && value.length <= longest
 }
 
-/** A finite number within both bounds. */
+/** Whether a value is a finite number within both bounds. */
 export function isBetween (value: unknown, least = 0, most = Number.MAX_VALUE): value is number {
   return typeof value === 'number' && value >= least && value <= most
 }
 
-/** The object that JSON text holds. Bytes are no text. */
+/** Parses JSON text. `undefined`: it is not the text of an object. Bytes are not text. */
 export function parseObject (text: unknown): Fields | undefined {
   try {
     const value: unknown = typeof text === 'string' ? JSON.parse(text) : undefined

@@ -4,7 +4,7 @@ import { socketAddress, streamAddress } from '../../src/client/url.ts'
 import { backOffMs } from '../../src/client/back-off.ts'
 import { isAuditStreamError, openAuditStream } from '../../src/client/client.ts'
 import type { AuditStreamError } from '../../src/client/types.ts'
-import { createMemory } from '../../src/client/seen-ids.ts'
+import { createSeenIds } from '../../src/client/seen-ids.ts'
 import { QUICK, consume, numberOf } from './consumer.ts'
 import { event, hello, say, startFake } from './fake.ts'
 import { layWire } from './wire.ts'
@@ -439,7 +439,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
   t.test('a URL that is none, and a place without WebSockets, at once', async (t) => {
     t.throws(() => openAuditStream({ ...QUICK, url: 'nowhere' }), TypeError)
     t.throws(() => openAuditStream({ ...QUICK, url: '/' }), TypeError, 'relative to nothing')
-    if (!('WebSocket' in globalThis)) t.throws(() => openAuditStream({ url: 'http://127.0.0.1' }), /pass one in/)
+    if (!('WebSocket' in globalThis)) t.throws(() => openAuditStream({ url: 'http://127.0.0.1' }), /set the option `WebSocket`/)
     const refusing = class { constructor () { throw new Error('not here') } } as never
     t.match(await consume(t, { url: 'http://127.0.0.1', WebSocket: refusing }).ended, { message: 'not here' })
   })
@@ -517,13 +517,13 @@ t.test('the wait doubles up to its bound, and is anything below', async (t) => {
 })
 
 t.test('the memory holds as many ids as it should, and not many more', async (t) => {
-  const isNew = createMemory(100, ['known'])
+  const isNew = createSeenIds(100, ['known'])
   t.notOk(isNew('known'))
   for (const n of series(1000)) {
     t.ok(isNew(`id ${n}`) && !isNew(`id ${n}`) && !isNew(`id ${Math.max(0, n - 99)}`), `id ${n}`)
   }
   t.ok(isNew('id 700'), 'is long forgotten')
-  const forgets = createMemory(0, [])
+  const forgets = createSeenIds(0, [])
   t.ok(forgets('id') && forgets('id'))
 })
 
