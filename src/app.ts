@@ -1,13 +1,11 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import type { Logger } from 'pino'
 import packageJson from '../package.json' with { type: 'json' }
-import { trustedPeerIn } from './access/client-address.ts'
 import { compress, createEncoder } from './archive/content-encoding.ts'
 import { createResponseMemory, type ResponseMemoryOptions } from './archive/response-memory.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { api } from './http/api.ts'
 import { createMetricsServer } from './http/metrics-server.ts'
-import { createPathPrefix } from './http/path-prefix.ts'
 import { docsRoutes, type DocsOptions } from './http/routes/docs.ts'
 import { healthRoutes } from './http/routes/health.ts'
 import { metricsRoutes } from './http/routes/metrics.ts'
@@ -105,7 +103,6 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
       responseHeaders,
       encode: createEncoder(compress, (err) => logger.error({ err }, 'unexpected error')),
       memory,
-      prefixOf: createPathPrefix(settings.BASE_PATH, trustedPeerIn(settings.TRUST_PROXY)),
       onStreamBegan: (request, status) => tracing?.streamStarted(request, status)
     })
     await server.register(healthRoutes, {

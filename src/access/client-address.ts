@@ -21,7 +21,8 @@ export function addressKey (address: string): string {
  * reported; the client comes last. An invalid address counts as the proxy that reported it. A closed connection has no
  * address.
  */
-export function callerKey (ip = '', hops: readonly string[] = [ip]): string {
+export function callerKey (ip = '', hops?: readonly string[]): string {
+  if (hops === undefined) return addressKey(ip) // The connection's own address, which needs no check.
   for (let index = hops.length - 1; index >= 0; index--) {
     const address = withoutPort(hops[index] ?? '')
     if (isIP(address) !== 0) return addressKey(address)

@@ -2,9 +2,15 @@ import { createHash } from 'node:crypto'
 import { decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
-import { UNAUTHORIZED, type Caller, type Denied, type AuthResult } from './caller.ts'
-import { digestOf, type Credential } from './credential.ts'
-import type { Authenticator } from './authenticator.ts'
+import {
+  UNAUTHORIZED,
+  digestOf,
+  type AuthResult,
+  type Authenticator,
+  type Caller,
+  type Credential,
+  type Denied
+} from './caller.ts'
 import { createJwkSet, type FetchOutcome } from './jwk-set.ts'
 import { createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
 import type { AuthFailureLimit } from './auth-failure-limit.ts'

@@ -1,8 +1,16 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
-import { FORBIDDEN, UNAUTHORIZED, type Caller, type Denied, type AuthResult } from './caller.ts'
-import { digestOf, type Credential } from './credential.ts'
-import type { Authenticator, OnRevoked } from './authenticator.ts'
+import {
+  FORBIDDEN,
+  UNAUTHORIZED,
+  digestOf,
+  type AuthResult,
+  type Authenticator,
+  type Caller,
+  type Credential,
+  type Denied,
+  type OnRevoked
+} from './caller.ts'
 import { createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
 import type { AuthFailureLimit } from './auth-failure-limit.ts'
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../clock.ts'
-import type { Credential } from './credential.ts'
+import type { Credential } from './caller.ts'
 
 export const TICKET_MS = 30_000
 const TICKET_BYTES = 24

@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { repeat, type Clock } from '../clock.ts'
-import { UNAUTHORIZED, type AuthResult } from './caller.ts'
-import type { Authenticator, OnRevoked } from './authenticator.ts'
+import { UNAUTHORIZED, type AuthResult, type Authenticator, type OnRevoked } from './caller.ts'
 
 /** The least length of a token, in characters. */
 export const SHORTEST_TOKEN = 16

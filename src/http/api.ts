@@ -1,14 +1,22 @@
 import cors from '@fastify/cors'
-import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { trustedPeerIn } from '../access/client-address.ts'
+import type { Origins } from '../access/origins.ts'
 import type { Encode } from '../archive/content-encoding.ts'
 import type { Clock } from '../clock.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
-import { shedLoad } from './load-shedding.ts'
-import { createRequester } from './requester.ts'
-import type { ResponseHeaders } from './response-headers.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
-import { credentialOf } from '../access/credential.ts'
-import { authenticate, callerOf, decorate, tenantOf, type AuthenticateOptions } from './authenticate.ts'
+import {
+  authenticate,
+  callerOf,
+  createRequester,
+  decorate,
+  presentedCredential,
+  tenantOf,
+  type AuthenticateOptions
+} from './authenticate.ts'
+import { shedLoad } from './request-checks.ts'
+import type { ResponseHeaders } from './response-headers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { kubiyaItemRoutes } from './routes/kubiya-items.ts'
 import { streamRoutes } from './routes/stream.ts'
@@ -23,8 +31,6 @@ export interface ApiOptions {
   readonly responseHeaders: ResponseHeaders
   readonly encode: Encode
   readonly memory: ResponseMemory
-  /** The path under which a proxy offers the service to this request. */
-  readonly prefixOf: (request: FastifyRequest) => string
   /** Called for each stream that begins, with its status. */
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
@@ -67,20 +73,11 @@ const READABLE = [
 /** The routes that need a caller. The cheapest checks come first: load, origin, credential, limits. */
 export const api: FastifyPluginAsync<ApiOptions> = async (
   app,
-  { accessControl, clock, encode, memory, onStreamBegan, prefixOf, responseHeaders, settings }
+  { accessControl, clock, encode, memory, onStreamBegan, responseHeaders, settings }
 ) => {
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
   if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS, clock)
-  if (origins.list.length > 0) {
-    await app.register(cors, {
-      origin: [...origins.list],
-      methods: ['GET', 'HEAD', 'POST'],
-      allowedHeaders: ACCEPTED,
-      exposedHeaders: READABLE,
-      maxAge: PREFLIGHT_SECONDS,
-      strictPreflight: false
-    })
-  }
+  if (origins.list.length > 0) await shareWith(origins, app)
   decorate(app)
   const authentication = {
     authenticator,
@@ -93,14 +90,17 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     challenge: accessControl.challenge
   }
   const past = {
-    archiveOf: (request: FastifyRequest) => tenantOf(request).archive,
-    requesterOf: (request: FastifyRequest) => createRequester(callerOf(request).key, limits, request.raw.socket),
+    limits,
     send: createResultSender({ encode, isPassthrough: settings.AUTH_MODE === 'passthrough', memory, responseHeaders })
   }
 
   await app.register(async (lists) => {
     await lists.register(authenticate, { ...authentication, isLive: false })
-    await lists.register(eventRoutes, { ...past, clockOf: (request) => tenantOf(request).clock(), prefixOf })
+    await lists.register(eventRoutes, {
+      ...past,
+      basePath: settings.BASE_PATH,
+      isProxy: trustedPeerIn(settings.TRUST_PROXY)
+    })
   }, { prefix: AUDIT })
 
   await app.register(async (present) => {
@@ -129,8 +129,16 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
   }, { prefix: AUDITING })
 }
 
-function presentedCredential ({ headers, raw: { rawHeaders } }: FastifyRequest) {
-  return credentialOf(headers, rawHeaders)
+/** Lets pages of other origins read the answers (CORS). */
+async function shareWith (origins: Origins, app: FastifyInstance): Promise<void> {
+  await app.register(cors, {
+    origin: [...origins.list],
+    methods: ['GET', 'HEAD', 'POST'],
+    allowedHeaders: ACCEPTED,
+    exposedHeaders: READABLE,
+    maxAge: PREFLIGHT_SECONDS,
+    strictPreflight: false
+  })
 }
 
 /**

@@ -1,16 +1,26 @@
+import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { callerKey } from '../access/client-address.ts'
-import { NO_TENANT, UNAUTHORIZED, type Caller, type Denied, type AuthResult } from '../access/caller.ts'
-import type { Credential } from '../access/credential.ts'
-import type { Authenticator } from '../access/authenticator.ts'
+import {
+  NO_TENANT,
+  UNAUTHORIZED,
+  credentialOf,
+  type AuthResult,
+  type Authenticator,
+  type Caller,
+  type Credential,
+  type Denied
+} from '../access/caller.ts'
 import { withoutDefaultPort, type Hosts, type OwnOrigin } from '../access/hosts.ts'
 import type { RateLimits } from '../access/rate-limits.ts'
 import { originRefusal, type Origins } from '../access/origins.ts'
 import type { Tickets } from '../access/tickets.ts'
-import { sendDenied, sendFaults } from './problem-reply.ts'
+import type { Requester } from '../audit/requester.ts'
+import type { Failure } from '../audit/source.ts'
 import type { Tenant } from '../tenants/tenant.ts'
-import { hostOf } from './host-check.ts'
+import { sendDenied, sendFaults } from './problem-reply.ts'
+import { hostOf } from './request-checks.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -154,4 +164,37 @@ export function callerOf ({ caller }: FastifyRequest): Caller {
 export function tenantOf ({ tenant }: FastifyRequest): Tenant {
   if (tenant === undefined) throw new Error('handler ran without authentication')
   return tenant
+}
+
+/** The credential that a request presents in its headers. */
+export function presentedCredential (
+  { headers, raw: { rawHeaders } }: FastifyRequest
+): Credential | 'none' | 'unreadable' {
+  return credentialOf(headers, rawHeaders)
+}
+
+/** The requester behind reads of Kubiya: a caller's key and limits. With a socket, it reports the disconnect. */
+export function createRequester (key: string, limits: RateLimits, socket?: Socket): Requester {
+  return {
+    key,
+    reserve (events) {
+      const ahead = limits.reserve(key, events)
+      return ahead.ok ? ahead : failureOf(ahead)
+    },
+    ...socket !== undefined && {
+      onDisconnect (listener) {
+        socket.once('close', listener)
+        return () => { socket.removeListener('close', listener) }
+      }
+    }
+  }
+}
+
+/** The caller's own limit is a spent share; the limit of all callers together is a spent budget. */
+function failureOf ({ code, retryAfterMs }: Denied): Failure {
+  return {
+    ok: false,
+    kind: code === 'rate-limited' ? 'share' : 'budget',
+    ...retryAfterMs !== undefined && { retryAfterMs }
+  }
 }

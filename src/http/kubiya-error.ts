@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import type { Problem, ProblemCode } from '../problems.ts'
-import { pathOf } from '../telemetry/request-path.ts'
+import { pathOf } from '../telemetry/request-log.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -2,8 +2,8 @@ import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import type { Metrics } from '../telemetry/prometheus.ts'
 import { handleError, sendProblem } from './problem-reply.ts'
 import { metricsRoutes } from './routes/metrics.ts'
-import { schemaCompilers } from './schema-compilers.ts'
 import { SECURITY_HEADERS } from './response-headers.ts'
+import { schemaCompilers } from './response-schemas.ts'
 import type { Settings } from '../settings.ts'
 
 /** The server of `METRICS_PORT`, which callers need not reach. It still answers while the service drains. */

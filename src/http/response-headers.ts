@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { RateLimits } from '../access/rate-limits.ts'
 
 /** On every response: nothing in it runs, no page embeds it or reads it as another type, and it leaks no URL. */
 export const SECURITY_HEADERS: Readonly<Record<string, string>> = {
@@ -35,8 +36,8 @@ export interface ResponseHeadersOptions {
   readonly vary: string
   /** Whether pages of other sites may read responses. A plugin sets the headers for that. */
   readonly isCrossOrigin: boolean
-  /** What is left of the caller's rate limits, names and values in turn. */
-  readonly limits: (request: FastifyRequest) => string[]
+  /** The rate limits, whose remainder each caller sees. */
+  readonly limits: Pick<RateLimits, 'headers'>
 }
 
 /** The headers that all responses have in common. */
@@ -45,8 +46,8 @@ export interface ResponseHeaders {
   apply (request: FastifyRequest, reply: FastifyReply): void
   /** For a handler that writes its own head: headers of every response with `Vary`, names and values in turn. */
   readonly fixed: readonly string[]
-  /** For a handler that writes its own head: headers that differ between requests. */
-  varying (request: FastifyRequest, reply: FastifyReply): string[]
+  /** For a handler that writes its own head: adds the headers that differ between requests. */
+  addVarying (request: FastifyRequest, reply: FastifyReply, headers: string[]): void
 }
 
 const TLS = Object.entries(TLS_HEADERS).flat()
@@ -55,26 +56,28 @@ export function createResponseHeaders (
   { everywhere, isCrossOrigin, limits, vary }: ResponseHeadersOptions
 ): ResponseHeaders {
   const entries = Object.entries(everywhere)
+  return { apply, fixed: [...entries.flat(), 'vary', vary], addVarying }
 
-  return {
-    apply (request, reply) {
-      // The page at `/docs` has set its own policy.
-      for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value)
-      if (request.protocol === 'https') reply.headers(TLS_HEADERS)
-      reply.header('x-request-id', request.id)
-      const left = limits(request)
-      for (let at = 0; at < left.length; at += 2) reply.header(left[at] ?? '', left[at + 1])
-    },
-    fixed: [...entries.flat(), 'vary', vary],
-    varying (request, reply) {
-      const headers = ['x-request-id', request.id, ...limits(request)]
-      if (request.protocol === 'https') headers.push(...TLS)
-      if (isCrossOrigin) {
-        for (const [name, value] of Object.entries(reply.getHeaders())) {
-          if (name !== 'vary') headers.push(name, String(value)) // `fixed` has it.
-        }
-      }
-      return headers
+  function apply (request: FastifyRequest, reply: FastifyReply): void {
+    // The page at `/docs` has set its own policy.
+    for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value)
+    if (request.protocol === 'https') reply.headers(TLS_HEADERS)
+    reply.header('x-request-id', request.id)
+    const left = remaining(request)
+    for (let at = 0; at < left.length; at += 2) reply.header(left[at] ?? '', left[at + 1])
+  }
+
+  function addVarying (request: FastifyRequest, reply: FastifyReply, headers: string[]): void {
+    headers.push('x-request-id', request.id, ...remaining(request))
+    if (request.protocol === 'https') headers.push(...TLS)
+    if (!isCrossOrigin) return
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (name !== 'vary') headers.push(name, String(value)) // `fixed` has it.
     }
+  }
+
+  /** What is left of the caller's rate limits, names and values in turn. */
+  function remaining ({ caller }: FastifyRequest): readonly string[] {
+    return caller === undefined ? [] : limits.headers(caller.key)
   }
 }

@@ -1,24 +1,28 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Encode } from '../archive/content-encoding.ts'
-import type { CacheResult, RequestContext } from '../archive/response-cache.ts'
+import Negotiator from 'negotiator'
+import type { RateLimits } from '../access/rate-limits.ts'
+import type { ContentCoding, Encode, Representation, ResponseForm } from '../archive/content-encoding.ts'
+import type { CacheResult, CacheStatus, RequestContext } from '../archive/response-cache.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
-import type { AbsenceResponse } from '../archive/stored-response.ts'
+import type { AbsenceResponse, StoredContent } from '../archive/stored-response.ts'
 import { formatInstant } from '../audit/instant.ts'
-import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
+import { callerOf, createRequester } from './authenticate.ts'
 import { sendFailure, sendProblem } from './problem-reply.ts'
 import type { ResponseHeaders } from './response-headers.ts'
-import { createCachedSender, wantsNoCache, type ContentResult } from './send-cached.ts'
 
 export interface ResultSenderOptions {
   readonly encode: Encode
-  readonly responseHeaders: ResponseHeaders
+  readonly responseHeaders: Pick<ResponseHeaders, 'addVarying' | 'fixed'>
   readonly memory: Pick<ResponseMemory, 'hold'>
   /** Whether Kubiya is called with the caller's own credential, so that its refusal is the caller's 401 or 403. */
   readonly isPassthrough: boolean
 }
 
 type Outcome = CacheResult | Failure
+
+/** A result of the cache that has a body. */
+type ContentResult = CacheResult & { readonly response: StoredContent }
 
 /** Sends what the archive returned. Returns a promise only if it waits for something. */
 export type SendResult = (
@@ -27,16 +31,33 @@ export type SendResult = (
   outcome: Outcome | Promise<Outcome>
 ) => Promise<void> | undefined
 
+const AVAILABLE = ['br', 'gzip', 'identity']
+const PREFERRED = ['br', 'gzip'] // At equal weights, the coding that makes the response smallest.
+const MAX_REMEMBERED = 256
+const LONGEST_REMEMBERED = 256
+const MIN_ENCODED_BYTES = 1024 // A smaller body fits one packet.
+const NO_CACHE = /(?:^|,)\s*no-cache\s*(?:,|$)/i
+const UNCHECKED: CacheStatus = { kind: 'hit', detail: 'stale-if-error' }
+
 /** What the archive must know of a request. */
-export function requestContextOf (request: FastifyRequest, requester: () => Requester): RequestContext {
-  return { noCache: wantsNoCache(request.headers), requester }
+export function requestContextOf (request: FastifyRequest, limits: RateLimits): RequestContext {
+  const { 'cache-control': cacheControl } = request.headers
+  return {
+    noCache: cacheControl !== undefined && NO_CACHE.test(cacheControl), // RFC 9111 §5.2.1.4.
+    requester: () => createRequester(callerOf(request).key, limits, request.raw.socket)
+  }
 }
 
-/** Creates the function that sends a page, an event, its absence, or a failure. */
+/**
+ * Creates the function that sends a page, an event, its absence, or a failure. A stored response is sent as 200, or as
+ * 304 if the caller has it already. Node receives all its headers as one list, since setting them one by one costs more
+ * than the rest of a hit. Hooks therefore add no header to it; what all responses have in common comes from
+ * `responseHeaders`.
+ */
 export function createResultSender (
   { encode, isPassthrough, memory, responseHeaders }: ResultSenderOptions
 ): SendResult {
-  const sendCached = createCachedSender({ encode, responseHeaders })
+  const negotiate = createEncodingNegotiator()
   return send
 
   function send (
@@ -52,12 +73,51 @@ export function createResultSender (
 
   /** Sends a response. If the system does not take it at once, its memory counts until the reader has it. */
   function sendHeld (request: FastifyRequest, reply: FastifyReply, result: ContentResult): Promise<void> | undefined {
-    const sending = sendCached(request, reply, result)
+    const sending = sendContent(request, reply, result)
     const { destroyed, writableLength } = request.raw.socket
     if (destroyed || (sending === undefined && writableLength === 0)) return sending
     const { response } = result
     reply.raw.on('close', memory.hold(response, response.identity.body.length))
     return sending
+  }
+
+  /** Sends a stored response. Returns a promise only while an encoding is made. */
+  function sendContent (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    result: ContentResult
+  ): Promise<void> | undefined {
+    const { response } = result
+    const { 'accept-encoding': acceptEncoding, 'if-none-match': ifNoneMatch } = request.headers
+    if (matchesEtag(ifNoneMatch, response.etag)) return write(request, reply, result, undefined)
+    const { identity } = response
+    const coding = identity.body.length < MIN_ENCODED_BYTES ? undefined : negotiate(acceptEncoding)
+    const representation = coding === undefined ? identity : encode(response, coding)
+    if (!(representation instanceof Promise)) return write(request, reply, result, representation)
+    return representation.then((made) => write(request, reply, result, made))
+  }
+
+  /** Without a representation, writes a 304. */
+  function write (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    { ageMs, cacheStatus, response }: ContentResult,
+    representation: Representation | undefined
+  ): undefined {
+    // Kubiya could not confirm the credential. The caller gets only what it saw before: this is stale-if-error.
+    const isUnchecked = request.caller?.isUnchecked === true && cacheStatus.kind === 'hit'
+    const ttlSeconds = Math.floor((response.freshMs - ageMs) / 1000)
+    reply.cacheStatus = formatCacheStatus(isUnchecked ? UNCHECKED : cacheStatus, ttlSeconds)
+    const age = String(Math.max(0, Math.floor(ageMs / 1000)))
+    const headers = [...headOf(response, representation ?? response.notModified)]
+    headers.push('age', age, 'cache-status', reply.cacheStatus)
+    responseHeaders.addVarying(request, reply, headers)
+    reply.hijack().raw.writeHead(representation === undefined ? 304 : 200, headers).end(representation?.body)
+  }
+
+  function headOf (response: StoredContent, form: ResponseForm): readonly string[] {
+    form.head ??= [...response.headers, ...responseHeaders.fixed, ...form.headers]
+    return form.head
   }
 }
 
@@ -74,4 +134,43 @@ function sendAbsence (reply: FastifyReply, { complete, scanned, window }: Absenc
     scanned,
     complete
   })
+}
+
+/** `Cache-Status` (RFC 9211). A negative `ttl` means that the response was stale, and for how long. */
+function formatCacheStatus (status: CacheStatus, ttlSeconds: number): string {
+  const detail = status.detail === undefined ? '' : `; detail=${status.detail}`
+  if (status.kind === 'hit') return `kubiya-audit-bff; hit; ttl=${ttlSeconds}${detail}`
+  const ttl = status.detail === 'stale-if-error' ? `; ttl=${ttlSeconds}` : ''
+  return `kubiya-audit-bff; fwd=${status.reason}${status.collapsed ? '; collapsed' : ''}${ttl}${detail}`
+}
+
+/** Weak comparison of `If-None-Match` (RFC 9110 §8.8.3.2, §13.1.2). */
+function matchesEtag (header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  if (header === etag) return true
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '')
+  return header.trim() === '*' || header.split(',').some((tag) => opaque(tag) === opaque(etag))
+}
+
+/** Creates a function that chooses codings and remembers its choices: that saves 5 µs of a hit of some 60. */
+function createEncodingNegotiator (): (header: string | undefined) => ContentCoding | undefined {
+  const choices = new Map<string, ContentCoding | undefined>()
+
+  return (header) => {
+    if (header === undefined) return undefined // Any coding is allowed, but such a client may support none.
+    const remembered = choices.get(header)
+    if (remembered !== undefined || choices.has(header)) return remembered
+    const choice = negotiateEncoding(header)
+    if (header.length > LONGEST_REMEMBERED) return choice
+    if (choices.size >= MAX_REMEMBERED) choices.clear()
+    choices.set(header, choice)
+    return choice
+  }
+}
+
+/** The coding that `Accept-Encoding` prefers (RFC 9110 §12.5.3). `undefined`: identity, or nothing is acceptable. */
+export function negotiateEncoding (header: string): ContentCoding | undefined {
+  const text = header.toLowerCase().replaceAll('x-gzip', 'gzip') // RFC 9110 §8.4.1.3.
+  const [best] = new Negotiator({ headers: { 'accept-encoding': text } }).encodings(AVAILABLE, { preferred: PREFERRED })
+  return best === 'br' || best === 'gzip' ? best : undefined
 }

@@ -2,9 +2,7 @@ import type { Duplex } from 'node:stream'
 import fastify, {
   LogController,
   type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest
+  type FastifyInstance
 } from 'fastify'
 import type { Logger } from 'pino'
 import { trustIn } from '../access/client-address.ts'
@@ -13,18 +11,14 @@ import type { Instruments } from '../instruments.ts'
 import type { Settings } from '../settings.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
 import type { Tracing } from '../telemetry/opentelemetry.ts'
+import { NO_ROUTE, createRequestLoggers, logRequests } from '../telemetry/request-log.ts'
 import { answerClientError } from './client-error.ts'
 import { createConnections, type Connections, type ConnectionsOptions } from './connections.ts'
-import { emptyBody } from './empty-body.ts'
-import { createHostCheck } from './host-check.ts'
 import { isKubiyaRequest } from './kubiya-error.ts'
 import { handleError, sendProblem } from './problem-reply.ts'
-import { endIfFramingIsUnsure, hostFault } from './request-checks.ts'
-import { createRequestIds } from './request-ids.ts'
-import { createRequestLog, createRequestLoggers } from './request-log.ts'
-import { NO_ROUTE, measureRequests } from './request-metrics.ts'
+import { checkRequests, createHostCheck, createRequestIds } from './request-checks.ts'
 import { SECURITY_HEADERS, createResponseHeaders, type ResponseHeaders } from './response-headers.ts'
-import { schemaCompilers } from './schema-compilers.ts'
+import { schemaCompilers } from './response-schemas.ts'
 import { closeSockets, createHandshakes, upgrades } from './websocket-upgrade.ts'
 
 export interface ServerOptions {
@@ -52,7 +46,6 @@ export interface HttpServer {
 
 const MAX_PATH_PARAMETER = 1800 // An id has 200 code units, each up to nine characters when percent-encoded.
 const BODY_LIMIT_BYTES = 1024
-const MAX_HEADERS = 100
 const CONNECTION_CHECK_MS = 1000
 const LAST_ANSWERS_MS = 5000
 
@@ -64,7 +57,7 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
     everywhere: headers,
     vary: varyOf(settings, accessControl),
     isCrossOrigin: accessControl.origins.list.length > 0,
-    limits: ({ caller }) => caller === undefined ? [] : accessControl.limits.headers(caller.key)
+    limits: accessControl.limits
   })
   const handshakes = createHandshakes()
   const connections = createConnections({
@@ -74,31 +67,28 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
     onConnect: (socket) => refuse(new Error('CONNECT'), socket)
   })
   // With credentials, a page under another name is harmless: it has no credential.
-  const isRefused = settings.AUTH_MODE === 'none' ? createHostCheck(accessControl.hosts) : () => false
+  const isForeignHost = settings.AUTH_MODE === 'none' ? createHostCheck(accessControl.hosts) : () => false
 
   const server = fastify({
     ...fastifyOptions(settings, logger, connections),
     frameworkErrors (error, request, reply) {
       responseHeaders.apply(request, reply) // No hook runs for a request that the router refuses.
-      if (!isRefused(request, reply)) handleError(error, request, reply)
+      if (!isForeignHost(request, reply)) handleError(error, request, reply)
       instruments.requestCompleted(NO_ROUTE, reply.statusCode, reply.elapsedTime)
     },
     clientErrorHandler: refuse
   })
   connections.follow(server.server)
-  server.server.maxHeadersCount = MAX_HEADERS + 1 // One more, to notice that there are too many.
   tracing?.instrument(server)
   addHooks(server, options, responseHeaders)
   await server.register(upgrades, {
-    path: streamPath,
     handshakes,
     headers: { 'x-content-type-options': 'nosniff', ...options.headers },
     isDeflateAgreed: settings.STREAM_COMPRESSION,
     refuse
   })
   // After the upgrades, whose hook closes the socket of a refused upgrade.
-  addHostCheck(server, isRefused)
-  await server.register(emptyBody)
+  checkRequests(server, { isForeignHost, streamPath })
   return { server, responseHeaders, endConnections }
 
   /** Answers what the router never sees: bytes that are no HTTP request, or no WebSocket handshake. */
@@ -150,35 +140,14 @@ function fastifyOptions (settings: Settings, logger: FastifyBaseLogger, { Messag
   } as const
 }
 
-/** Callbacks: every request passes these hooks, and a promise for each would cost more than a cache hit. */
 function addHooks (server: FastifyInstance, options: ServerOptions, responseHeaders: ResponseHeaders): void {
-  const { instruments, logger, settings, streamPath, tracing } = options
+  const { settings, tracing } = options
   server.decorate('hasKubiyaErrors', settings.COMPATIBLE_API ? isKubiyaRequest : () => false)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
-  server.decorateReply('cacheStatus', undefined)
-  server.addHook('onRequest', (request, reply, done) => {
-    const { rawHeaders } = request.raw
-    const fault = hostFault(request.raw) // RFC 9112 §3.2. Node would answer without a body.
-    endIfFramingIsUnsure(request.raw, reply.raw)
-    if (rawHeaders.length > 2 * MAX_HEADERS) {
-      sendProblem(reply, 'header-too-large', `The request has more than ${MAX_HEADERS} headers.`)
-    } else if (fault !== undefined) sendProblem(reply, 'invalid-request', fault)
-    else done()
-  })
   server.addHook('onSend', (request, reply, _payload, done) => {
     responseHeaders.apply(request, reply)
     done()
   })
-  server.addHook('onResponse', createRequestLog(logger, tracing?.idsOf))
-  measureRequests(server, { instruments, streamPath })
-}
-
-function addHostCheck (
-  server: FastifyInstance,
-  isRefused: (request: FastifyRequest, reply: FastifyReply) => boolean
-): void {
-  server.addHook('onRequest', (request, reply, done) => {
-    if (!isRefused(request, reply)) done()
-  })
+  logRequests(server, { ...options, idsOf: tracing?.idsOf })
 }

@@ -1,16 +1,13 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { WebSocket } from 'ws'
 import type { Clock } from '../clock.ts'
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../live/transport/websocket.ts'
-import { sendProblem } from './problem-reply.ts'
 
 export interface UpgradesOptions {
-  /** The only route with upgrades. */
-  readonly path: string
   /** Sent with every 101. */
   readonly headers: Record<string, string>
   /** Whether a client that offers `permessage-deflate` gets it. */
@@ -35,9 +32,9 @@ export function createHandshakes (): Handshakes {
 
 const FAREWELL_MS = 1000
 
-/** Lets one route upgrade to a WebSocket. Any other upgrade is answered with a problem. */
+/** Accepts WebSockets on the routes that have a `wsHandler`. */
 const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
-  const { handshakes, headers, isDeflateAgreed, path, refuse } = options
+  const { handshakes, headers, isDeflateAgreed, refuse } = options
   destroyOnThrow(server)
   await server.register(websocket, {
     options: {
@@ -53,11 +50,6 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
       socket.terminate()
     }
   })
-  // Callbacks: every request passes these hooks, and a promise for each would cost more than a cache hit.
-  server.addHook('onRequest', (request, reply, done) => {
-    if (!request.ws || isStream(request) || request.is404) done()
-    else sendProblem(reply, 'invalid-request', 'This route supports no upgrade; send the request without `Upgrade`.')
-  })
   server.addHook('onSend', (request, reply, _payload, done) => {
     if (request.ws) reply.header('connection', 'close') // The socket of a refused upgrade carries no further request.
     done()
@@ -66,10 +58,6 @@ const plugin: FastifyPluginAsync<UpgradesOptions> = async (server, options) => {
     lines.push(...Object.entries(headers).map(([name, value]) => `${name}: ${value}`))
   })
   server.websocketServer.on('wsClientError', refuse)
-
-  function isStream (request: FastifyRequest): boolean {
-    return request.routeOptions.url === path
-  }
 }
 
 export const upgrades = fastifyPlugin(plugin, { name: 'upgrades' })

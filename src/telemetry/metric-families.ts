@@ -2,13 +2,13 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 /** Creates the metrics of one registry, all with one prefix. Durations are in seconds, as Prometheus requires. */
 export interface MetricFamilies {
-  /** Returns a function that records a value, with label values in their order. */
+  /** Returns a function that records a value, with the values of its labels in their order: two at most. */
   histogram (
     name: string,
     help: string,
     buckets: readonly number[],
     labels?: readonly string[]
-  ): (value: number, ...values: string[]) => void
+  ): (value: number, first?: string, second?: string) => void
   /** A counter whose plain numbers are kept elsewhere and read at each scrape. */
   tally (name: string, help: string, read: () => Readable, labels?: readonly string[]): void
   /** A gauge that is read at each scrape. */
@@ -28,18 +28,25 @@ export function createMetricFamilies (registry: Registry, prefix: string): Metri
 
   return {
     histogram (name, help, buckets, labelNames = []) {
-      const batches = new Map<string, Batch>()
+      const batches = new Map<string, Map<string, Batch>>()
       const histogram = new Histogram({
         ...common(name, help),
         labelNames,
         buckets: [...buckets],
-        collect () { for (const batch of batches.values()) batch.flush() }
+        collect () {
+          for (const some of batches.values()) for (const batch of some.values()) batch.flush()
+        }
       })
-      return (value, ...values) => {
-        const key = values.join('\n') // The library's look-up by label values costs more than the count.
-        const batch = batches.get(key) ?? createBatch(histogram.labels(...values))
-        batches.set(key, batch)
+      return (value, first = '', second = '') => {
+        const batch = batches.get(first)?.get(second) ?? addBatch(first, second)
         batch.add(value)
+      }
+
+      function addBatch (...values: [first: string, second: string]): Batch {
+        const [first, second] = values
+        const batch = createBatch(histogram.labels(...values.slice(0, labelNames.length)))
+        batches.set(first, (batches.get(first) ?? new Map<string, Batch>()).set(second, batch))
+        return batch
       }
     },
     tally (name, help, read, labelNames = []) {

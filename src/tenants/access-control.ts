@@ -1,7 +1,6 @@
 import type { FastifyBaseLogger } from 'fastify'
 import { isLoopback, readTokens } from '../settings/access-rules.ts'
-import type { Denied } from '../access/caller.ts'
-import { createOpenAuth, type Authenticator } from '../access/authenticator.ts'
+import { createOpenAuth, type Authenticator, type Denied } from '../access/caller.ts'
 import { createHosts, hostsIn, type Hosts } from '../access/hosts.ts'
 import { createRateLimits, type RateLimits } from '../access/rate-limits.ts'
 import { createOrigins, originsIn, type Origins } from '../access/origins.ts'

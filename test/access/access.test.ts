@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { addressKey } from '../../src/access/client-address.ts'
-import { credentialOf, digestOf } from '../../src/access/credential.ts'
+import { credentialOf, digestOf } from '../../src/access/caller.ts'
 import { createRateLimits } from '../../src/access/rate-limits.ts'
 import { createOrigins, isOrigin } from '../../src/access/origins.ts'
 import { createPassthroughAuth, type PassthroughAuthOptions } from '../../src/access/passthrough-auth.ts'

@@ -59,7 +59,6 @@ const TIMEOUT_MS = 250
 const POLL_INTERVAL_MS = 400 // As the tail's quick clock counts.
 const HEARTBEAT_MS = 60
 const CHECK_MS = 100
-const STREAM_PATH = '/api/v1/audit/stream'
 
 /** The service's own live feed with a quick clock and, for negative controls, a part replaced. */
 export async function composeLive (
@@ -121,7 +120,6 @@ export async function composeLive (
     sockets.set(request.id, request.raw.socket)
   })
   await server.register(upgrades, {
-    path: STREAM_PATH,
     headers: {},
     isDeflateAgreed: false,
     refuse: (_error, socket) => {

@@ -2,30 +2,29 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
-import type { Archive } from '../../archive/archive.ts'
+import type { RateLimits } from '../../access/rate-limits.ts'
 import type { PageQuery } from '../../archive/page-query.ts'
 import type { RequestContext } from '../../archive/response-cache.ts'
 import { isPossibleId } from '../../audit/event-id.ts'
-import type { Requester } from '../../audit/requester.ts'
+import { tenantOf } from '../authenticate.ts'
 import { sendFaults } from '../problem-reply.ts'
 import { ListQuery, SearchQuery, checkNumbers, readPageQuery } from '../parameters.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
 import { requestContextOf, type SendResult } from '../send-result.ts'
 
 export interface EventRoutesOptions {
-  /** The archive of the caller's tenant. */
-  readonly archiveOf: (request: FastifyRequest) => Archive
   readonly send: SendResult
-  /** On whose account Kubiya is called. */
-  readonly requesterOf: (request: FastifyRequest) => Requester
-  /** Kubiya's clock, milliseconds since 1970: the base of relative times. */
-  readonly clockOf: (request: FastifyRequest) => number
-  /** The path under which a proxy offers the service to this request. */
-  readonly prefixOf: (request: FastifyRequest) => string
+  readonly limits: RateLimits
+  /** The path under which a proxy offers the service, if it is always the same. */
+  readonly basePath: string | undefined
+  /** Whether an address is that of a trusted proxy. */
+  readonly isProxy: (address: string | undefined) => boolean
 }
 
 const MAX_REMEMBERED_QUERIES = 1000
 const LONGEST_REMEMBERED_URL = 2048
+const LONGEST_PREFIX = 200
+const PREFIX = /^(?:\/[A-Za-z0-9._~-]+)+$/
 
 const listSchema = {
   operationId: 'listEvents',
@@ -69,7 +68,7 @@ const describeSchema = {
 
 /** The past over HTTP: list, search, describe. Handlers return a promise only if they wait for something. */
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
-  const { archiveOf, clockOf, prefixOf, requesterOf, send } = options
+  const { basePath, isProxy, limits, send } = options
   // By the URL as it was written, after the prefix. To validate and read a URL again costs 40 µs; a hit costs some 60.
   const queries = new LRUCache<string, PageQuery>({ max: MAX_REMEMBERED_QUERIES })
 
@@ -79,7 +78,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     read('search', request.query, request, reply))
   app.get('/events/:id', { schema: describeSchema }, (request, reply) => {
     const { id } = request.params
-    if (isPossibleId(id)) return send(request, reply, archiveOf(request).describe(id, contextOf(request)))
+    if (isPossibleId(id)) return send(request, reply, tenantOf(request).archive.describe(id, contextOf(request)))
     return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
   })
 
@@ -87,7 +86,7 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const query = queries.get(prefixOf(request) + request.url)
     if (query === undefined) return checkNumbers(request, reply, done)
-    send(request, reply, archiveOf(request).page(query, contextOf(request)))?.catch(done)
+    send(request, reply, tenantOf(request).archive.page(query, contextOf(request)))?.catch(done)
   }
 
   function read (
@@ -97,17 +96,28 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     reply: FastifyReply
   ): Promise<void> | undefined {
     const prefix = prefixOf(request)
-    const reading = readPageQuery(operation, parameters, clockOf(request), prefix)
+    const reading = readPageQuery(operation, parameters, tenantOf(request).clock(), prefix)
     if (!reading.ok) {
       sendFaults(reply, reading.code, reading.errors)
       return
     }
     const { isRepeatable, query } = reading
     if (isRepeatable && request.url.length <= LONGEST_REMEMBERED_URL) queries.set(prefix + request.url, query)
-    return send(request, reply, archiveOf(request).page(query, contextOf(request)))
+    return send(request, reply, tenantOf(request).archive.page(query, contextOf(request)))
   }
 
   function contextOf (request: FastifyRequest): RequestContext {
-    return requestContextOf(request, () => requesterOf(request))
+    return requestContextOf(request, limits)
+  }
+
+  /**
+   * The path under which a proxy offers the service: `BASE_PATH`, or the `X-Forwarded-Prefix` of a trusted proxy. Only
+   * a plain path is accepted, because the prefix goes into links.
+   */
+  function prefixOf ({ raw: { headers, socket } }: FastifyRequest): string {
+    if (basePath !== undefined) return basePath
+    const prefix = headers['x-forwarded-prefix']
+    const isPath = typeof prefix === 'string' && prefix.length <= LONGEST_PREFIX && PREFIX.test(prefix)
+    return isPath && isProxy(socket.remoteAddress) ? prefix : ''
   }
 }

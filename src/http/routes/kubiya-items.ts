@@ -1,17 +1,14 @@
 import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
-import type { Archive } from '../../archive/archive.ts'
+import type { RateLimits } from '../../access/rate-limits.ts'
 import { isPossibleId } from '../../audit/event-id.ts'
-import type { Requester } from '../../audit/requester.ts'
+import { tenantOf } from '../authenticate.ts'
 import { itemSchema, itemsSchema } from '../kubiya-schemas.ts'
 import { readItemsQuery } from '../kubiya-query.ts'
 import { sendFaults, sendProblem } from '../problem-reply.ts'
 import { requestContextOf, type SendResult } from '../send-result.ts'
 
 export interface KubiyaItemRoutesOptions {
-  /** The archive of the caller's tenant. */
-  readonly archiveOf: (request: FastifyRequest) => Archive
-  /** On whose account Kubiya is called. */
-  readonly requesterOf: (request: FastifyRequest) => Requester
+  readonly limits: RateLimits
   readonly send: SendResult
 }
 
@@ -24,7 +21,7 @@ const KUBIYA_STREAM = 'stream'
  */
 export const kubiyaItemRoutes: FastifyPluginAsync<KubiyaItemRoutesOptions> = async (
   app,
-  { archiveOf, requesterOf, send }
+  { limits, send }
 ) => {
   // The query string is read as a whole: its schema is for the documents alone.
   app.setValidatorCompiler(() => () => true)
@@ -35,7 +32,7 @@ export const kubiyaItemRoutes: FastifyPluginAsync<KubiyaItemRoutesOptions> = asy
       sendFaults(reply, 'invalid-parameter', query)
       return
     }
-    return send(request, reply, archiveOf(request).page(query, contextOf(request)))
+    return send(request, reply, tenantOf(request).archive.page(query, contextOf(request)))
   })
 
   app.get<{ Params: { id: string } }>('/items/:id', { schema: itemSchema }, (request, reply) => {
@@ -46,11 +43,11 @@ export const kubiyaItemRoutes: FastifyPluginAsync<KubiyaItemRoutesOptions> = asy
       sendFaults(reply, 'invalid-parameter', [{ parameter, message: 'is not a parameter of this route' }])
     } else if (!isPossibleId(id)) {
       sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
-    } else return send(request, reply, archiveOf(request).describe(id, contextOf(request)))
+    } else return send(request, reply, tenantOf(request).archive.describe(id, contextOf(request)))
   })
 
   function contextOf (request: FastifyRequest) {
-    return requestContextOf(request, () => requesterOf(request))
+    return requestContextOf(request, limits)
   }
 }
 

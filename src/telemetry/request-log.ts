@@ -1,0 +1,108 @@
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { symbols, type Logger } from 'pino'
+import type { Clock } from '../clock.ts'
+import type { Instruments } from '../instruments.ts'
+
+declare module 'fastify' {
+  interface FastifyReply {
+    /** The `Cache-Status` of the answer. A head that is written in one piece cannot be read back. */
+    cacheStatus: string | undefined
+  }
+}
+
+export interface RequestLogOptions {
+  readonly logger: Logger
+  readonly instruments: Pick<Instruments, 'requestCompleted'>
+  readonly clock: Pick<Clock, 'now'>
+  /** The route with streams. The duration of a stream is not that of an answer. */
+  readonly streamPath: string
+  /** The ids of a request's trace, if there is tracing. */
+  readonly idsOf?: ((request: FastifyRequest) => object) | undefined
+}
+
+/** The label of answers without a route. */
+export const NO_ROUTE = 'none'
+
+const LONGEST_PATH = 512
+
+/** The path without its query. A long path is cut, because the client chose it. */
+export function pathOf (url: string): string {
+  const end = url.indexOf('?')
+  const path = end < 0 ? url : url.slice(0, end)
+  return path.length <= LONGEST_PATH ? path : `${path.slice(0, LONGEST_PATH)}…`
+}
+
+/**
+ * Logs one line per request, and counts the answers of all routes that are registered afterwards. Each route has a hook
+ * that knows its pattern: reading the pattern from a request would cost more than the count.
+ */
+export function logRequests (server: FastifyInstance, options: RequestLogOptions): void {
+  const { instruments, streamPath } = options
+  const writeLine = createLineWriter(options)
+  server.decorateReply('cacheStatus', undefined)
+  server.addHook('onRoute', (route) => {
+    route.onResponse = [recording(route.url), ...[route.onResponse ?? []].flat()]
+  })
+  const recordElsewhere = recording(NO_ROUTE)
+  server.addHook('onResponse', (request, reply, done) => {
+    if (request.is404) recordElsewhere(request, reply, done)
+    else done()
+  })
+
+  function recording (route: string) {
+    const isStream = ({ statusCode }: FastifyReply) => route === streamPath && statusCode < 300
+
+    return (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+      const durationMs = reply.elapsedTime
+      writeLine(request, reply, durationMs)
+      if (!isStream(reply)) instruments.requestCompleted(route, reply.statusCode, durationMs)
+      done()
+    }
+  }
+}
+
+/**
+ * Creates the function that logs a request, with the ids of its trace. The line never has the query, which may hold
+ * what someone searched for. All its fields are known, so it needs no redaction. It is the line that pino would write:
+ * pino needs 3.4 µs for it, this function 1 µs, and a cache hit some 60 µs.
+ */
+function createLineWriter ({ clock, idsOf, logger }: RequestLogOptions) {
+  const stream = (logger as Logger & { [symbols.streamSym]: { write (line: string): void } })[symbols.streamSym]
+  const level = logger.levels.values.info ?? 30
+  const bindings = fieldsOf(logger.bindings())
+
+  return function writeLine (request: FastifyRequest, { cacheStatus, statusCode }: FastifyReply, ms: number): void {
+    const { id, log, method, url } = request
+    // A route with a log level of its own has another logger, and no request lines.
+    if (log !== logger || !logger.isLevelEnabled('info')) return
+    const cache = cacheStatus === undefined ? '' : `,"cache":"${cacheStatus}"`
+    const ids = idsOf === undefined ? '' : fieldsOf(idsOf(request))
+    stream.write(
+      `{"level":${level},"time":${clock.now()}${bindings},"request_id":"${id}","method":"${method}",` +
+        `"path":${JSON.stringify(pathOf(url))},"status":${statusCode},"ms":${Math.round(ms)}${cache}${ids},` +
+        '"msg":"request"}\n'
+    )
+  }
+}
+
+/** The fields of an object as JSON, each after a comma. */
+function fieldsOf (values: object): string {
+  return Object.entries(values).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`).join('')
+}
+
+/**
+ * Requests use the service's logger, or one logger for each log level of a route. A child logger for each request would
+ * cost a good part of an answer, and most requests log nothing with it. Log calls name the request id themselves.
+ */
+export function createRequestLoggers (
+  logger: FastifyBaseLogger
+): (parent: FastifyBaseLogger, bindings: object, options: { level?: string }) => FastifyBaseLogger {
+  const byLevel = new Map<string, FastifyBaseLogger>()
+
+  return (_parent, _bindings, { level }) => {
+    if (level === undefined) return logger
+    const known = byLevel.get(level) ?? logger.child({}, { level })
+    byLevel.set(level, known)
+    return known
+  }
+}
