@@ -81,8 +81,8 @@ function at (text: string): Instant {
   return instant
 }
 
-t.test('instants', async (t) => {
-  t.test('are read at full precision with none to nine fraction digits, and further digits are cut', async (t) => {
+t.test('instant', async (t) => {
+  t.test('an instant has full precision with 0 to 9 fraction digits, and further digits are cut', async (t) => {
     t.equal(TEN, BigInt(Date.UTC(2025, 5, 3, 10)) * 1_000_000n)
     const digits = '123456789'
     for (let count = 1; count <= 9; count++) {
@@ -96,7 +96,7 @@ t.test('instants', async (t) => {
     t.equal(at('2025-06-03T10:00:00,5Z'), TEN + 500_000_000n)
   })
 
-  t.test('are read with any offset, and without one as UTC', async (t) => {
+  t.test('an instant may have any offset, and is UTC without one', async (t) => {
     for (
       const text of [
         '2025-06-03T10:00:00',
@@ -113,7 +113,7 @@ t.test('instants', async (t) => {
     ) t.equal(parseInstant(text), TEN, text)
   })
 
-  t.test('are read in a leap second, in leap years and at the ends of the calendar', async (t) => {
+  t.test('an instant may be in a leap second, in a leap year or at an end of the calendar', async (t) => {
     t.equal(at('2016-12-31T23:59:60Z'), at('2017-01-01T00:00:00Z'))
     t.equal(at('2016-12-31T23:59:60.5Z'), at('2017-01-01T00:00:00.5Z'))
     t.equal(at('2024-02-29T00:00:00Z'), BigInt(Date.UTC(2024, 1, 29)) * 1_000_000n)
@@ -123,7 +123,7 @@ t.test('instants', async (t) => {
     t.equal(at('1969-12-31T23:59:59.999999999Z'), -1n)
   })
 
-  t.test('are undefined where the text is none', async (t) => {
+  t.test('an instant is undefined for any other text', async (t) => {
     for (
       const text of [
         '',
@@ -159,11 +159,11 @@ t.test('instants', async (t) => {
     ) t.equal(parseInstant(text), undefined, JSON.stringify(text))
   })
 
-  t.test('are the same after writing and reading', async (t) => {
+  t.test('an instant is the same after writing and reading', async (t) => {
     holds(t, fc.property(anyInstant, (instant) => parseInstant(formatInstant(instant)) === instant))
   })
 
-  t.test('are read from any date, clock, fraction and offset as the calendar counts', async (t) => {
+  t.test('an instant follows the calendar for any date, time, fraction and offset', async (t) => {
     const pad = (value: number, width = 2) => String(value).padStart(width, '0')
     const date = fc.date({
       min: new Date('0002-01-01T00:00:00Z'),
@@ -179,7 +179,7 @@ t.test('instants', async (t) => {
     }))
   })
 
-  t.test('are written with as many fraction digits as they need', async (t) => {
+  t.test('an instant is written with only the fraction digits that it needs', async (t) => {
     t.equal(formatInstant(TEN), '2025-06-03T10:00:00Z')
     t.equal(formatInstant(TEN + 500_000_000n), '2025-06-03T10:00:00.5Z')
     t.equal(formatInstant(TEN + 1n), '2025-06-03T10:00:00.000000001Z')
@@ -187,7 +187,7 @@ t.test('instants', async (t) => {
     t.equal(formatInstant(EARLIEST), '0000-01-01T00:00:00Z')
   })
 
-  t.test('are ordered by value where their texts are not', async (t) => {
+  t.test('instants are ordered by value, not by text', async (t) => {
     for (const [before, after] of [
       ['2025-06-03T10:00:00Z', '2025-06-03T10:00:00.5Z'],
       ['2025-06-03T10:00:00.100Z', '2025-06-03T10:00:00.100000001Z'],
@@ -199,7 +199,7 @@ t.test('instants', async (t) => {
     t.equal(maxInstant(1n, 2n), 2n)
   })
 
-  t.test('are rounded to whole seconds outward, before 1970 too', async (t) => {
+  t.test('an instant is rounded outward to whole seconds, also before 1970', async (t) => {
     t.equal(floorToSecond(-1n), -NANOS_PER_SECOND)
     t.equal(ceilToSecond(-1n), 0n)
     t.equal(floorToSecond(-NANOS_PER_SECOND), -NANOS_PER_SECOND)
@@ -212,13 +212,13 @@ t.test('instants', async (t) => {
     }))
   })
 
-  t.test('come from and go to milliseconds', async (t) => {
+  t.test('an instant converts from and to milliseconds', async (t) => {
     t.equal(instantFromMs(1_748_944_800_123.9), 1_748_944_800_123_000_000n)
     t.equal(msFromInstant(TEN + 999_999n), Date.UTC(2025, 5, 3, 10))
     holds(t, fc.property(fc.integer(), (ms) => msFromInstant(instantFromMs(ms)) === ms))
   })
 
-  t.test('are writable from year 0000 to 9999', async (t) => {
+  t.test('an instant is writable from year 0000 to 9999', async (t) => {
     t.same([EARLIEST - 1n, EARLIEST, LATEST, LATEST + 1n].map(isWritable), [false, true, true, false])
   })
 })
@@ -241,7 +241,7 @@ function shuffled (value: Json): Json {
 }
 
 t.test('JSON', async (t) => {
-  t.test('keeps numbers that a double cannot hold as they were written', async (t) => {
+  t.test('parseJson keeps the source of numbers that a double cannot represent', async (t) => {
     for (
       const number of [
         '9007199254740993',
@@ -265,14 +265,14 @@ t.test('JSON', async (t) => {
     }
   })
 
-  t.test('keeps the value of every number', async (t) => {
+  t.test('parseJson keeps the value of every number', async (t) => {
     const number = fc.stringMatching(/^-?(0|[1-9]\d{0,24})(\.\d{1,24})?([eE][+-]?\d{1,3})?$/)
     holds(t, fc.property(number, (text) => decimal(writeJson(parseJson(`[${text}]`)).slice(1, -1)) === decimal(text)), {
       numRuns: 2000
     })
   })
 
-  t.test('is the same value after writing and reading', async (t) => {
+  t.test('JSON is the same value after writing and reading', async (t) => {
     holds(t, fc.property(fc.jsonValue(), (value) => {
       const text = JSON.stringify(value)
       const canonical = writeJson(parseJson(text))
@@ -280,7 +280,7 @@ t.test('JSON', async (t) => {
     }))
   })
 
-  t.test('is one text for equal values, whatever the order of keys and the blanks', async (t) => {
+  t.test('writeJson gives one text for equal values, whatever the order of keys and the spaces', async (t) => {
     t.equal(
       writeJson(parseJson('{ "b" : [ 1.50 , null ] , "a" : true, "é": "\\u00e9" }')),
       '{"a":true,"b":[1.5,null],"é":"é"}'
@@ -294,7 +294,7 @@ t.test('JSON', async (t) => {
     )
   })
 
-  t.test('is different text for different values', async (t) => {
+  t.test('writeJson gives different texts for different values', async (t) => {
     const texts = [
       'null',
       '"null"',
@@ -315,7 +315,7 @@ t.test('JSON', async (t) => {
     t.equal(new Set(texts.map((text) => writeJson(parseJson(text)))).size, texts.length)
   })
 
-  t.test('keeps __proto__ as a key like any other and leaves Object.prototype alone', async (t) => {
+  t.test('parseJson reads __proto__ as a plain key, and Object.prototype is unchanged', async (t) => {
     for (const number of ['1', '12345678901234567890']) {
       const text = `{"__proto__":{"polluted":${number}},"constructor":{"prototype":{"polluted":1}}}`
       const parsed = parseJson(text)
@@ -325,14 +325,14 @@ t.test('JSON', async (t) => {
     }
   })
 
-  t.test('keeps lone surrogates and control characters', async (t) => {
+  t.test('JSON keeps lone surrogates and control characters', async (t) => {
     for (const text of ['"\\ud800"', '"a\\udc00b"', '{"\\ud83d":"\\u0000"}', '["\\ud800",12345678901234567890]']) {
       t.equal(writeJson(parseJson(text)), text)
     }
     t.equal(writeJson(parseJson('"\\ud83d\\ude00"')), '"😀"')
   })
 
-  t.test('is read however deep it is nested next to an exact number, and that number too', async (t) => {
+  t.test('parseJson reads deep nesting next to an exact number, and that number too', async (t) => {
     const text = `[${'['.repeat(3000)}9007199254740993${']'.repeat(3000)},{"n":9007199254740993}]`
     let [inner, beside] = parseJson(text) as Json[]
     t.equal(writeJson(beside ?? null), '{"n":9007199254740993}')
@@ -340,7 +340,7 @@ t.test('JSON', async (t) => {
     t.same(inner, new ExactNumber('9007199254740993'))
   })
 
-  t.test('bears 8 MB of escapes next to an exact number', async (t) => {
+  t.test('parseJson reads 8 MB of escapes next to an exact number', async (t) => {
     for (const held of ['\\', '"', '\n', '\\"', '\u0000', 'x"12345678901234567890"']) {
       const escaped = JSON.stringify(held.repeat(4_000_000 / held.length))
       const parsed = parseJson(`{"held":${escaped},"n":12345678901234567890}`) as JsonObject
@@ -349,7 +349,7 @@ t.test('JSON', async (t) => {
     }
   })
 
-  t.test('bears 5 MB in one string next to an exact number', async (t) => {
+  t.test('parseJson reads a string of 5 MB next to an exact number', async (t) => {
     const long = 'x1234567890123456 "quoted" \\ '.repeat(175_000)
     const text = `{"long":${JSON.stringify(long)},"n":12345678901234567890}`
     const parsed = parseJson(text) as JsonObject
@@ -357,7 +357,7 @@ t.test('JSON', async (t) => {
     t.equal(writeJson(parsed).length, text.length)
   })
 
-  t.test('takes no text of an event for a number', async (t) => {
+  t.test('parseJson never reads the text of an event as a number', async (t) => {
     const uuid = '123e4567-e89b-42d3-a456-426614174000'
     const value = {
       a: `${uuid}:12345678901234567890`,
@@ -372,7 +372,7 @@ t.test('JSON', async (t) => {
     t.same(n, new ExactNumber('12345678901234567890'))
   })
 
-  t.test('refuses what is no JSON, where it would rewrite numbers too', async (t) => {
+  t.test('parseJson rejects invalid JSON, also next to exact numbers', async (t) => {
     for (
       const text of [
         '',
@@ -393,7 +393,7 @@ t.test('JSON', async (t) => {
     }
   })
 
-  t.test('tells objects, scalars and depth', async (t) => {
+  t.test('JSON: isJsonObject, scalarText and extentOf', async (t) => {
     t.same(['x', 1.5, true, false, new ExactNumber('1e400'), null, undefined, [], {}].map(scalarText),
       ['x', '1.5', 'true', 'false', '1e400', undefined, undefined, undefined, undefined])
     t.same([{}, [], null, 'x', new ExactNumber('1')].map(isJsonObject), [true, false, false, false, false])
@@ -401,7 +401,7 @@ t.test('JSON', async (t) => {
     t.equal(extentOf('['.repeat(50_000) + ']'.repeat(50_000)).depth, 50_000)
   })
 
-  t.test('is written in one spelling however deep it is nested', async (t) => {
+  t.test('writeJson is canonical at any depth', async (t) => {
     const nested = (depth: number) => `${'{"b":2,"a":[1,'.repeat(depth)}null${']}'.repeat(depth)}`
     const sorted = (depth: number) => `${'{"a":[1,'.repeat(depth)}null${'],"b":2}'.repeat(depth)}`
     for (const depth of [1, 99, 100, 101, 5000, 50_000]) {
@@ -448,8 +448,8 @@ function percentDecoded (text: string): string {
   return decoded
 }
 
-t.test('identity', async (t) => {
-  t.test('takes an upstream id that is an integer or a text that counts, from the first field with one', async (t) => {
+t.test('event id', async (t) => {
+  t.test('an upstream id is the first usable value of the known fields', async (t) => {
     for (
       const [item, id] of [
         [{ id: 'abc' }, 'abc'],
@@ -478,7 +478,7 @@ t.test('identity', async (t) => {
     }
   })
 
-  t.test('counts no id that is empty, another path, reserved, not to be written, or no integer', async (t) => {
+  t.test('an upstream id is unusable if it is empty, another path, reserved, unwritable or no integer', async (t) => {
     for (const id of [
       '', ' ', ' a', 'a\u00a0', '\ufeffa', 'x'.repeat(201), '\u{1F600}'.repeat(101), 'search', 'kab1.', 'kab1.0.x',
       '../x', '.', '..', '/a', 'a/', 'a//b', '\\', 'a\\', 'a/./b', 'a\\..',
@@ -493,22 +493,22 @@ t.test('identity', async (t) => {
     t.equal(upstreamId(Object.create({ id: 'inherited' }) as JsonObject), undefined)
   })
 
-  t.test('gives equal upstream ids to equal and to different items alike', async (t) => {
+  t.test('equal upstream ids stay equal for equal and for different items', async (t) => {
     t.same(identify([{ id: 'a', n: 1 }, { id: 'a', n: 2 }]).map(({ id }) => id), ['a', 'a'])
   })
 
-  t.test('computes an id that is the same in any company, order of keys and spelling of blanks', async (t) => {
+  t.test('a computed id does not depend on other items, the order of keys or white space', async (t) => {
     const others = fc.array(fc.record({ n: fc.integer(), timestamp: fc.constantFrom('2025-06-03T09:14:07Z', 'x') }))
     holds(t, fc.property(others, others, (before, after) =>
       identify([...before, shuffled(ITEM) as JsonObject, ...after])[before.length]?.id === idOf(ITEM)))
     t.equal(idOf(parseJson(JSON.stringify(ITEM, undefined, 4)) as JsonObject), idOf(ITEM))
   })
 
-  t.test('computes the id that it computed before, so that one kept by a client still finds its event', async (t) => {
+  t.test('a computed id is the same as in earlier versions, so that stored ids still find their events', async (t) => {
     t.equal(idOf({ timestamp: '2025-06-03T10:00:00Z', n: 1 }), 'kab1.1748944800000000000.NngJac1ZAO4YoXq4Ad6lLe')
   })
 
-  t.test('computes another id when any field differs, is missing or is new', async (t) => {
+  t.test('a computed id differs if any field differs, is missing or is added', async (t) => {
     const fields = Object.keys(ITEM)
     holds(t, fc.property(fc.constantFrom(...fields), fc.jsonValue(), (field, value) => {
       const changed = { ...ITEM, [field]: value as Json }
@@ -527,7 +527,7 @@ t.test('identity', async (t) => {
     t.equal(new Set(variants.map(idOf)).size, variants.length)
   })
 
-  t.test('carries the instant of the event, or says that there is none', async (t) => {
+  t.test('a computed id contains the instant of the event, or says that there is none', async (t) => {
     t.same(parseComputedId(idOf(ITEM)), { instant: at(ITEM.timestamp), digest: idOf(ITEM).split('.')[2], ordinal: 1 })
     t.equal(parseComputedId(idOf({ ...ITEM, timestamp: '1969-12-31T23:59:59.5Z' }))?.instant, -500_000_000n)
     for (const timestamp of ['soon', null, 5, '9999-12-31T23:59:59.5Z']) {
@@ -538,14 +538,14 @@ t.test('identity', async (t) => {
     }
   })
 
-  t.test('numbers exact duplicates within one answer and never over several', async (t) => {
+  t.test('exact duplicates are numbered within one answer, never across answers', async (t) => {
     const ids = identify([ITEM, { ...ITEM, n: 1 }, shuffled(ITEM) as JsonObject, ITEM]).map(({ id }) => id)
     t.same([ids[2], ids[3]], [`${ids[0]}.2`, `${ids[0]}.3`])
     t.same(ids.map((id) => parseComputedId(id)?.ordinal), [1, 1, 2, 3])
     t.equal(idOf(ITEM), ids[0])
   })
 
-  t.test('is URL-safe, and possible as a caller\'s parameter', async (t) => {
+  t.test('a computed id is URL-safe and passes as a parameter', async (t) => {
     holds(t, fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (fields) => {
       const { id: _id, audit_id: _audit, event_id: _event, ...item } = fields
       const [first, second] = identify([item as JsonObject, item as JsonObject])
@@ -555,7 +555,7 @@ t.test('identity', async (t) => {
     t.notOk(['', '.', '..', 'a//b', 'x'.repeat(201), 'a\0', 'a\n', '%2e', 'search', 'kab1.x'].some(isPossibleId))
   })
 
-  t.test("of Kubiya's comes back from a path as it was published, or is kept beside a computed one", async (t) => {
+  t.test('an upstream id is published unchanged in a path, or is kept beside a computed id', async (t) => {
     const tricky = fc.constantFrom(
       ...'/\\.%25eEfFcC?#;:+ é\u2028\u202e😀\ud800\0',
       '%2e',
@@ -578,7 +578,7 @@ t.test('identity', async (t) => {
     }), { numRuns: 5000 })
   })
 
-  t.test('that does not count moves to a name that is free, and nothing else changes', async (t) => {
+  t.test('an unusable id moves to a free name, and nothing else changes', async (t) => {
     const published = (item: JsonObject) => JSON.parse(identify([item])[0]?.json ?? '') as JsonObject
     for (const id of ['../x', '', ' a', 1.5, null, true, ['a'], { id: 'a' }] as Json[]) {
       const other = { audit_id: 'own', n: 1 }
@@ -608,14 +608,14 @@ t.test('identity', async (t) => {
     t.same(twins.map(({ json }) => (JSON.parse(json) as JsonObject).upstream_id), ['..', '..'])
   })
 
-  t.test('is computed from the item as Kubiya gave it, with the id that does not count', async (t) => {
+  t.test('a computed id depends on the unchanged item, including its unusable id', async (t) => {
     t.not(idOf({ ...ITEM, id: '../x' }), idOf({ ...ITEM, id: '../y' }))
     t.not(idOf({ ...ITEM, id: '../x' }), idOf({ ...ITEM, upstream_id: '../x' }))
     const item = { id: '../x', n: 1, timestamp: '2025-06-03T10:00:00Z' }
     t.equal(idOf(item), 'kab1.1748944800000000000.raFkOrSNFwNnb_xYlThe1i')
   })
 
-  t.test('knows a computed id from anything made up', async (t) => {
+  t.test('parseComputedId accepts computed ids only', async (t) => {
     const digest = 'A'.repeat(22)
     t.same(parseComputedId(`kab1.-5.${digest}.12`), { instant: -5n, digest, ordinal: 12 })
     for (
@@ -640,7 +640,7 @@ t.test('identity', async (t) => {
     ) t.equal(parseComputedId(id), undefined, id)
   })
 
-  t.test('publishes the item with its id first, all else as it was', async (t) => {
+  t.test('a published event has its id first, and all other fields unchanged', async (t) => {
     for (
       const item of [
         ITEM,
@@ -659,7 +659,7 @@ t.test('identity', async (t) => {
     t.equal(identify([{ n: new ExactNumber('1e400') }])[0]?.json.endsWith(',"n":1e400}'), true)
   })
 
-  t.test('bears the id that was asked for when the upstream found the item by it', async (t) => {
+  t.test('identifyAs sets the requested id, whatever id the item has', async (t) => {
     const event = identifyAs(ITEM, 'asked-1')
     t.same([event.id, event.instant], ['asked-1', at(ITEM.timestamp)])
     t.equal((JSON.parse(event.json) as JsonObject).id, 'asked-1')
@@ -667,14 +667,14 @@ t.test('identity', async (t) => {
   })
 })
 
-t.test('a filter', async (t) => {
+t.test('filter', async (t) => {
   const matches = (filter: AuditFilter, item: JsonObject) => compileFilter(filter)(item)
 
-  t.test('lets everything pass when it asks for nothing', async (t) => {
+  t.test('an empty filter accepts every event', async (t) => {
     t.ok([{}, ITEM, { extra: null }].every(compileFilter({})))
   })
 
-  t.test('compares each field whole and exactly', async (t) => {
+  t.test('a filter compares each field exactly', async (t) => {
     for (const field of ['category_type', 'category_name', 'resource_type', 'action_type', 'email'] as const) {
       t.ok(matches({ [field]: 'x' }, { [field]: 'x' }), field)
       for (
@@ -694,7 +694,7 @@ t.test('a filter', async (t) => {
     }
   })
 
-  t.test('asks for all of its fields at once', async (t) => {
+  t.test('a filter requires all of its fields', async (t) => {
     t.ok(
       matches({ category_type: 'a', action_type: 'b', status: 'success' }, {
         category_type: 'a',
@@ -705,7 +705,7 @@ t.test('a filter', async (t) => {
     t.notOk(matches({ category_type: 'a', action_type: 'b' }, { category_type: 'a', action_type: 'c' }))
   })
 
-  t.test('finds a session in extra or on top', async (t) => {
+  t.test('a filter finds a session in `extra` or at the top level', async (t) => {
     t.ok(matches({ session_id: 's' }, { extra: { session_id: 's' } }))
     t.ok(matches({ session_id: 's' }, { session_id: 's', extra: null }))
     t.ok(matches({ session_id: 's' }, { session_id: 'other', extra: { session_id: 's' } }))
@@ -719,7 +719,7 @@ t.test('a filter', async (t) => {
     }
   })
 
-  t.test('finds a tool in extra alone', async (t) => {
+  t.test('a filter finds a tool in `extra` only', async (t) => {
     t.ok(matches({ tool_name: 'x' }, { extra: { tool_name: 'x' } }))
     t.ok(matches({ tool_name: '7' }, { extra: { tool_name: 7 } }))
     for (
@@ -731,11 +731,11 @@ t.test('a filter', async (t) => {
     }
   })
 
-  t.test('weighs its values as one JSON array in UTF-8', async (t) => {
+  t.test('filterBytes counts the values as one JSON array in UTF-8', async (t) => {
     t.same([{}, { text: 'x' }, { text: 'é', email: 'é' }, { text: '\0' }].map(filterBytes), [2, 5, 11, 10])
   })
 
-  t.test('takes a missing, null or ill-typed success for neither status', async (t) => {
+  t.test('a status filter ignores a missing, null or mistyped outcome', async (t) => {
     const statuses = (item: JsonObject) => [matches({ status: 'success' }, item), matches({ status: 'failed' }, item)]
     t.same(statuses({ action_successful: true }), [true, false])
     t.same(statuses({ action_successful: false }), [false, true])
@@ -744,7 +744,7 @@ t.test('a filter', async (t) => {
     }
   })
 
-  t.test('finds text in the values of every field, nested ones too', async (t) => {
+  t.test('a text filter finds values of every field, also nested ones', async (t) => {
     const item = {
       a: 'One',
       b: { c: ['two', { d: 'three' }] },
@@ -756,13 +756,13 @@ t.test('a filter', async (t) => {
     for (const text of ['one two', 'four', 'null', 'onetwo', '[', '"']) t.notOk(matches({ text }, item), text)
   })
 
-  t.test('never finds text in the names of fields', async (t) => {
+  t.test('a text filter does not search names of fields', async (t) => {
     const item = { needle: 1, extra: { needle: { needle: [null] } } }
     t.notOk(matches({ text: 'needle' }, item))
     t.notOk(matches({ text: 'source' }, { n: new ExactNumber('1e400') }))
   })
 
-  t.test('finds text in any case and script, accents composed or not', async (t) => {
+  t.test('a text filter ignores case in every script, and accepts composed and decomposed accents', async (t) => {
     for (
       const [text, held] of [
         ['CAFÉ', 'un café'],
@@ -797,7 +797,7 @@ t.test('a filter', async (t) => {
     t.notOk(matches({ text: 'cafe' }, { x: 'café' }))
   })
 
-  t.test('finds any part of any value, in either case', async (t) => {
+  t.test('a text filter finds any part of any value, in upper or lower case', async (t) => {
     const word = fc.string({ minLength: 1, unit: fc.constantFrom(...'abcxyzéößñσςδжя שλ✅😀ĳ') })
     holds(
       t,
@@ -809,7 +809,7 @@ t.test('a filter', async (t) => {
     )
   })
 
-  t.test('has one key for equal filters and another for every other', async (t) => {
+  t.test('filterKey is equal for equal filters, and different for different ones', async (t) => {
     const keyed = new Set([
       {},
       { category_type: 'a:b' },
@@ -837,13 +837,13 @@ t.test('a filter', async (t) => {
     )
   })
 
-  t.test('is picked out of a larger set of parameters', async (t) => {
+  t.test('pickFilter selects the filter from a larger set of parameters', async (t) => {
     const parameters = { category_type: 'a', text: 'x', page: 2, start_time: 'now' }
     t.same(pickFilter(parameters), { category_type: 'a', text: 'x' })
     t.same(Object.keys(pickFilter(Object.fromEntries(FILTER_FIELDS.map((name) => [name, undefined])))), [])
   })
 
-  t.test('is judged here alone when it asks for an email, a tool, a status or a text', async (t) => {
+  t.test('isJudgedHere is true for a filter by email, tool, status or text', async (t) => {
     t.same(
       [
         {},
@@ -858,7 +858,7 @@ t.test('a filter', async (t) => {
   })
 })
 
-t.test('a window', async (t) => {
+t.test('time range', async (t) => {
   const asked = (start: string | undefined, end?: string, unbounded = false): RequestedRange => ({
     start: start === undefined ? undefined : momentOf(start),
     end: end === undefined ? undefined : momentOf(end),
@@ -870,7 +870,7 @@ t.test('a window', async (t) => {
     return moment
   }
 
-  t.test('is asked for in relative times', async (t) => {
+  t.test('a time bound may be relative', async (t) => {
     for (
       const [text, seconds] of [['now', 0], ['-90s', 90], ['-15m', 900], ['-6h', 21_600], ['-7d', 604_800], [
         '-0s',
@@ -881,7 +881,7 @@ t.test('a window', async (t) => {
     }
   })
 
-  t.test('is asked for in every form that is read in an event, where a blank may stand for the plus of an offset', async (t) => {
+  t.test("a time bound has every form of an event's timestamp, and a space may stand for a plus", async (t) => {
     for (
       const text of [
         '2025-06-03T10:00:00',
@@ -919,7 +919,7 @@ t.test('a window', async (t) => {
     t.same(parseTimeBound('2025-06-03T12:00:00.25 02:00'), { kind: 'at', instant: TEN + 250_000_000n })
   })
 
-  t.test('is not asked for in anything else', async (t) => {
+  t.test('a time bound of any other form is undefined', async (t) => {
     for (
       const text of [
         '',
@@ -948,7 +948,7 @@ t.test('a window', async (t) => {
     ) t.equal(parseTimeBound(text), undefined, text)
   })
 
-  t.test('begins 24 hours before its end unless told otherwise', async (t) => {
+  t.test('a range begins 24 hours before its end by default', async (t) => {
     const now = TEN + 700_000_000n
     const day = 86_400n * NANOS_PER_SECOND
     t.same(resolveRange(asked(undefined), now), { start: TEN - day })
@@ -963,13 +963,13 @@ t.test('a window', async (t) => {
     })
   })
 
-  t.test('has no lower bound with a session, unless one is given', async (t) => {
+  t.test('a range of a session has no lower bound by default', async (t) => {
     t.same(resolveRange(asked(undefined, undefined, true), TEN), {})
     t.same(resolveRange(asked(undefined, 'now', true), TEN), { end: TEN })
     t.same(resolveRange(asked('now', undefined, true), TEN), { start: TEN })
   })
 
-  t.test('has one key for equal questions', async (t) => {
+  t.test('rangeKey is equal for equal requests', async (t) => {
     t.equal(rangeKey(asked('-24h')), rangeKey(asked('-1440m')))
     t.equal(rangeKey(asked('-0s')), rangeKey(asked('now')))
     t.equal(rangeKey(asked('2025-06-03T10:00:00Z')), rangeKey(asked('2025-06-03T12:00:00.000 02:00')))
@@ -991,7 +991,7 @@ t.test('a window', async (t) => {
     t.equal(new Set(different.map(rangeKey)).size, different.length)
   })
 
-  t.test('is fixed when time does not move it', async (t) => {
+  t.test('isAbsolute is true if time does not move the range', async (t) => {
     t.same(
       [
         asked('2025-06-03T10:00:00Z', '2025-06-03T11:00:00Z'),
@@ -1004,7 +1004,7 @@ t.test('a window', async (t) => {
     )
   })
 
-  t.test('includes both its ends', async (t) => {
+  t.test('a range includes both bounds', async (t) => {
     t.same([9n, 10n, 15n, 20n, 21n].map((instant) => isWithin(instant, { start: 10n, end: 20n })), [
       false,
       true,
@@ -1015,7 +1015,7 @@ t.test('a window', async (t) => {
     t.same([isWithin(-5n, {}), isWithin(9n, { start: 10n }), isWithin(21n, { end: 20n })], [true, false, false])
   })
 
-  t.test('is settled once nothing late can enter it', async (t) => {
+  t.test('isFinal is true if no late event can enter the range', async (t) => {
     t.same([TEN - 2_000_000_001n, TEN - 2_000_000_000n, TEN, undefined].map((end) => isFinal(end, TEN, 2000)), [
       true,
       false,
@@ -1025,7 +1025,7 @@ t.test('a window', async (t) => {
   })
 })
 
-t.test('a cursor', async (t) => {
+t.test('cursor', async (t) => {
   const anyPlace: fc.Arbitrary<SortKey> = fc.record({
     instant: anyInstant,
     id: fc.string({ unit: 'binary', maxLength: 220 })
@@ -1066,13 +1066,13 @@ t.test('a cursor', async (t) => {
     fc.record({ kind: fc.constant('replay' as const), log: anyLog, after: anyPlace }, { noNullPrototype: true }),
     anyPage
   )
-  t.test('says after a round trip what it said before', async (t) => {
+  t.test('a cursor is the same after encoding and decoding', async (t) => {
     holds(t, fc.property(anyCursor, (cursor) => isDeepStrictEqual(decodeCursor(encodeCursor(cursor)), cursor)), {
       numRuns: 500
     })
   })
 
-  t.test('of a page holds the largest filter in any script, and the longest id', async (t) => {
+  t.test('a page cursor fits the largest filter in any script, and the longest id', async (t) => {
     for (const letter of ['я', 'ש', '語', 'ก', '한', '😀', '\u0001']) {
       const filter = largestFilter(letter)
       t.ok(filterBytes(filter) > MOST_FILTER_BYTES - 100, letter)
@@ -1091,7 +1091,7 @@ t.test('a cursor', async (t) => {
     }
   })
 
-  t.test('of a replay holds ids at their longest, and stays far below a request\'s head', async (t) => {
+  t.test('a replay cursor fits the longest ids, and is much shorter than a request head', async (t) => {
     const place = { instant: EARLIEST, id: LONGEST_ID }
     const delivered = Array.from(
       { length: MOST_DELIVERED_RANGES },
@@ -1103,11 +1103,11 @@ t.test('a cursor', async (t) => {
     t.ok(encodeCursor(replay).length < 5000, String(encodeCursor(replay).length))
   })
 
-  t.test('is URL-safe text', async (t) => {
+  t.test('a cursor is URL-safe text', async (t) => {
     holds(t, fc.property(anyCursor, (cursor) => /^[A-Za-z0-9._-]+$/.test(encodeCursor(cursor))))
   })
 
-  t.test('is refused when any one character of it was changed, dropped or added', async (t) => {
+  t.test('a cursor is rejected if any character is changed, removed or added', async (t) => {
     const alphabet = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ é']
     holds(
       t,
@@ -1127,7 +1127,7 @@ t.test('a cursor', async (t) => {
     )
   })
 
-  t.test('is refused when its contents were made up, right checksum or not', async (t) => {
+  t.test('a cursor with invented content is rejected, also with a correct checksum', async (t) => {
     const log: LogCursor = { kind: 'log', epoch: 'abcd', offset: 1, instant: TEN }
     const page: PageCursor = {
       kind: 'page',
@@ -1173,7 +1173,7 @@ t.test('a cursor', async (t) => {
     ) t.equal(decodeCursor(encodeCursor(odd as unknown as Cursor)), undefined, inspect(odd))
   })
 
-  t.test('is refused when it is no cursor at all', async (t) => {
+  t.test('any other text is rejected as a cursor', async (t) => {
     for (
       const text of ['', '.', '..', '1..', '1.e30.', '2.e30.xxxxxxxx', 'null', '1.bnVsbA.AAAAAAAA', 'x'.repeat(100_000)]
     ) {
@@ -1182,16 +1182,16 @@ t.test('a cursor', async (t) => {
   })
 })
 
-t.test('a place', async (t) => {
+t.test('sort key', async (t) => {
   const place = (instant: bigint, id: string): SortKey => ({ instant, id })
 
-  t.test('is ordered by instant, then by id', async (t) => {
+  t.test('sort keys are ordered by instant, then by id', async (t) => {
     const ordered = [place(-1n, 'z'), place(0n, 'a'), place(0n, 'b'), place(0n, 'ba'), place(1n, ''), place(10n, 'a')]
     t.same([...ordered].reverse().sort(compareSortKeys), ordered)
     t.equal(compareSortKeys(place(1n, 'a'), place(1n, 'a')), 0)
   })
 
-  t.test('lies beyond another in the direction given, and an empty id stands before all of its instant', async (t) => {
+  t.test('isAfter compares in a direction, and an empty id is before all of its instant', async (t) => {
     const beyond = (instant: bigint, id: string, after: SortKey) =>
       (['asc', 'desc'] as Direction[]).map((direction) => isAfter(place(instant, id), after, direction))
     t.same(beyond(5n, 'b', place(5n, 'a')), [true, false])
@@ -1202,7 +1202,7 @@ t.test('a place', async (t) => {
     t.same(beyond(6n, 'a', place(5n, '')), [true, false])
   })
 
-  t.test('of an undated event is right behind its dated neighbour, in either direction', async (t) => {
+  t.test('the sort key of an undated event is directly after its dated neighbour, in both directions', async (t) => {
     const events = identify([{ id: 'u0' }, { id: 'b', timestamp: '2025-06-03T10:00:00Z' }, { id: 'u1' }, { id: 'u2' }, {
       id: 'a',
       timestamp: '2025-06-03T10:00:00Z'

@@ -3,7 +3,7 @@ import { pauseIfDue } from '../../src/audit/time-slice.ts'
 
 const UNIT_MS = 12 // Longer than a slice: each unit of work spends one.
 
-t.test('a time slice is shared: of many tasks one goes on in each turn of the event loop, in the order of their waiting', async (t) => {
+t.test('pauseIfDue resumes one waiting task in each turn of the event loop, in order', async (t) => {
   const [TASKS, UNITS] = [6, 4]
   let turn = 0
   let isOver = false
@@ -29,7 +29,7 @@ t.test('a time slice is shared: of many tasks one goes on in each turn of the ev
   t.equal(done.length, TASKS * UNITS)
 })
 
-t.test('a time slice that is not spent asks nobody to wait', async (t) => {
+t.test('pauseIfDue returns nothing before the slice is spent', async (t) => {
   await new Promise((resolve) => { setImmediate(resolve) })
   t.same(Array.from({ length: 100 }, pauseIfDue).filter((pause) => pause !== undefined), [])
 })

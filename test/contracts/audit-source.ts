@@ -13,14 +13,14 @@ const SECONDS = Array.from({ length: 10 }, (_, n) => ({ n, timestamp: `2025-06-0
 
 /** What everyone who reads from an `AuditSource` may count on, for a source over an orderly log. */
 export function auditSourceContract (t: Test, open: (t: Test) => Promise<StockedSource>): void {
-  t.test('gives the rows in the direction asked for', async (t) => {
+  t.test('a source returns rows in the requested direction', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
     t.same(numbers(await answerOf(source, { direction: 'asc' })), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     t.same(numbers(await answerOf(source, { direction: 'desc' })), [9, 8, 7, 6, 5, 4, 3, 2, 1, 0])
   })
 
-  t.test('numbers pages from 1 and cuts them at multiples of their size', async (t) => {
+  t.test('a source numbers pages from 1, at multiples of their size', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
     const pages = []
@@ -30,34 +30,34 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
     t.same(pages.map(({ end }) => end), [false, false, true, true])
   })
 
-  t.test('does not take a first short answer for the end: a smaller page than asked for may be all that the log gives', async (t) => {
+  t.test('a source does not take a first short answer as the end', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
     t.equal((await answerOf(source, { pageSize: 500 })).end, undefined)
     t.equal((await answerOf(source, { pageSize: 10 })).end, false)
   })
 
-  t.test('answers an empty window with no rows, at the end', async (t) => {
+  t.test('a source answers an empty window without rows, at the end', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
     const answer = await answerOf(source, { window: { start: instant('2030-01-01T00:00:00Z') } })
     t.same([answer.events, answer.rows, answer.end], [[], 0, true])
   })
 
-  t.test('includes both bounds, and the whole seconds that they lie in', async (t) => {
+  t.test('a source includes both bounds, and the whole seconds around them', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
     const window = { start: instant('2025-06-03T10:00:03.5Z'), end: instant('2025-06-03T10:00:05.000000001Z') }
     t.same(numbers(await answerOf(source, { direction: 'asc', window })), [3, 4, 5, 6])
   })
 
-  t.test('narrows by a field', async (t) => {
+  t.test('a source filters by a field', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS.map((item) => ({ ...item, category_type: item.n % 2 === 0 ? 'even' : 'odd' })))
     t.same(numbers(await answerOf(source, { direction: 'asc', filter: { category_type: 'odd' } })), [1, 3, 5, 7, 9])
   })
 
-  t.test('gives an event the same id in every answer, and exact duplicates an ordinal', async (t) => {
+  t.test('a source gives an event the same id in every answer, and exact duplicates an ordinal', async (t) => {
     const { source, publish } = await open(t)
     publish([...SECONDS, { n: 10, timestamp: '2025-06-03T10:00:10Z' }, { n: 10, timestamp: '2025-06-03T10:00:10Z' }])
     const all = await answerOf(source, { direction: 'asc' })
@@ -67,7 +67,7 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
     t.ok(all.events.every(({ id, json }) => (JSON.parse(json) as { id: string }).id === id))
   })
 
-  t.test('finds by id, and says of an unknown one that it has no event to give', async (t) => {
+  t.test('a source finds an event by id, and returns no event for an unknown id', async (t) => {
     const { source, publish } = await open(t)
     publish([{ id: 'own-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }])
     const found = await source.find('own-1', CALLER)

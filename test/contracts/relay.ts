@@ -5,7 +5,7 @@ import type { Relay } from '../../src/relay/relay.ts'
 
 /** What the poller and the log may count on, whichever way batches travel between replicas. */
 export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void {
-  t.test('gives every follower every batch, whole, in the order of announcing', async (t) => {
+  t.test('a relay delivers every batch to every follower, complete and in order', async (t) => {
     const relay = await open(t)
     const taken: Batch[][] = [[], []]
     for (const batches of taken) relay.subscribe((batch) => { batches.push(batch) })
@@ -19,7 +19,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     }
   })
 
-  t.test('numbers the events without a hole, in one epoch that a cursor can carry', async (t) => {
+  t.test('a relay numbers entries without a hole, in one epoch that a cursor can contain', async (t) => {
     const relay = await open(t)
     const batches: Batch[] = []
     relay.subscribe((batch) => { batches.push(batch) })
@@ -30,7 +30,7 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     t.match(relay.epoch, /^[a-z0-9]{4,32}$/)
   })
 
-  t.test('keeps lateness and the high-water mark as announced', async (t) => {
+  t.test('a relay keeps late marks and the high-water mark', async (t) => {
     const relay = await open(t)
     const batches: Batch[] = []
     relay.subscribe((batch) => { batches.push(batch) })
@@ -39,12 +39,12 @@ export function relayContract (t: Test, open: (t: Test) => Promise<Relay>): void
     t.same(batches[0]?.entries.map((each) => 'event' in each && each.late), [false])
   })
 
-  t.test('numbers anew in another epoch', async (t) => {
+  t.test('another relay has another epoch', async (t) => {
     const [one, other] = [await open(t), await open(t)]
     t.not(one.epoch, other.epoch)
   })
 
-  t.test('knows of one replica that polls', async (t) => {
+  t.test('a relay has one replica that polls', async (t) => {
     t.equal((await open(t)).isLeader(), true)
   })
 }

@@ -37,7 +37,7 @@ export function streamContract (t: Test, name: string, open: Open): void {
 }
 
 function gives (t: Test, name: string, open: Open): void {
-  t.test(`${name} says hello first, then gives each event once, with a cursor, in order`, async (t) => {
+  t.test(`${name} sends hello first, then each event once, with a cursor, in order`, async (t) => {
     const service = await startService(t)
     service.sandbox.publish(series(3).map((n) => item({ n, timestamp: ago(60_000 - n) })))
     const stream = open(service)
@@ -50,7 +50,7 @@ function gives (t: Test, name: string, open: Open): void {
     stream.terminate()
   })
 
-  t.test(`${name} tells how Kubiya is, on each change`, async (t) => {
+  t.test(`${name} sends a status on each change`, async (t) => {
     const service = await startService(t, QUIET)
     const stream = open(service)
     await stream.until(({ type }) => type === 'hello')
@@ -68,7 +68,7 @@ function gives (t: Test, name: string, open: Open): void {
 }
 
 function resumes (t: Test, name: string, open: Open): void {
-  t.test(`${name} goes on exactly behind any cursor that it gave`, async (t) => {
+  t.test(`${name} resumes exactly after any of its cursors`, async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '100' })
     const first = open(service)
     await first.until(({ type }) => type === 'hello')
@@ -89,7 +89,7 @@ function resumes (t: Test, name: string, open: Open): void {
     }
   })
 
-  t.test(`${name} goes on in the middle of what it gives from the past`, async (t) => {
+  t.test(`${name} resumes within a replay`, async (t) => {
     const service = await startService(t)
     service.sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(60_000 - n * 100) })))
     const first = open(service)
@@ -106,7 +106,7 @@ function resumes (t: Test, name: string, open: Open): void {
     }
   })
 
-  t.test(`${name} loses nothing over a restart, and repeats only what has the same id`, async (t) => {
+  t.test(`${name} loses nothing over a restart, and repeats have the same id`, async (t) => {
     const sandbox = await startUpstream(t)
     const service = await startService(t, {}, {}, sandbox)
     const before = open(service)
@@ -127,14 +127,14 @@ function resumes (t: Test, name: string, open: Open): void {
 }
 
 function ends (t: Test, name: string, open: Open): void {
-  t.test(`${name} ends with a word and a cursor, and closes`, async (t) => {
+  t.test(`${name} ends with an end frame and a cursor, and closes`, async (t) => {
     const service = await startService(t)
     const stream = open(service, '?timeout_minutes=0.005')
     await stream.closed
     t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false, cursor: String })
   })
 
-  t.test(`${name} leaves nothing behind when listeners come and go`, async (t) => {
+  t.test(`${name} keeps no memory of subscribers that have left`, async (t) => {
     const service = await startService(t)
     await service.settled()
     for (let round = 0; round < 3; round++) {
@@ -149,7 +149,7 @@ function ends (t: Test, name: string, open: Open): void {
 
 /** What every transport promises to a reader that is slow. Megabytes have to back up, so it takes seconds. */
 export function slowReaderContract (t: Test, name: string, open: Open): void {
-  t.test(`${name} lets a slow reader have everything in order once it wakes, and holds nobody up`, async (t) => {
+  t.test(`${name} delivers everything in order to a slow reader, and delays no other`, async (t) => {
     const service = await startService(t, HEAVY)
     const [slow, other] = [open(service), open(service)]
     for (const stream of [slow, other]) await stream.until(({ type }) => type === 'hello')
@@ -164,7 +164,7 @@ export function slowReaderContract (t: Test, name: string, open: Open): void {
     for (const stream of [slow, other]) stream.terminate()
   })
 
-  t.test(`${name} serves a reader from Kubiya whose place the log let go of while it was slow`, async (t) => {
+  t.test(`${name} serves a slow reader from Kubiya if its position was evicted`, async (t) => {
     const service = await startService(t, { HISTORY_EVENTS: '100', ...HEAVY })
     const slow = open(service)
     await slow.until(({ type }) => type === 'hello')

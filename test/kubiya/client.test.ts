@@ -69,8 +69,8 @@ function kindOf (outcome: { ok: true } | Failure): FailureKind | 'ok' {
   return outcome.ok ? 'ok' : outcome.kind
 }
 
-t.test('the list URL', async (t) => {
-  t.test("is the same for every way of writing a base, and keeps a gateway's prefix", async (t) => {
+t.test('list URL', async (t) => {
+  t.test('the list URL is the same for every spelling of the base, and keeps a path prefix', async (t) => {
     for (
       const base of [
         'https://api.kubiya.test',
@@ -96,13 +96,13 @@ t.test('the list URL', async (t) => {
   })
 })
 
-t.test('the list parameters', async (t) => {
+t.test('list parameters', async (t) => {
   const spelled = (
     query: Partial<SourceQuery>,
     spelling: 'extra.session_id' | 'session_id' | 'local' = 'extra.session_id'
   ) => Object.fromEntries(listParameters(question(query), spelling))
 
-  t.test('are those of the public clients: compact JSON, the page from 1, the page size', async (t) => {
+  t.test('list parameters are those of the public clients: compact JSON, page from 1, page size', async (t) => {
     const window = { start: at('2025-06-01T00:00:00Z'), end: at('2025-06-02T00:00:00Z') }
     t.same(spelled({ window, filter: { category_type: 'agents' } }), {
       filter: '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:00Z"},"category_type":"agents"}',
@@ -117,7 +117,7 @@ t.test('the list parameters', async (t) => {
     })
   })
 
-  t.test('round bounds outward to whole seconds', async (t) => {
+  t.test('list parameters have bounds that are rounded outward to whole seconds', async (t) => {
     const window = { start: at('2025-06-01T00:00:00.999999999Z'), end: at('2025-06-02T00:00:00.000000001Z') }
     t.equal(spelled({ window }).filter, '{"timestamp":{"gte":"2025-06-01T00:00:00Z","lte":"2025-06-02T00:00:01Z"}}')
     t.equal(
@@ -126,7 +126,7 @@ t.test('the list parameters', async (t) => {
     )
   })
 
-  t.test('name every field that Kubiya can judge, and never text or status', async (t) => {
+  t.test('list parameters contain every field that Kubiya filters, and never text or status', async (t) => {
     const filter = {
       category_type: 'a',
       category_name: 'b',
@@ -143,7 +143,7 @@ t.test('the list parameters', async (t) => {
     t.same(Object.keys(spelled({ filter: { text: 'x', status: 'success' } })), ['sort', 'page', 'page_size'])
   })
 
-  t.test('carry any value as a value', async (t) => {
+  t.test('list parameters escape any value', async (t) => {
     holds(
       t,
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (value) => {
@@ -170,10 +170,10 @@ function createReader (remembers: boolean) {
 const readListing = (body: string) => createReader(false)(body)
 const createPolledReader = () => createReader(true)
 
-t.test('an answer of the list call', async (t) => {
+t.test('list answer', async (t) => {
   const names = async (body: string) => (await readListing(body))?.events.map(({ item }) => item.n)
 
-  t.test('is a bare array, or items, or data', async (t) => {
+  t.test('a list answer is a bare array, or has it in `items` or `data`', async (t) => {
     for (
       const body of [
         '[{"n":1},{"n":2}]',
@@ -186,13 +186,13 @@ t.test('an answer of the list call', async (t) => {
     }
   })
 
-  t.test('may be empty in several ways', async (t) => {
+  t.test('an empty list answer has several forms', async (t) => {
     for (const body of ['[]', 'null', ' null\n', '{"items":[]}', '{"items":null}', '{"data":[]}', '{"data":null}']) {
       t.same(await readListing(body), { events: [], rows: 0, noEvents: 0, unreadable: [] }, body)
     }
   })
 
-  t.test('is not the protocol when it is anything else', async (t) => {
+  t.test('a list answer of any other form is not the protocol', async (t) => {
     for (
       const body of [
         '',
@@ -215,7 +215,7 @@ t.test('an answer of the list call', async (t) => {
     ) t.equal(await readListing(body), undefined, body)
   })
 
-  t.test('is served with its odd elements counted, and its odd items passed through', async (t) => {
+  t.test('a list answer counts elements that are not events, and passes unusual items through', async (t) => {
     const deep = `${'['.repeat(3000)}${']'.repeat(3000)}`
     const listing = await readListing(
       `[{"n":1},null,5,"x",[],{"n":2,"deep":${deep}},{"n":3,"extra":null,"version":"two"},{"__proto__":{"polluted":true},"n":4},{"n":5,"t":"\\ud800","big":12345678901234567890}]`
@@ -229,7 +229,7 @@ t.test('an answer of the list call', async (t) => {
     t.ok(Object.hasOwn(listing?.events[3]?.item ?? {}, '__proto__'))
   })
 
-  t.test('is readable beside an element that is nested beyond all reason, where numbers are kept exact too', async (t) => {
+  t.test('a list answer is readable beside an element with very deep nesting', async (t) => {
     const deep = `${'{"a":['.repeat(3000)}${']}'.repeat(3000)}`
     const listing = await readListing(
       `[{"n":1,"big":9007199254740993},{"n":2,"deep":${deep},"big":9007199254740993},{"n":3}]`
@@ -240,7 +240,7 @@ t.test('an answer of the list call', async (t) => {
     t.match(listing?.events[0]?.json, '"big":9007199254740993')
   })
 
-  t.test('is too large where its rows together hold more values than memory should, however small each is', async (t) => {
+  t.test('a list answer is too large if all rows together have too many values', async (t) => {
     const deep = `{"a":${'['.repeat(4900)}${']'.repeat(4900)}}`
     const wide = `{"a":[${'[],'.repeat(20_000)}[]]}`
     for (const [row, rows] of [[deep, 204], [wide, 25]] as const) {
@@ -252,12 +252,12 @@ t.test('an answer of the list call', async (t) => {
     }
   })
 
-  t.test('counts exact duplicates within itself', async (t) => {
+  t.test('exact duplicates are counted within one list answer', async (t) => {
     const [first, second] = (await readListing('[{"n":1},{"n":1}]'))?.events ?? []
     t.equal(second?.id, `${first?.id}.2`)
   })
 
-  t.test('is not the protocol when it has more rows than may be, whatever they are', async (t) => {
+  t.test('a list answer with too many rows is not the protocol', async (t) => {
     for (const row of ['{}', '1', '{"n":1}', '[]']) {
       const rows = (count: number) => `[${Array(count).fill(row).join(',')}]`
       t.match(await createListParser({ remembers: false, clock: systemClock })(rows(20), 20), { rows: 20 }, row)
@@ -266,14 +266,14 @@ t.test('an answer of the list call', async (t) => {
     }
   })
 
-  t.test('may hold one event of too many values, whose place is told', async (t) => {
+  t.test('a list answer may contain one event with too many values, whose position is reported', async (t) => {
     const keys = Array.from({ length: 60_000 }, (_, n) => `"k${n}":1`).join(',')
     const listing = await readListing(`{"items":[{"n":1},{${keys}},{"n":2}],"pagination":{"page":1}}`)
     t.same(listing?.events.map(({ item }) => item.n), [1, 2])
     t.same(listing?.unreadable, [1])
   })
 
-  t.test('costs time that grows with its bytes alone', async (t) => {
+  t.test('the time to parse a list answer grows only with its bytes', async (t) => {
     const most = 4_000_000
     for (
       const body of [
@@ -290,8 +290,8 @@ t.test('an answer of the list call', async (t) => {
   })
 })
 
-t.test('answers that repeat the one before', async (t) => {
-  t.test('are read as if each were the first', async (t) => {
+t.test('repeated list answers', async (t) => {
+  t.test('a repeated list answer gives the same events as a first one', async (t) => {
     const quirk = fc.constantFrom<JsonObject>({}, { text: '}],[{"\\' }, { text: 'é ✅ "quoted"' }, {
       deep: [[{ a: [] }], {}]
     }, { big: 0.1, list: [1, 2] })
@@ -352,7 +352,7 @@ t.test('answers that repeat the one before', async (t) => {
     )
   })
 
-  t.test('give the same event again where it is written just as it was, and another where anything differs', async (t) => {
+  t.test('an unchanged element gives the same event object, and a changed one another', async (t) => {
     const read = createPolledReader()
     const [a, b, c] = [1, 2, 3].map((n) => `{"n":${n},"timestamp":"2025-06-03T10:00:0${n}Z"}`)
     const before = (await read(`[${a},${b},${b}]`))?.events ?? []
@@ -365,7 +365,7 @@ t.test('answers that repeat the one before', async (t) => {
     t.equal(other[0]?.id, before[1]?.id, 'the same event, written otherwise')
   })
 
-  t.test('know long elements again, too, and tell those apart that are equally long', async (t) => {
+  t.test('long elements are remembered too, and distinguished at equal length', async (t) => {
     const read = createPolledReader()
     const long = (n: number) => `{"n":${n},"text":"${'x'.repeat(20_000)}${n}"}`
     const before = (await read(`[${long(1)},${long(2)}]`))?.events ?? []
@@ -375,7 +375,7 @@ t.test('answers that repeat the one before', async (t) => {
     t.equal(after[2], before[0])
   })
 
-  t.test('are no answers when they are cut off or put together wrongly, however much of them is known', async (t) => {
+  t.test('a damaged list answer is rejected, however many of its elements are known', async (t) => {
     for (
       const body of [
         '[{"n":1},{"n":2}',
@@ -403,8 +403,8 @@ t.test('answers that repeat the one before', async (t) => {
   }
 })
 
-t.test('an answer by id', async (t) => {
-  t.test('is the event, bare or wrapped', async (t) => {
+t.test('answer by id', async (t) => {
+  t.test('an answer by id is the event, bare or wrapped', async (t) => {
     for (
       const body of [
         '{"timestamp":"2025-06-03T10:00:00Z","n":1}',
@@ -424,7 +424,7 @@ t.test('an answer by id', async (t) => {
     }
   })
 
-  t.test('says nothing when it is empty, HTML, or another event than was asked for', async (t) => {
+  t.test('an answer by id says nothing if it is empty, HTML, or another event', async (t) => {
     for (
       const body of [
         'null',
@@ -441,15 +441,15 @@ t.test('an answer by id', async (t) => {
     }
   })
 
-  t.test('is not the protocol when it is anything else', async (t) => {
+  t.test('an answer by id of any other form is not the protocol', async (t) => {
     for (const body of ['', '{"timestamp":', '5', '"x"', '{"error":"boom"}', '{"success":false}']) {
       t.equal(readEvent(body, 'a-1'), undefined, body)
     }
   })
 })
 
-t.test('a failure', async (t) => {
-  t.test('has its kind by status, and bears the wait that was asked for where waiting helps', async (t) => {
+t.test('failure', async (t) => {
+  t.test('the kind of a failure follows the status, and a temporary failure has the requested wait', async (t) => {
     const kinds = {
       301: 'invalid',
       302: 'invalid',
@@ -475,7 +475,7 @@ t.test('a failure', async (t) => {
     ])
   })
 
-  t.test('has its kind by exception', async (t) => {
+  t.test('the kind of a failure follows the exception', async (t) => {
     const named = (name: string, code?: string) =>
       Object.assign(new Error('x'), { name }, code === undefined ? {} : { code })
     for (
@@ -493,7 +493,7 @@ t.test('a failure', async (t) => {
     ) t.equal(failureOfError(error).kind, kind, String(error))
   })
 
-  t.test('is worth another try when the connection was lost, the upstream was down or asked to wait', async (t) => {
+  t.test('a failure is retried after a lost connection, a 5xx or a 429', async (t) => {
     const kinds: FailureKind[] = [
       'unavailable',
       'throttled',
@@ -507,7 +507,7 @@ t.test('a failure', async (t) => {
     t.same(kinds.filter((kind) => isWorthAnotherTry({ ok: false, kind })), ['unavailable', 'throttled'])
   })
 
-  t.test('reads Retry-After in seconds and as a date, never below zero nor above five minutes', async (t) => {
+  t.test('Retry-After is seconds or a date, from zero to five minutes', async (t) => {
     const now = Date.parse('Tue, 03 Jun 2025 10:00:00 GMT')
     for (
       const [header, waitMs] of [
@@ -529,10 +529,10 @@ t.test('a failure', async (t) => {
   })
 })
 
-t.test('a body', async (t) => {
+t.test('response body', async (t) => {
   const encodings = { gzip: gzipSync, 'x-gzip': gzipSync, GZIP: gzipSync, deflate: deflateSync, br: brotliCompressSync }
 
-  t.test('is read in any encoding that HTTP has', async (t) => {
+  t.test('a body is read in every HTTP content coding', async (t) => {
     t.same(
       await readBody(Readable.from([Buffer.from('caf'), Buffer.from([0xc3]), Buffer.from([0xa9])]), undefined, 100),
       { text: 'café' }
@@ -544,7 +544,7 @@ t.test('a body', async (t) => {
     t.equal(await readBody(Readable.from([Buffer.from('x')]), 'zstd', 100), 'unknown-encoding')
   })
 
-  t.test('is cut at the cap, counted after inflating', async (t) => {
+  t.test('a body over the limit is cut, counted after decompression', async (t) => {
     t.same(await readBody(Readable.from([Buffer.alloc(100, 'x')]), undefined, 100), { text: 'x'.repeat(100) })
     t.equal(await readBody(Readable.from([Buffer.alloc(101, 'x')]), undefined, 100), 'too-large')
     for (const [encoding, compress] of Object.entries(encodings)) {
@@ -554,7 +554,7 @@ t.test('a body', async (t) => {
     }
   })
 
-  t.test('throws what does not inflate', async (t) => {
+  t.test('a body with corrupt compression throws', async (t) => {
     await t.rejects(readBody(Readable.from([Buffer.from('no gzip')]), 'gzip', 100), { code: 'Z_DATA_ERROR' })
     await t.rejects(readBody(Readable.from([gzipSync('cut off').subarray(0, 12)]), 'gzip', 100), {
       code: 'Z_BUF_ERROR'
@@ -572,8 +572,8 @@ function mostWithin (times: number[], spanMs: number): number {
   return most
 }
 
-t.test('a budget', async (t) => {
-  t.test('lets any sliding minute and day hold no more than its limits, whatever is asked', async (t) => {
+t.test('request budget', async (t) => {
+  t.test('the request budget keeps every sliding minute and day within its limits', async (t) => {
     const demand = fc.array(
       fc.record({
         gapMs: fc.oneof(
@@ -608,7 +608,7 @@ t.test('a budget', async (t) => {
     )
   })
 
-  t.test('bears a poller and callers for a whole day, within 100 a minute and 5000 a day, and uses most of it', async (t) => {
+  t.test('the request budget lasts a poller and callers for a day, and most of it is used', async (t) => {
     const budget = createRequestBudget({ perMinute: 100, perDay: 5000 })
     const went: number[] = []
     for (let nowMs = 0; nowMs < 2 * DAY_MS; nowMs += 3000) {
@@ -619,7 +619,7 @@ t.test('a budget', async (t) => {
     t.ok(went.filter((ms) => ms < DAY_MS).length > 4800, 'nearly all of a day\'s limit was used')
   })
 
-  t.test('says how long to wait, and then lets one go', async (t) => {
+  t.test('the request budget returns a wait, and then admits one request', async (t) => {
     holds(
       t,
       fc.property(
@@ -636,7 +636,7 @@ t.test('a budget', async (t) => {
     )
   })
 
-  t.test('lets many callers go first, and keeps one call a pause for the poller', async (t) => {
+  t.test('the request budget admits many callers, and keeps one request an interval for the poller', async (t) => {
     const budget = createRequestBudget({ perMinute: 80, perDay: 0 })
     let callers = 0
     const take = (purpose: Purpose, nowMs: number) => {
@@ -659,7 +659,7 @@ t.test('a budget', async (t) => {
     t.equal(fresh.take(CALLER, 0), 0)
   })
 
-  t.test('gives the poller its call each minute, however greedy the callers', async (t) => {
+  t.test('the request budget admits one poll a minute, however many requests callers send', async (t) => {
     const budget = createRequestBudget({ perMinute: 40, perDay: 0 })
     let polls = 0
     let callers = 0
@@ -670,7 +670,7 @@ t.test('a budget', async (t) => {
     t.ok(polls >= 28 && polls <= 31, `${polls} polls in 30 minutes`)
   })
 
-  t.test('obeys the upstream\'s own count until it is renewed', async (t) => {
+  t.test("the request budget obeys the upstream's own limit until its reset", async (t) => {
     const budget = unlimited()
     budget.applyUpstreamLimit({ remaining: 2, untilMs: 10_000 }, 0)
     t.same([budget.take(CALLER, 0), budget.take(POLLER, 1000)], [0, 0])
@@ -678,7 +678,7 @@ t.test('a budget', async (t) => {
     t.equal(budget.take(CALLER, 10_000), 0)
   })
 
-  t.test("believes the upstream's count for five minutes at most, and finds out once a minute whether it still holds", async (t) => {
+  t.test("the request budget obeys the upstream's limit for five minutes, and tests it once a minute", async (t) => {
     const budget = unlimited()
     const untilMs = 23 * 60 * MINUTE_MS
     budget.applyUpstreamLimit({ remaining: 0, untilMs }, 0)
@@ -705,7 +705,7 @@ t.test('a budget', async (t) => {
     t.equal(still.take(CALLER, 3 * MINUTE_MS + 2), 0, 'and so does a better one')
   })
 
-  t.test('lets nothing out before the moment that the upstream named, whatever it says is left', async (t) => {
+  t.test('the request budget admits no request before the time that the upstream named', async (t) => {
     const budget = unlimited()
     budget.pauseUntil(10_000)
     t.same([budget.take(CALLER, 1000), budget.take(POLLER, 4000)], [9000, 6000])
@@ -716,29 +716,29 @@ t.test('a budget', async (t) => {
     t.same([budget.take(CALLER, 10_000), budget.take(POLLER, 10_000)], [0, 0])
   })
 
-  t.test('is not widened by the upstream\'s count', async (t) => {
+  t.test("the request budget is not raised by the upstream's limit", async (t) => {
     const budget = createRequestBudget({ perMinute: 4, perDay: 0 })
     budget.applyUpstreamLimit({ remaining: 1000, untilMs: 10_000 }, 0)
     t.equal(budget.take(CALLER, 0), 0)
     t.ok(budget.take(CALLER, 0) > 0)
   })
 
-  t.test('has no limit when it is off', async (t) => {
+  t.test('the request budget of 0 has no limit', async (t) => {
     const budget = unlimited()
     t.same(budget.levels(0), [])
     t.ok(Array.from({ length: 10_000 }, () => budget.take(POLLER, 0)).every((waitMs) => waitMs === 0))
   })
 })
 
-t.test('the client keeps the contract of a source', async (t) => {
+t.test('the client fulfils the contract of an audit source', async (t) => {
   auditSourceContract(t, async (t) => {
     const { client, sandbox } = await started(t)
     return { source: client, publish: (items: JsonObject[]) => sandbox.publish(...items) }
   })
 })
 
-t.test('a request', async (t) => {
-  t.test('carries exactly the parameters and headers of Kubiya\'s public clients', async (t) => {
+t.test('upstream request', async (t) => {
+  t.test("a request has exactly the parameters and headers of Kubiya's public clients", async (t) => {
     const { sandbox, read } = await started(t, {}, { organizationId: 'org-7' })
     const window = { start: at('2025-06-01T00:00:00.5Z'), end: at('2025-06-02T00:00:00Z') }
     t.equal(
@@ -777,13 +777,13 @@ t.test('a request', async (t) => {
     })
   })
 
-  t.test('names no organization when none is set', async (t) => {
+  t.test('a request has no organization header by default', async (t) => {
     const { sandbox, read } = await started(t)
     await read()
     t.notOk('x-organization-id' in (sandbox.requests[0]?.headers ?? {}))
   })
 
-  t.test('goes to the same place with every way of writing the base', async (t) => {
+  t.test('a request has the same URL for every spelling of the base', async (t) => {
     for (const suffix of ['', '/', '/api/v1', '/api/v1/']) {
       const sandbox = await startSandbox({ apiKey: KEY, prefix: '/gateway' })
       t.teardown(() => sandbox.close())
@@ -793,14 +793,14 @@ t.test('a request', async (t) => {
     }
   })
 
-  t.test('for an event by id escapes what the id holds', async (t) => {
+  t.test('a request by id escapes the id', async (t) => {
     const { sandbox, client } = await started(t)
     await client.find('qL+8xw== user@host;é&\u2028', CALLER)
     t.equal(sandbox.requests[0]?.path, '/api/v1/auditing/items/qL%2B8xw%3D%3D%20user%40host%3B%C3%A9%26%E2%80%A8')
     t.equal(sandbox.requests[0]?.search, '')
   })
 
-  t.test('is never one for Kubiya\'s own stream, nor for an id that could be read as another path', async (t) => {
+  t.test('a request by id is not sent for `stream`, or for an id that could be another path', async (t) => {
     const { sandbox, client } = await started(t)
     for (const id of ['stream', 'a/b', 'a\\b', 'a%2fb', '100%', 'x?admin=1', 'a#b', 'a/../b?c=d#e']) {
       t.same(await client.find(id, CALLER), { ok: true, event: undefined }, id)
@@ -809,10 +809,10 @@ t.test('a request', async (t) => {
   })
 })
 
-t.test('the client reads', async (t) => {
+t.test('upstream answer', async (t) => {
   const items = [{ n: 1, timestamp: '2025-06-03T10:00:00Z' }, { n: 2, timestamp: '2025-06-03T10:00:01.5Z' }]
 
-  t.test('every shape of list, with the upstream\'s clock', async (t) => {
+  t.test("the client reads every form of a list, with the upstream's clock", async (t) => {
     for (const shape of ['array', 'items', 'data'] as const) {
       const { sandbox, read } = await started(t, { shape, now: () => Date.parse('2025-06-03T10:00:05Z') })
       sandbox.publish(items)
@@ -824,7 +824,7 @@ t.test('the client reads', async (t) => {
     }
   })
 
-  t.test('every shape of nothing', async (t) => {
+  t.test('the client reads every form of an empty list', async (t) => {
     for (const empty of ['array', 'null', '204', 'items-null'] as const) {
       const { read } = await started(t, { empty, shape: 'items' })
       const answer = await read()
@@ -833,7 +833,7 @@ t.test('the client reads', async (t) => {
     }
   })
 
-  t.test('what is not the protocol as a failure, never as no events', async (t) => {
+  t.test('the client returns a failure for an answer that is not the protocol, never an empty list', async (t) => {
     const { sandbox, read, outcomes } = await started(t)
     sandbox.publish(items)
     const faults: Fault[] = [
@@ -855,7 +855,7 @@ t.test('the client reads', async (t) => {
     t.same(outcomes.length, faults.length, 'none of them was tried again')
   })
 
-  t.test('a refusal as what it is, and asks no second time', async (t) => {
+  t.test('the client does not retry a refusal', async (t) => {
     const { sandbox, read } = await started(t)
     for (const [status, kind] of [[401, 'unauthorized'], [403, 'forbidden']] as const) {
       sandbox.resetRequests()
@@ -867,7 +867,7 @@ t.test('the client reads', async (t) => {
     t.same(await readAsStranger(), { ok: false, kind: 'unauthorized' })
   })
 
-  t.test('the end of the log only where a shorter answer proves it', async (t) => {
+  t.test('the client reports the end of the log only if a shorter answer proves it', async (t) => {
     const { sandbox, read } = await started(t, { pageCap: 2 })
     sandbox.publish(Array.from({ length: 5 }, (_, n) => ({ n, timestamp: '2025-06-03T10:00:00Z' })))
     const endAt = async (page: number, pageSize: number) => {
@@ -880,7 +880,7 @@ t.test('the client reads', async (t) => {
     t.equal(await endAt(9, 2), true)
   })
 
-  t.test('its budget first: the upstream is not asked for what it does not bear', async (t) => {
+  t.test('the client sends no request that the budget denies', async (t) => {
     const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 4, perDay: 0 }) })
     t.equal(kindOf(await read()), 'ok')
     const refused = await read()
@@ -889,7 +889,7 @@ t.test('the client reads', async (t) => {
     t.equal(sandbox.asked, 1)
   })
 
-  t.test('the upstream\'s own rate limit, and stops before it is refused', async (t) => {
+  t.test("the client stops at the upstream's own rate limit before a 429", async (t) => {
     const { sandbox, read } = await started(t, { rateLimit: { perMinute: 2 } })
     t.same([kindOf(await read()), kindOf(await read())], ['ok', 'ok'])
     const third = await read()
@@ -897,7 +897,7 @@ t.test('the client reads', async (t) => {
     t.equal(sandbox.asked, 2)
   })
 
-  t.test("no sooner than it was told, on anybody's behalf, not even when an answer says then that requests are left", async (t) => {
+  t.test('the client waits for Retry-After for all callers, whatever limit an answer then reports', async (t) => {
     const { sandbox, read } = await started(t, { rateLimit: { perMinute: 100 } })
     let release = () => {}
     sandbox.faults.next({
@@ -928,7 +928,7 @@ t.test('the client reads', async (t) => {
     t.equal(kindOf(await read()), 'ok')
   })
 
-  t.test('on, where the upstream\'s rate limit makes no sense', async (t) => {
+  t.test('the client ignores an upstream rate limit that makes no sense', async (t) => {
     const { sandbox, read } = await started(t)
     const soon = String(Math.ceil(Date.now() / 1000) + 60)
     const senseless = [
@@ -963,7 +963,7 @@ t.test('the client reads', async (t) => {
     t.equal(kindOf(await read()), 'ok')
   })
 
-  t.test('on, where an answer that is no list tells of a rate limit, or an older one told of more', async (t) => {
+  t.test('the client reads the rate limit of answers that are not lists, and ignores an older limit', async (t) => {
     const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.ceil(Date.now() / 1000) + 60) }
     const { client, sandbox, read } = await started(t)
     const faults: Fault[] = [404, 400, 302, 201, 401, 403].map((status) => ({
@@ -991,8 +991,8 @@ t.test('the client reads', async (t) => {
   })
 })
 
-t.test('a deadline', async (t) => {
-  t.test('ends a call that is not answered, falls silent or trickles, and leaves nothing in flight', async (t) => {
+t.test('deadline', async (t) => {
+  t.test('a deadline ends a call without an answer, with silence or with slow bytes', async (t) => {
     const faults: Fault[] = [{ kind: 'hang' }, { kind: 'headers-then-silence' }, { kind: 'trickle', everyMs: 20 }]
     await Promise.all(faults.map(async (fault) => {
       const { sandbox, client, read } = await started(t, {}, { timeoutMs: 1000 })
@@ -1006,7 +1006,7 @@ t.test('a deadline', async (t) => {
     }))
   })
 
-  t.test('is one for all tries of a call', async (t) => {
+  t.test('one deadline covers all tries of a call', async (t) => {
     const { sandbox, read } = await started(t, {}, { timeoutMs: 250_000 })
     sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '300' } })
     t.same(
@@ -1017,7 +1017,7 @@ t.test('a deadline', async (t) => {
     t.equal(sandbox.asked, 1)
   })
 
-  t.test('does not fall on a connection that is refused', async (t) => {
+  t.test('a refused connection does not wait for the deadline', async (t) => {
     const server = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => server.once('listening', resolve))
     const { port } = server.address() as AddressInfo
@@ -1027,8 +1027,8 @@ t.test('a deadline', async (t) => {
   })
 })
 
-t.test('the byte cap', async (t) => {
-  t.test('ends a huge answer and one that inflates without end, in bounded memory', async (t) => {
+t.test('byte limit', async (t) => {
+  t.test('the byte limit ends a huge answer, and one that inflates without end, in bounded memory', async (t) => {
     const { sandbox, read } = await started(t, {}, { maxBytes: 100_000 })
     const before = process.memoryUsage().rss
     sandbox.faults.next({ kind: 'huge', bytes: 2 ** 30 })
@@ -1040,7 +1040,7 @@ t.test('the byte cap', async (t) => {
     t.equal(kindOf(await read()), 'ok', 'and the next answer is read as ever')
   })
 
-  t.test('lets an answer of just its size through', async (t) => {
+  t.test('the byte limit admits an answer of exactly its size', async (t) => {
     const body = `["${'x'.repeat(96)}"]`
     const { sandbox, read } = await started(t, {}, { maxBytes: 100 })
     sandbox.faults.next({ kind: 'body', body })
@@ -1050,8 +1050,8 @@ t.test('the byte cap', async (t) => {
   })
 })
 
-t.test('a redirect', async (t) => {
-  t.test('is not followed, so that the key goes nowhere else', async (t) => {
+t.test('redirect', async (t) => {
+  t.test('a redirect is not followed, so the key is sent nowhere else', async (t) => {
     const { sandbox, read, client } = await started(t)
     const elsewhere = await startSandbox({ apiKey: KEY })
     t.teardown(() => elsewhere.close())
@@ -1063,13 +1063,13 @@ t.test('a redirect', async (t) => {
   })
 })
 
-t.test('another try', async (t) => {
+t.test('retry', async (t) => {
   const lost: Fault[] = [{ kind: 'status', status: 500 }, { kind: 'status', status: 503 }, { kind: 'reset' }, {
     kind: 'status',
     status: 429
   }]
 
-  t.test('is made twice at most for a caller', async (t) => {
+  t.test('a call for a caller is retried at most twice', async (t) => {
     await Promise.all(lost.map(async (fault) => {
       const { sandbox, read } = await started(t)
       sandbox.faults.during(fault)
@@ -1079,7 +1079,7 @@ t.test('another try', async (t) => {
     }))
   })
 
-  t.test('brings a caller through a short trouble', async (t) => {
+  t.test('a retry helps a caller through a short outage', async (t) => {
     const { sandbox, read, outcomes } = await started(t)
     sandbox.faults.next({ kind: 'reset' })
     sandbox.faults.next({ kind: 'status', status: 502 })
@@ -1087,7 +1087,7 @@ t.test('another try', async (t) => {
     t.same(outcomes, ['unavailable', 'unavailable', 'ok'])
   })
 
-  t.test('is never made for the poller', async (t) => {
+  t.test('a call for the poller is never retried', async (t) => {
     for (const fault of lost) {
       const { sandbox, read } = await started(t)
       sandbox.faults.during(fault)
@@ -1096,7 +1096,7 @@ t.test('another try', async (t) => {
     }
   })
 
-  t.test('waits as long as the upstream asks', async (t) => {
+  t.test('a retry waits as long as the upstream asks', async (t) => {
     const { sandbox, read } = await started(t)
     sandbox.faults.next({ kind: 'status', status: 429, headers: { 'retry-after': '1' } })
     t.equal(kindOf(await read()), 'ok')
@@ -1104,7 +1104,7 @@ t.test('another try', async (t) => {
     t.ok((second?.at ?? 0) - (first?.at ?? 0) >= 950)
   })
 
-  t.test('that the deadline cuts off does not hide what failed before it', async (t) => {
+  t.test('a retry that the deadline ends returns the earlier failure', async (t) => {
     const { sandbox, read } = await started(t, {}, { timeoutMs: 2000 })
     sandbox.faults.next({ kind: 'status', status: 500 })
     sandbox.faults.during({ kind: 'hang' })
@@ -1112,7 +1112,7 @@ t.test('another try', async (t) => {
     t.equal(sandbox.asked, 2)
   })
 
-  t.test('is paid for out of the budget', async (t) => {
+  t.test('a retry is charged to the budget', async (t) => {
     const { sandbox, read } = await started(t, {}, { budget: createRequestBudget({ perMinute: 12, perDay: 0 }) })
     sandbox.faults.during({ kind: 'status', status: 500 })
     t.equal(kindOf(await read()), 'budget', 'three tokens, one of them the poller\'s')
@@ -1120,12 +1120,12 @@ t.test('another try', async (t) => {
   })
 })
 
-t.test('a session', async (t) => {
+t.test('session filter', async (t) => {
   const event = { timestamp: '2025-06-03T10:00:00Z', extra: { session_id: 's' } }
   const keysOf = (sandbox: Sandbox) => sandbox.requests.map(({ query }) => Object.keys(query.filter as object).join())
   const filter = { session_id: 's' }
 
-  t.test('is asked for in the other spelling where the first finds nothing, and the one that works is remembered', async (t) => {
+  t.test('a session query tries the other key after an empty page, and remembers the key that works', async (t) => {
     for (const [works, asked] of [['session_id', 'extra.session_id'], ['extra.session_id', 'session_id']] as const) {
       const { sandbox, read } = await started(t, { sessionFilter: works }, { sessionFilter: asked })
       sandbox.publish(event)
@@ -1137,7 +1137,7 @@ t.test('a session', async (t) => {
     }
   })
 
-  t.test('is asked for once where the first spelling works', async (t) => {
+  t.test('a session query is one request if the first key works', async (t) => {
     const { sandbox, read } = await started(t)
     sandbox.publish(event)
     await read({ filter })
@@ -1145,7 +1145,7 @@ t.test('a session', async (t) => {
     t.same(keysOf(sandbox), ['extra.session_id', 'extra.session_id'])
   })
 
-  t.test('is not asked for twice behind its first page, nor once its spelling is known', async (t) => {
+  t.test('a session query is one request after the first page, and when its key is known', async (t) => {
     const { sandbox, read } = await started(t)
     await read({ filter, page: 2 })
     t.same(keysOf(sandbox), ['extra.session_id'])
@@ -1157,7 +1157,7 @@ t.test('a session', async (t) => {
     t.same(keysOf(sandbox), ['extra.session_id'])
   })
 
-  t.test('has no events only when both spellings say so', async (t) => {
+  t.test('a session is empty only if both keys find nothing', async (t) => {
     const { sandbox, read } = await started(t)
     const answer = await read({ filter })
     t.same(answer.ok && [answer.rows, answer.end], [0, true])
@@ -1166,7 +1166,7 @@ t.test('a session', async (t) => {
     t.equal(kindOf(await read({ filter })), 'unauthorized')
   })
 
-  t.test('has what the first spelling found where the second one is refused', async (t) => {
+  t.test('a session query returns the first answer if the second key is refused', async (t) => {
     const { sandbox, read } = await started(t)
     const refuse = sandbox.faults.during({
       kind: 'status',
@@ -1185,7 +1185,7 @@ t.test('a session', async (t) => {
     t.equal(kindOf(await read({ filter }, POLLER)), 'unavailable', 'but a failure is one')
   })
 
-  t.test('is not asked for by name where it is judged here', async (t) => {
+  t.test('a session query has no session parameter if the filter is local', async (t) => {
     const { sandbox, read } = await started(t, {}, { sessionFilter: 'local' })
     sandbox.publish(event, { ...event, extra: null })
     const answer = await read({ filter })
@@ -1194,21 +1194,21 @@ t.test('a session', async (t) => {
   })
 })
 
-t.test('an event by id', async (t) => {
+t.test('event by id', async (t) => {
   const event = { id: 'a-1', n: 1, timestamp: '2025-06-03T10:00:00Z' }
   const found = async (client: KubiyaClient, id: string) => {
     const outcome = await client.find(id, CALLER)
     return outcome.ok ? outcome.event?.item.n : outcome.kind
   }
 
-  t.test('is found where the upstream answers by id', async (t) => {
+  t.test('an event by id is found if the upstream answers by id', async (t) => {
     const { sandbox, client } = await started(t)
     sandbox.publish(event)
     t.equal(await found(client, 'a-1'), 1)
     t.same(await client.find('a-2', CALLER), { ok: true, event: undefined })
   })
 
-  t.test('is not said to be missing where the upstream has no such call', async (t) => {
+  t.test('an event by id is not reported missing if the upstream has no such call', async (t) => {
     for (const byId of ['404', '405', '501', 'html', 'null', '[]', '{}'] as const) {
       const { sandbox, client } = await started(t, { byId })
       sandbox.publish(event)
@@ -1217,7 +1217,7 @@ t.test('an event by id', async (t) => {
     }
   })
 
-  t.test('is an error where the upstream fails', async (t) => {
+  t.test('an event by id is a failure if the upstream fails', async (t) => {
     const { sandbox, client } = await started(t)
     for (const [status, kind] of [[401, 'unauthorized'], [403, 'forbidden'], [400, 'invalid']] as const) {
       sandbox.faults.next({ kind: 'status', status })
@@ -1236,8 +1236,8 @@ t.test('an event by id', async (t) => {
   })
 })
 
-t.test('the key', async (t) => {
-  t.test('is in no outcome, even when the upstream echoes it', async (t) => {
+t.test('API key', async (t) => {
+  t.test('the API key is in no outcome, also if the upstream echoes it', async (t) => {
     const { sandbox, client, read } = await started(t, {}, { timeoutMs: 200, maxBytes: 10_000 })
     const faults: Fault[] = [
       { kind: 'status', status: 500, body: `{"stack":"${KEY}"}` },

@@ -92,7 +92,7 @@ const longestPause = (polls: readonly number[], fromMs = 0) =>
 const countOf = (world: World, key: string, fromMs = 0) =>
   world.went.filter((each) => each.key === key && each.atMs >= fromMs).length
 
-t.test('a caller within its limits does not take Kubiya away from another', async (t) => {
+t.test('fair queue: a caller within its limits does not take Kubiya away from another', async (t) => {
   for (const [name, asking] of Object.entries({
     'four windows a second': { everyMs: 250 },
     'unknown ids, four a second': { everyMs: 250, requests: 4 },
@@ -111,14 +111,14 @@ t.test('a caller within its limits does not take Kubiya away from another', asyn
   }
 })
 
-t.test('one who comes later finds something left, even behind several', async (t) => {
+t.test('fair queue: a later caller gets requests, also behind several others', async (t) => {
   const world = startWorld(LIMITS, { a: { everyMs: 100 }, c: { everyMs: 100 }, b: { everyMs: 2000, fromMs: 30_000 } })
   await world.time.pass(30_000 + 20 * SECOND_MS)
   t.equal(goodShare(world, 'b'), 1)
   t.ok((world.outcomes.get('b') ?? []).slice(0, 2).every(({ tookMs }) => tookMs < 2 * SECOND_MS), 'at once, nearly')
 })
 
-t.test('of callers who all ask for more than there is each gets the same', async (t) => {
+t.test('fair queue: callers who ask for more than there is get equal shares', async (t) => {
   for (const n of [2, 7, 20]) {
     const callers = Object.fromEntries(Array.from({ length: n }, (_, i) => [`caller ${i}`, { everyMs: 150 + 37 * i }]))
     const world = startWorld(LIMITS, callers)
@@ -131,7 +131,7 @@ t.test('of callers who all ask for more than there is each gets the same', async
   }
 })
 
-t.test('one caller alone gets all that flows in, and leaves half of what may go at once', async (t) => {
+t.test('fair queue: a single caller gets the whole inflow, and leaves half of a bucket', async (t) => {
   const world = startWorld(LIMITS, { a: { everyMs: 50 } }, false)
   await world.time.pass(SECOND_MS)
   const [{ left } = { left: NaN }] = world.budget.levels(world.time.nowMs())
@@ -140,14 +140,14 @@ t.test('one caller alone gets all that flows in, and leaves half of what may go 
   t.ok(countOf(world, 'a') >= 12 + 10 * 75 - 5, `${countOf(world, 'a')} in ten minutes`)
 })
 
-t.test('what a caller does not use is the others\'', async (t) => {
+t.test('fair queue: other callers get what a caller does not use', async (t) => {
   const world = startWorld(LIMITS, { a: { everyMs: 100 }, b: { everyMs: 20 * SECOND_MS } })
   await world.time.pass(10 * MINUTE_MS)
   t.equal(goodShare(world, 'b'), 1)
   t.ok(countOf(world, 'a') + countOf(world, 'b') + world.polls.length >= 10 * 75)
 })
 
-t.test("once the day's bucket is short callers share what flows in, and the poller has its call a minute", async (t) => {
+t.test('fair queue: with a short daily budget callers share the inflow, with one poll a minute', async (t) => {
   for (const everyMs of [2000, 15_000]) {
     const world = startWorld(LIMITS, { a: { everyMs: 250 } })
     await world.time.pass(30 * MINUTE_MS)
@@ -163,7 +163,7 @@ t.test("once the day's bucket is short callers share what flows in, and the poll
   }
 })
 
-t.test('one caller\'s own limit is 429, and nobody else\'s', async (t) => {
+t.test("fair queue: a caller's own limit is a 429 for that caller only", async (t) => {
   const world = startWorld({ perMinute: 0, perDay: 0, perCaller: 30 }, { a: { everyMs: 250 }, b: { everyMs: 4000 } })
   await world.time.pass(5 * MINUTE_MS)
   t.equal(goodShare(world, 'b'), 1)
@@ -172,8 +172,8 @@ t.test('one caller\'s own limit is 429, and nobody else\'s', async (t) => {
   t.ok(countOf(world, 'a') >= 30 * 5 && countOf(world, 'a') <= 30 * 6, `${countOf(world, 'a')} in five minutes`)
 })
 
-t.test('a line', async (t) => {
-  t.test('is left by whoever hangs up, who costs nothing then', async (t) => {
+t.test('fair queue', async (t) => {
+  t.test('fair queue: a caller that disconnects leaves the queue without cost', async (t) => {
     const world = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
     const { time, fairQueue } = world
     t.ok((await fairQueue.enter(caller('a'), 60_000)).ok)
@@ -193,7 +193,7 @@ t.test('a line', async (t) => {
     )
   })
 
-  t.test('is as long as may be, for one and for all, and nobody waits longer than it may', async (t) => {
+  t.test('fair queue: length and wait are bounded, for one caller and for all', async (t) => {
     const { time, fairQueue } = startWorld({ perMinute: 4, perDay: 0 }, {}, false)
     const outcomes = { a: 0, b: 0 }
     const ask = (key: 'a' | 'b') =>
@@ -216,7 +216,7 @@ t.test('a line', async (t) => {
     t.ok(isIn, 'a full house turns away the last of the longest line')
   })
 
-  t.test('lets slow answers of one hold a quarter of the places while others wait, and half of them alone', async (t) => {
+  t.test('fair queue: slow answers of one caller hold a quarter of the connections, alone half', async (t) => {
     const { time, fairQueue } = startWorld({ perMinute: 0, perDay: 0 }, {}, false)
     let inside = 0
     for (let n = 0; n < 16; n++) {

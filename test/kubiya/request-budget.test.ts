@@ -16,8 +16,8 @@ const asked = fc.array(
   { maxLength: 60 }
 )
 
-t.test('a budget', async (t) => {
-  t.test('tells how long a request would have to wait, and takes nothing by that', async (t) => {
+t.test('request budget', async (t) => {
+  t.test('waitMs returns the wait of a request, and takes nothing', async (t) => {
     holds(
       t,
       fc.property(limits, asked, (given, happenings) => {
@@ -38,7 +38,7 @@ t.test('a budget', async (t) => {
     )
   })
 
-  t.test('lets a request go when the time that it told is over', async (t) => {
+  t.test('take admits a request after the wait that it returned', async (t) => {
     holds(t, fc.property(limits, purpose, fc.integer({ min: 0, max: 2000 }), (given, purpose, count) => {
       const budget = createRequestBudget(given)
       for (let i = 0; i < count && budget.take(CALLER, 0) === 0; i++);
@@ -46,7 +46,7 @@ t.test('a budget', async (t) => {
     }), { numRuns: 100 })
   })
 
-  t.test('is short of nothing when it is full, or off, and of everything when the poller gets what flows in', async (t) => {
+  t.test('scarcity is 0 for a full or disabled budget, and 1 when the poller has only the inflow', async (t) => {
     t.equal(createRequestBudget({ perMinute: 0, perDay: 0 }).scarcity(0), 0)
     const budget = createRequestBudget({ perMinute: 400, perDay: 0 })
     t.equal(budget.scarcity(0), 0)
@@ -59,14 +59,14 @@ t.test('a budget', async (t) => {
     t.equal(budget.scarcity(20_000), 0, 'five a second flow in')
   })
 
-  t.test('is as short as the bucket that has least', async (t) => {
+  t.test('scarcity follows the emptiest bucket', async (t) => {
     const budget = createRequestBudget({ perMinute: 4000, perDay: 400 })
     for (let i = 0; i < 45; i++) budget.take(POLLER, 0)
     t.equal(budget.scarcity(0), 0.5)
     t.ok(budget.scarcity(60_000) > 0.49, 'a minute fills the one of the minute, and little of that of the day')
   })
 
-  t.test('is between 0 and 1 short, and the less the longer nothing is asked', async (t) => {
+  t.test('scarcity is between 0 and 1, and falls while no request is sent', async (t) => {
     holds(t, fc.property(limits, asked, (given, happenings) => {
       const budget = createRequestBudget(given)
       let nowMs = 0

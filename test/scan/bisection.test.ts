@@ -111,7 +111,7 @@ function summed (gaps: number[]): number[] {
 
 const NONE = new Map<number, FailureKind>()
 
-t.test('a scan with a way past', async (t) => {
+t.test('scan that skips rows', async (t) => {
   const places: Record<string, number[]> = {
     first: [0],
     middle: [17],
@@ -125,7 +125,7 @@ t.test('a scan with a way past', async (t) => {
 
   for (const kind of ['too-large', ...POISONS] as FailureKind[]) {
     for (const [where, which] of Object.entries(places)) {
-      t.test(`passes by what fails as ${kind}, ${where}`, async (t) => {
+      t.test(`a scan skips a row that fails as ${kind}, ${where}`, async (t) => {
         for (const [spread, tenths] of Object.entries(spreads)) {
           const faults = await Promise.all(
             [1, 2, 5, 16, 1000].map((pageSize) => fault({ tenths, pageSize, spoilt: spoiltAs(kind, ...which) }))
@@ -140,7 +140,7 @@ t.test('a scan with a way past', async (t) => {
     }
   }
 
-  t.test('tells between which two it was, and why', async (t) => {
+  t.test('a skipped range has its neighbours and its reason', async (t) => {
     t.same((await walked({ tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('too-large', 17) })).passed, [{
       from: at(16),
       to: at(18),
@@ -173,7 +173,7 @@ t.test('a scan with a way past', async (t) => {
     }], 'before the first was the start')
   })
 
-  t.test('gives every readable event once and covers each other one, whatever lies where', async (t) => {
+  t.test('a scan returns every readable event once, and covers every other one by a skipped range', async (t) => {
     const happening = fc.record({
       gap: fc.constantFrom(0, 0, 1, 2, 3, 10, 25),
       kind: fc.constantFrom(undefined, undefined, undefined, undefined, 'too-large' as const, ...POISONS)
@@ -202,7 +202,7 @@ t.test('a scan with a way past', async (t) => {
     )
   })
 
-  t.test('covers the row where the upstream sorts by whole seconds only', async (t) => {
+  t.test('a skipped range covers the row if the upstream sorts by whole seconds', async (t) => {
     const tenths = Array.from({ length: 48 }, (_, n) => Math.floor(n / 4) * 10 + ([9, 1, 5, 3][n % 4] ?? 0))
     const source = createMemorySource({ ...USUAL_HABITS, spoils: ({ n }) => n === 25 ? 'too-large' : undefined })
     source.keep(
@@ -230,7 +230,7 @@ t.test('a scan with a way past', async (t) => {
     )
   })
 
-  t.test('gets past it with an upstream that does not sort too, and says that it may lie anywhere', async (t) => {
+  t.test('a scan of unsorted rows skips a row, and its range is the whole window', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
       const given: Case = {
         tenths: evenly(60),
@@ -249,7 +249,7 @@ t.test('a scan with a way past', async (t) => {
     }
   })
 
-  t.test('says nothing of a failure where it knows already what is in the way', async (t) => {
+  t.test('a scan reports no failure for a known unreadable row', async (t) => {
     const given = { tenths: evenly(40), pageSize: 10, spoilt: spoiltAs('invalid', 17) }
     const known: SkippedRange = { from: at(16), to: at(18), reason: 'upstream-outage', rows: 1 }
     t.equal((await walked(given)).failures.length, 2, 'the first time it asks twice, and says so')
@@ -262,7 +262,7 @@ t.test('a scan with a way past', async (t) => {
     )
   })
 
-  t.test('knows a row again that it meets a second time, because the bound has moved to a later event of its second', async (t) => {
+  t.test('a scan recognises a skipped row that it meets again after the bound has moved', async (t) => {
     for (const n of [4, 17, 24, 27]) {
       const { failures, passed } = await walked({ tenths: evenly(40, 3), pageSize: 10, spoilt: spoiltAs('invalid', n) })
       const skippedRanges = createSkippedRanges()
@@ -280,7 +280,7 @@ t.test('a scan with a way past', async (t) => {
     }
   })
 
-  t.test('asks for whole pages again behind it', async (t) => {
+  t.test('a scan requests whole pages again after a skipped row', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
       const { source } = await walked({ tenths: evenly(400), pageSize: 100, spoilt: spoiltAs(kind, 150) })
       t.equal(source.questions.at(-1)?.pageSize, 100)
@@ -288,14 +288,14 @@ t.test('a scan with a way past', async (t) => {
     }
   })
 
-  t.test('asks for whole pages again behind it inside a long instant, and with an upstream that does not sort', async (t) => {
+  t.test('a scan requests whole pages after a skipped row in a long instant, and of unsorted rows', async (t) => {
     for (const given of [{ tenths: evenly(500, 0) }, { tenths: evenly(500), quirks: { ignoresSort: true } }]) {
       const { source } = await walked({ ...given, pageSize: 100, spoilt: spoiltAs('too-large', 250) })
       t.ok(source.questions.length < 80, `${source.questions.length} questions for 500 events`)
     }
   })
 
-  t.test('does not take a second that it has met before for the end, however small the pages get', async (t) => {
+  t.test('a scan with small pages does not take a known second as the end', async (t) => {
     for (const kind of ['too-large', 'invalid'] as const) {
       const tenths = [
         ...evenly(900, 1),
@@ -311,8 +311,8 @@ t.test('a scan with a way past', async (t) => {
   })
 })
 
-t.test('a scan through an outage', async (t) => {
-  t.test('passes nothing by and loses nothing, however long it lasts and wherever it begins', async (t) => {
+t.test('scan during an outage', async (t) => {
+  t.test('an outage loses and skips nothing, however long it is and wherever it begins', async (t) => {
     for (const length of [1, 2, 3, 4, 7, 20]) {
       for (const begins of [1, 2, 3, 5]) {
         const given = {
@@ -331,7 +331,7 @@ t.test('a scan through an outage', async (t) => {
     }
   })
 
-  t.test('passes nothing by and loses nothing, whichever questions fail', async (t) => {
+  t.test('an outage loses and skips nothing, whatever requests fail', async (t) => {
     const gaps = fc.array(fc.constantFrom(0, 1, 2, 3, 10, 25), { maxLength: 40 })
     // Each time it is there for two questions at least: one that fails every other question cannot be told from a row
     // that does.
@@ -356,7 +356,7 @@ t.test('a scan through an outage', async (t) => {
     )
   })
 
-  t.test('asks one question a try, in whole pages again once it is over', async (t) => {
+  t.test('an outage costs one request for each try, and whole pages are requested after it', async (t) => {
     const { failures, source } = await walked({
       tenths: evenly(500),
       pageSize: 1000,
@@ -367,7 +367,7 @@ t.test('a scan through an outage', async (t) => {
     t.ok(source.questions.length <= 12 + 3, `${source.questions.length} questions, 12 of which failed`)
   })
 
-  t.test('takes no refusal for a row that cannot be read, and asks the same again', async (t) => {
+  t.test('a refusal is not taken as an unreadable row, and the same query is repeated', async (t) => {
     for (const kind of ['throttled', 'budget', 'unauthorized', 'forbidden'] as const) {
       const source = createMemorySource(USUAL_HABITS, (reads) => reads <= 12 ? { ok: false, kind } : undefined)
       source.keep(dated({ n: 1, timestamp: formatInstant(at(0)) }))
@@ -391,7 +391,7 @@ t.test('a scan through an outage', async (t) => {
   })
 })
 
-t.test('a scan without a way past stops at what cannot be read', async (t) => {
+t.test('a scan without skipping stops at an unreadable row', async (t) => {
   const given = { tenths: evenly(40), pageSize: 16, skipsRows: false }
   const tooLarge = await walked({ ...given, spoilt: spoiltAs('too-large', 5) })
   t.same([tooLarge.numbers, tooLarge.passed, tooLarge.failures.every(({ kind }) => kind === 'too-large')], [
@@ -454,7 +454,10 @@ t.test('bisecting', async (t) => {
         asked.push(isControl(query) ? 'control' : query.pageSize)
         const kind = fails(query)
         if (kind !== undefined) return { ok: false, kind }
-        const events = Array.from({ length: query.pageSize }, () => ({ id: `e${n++}`, instant: at(n), item: {}, json: '{}' }))
+        const events = Array.from(
+          { length: query.pageSize },
+          () => ({ id: `e${n++}`, instant: at(n), item: {}, json: '{}' })
+        )
         return { ok: true, events, rows: events.length, end: false, upstreamMs: undefined }
       }
     }
@@ -474,7 +477,7 @@ t.test('bisecting', async (t) => {
     throw new Error('the row was never skipped')
   }
 
-  t.test('halves pages and skips a row that failed alone three times between answered control queries', async (t) => {
+  t.test('bisecting halves pages, and skips a row after three failures between answered controls', async (t) => {
     const { answer, asked, controls, reports } = await skippedFirst('invalid', 1000)
     t.same([...new Set(asked)], [1000, 'control', 500, 250, 125, 62, 31, 15, 7, 3, 1])
     t.same([asked.slice(0, 3), reports], [[1000, 1000, 'control'], 2], 'the same page is asked twice, after a wait')
@@ -483,7 +486,7 @@ t.test('bisecting', async (t) => {
     t.equal((await skippedFirst('timeout', 1)).controls, 3)
   })
 
-  t.test('does not wait where a row was skipped before, but never skips without an answered control query', async (t) => {
+  t.test('bisecting does not wait at a known row, but skips it only after an answered control query', async (t) => {
     const known: SkippedRange = { from: at(0), to: at(1), rows: 1, reason: 'upstream-outage' }
     for (const pageSize of [1000, 1]) {
       const { asked, controls, reports } = await skippedFirst('invalid', pageSize, [known])
@@ -492,12 +495,12 @@ t.test('bisecting', async (t) => {
     }
   })
 
-  t.test('skips a row that is too large without proof: it gets no smaller', async (t) => {
+  t.test('bisecting skips a row that is too large without proof', async (t) => {
     const { asked, controls, reports } = await skippedFirst('too-large', 100)
     t.same([asked.slice(0, 7), controls, reports], [[100, 50, 25, 12, 6, 3, 1], 0, 0])
   })
 
-  t.test('reports an outage with one request a try and no smaller page, while the control query fails too', async (t) => {
+  t.test('bisecting reports an outage with one request for each try, while the control query fails', async (t) => {
     for (const pageSize of [1000, 1]) {
       let isOut = true
       const { asked, source } = failing(() => isOut ? 'unavailable' : undefined)
@@ -514,8 +517,10 @@ t.test('bisecting', async (t) => {
     }
   })
 
-  t.test('takes a control answer that is too large for an answer', async (t) => {
-    const { asked, source } = failing((query) => isControl(query) ? 'too-large' : query.pageSize > 500 ? 'invalid' : undefined)
+  t.test('bisecting accepts a control answer that is too large', async (t) => {
+    const { asked, source } = failing((query) =>
+      isControl(query) ? 'too-large' : query.pageSize > 500 ? 'invalid' : undefined
+    )
     const pages = bisecting(source, { skipsRows: true })
     for (let i = 0; i < 2; i++) await pages.read(QUERY, POLLER)
     t.match(await pages.read(QUERY, POLLER), { ok: true, rows: 500, span: { page: 1, size: 500, start: 0 } })
@@ -523,7 +528,7 @@ t.test('bisecting', async (t) => {
     t.ok(pages.isReduced())
   })
 
-  t.test('forgets failures of a query that is not asked again', async (t) => {
+  t.test('bisecting forgets the failures of a query that is not repeated', async (t) => {
     let kind: FailureKind | undefined = 'invalid'
     const { asked, source } = failing((query) => isControl(query) ? undefined : kind)
     const pages = bisecting(source, { skipsRows: true })
@@ -535,7 +540,7 @@ t.test('bisecting', async (t) => {
     t.same(asked, [1000, 1000, 1000, 1000])
   })
 
-  t.test('keeps pages small until the suspect rows were read, then doubles them with every answer', async (t) => {
+  t.test('bisecting keeps pages small until all suspect rows were read, then doubles them', async (t) => {
     let largest = 500
     const { source } = failing(({ pageSize }) => pageSize > largest ? 'too-large' : undefined)
     const pages = bisecting(source, { skipsRows: true })
@@ -554,7 +559,7 @@ t.test('bisecting', async (t) => {
     t.same(sizes, [62, 62, 124, 248, 496, 992, 1000, 1000])
   })
 
-  t.test('begins the next scan with the page size that was read last', async (t) => {
+  t.test('bisecting begins the next scan with the last page size', async (t) => {
     const { asked, source } = failing(({ pageSize }) => pageSize > 400 ? 'too-large' : undefined)
     const pages = bisecting(source, { skipsRows: true })
     await pages.read(QUERY, POLLER)

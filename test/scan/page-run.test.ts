@@ -3,8 +3,8 @@ import t from 'tap'
 import { pageCovering } from '../../src/scan/page-run.ts'
 import { holds } from '../contracts/property.ts'
 
-t.test('a tile', async (t) => {
-  t.test('holds the row, begins at a multiple of its size, and is no larger than allowed', async (t) => {
+t.test('pageCovering', async (t) => {
+  t.test('pageCovering contains the row, begins at a multiple of its size, and is small enough', async (t) => {
     holds(
       t,
       fc.property(fc.nat({ max: 100_000 }), fc.integer({ min: 1, max: 1000 }), (offset, largest) => {
@@ -16,7 +16,7 @@ t.test('a tile', async (t) => {
     )
   })
 
-  t.test('reaches further behind the row than any other size would', async (t) => {
+  t.test('pageCovering reaches further after the row than any other size', async (t) => {
     t.same(pageCovering(170, 100), { page: 3, size: 85, start: 170 })
     t.same(pageCovering(0, 100), { page: 1, size: 100, start: 0 })
     holds(t, fc.property(fc.nat({ max: 2000 }), fc.integer({ min: 1, max: 60 }), (offset, largest) => {

@@ -142,33 +142,33 @@ function cases (
   })
 }
 
-t.test('a walk', async (t) => {
+t.test('scan', async (t) => {
   const walksWell = (given: fc.Arbitrary<Case>) => fc.asyncProperty(given, async (each) => {
     const fault = await faultOf(each)
     if (fault !== undefined) throw new Error(fault)
   })
 
-  t.test('gives every event exactly once, through page caps and failures', async (t) => {
+  t.test('a scan returns every event exactly once, through page caps and failures', async (t) => {
     await holdsAsync(t, walksWell(cases()), { numRuns: 1000 })
   })
 
-  t.test('gives every event exactly once, and those that appear meanwhile at most once', async (t) => {
+  t.test('a scan returns every event exactly once, and events that appear meanwhile at most once', async (t) => {
     await holdsAsync(t, walksWell(cases({ sizes: [8, 24] })), { numRuns: 700 })
   })
 
-  t.test('gives every event exactly once where many share one instant', async (t) => {
+  t.test('a scan returns every event exactly once if many have one instant', async (t) => {
     await holdsAsync(t, walksWell(cases({ span: 3 })), { numRuns: 500 })
   })
 
-  t.test('gives every one of several twins', async (t) => {
+  t.test('a scan returns every exact duplicate', async (t) => {
     await holdsAsync(t, walksWell(cases({ twins: 3, sizes: [8, 24] })), { numRuns: 700 })
   })
 
-  t.test('gives every event exactly once where the bounds are ignored', async (t) => {
+  t.test('a scan returns every event exactly once if the bounds are ignored', async (t) => {
     await holdsAsync(t, walksWell(cases({ ignoring: true, sizes: [8, 24] })), { numRuns: 700 })
   })
 
-  t.test('gives events without an instant too', async (t) => {
+  t.test('a scan returns events without an instant', async (t) => {
     await holdsAsync(t, walksWell(cases({ dated: false, sizes: [8, 24] })), { numRuns: 700 })
   })
 
@@ -202,7 +202,7 @@ t.test('a walk', async (t) => {
     (_, n) => ({ n, timestamp: formatInstant(TEN + BigInt(n) * NANOS_PER_SECOND) })
   )
 
-  t.test('goes on by instant, so that its questions move with the rows and the page number does not', async (t) => {
+  t.test('a scan continues by instant, so its bound moves and its page number does not', async (t) => {
     const { questions, numbers } = await stepsOf({}, perSecond)
     t.same(numbers, perSecond.map(({ n }) => n))
     t.same(questions.map(({ page }) => page), [1, 1, 1, 1])
@@ -212,28 +212,35 @@ t.test('a walk', async (t) => {
     ])
   })
 
-  t.test('turns to page numbers inside a second that is longer than a page', async (t) => {
+  t.test('a scan uses page numbers in a second that is longer than a page', async (t) => {
     const busy = Array.from({ length: 45 }, (_, n) => ({ n, timestamp: '2025-06-03T10:00:00.5Z' }))
     const { questions, numbers } = await stepsOf({}, busy)
     t.same([...numbers].map(Number).sort((a, b) => a - b), busy.map(({ n }) => n))
     t.ok(questions.some(({ page }) => page > 1))
   })
 
-  t.test('reads an upstream that does not sort newest first, to the end, and sorts what it gives', async (t) => {
+  t.test('a scan of unsorted rows reads to the end, newest first, and sorts them', async (t) => {
     const { steps, numbers } = await stepsOf({ ignoresSort: true }, perSecond)
     t.same([...numbers].map(Number).sort((a, b) => a - b), perSecond.map(({ n }) => n))
     t.ok(steps.every(({ reached }) => reached === undefined), 'nothing is certain before the end')
     t.equal(steps.at(-1)?.end, true)
   })
 
-  t.test('reads by page number from the first query on, once it is known that the upstream does not sort', async (t) => {
+  t.test('a scan reads by page number from its first query if the upstream is known not to sort', async (t) => {
     const source = createMemorySource({ ...USUAL_HABITS, ignoresSort: true })
     source.keep(...perSecond.map(dated))
     const directions: string[][] = []
     for (let i = 0; i < 2; i++) {
-      const request = { filter: {}, window: {}, direction: 'asc', pageSize: 10, scanLimit: 30, purpose: CALLER } as const
+      const request = {
+        filter: {},
+        window: {},
+        direction: 'asc',
+        pageSize: 10,
+        scanLimit: 30,
+        purpose: CALLER
+      } as const
       const rows: unknown[] = []
-      for await (const step of scan(source, request)) if (step.ok) rows.push(...step.rows.map(({ event }) => event.item.n))
+      for await (const step of scan(source, request)) { if (step.ok) rows.push(...step.rows.map(({ event }) => event.item.n)) }
       t.equal(rows.length, 30)
       directions.push(source.questions.splice(0).map(({ direction }) => direction))
     }
@@ -241,7 +248,7 @@ t.test('a walk', async (t) => {
     t.same([...new Set(directions[1])], ['desc'])
   })
 
-  t.test('fails as invalid where more rows than the limit come without order, and begins again when continued', async (t) => {
+  t.test('a scan of too many unsorted rows is invalid, and begins again when it is continued', async (t) => {
     const source = createMemorySource({ ...USUAL_HABITS, ignoresSort: true })
     source.keep(...perSecond.map(dated))
     const request = { filter: {}, window: {}, direction: 'asc', pageSize: 10, scanLimit: 15, purpose: CALLER } as const
@@ -258,7 +265,7 @@ t.test('a walk', async (t) => {
     t.same(numbers.filter((n) => n >= 16).sort((a, b) => a - b), Array.from({ length: 14 }, (_, n) => n + 16))
   })
 
-  t.test('has no limit where the rows come in the order asked for', async (t) => {
+  t.test('a scan of sorted rows has no limit', async (t) => {
     const source = createMemorySource({ ...USUAL_HABITS, ignoresSort: true })
     source.keep(...perSecond.map(dated))
     source.reportQuirk('ignores-sort')
@@ -268,7 +275,7 @@ t.test('a walk', async (t) => {
     t.ok(outcomes.every((step) => step.ok && (step.end || step.reached !== undefined)))
   })
 
-  t.test('is not deceived about the order by a newest page that lies within one second', async (t) => {
+  t.test('a scan does not derive the order from a newest page within one second', async (t) => {
     const crowded = Array.from(
       { length: 10 },
       (_, n) => ({ n: 30 + n, timestamp: formatInstant(TEN + 60n * NANOS_PER_SECOND + BigInt(n) * 90_000_000n) })
@@ -278,7 +285,7 @@ t.test('a walk', async (t) => {
     t.same([...numbers].map(Number).sort((a, b) => a - b), Array.from({ length: 40 }, (_, n) => n))
   })
 
-  t.test('says of nothing that it is certain after an answer of undated rows alone, and loses none', async (t) => {
+  t.test('a scan is certain of nothing after undated rows alone, and loses none', async (t) => {
     for (const direction of ['asc', 'desc'] as const) {
       const source = createMemorySource(USUAL_HABITS)
       source.keep(...Array.from({ length: 30 }, (_, n): Kept => {
@@ -288,7 +295,14 @@ t.test('a walk', async (t) => {
       }).slice(direction === 'asc' ? 10 : 0, direction === 'asc' ? 30 : 20))
       const steps: ScanStep[] = []
       for await (
-        const step of scan(source, { filter: {}, window: {}, direction, pageSize: 10, scanLimit: Infinity, purpose: CALLER })
+        const step of scan(source, {
+          filter: {},
+          window: {},
+          direction,
+          pageSize: 10,
+          scanLimit: Infinity,
+          purpose: CALLER
+        })
       ) { if (step.ok) steps.push(step) }
       t.ok(steps[0]?.rows.every(({ event }) => event.instant === undefined) && steps[0].rows.length === 10)
       t.equal(steps[0]?.reached, undefined, direction)
@@ -297,7 +311,7 @@ t.test('a walk', async (t) => {
     }
   })
 
-  t.test('counts what it scanned and what it refused', async (t) => {
+  t.test('a scan counts the scanned and the rejected rows', async (t) => {
     const marked = perSecond.map((item) => ({ ...item, category_type: item.n % 3 === 0 ? 'a' : 'b' }))
     const { steps, numbers } = await stepsOf({ ignoresFilter: true }, marked, { filter: { category_type: 'a' } })
     t.same(numbers, [0, 3, 6, 9, 12, 15, 18, 21, 24, 27])
@@ -305,7 +319,7 @@ t.test('a walk', async (t) => {
     t.equal(steps.reduce((sum, { rejected }) => sum + rejected, 0), 20)
   })
 
-  t.test('refuses rows outside its window where the bounds are ignored', async (t) => {
+  t.test('a scan rejects rows outside its window if the bounds are ignored', async (t) => {
     const second = (n: number) => TEN + BigInt(n) * NANOS_PER_SECOND
     const { steps, numbers } = await stepsOf({ ignoresBounds: true }, perSecond, {
       direction: 'desc',
@@ -316,13 +330,13 @@ t.test('a walk', async (t) => {
     t.equal(steps.reduce((sum, { rejected }) => sum + rejected, 0), 20)
   })
 
-  t.test('asks for no more than the upstream gives, once it knows how much that is', async (t) => {
+  t.test('a scan requests no more rows than the upstream returns', async (t) => {
     const { questions } = await stepsOf({ pageCap: 7 }, perSecond, { pageSize: 50 })
     t.equal(questions[0]?.pageSize, 50)
     t.ok(questions.slice(3).every(({ pageSize }) => pageSize <= 7))
   })
 
-  t.test('finds again what slipped by when rows were removed between two pages', async (t) => {
+  t.test('a scan finds rows that moved between two pages after a removal', async (t) => {
     const source = createMemorySource(USUAL_HABITS, (reads) => {
       if (reads === 3) source.lose(8)
       return undefined
@@ -330,21 +344,28 @@ t.test('a walk', async (t) => {
     source.keep(...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00.5Z' })))
     const given = new Set<unknown>()
     for await (
-      const step of scan(source, { filter: {}, window: {}, direction: 'asc', pageSize: 10, scanLimit: Infinity, purpose: CALLER })
+      const step of scan(source, {
+        filter: {},
+        window: {},
+        direction: 'asc',
+        pageSize: 10,
+        scanLimit: Infinity,
+        purpose: CALLER
+      })
     ) {
       if (step.ok) { for (const { event } of step.rows) given.add(event.item.n) }
     }
     t.same(Array.from({ length: 32 }, (_, n) => n + 8).filter((n) => !given.has(n)), [])
   })
 
-  t.test('says at once that an empty window is at its end', async (t) => {
+  t.test('a scan of an empty window ends at once', async (t) => {
     const { steps, questions } = await stepsOf({}, [])
     t.match(steps, [{ ok: true, rows: [], scanned: 0, rejected: 0, reached: undefined, end: true }])
     t.equal(steps.length, 1)
     t.equal(questions.length, 1)
   })
 
-  t.test('comes to an end with an upstream that ignores page numbers', async (t) => {
+  t.test('a scan ends if the upstream ignores page numbers', async (t) => {
     const source = createMemorySource(USUAL_HABITS)
     source.keep(...Array.from({ length: 10 }, (_, n) => dated({ n, timestamp: '2025-06-03T10:00:00Z' })))
     const stubborn = {
@@ -353,7 +374,14 @@ t.test('a walk', async (t) => {
     }
     const given: unknown[] = []
     for await (
-      const step of scan(stubborn, { filter: {}, window: {}, direction: 'asc', pageSize: 4, scanLimit: Infinity, purpose: CALLER })
+      const step of scan(stubborn, {
+        filter: {},
+        window: {},
+        direction: 'asc',
+        pageSize: 4,
+        scanLimit: Infinity,
+        purpose: CALLER
+      })
     ) {
       if (step.ok) given.push(...step.rows.map(({ event }) => event.item.n))
     }
@@ -361,7 +389,7 @@ t.test('a walk', async (t) => {
     t.ok(source.questions.length < 15)
   })
 
-  t.test('asks for smaller pages where an answer is too large, and loses nothing', async (t) => {
+  t.test('a scan requests smaller pages if an answer is too large, and loses nothing', async (t) => {
     const source = createMemorySource(USUAL_HABITS)
     source.keep(
       ...Array.from({ length: 40 }, (_, n) => dated({ n, timestamp: formatInstant(TEN + BigInt(n) * 300_000_000n) }))
@@ -373,7 +401,14 @@ t.test('a walk', async (t) => {
     }
     const steps: Array<ScanStep | Failure> = []
     for await (
-      const step of scan(bisecting(heavy), { filter: {}, window: {}, direction: 'asc', pageSize: 50, scanLimit: Infinity, purpose: POLLER })
+      const step of scan(bisecting(heavy), {
+        filter: {},
+        window: {},
+        direction: 'asc',
+        pageSize: 50,
+        scanLimit: Infinity,
+        purpose: POLLER
+      })
     ) { steps.push(step) }
     t.ok(steps.every(({ ok }) => ok), 'giving way is no failure')
     t.same(
@@ -383,19 +418,33 @@ t.test('a walk', async (t) => {
     t.ok(source.questions.slice(4).every(({ pageSize }) => pageSize <= 12))
   })
 
-  t.test('says that an answer is too large once a page of one row is', async (t) => {
+  t.test('a scan is too-large if a page of one row is', async (t) => {
     const source = createMemorySource(USUAL_HABITS, () => ({ ok: false, kind: 'too-large' }))
-    const steps = scan(bisecting(source), { filter: {}, window: {}, direction: 'asc', pageSize: 8, scanLimit: Infinity, purpose: POLLER })
+    const steps = scan(bisecting(source), {
+      filter: {},
+      window: {},
+      direction: 'asc',
+      pageSize: 8,
+      scanLimit: Infinity,
+      purpose: POLLER
+    })
     t.match((await steps.next()).value, { ok: false, kind: 'too-large' })
     t.same(source.questions.map(({ pageSize }) => pageSize), [8, 4, 2, 1])
   })
 
-  t.test('asks the same question again after a failure', async (t) => {
+  t.test('a scan repeats its query after a failure', async (t) => {
     const source = createMemorySource(USUAL_HABITS, (reads) => reads === 2 || reads === 3 ? UNAVAILABLE : undefined)
     source.keep(...perSecond.map(dated))
     const outcomes: Array<ScanStep | Failure> = []
     for await (
-      const step of scan(source, { filter: {}, window: {}, direction: 'desc', pageSize: 20, scanLimit: Infinity, purpose: POLLER })
+      const step of scan(source, {
+        filter: {},
+        window: {},
+        direction: 'desc',
+        pageSize: 20,
+        scanLimit: Infinity,
+        purpose: POLLER
+      })
     ) { outcomes.push(step) }
     t.same(outcomes.map(({ ok }) => ok), [true, false, false, true])
     t.same(source.questions[2], source.questions[1])
@@ -403,7 +452,7 @@ t.test('a walk', async (t) => {
   })
 })
 
-t.test('the log in memory that scans are tested on keeps the contract of a source', async (t) => {
+t.test('the memory source of these tests fulfils the contract of an audit source', async (t) => {
   auditSourceContract(t, async () => {
     const source = createMemorySource(USUAL_HABITS)
     return { source, publish: (items) => source.keep(...items.map(dated)) }
