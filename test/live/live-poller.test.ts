@@ -5,8 +5,8 @@ import { ago, eventually, item, startService, type Stream } from '../support/sup
 
 const EVENTS = '/api/v1/audit/events'
 
-t.test('the tail', async (t) => {
-  t.test('brings a burst of 1 500 in one instant through a page cap of 100', async (t) => {
+t.test('live poller', async (t) => {
+  t.test('the poller delivers a burst of 1 500 events of one instant through a page cap of 100', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const stream = await following(service)
     await service.settled()
@@ -19,7 +19,7 @@ t.test('the tail', async (t) => {
     t.equal(service.sandbox.mostInFlight(), 1)
   })
 
-  t.test('brings a burst of 2 000 in order, without waiting for its tick', async (t) => {
+  t.test('the poller delivers a burst of 2 000 events in order, within one poll', async (t) => {
     const service = await startService(t, { POLL_INTERVAL_MS: '1000', POLL_MAX_INTERVAL_MS: '1000' }, { pageCap: 100 })
     const stream = await following(service, '?verbose=true')
     await service.settled()
@@ -31,7 +31,7 @@ t.test('the tail', async (t) => {
     t.ok(tellsBetween.length <= 1, `twenty pages are one poll, not ${tellsBetween.length + 1}`)
   })
 
-  t.test('brings what is visible late once, and says that it is late', async (t) => {
+  t.test('the poller delivers a late event once, marked as late', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     service.sandbox.publish(item({ n: 1 }))
@@ -54,7 +54,7 @@ t.test('the tail', async (t) => {
   })
 
   for (const clockSkewMs of [600_000, -600_000]) {
-    t.test(`brings everything where our clock is ten minutes ${clockSkewMs > 0 ? 'behind' : 'ahead of'} Kubiya's`, async (t) => {
+    t.test(`the poller loses nothing if our clock is ten minutes ${clockSkewMs > 0 ? 'slow' : 'fast'}`, async (t) => {
       const service = await startService(t, {}, { clockSkewMs })
       const theirs = (ms: number) => ago(ms - clockSkewMs)
       const stream = await following(service)
@@ -76,7 +76,7 @@ t.test('the tail', async (t) => {
     })
   }
 
-  t.test('is stopped by no event that is dated in the future, and does not lose it', async (t) => {
+  t.test('the poller continues after an event of the future, and delivers it', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     await service.settled()
@@ -90,7 +90,7 @@ t.test('the tail', async (t) => {
     t.same(lateness(stream).slice(2), [[3, true], [4, undefined]], 'what is dated now is not late')
   })
 
-  t.test('announces an event without an instant once, whatever comes after it', async (t) => {
+  t.test('the poller announces an event without an instant once, whatever follows it', async (t) => {
     const service = await startService(t, { LATENESS_MS: '200' })
     const undated = item({ n: 100, timestamp: 'unreadable' })
     service.sandbox.faults.during({ kind: 'mutate', change: (rows) => rows.length === 0 ? rows : [...rows, undated] })
@@ -107,7 +107,7 @@ t.test('the tail', async (t) => {
     t.same(numbers(stream), [1, 100, 2, 3, 4])
   })
 
-  t.test('reads its window again and again without repeating anything', async (t) => {
+  t.test('the poller reads its window again and again without duplicates', async (t) => {
     const service = await startService(t)
     const twin = item({ n: 1 })
     const stream = await following(service)
@@ -135,7 +135,7 @@ t.test('the tail', async (t) => {
     { kind: 'redirect', location: 'http://127.0.0.1:9/' }
   ]
   for (const fault of failures) {
-    t.test(`loses nothing to ${'status' in fault ? fault.status : 'body' in fault ? fault.body : fault.kind}`, async (t) => {
+    t.test(`the poller loses nothing to ${'status' in fault ? fault.status : 'body' in fault ? fault.body : fault.kind}`, async (t) => {
       const service = await startService(t, fault.kind === 'hang' ? { UPSTREAM_TIMEOUT_MS: '1000' } : {}, {
         pageCap: 20
       })
@@ -162,7 +162,7 @@ t.test('the tail', async (t) => {
     })
   }
 
-  t.test('is not taken in by an answer that is empty', async (t) => {
+  t.test('the poller does not lose events to an answer that is empty by mistake', async (t) => {
     for (const empty of ['array', 'null', '204', 'items-null'] as const) {
       const service = await startService(t, {}, { empty })
       const stream = await following(service)
@@ -174,7 +174,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('says "unauthorized" when the key is refused, and no stale answer is given then', async (t) => {
+  t.test('the poller is unauthorized after a 401, and no stale response is served then', async (t) => {
     const service = await startService(t)
     await service.settled()
     await service.json(EVENTS)
@@ -194,7 +194,7 @@ t.test('the tail', async (t) => {
     end()
   })
 
-  t.test('keeps within its request budget, slows down and says so', async (t) => {
+  t.test('the poller keeps within its request budget, slows down and reports it', async (t) => {
     const service = await startService(t, { KUBIYA_REQUESTS_PER_MINUTE: '8' })
     const stream = service.stream()
     await stream.until((frame) => frame.type === 'status' && frame.upstream === 'throttled')
@@ -205,7 +205,7 @@ t.test('the tail', async (t) => {
     t.match(await (await service.get('/readyz')).json(), { status: 'ready', upstream: { state: 'throttled' } })
   })
 
-  t.test('asks in smaller pages for what is larger than it reads at once', async (t) => {
+  t.test('the poller requests smaller pages if an answer is too large', async (t) => {
     const service = await startService(t, { UPSTREAM_MAX_BYTES: '30000' })
     const stream = await following(service)
     await service.settled()
@@ -214,7 +214,7 @@ t.test('the tail', async (t) => {
     t.same(numbers(stream), series(60))
   })
 
-  t.test('obeys Retry-After', async (t) => {
+  t.test('the poller obeys Retry-After', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     await service.settled()
@@ -228,7 +228,7 @@ t.test('the tail', async (t) => {
     t.ok(waitedMs > 1900, `${waitedMs} ms`)
   })
 
-  t.test('gets along with an upstream that ignores sort and bounds', async (t) => {
+  t.test('the poller works with an upstream that ignores sort and bounds', async (t) => {
     const service = await startService(t, {}, { pageCap: 100, ignore: new Set(['sort', 'bounds']) })
     service.sandbox.publish(series(350).map((n) => item({ n: 1000 + n, timestamp: ago(86_400_000 + n * 1000) })))
     const stream = await following(service)
@@ -237,7 +237,7 @@ t.test('the tail', async (t) => {
     t.same(numbers(stream).toSorted((a, b) => a - b), series(150))
   })
 
-  t.test('passes by an element that is no event', async (t) => {
+  t.test('the poller skips an element that is not an event', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     service.sandbox.faults.during({ kind: 'mutate', change: (rows) => [null, 'text', 7, ...rows, []] })
@@ -247,8 +247,8 @@ t.test('the tail', async (t) => {
   })
 })
 
-t.test('all who are live', async (t) => {
-  t.test('get the same order, however many come and whenever they join', async (t) => {
+t.test('live subscribers', async (t) => {
+  t.test('subscribers receive the same order, however many join and whenever', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const early = await following(service)
     const joined: Stream[] = []
@@ -263,7 +263,7 @@ t.test('all who are live', async (t) => {
     }
   })
 
-  t.test('cost no more upstream calls, 500 with 50 filters, than one does, and one poll is in flight', async (t) => {
+  t.test('500 subscribers with 50 filters cost no more upstream requests than one', async (t) => {
     const service = await startService(t, { POLL_INTERVAL_MS: '100', POLL_MAX_INTERVAL_MS: '100' })
     const only = await following(service, '?verbose=true')
     await service.settled()
@@ -294,7 +294,7 @@ t.test('all who are live', async (t) => {
     }
   })
 
-  t.test('never have more than one poll in flight, however slow Kubiya is', async (t) => {
+  t.test('one poll is in flight, however slow Kubiya is', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     service.sandbox.publish(burst(1))
@@ -309,7 +309,7 @@ t.test('all who are live', async (t) => {
   })
 })
 
-t.test('a slow reader gets everything in order once it wakes, and holds nobody up', async (t) => {
+t.test('a slow reader receives everything in order after its pause, and delays no other', async (t) => {
   const service = await startService(t, {
     SUBSCRIBER_BACKLOG_BYTES: '4096',
     LATENESS_MS: '200',

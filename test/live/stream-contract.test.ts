@@ -8,7 +8,7 @@ import { PATH, overEvents, overWebSocket } from '../support/transports.ts'
 streamContract(t, 'a WebSocket', overWebSocket)
 streamContract(t, 'an event stream', overEvents)
 
-t.test('both transports carry the same frames', async (t) => {
+t.test('both transports send the same frames', async (t) => {
   const service = await startService(t, { HEARTBEAT_MS: '60000' })
   const [socket, events] = [overWebSocket(service), overEvents(service)]
   for (const stream of [socket, events]) await stream.until(({ type }) => type === 'hello')
@@ -20,7 +20,7 @@ t.test('both transports carry the same frames', async (t) => {
   for (const stream of [socket, events]) stream.terminate()
 })
 
-t.test('an event stream', async (t) => {
+t.test('event stream', async (t) => {
   const service = await startService(t)
   await service.settled()
   const open = (query = '', headers: Record<string, string> = {}) => {
@@ -29,7 +29,7 @@ t.test('an event stream', async (t) => {
     return stream
   }
 
-  t.test('says that it is one, that nobody may keep or gather it, and what every answer says', async (t) => {
+  t.test('an event stream has its media type, headers against caching and buffering, and common headers', async (t) => {
     const { status, headers } = await open('', { 'x-request-id': 'me-1' }).opened
     t.equal(status, 200)
     t.match(headers, {
@@ -41,7 +41,7 @@ t.test('an event stream', async (t) => {
     })
   })
 
-  t.test('is what is given to whoever accepts it, or anything', async (t) => {
+  t.test('an event stream is sent if Accept admits it', async (t) => {
     for (
       const accept of [undefined, '*/*', 'text/event-stream', 'text/*', 'application/json, text/event-stream;q=0.5']
     ) {
@@ -57,7 +57,7 @@ t.test('an event stream', async (t) => {
     }
   })
 
-  t.test('names each frame and its cursor, and when to come back', async (t) => {
+  t.test('an event stream names each frame and its cursor, and the retry', async (t) => {
     const stream = open('?verbose=true')
     service.sandbox.publish(item())
     await stream.until(({ type }) => type === 'event')
@@ -72,7 +72,7 @@ t.test('an event stream', async (t) => {
     t.ok(retryMs >= 1000 && retryMs <= 5000)
   })
 
-  t.test('resumes behind Last-Event-ID, whatever the parameters say', async (t) => {
+  t.test('an event stream resumes after Last-Event-ID, whatever the parameters', async (t) => {
     const first = open('?text=resumable')
     await first.until(({ type }) => type === 'hello')
     service.sandbox.publish(series(3).map((n) => item({ n, resource_text: 'resumable', timestamp: ago(100 - n) })))
@@ -96,7 +96,7 @@ t.test('an event stream', async (t) => {
     t.same(numbers(since), [2], 'an empty one is none')
   })
 
-  t.test('is refused before it begins where something is wrong', async (t) => {
+  t.test('an invalid event stream request is refused before the stream begins', async (t) => {
     for (const [query, headers, code] of [
       ['?since=junk', {}, 'invalid-cursor'],
       ['', { 'last-event-id': 'junk' }, 'invalid-cursor'],
@@ -110,7 +110,7 @@ t.test('an event stream', async (t) => {
     }
   })
 
-  t.test('is one event whatever the text holds', async (t) => {
+  t.test('an event of a stream is one event, whatever its text contains', async (t) => {
     const text = 'x\n\nevent: gap\ndata: {}\r\rid: 1\u2028\u2029\u0085:'
     const stream = open('?category_name=injection')
     await stream.until(({ type }) => type === 'hello')
@@ -125,7 +125,7 @@ t.test('an event stream', async (t) => {
   })
 })
 
-t.test('a WebSocket that misbehaves is closed with the code for it', async (t) => {
+t.test('a misbehaving WebSocket is closed with the close code', async (t) => {
   const service = await startService(t)
   const connect = async () => {
     const stream = service.stream()

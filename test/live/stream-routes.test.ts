@@ -15,8 +15,8 @@ import { ago, eventually, item, openStream, startService, startUpstream } from '
 
 const EVENTS = '/api/v1/audit/events'
 
-t.test('a stream', async (t) => {
-  t.test('says hello first, then gives each new event once, with a cursor', async (t) => {
+t.test('stream', async (t) => {
+  t.test('a stream sends hello first, then each new event once, with a cursor', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     const [hello] = stream.frames
@@ -31,7 +31,7 @@ t.test('a stream', async (t) => {
     t.same(stream.events(), listed, 'the same events, with the same ids, as in the list')
   })
 
-  t.test('begins five minutes ago by default', async (t) => {
+  t.test('a stream begins five minutes ago by default', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(
       item({ n: 1, timestamp: ago(6 * 60_000) }),
@@ -45,7 +45,7 @@ t.test('a stream', async (t) => {
     t.same(numbers(stream), [2, 3, 4])
   })
 
-  t.test('gives only what its filter lets through, each filter its own', async (t) => {
+  t.test('a stream sends only events that match its filter', async (t) => {
     const service = await startService(t)
     const searches: Record<string, number[]> = {
       'category_type=ai': [1],
@@ -102,7 +102,7 @@ t.test('a stream', async (t) => {
     }
   })
 
-  t.test('speaks its subprotocol, or none', async (t) => {
+  t.test('a stream accepts its subprotocol, or none', async (t) => {
     const service = await startService(t)
     const spoken = service.stream('', ['other.v2', 'kubiya-audit.v1'])
     await spoken.until(isHello)
@@ -111,21 +111,21 @@ t.test('a stream', async (t) => {
     t.equal(silent.socket.protocol, '')
   })
 
-  t.test('ends with a word after its timeout', async (t) => {
+  t.test('a stream ends with an end frame after its timeout', async (t) => {
     const service = await startService(t)
     const stream = service.stream('?timeout_minutes=0.005')
     t.same(await stream.closed, { code: 1000, reason: 'timeout' })
     t.match(stream.frames.at(-1), { type: 'end', reason: 'timeout', reconnect: false, cursor: /./ })
   })
 
-  t.test('ends at the greatest age, to come back', async (t) => {
+  t.test('a stream ends at STREAM_MAX_AGE_MS, and may reconnect', async (t) => {
     const service = await startService(t, { STREAM_MAX_AGE_MS: '300' })
     const stream = service.stream()
     t.same(await stream.closed, { code: 1001, reason: 'max-age' })
     t.match(stream.frames.at(-1), { type: 'end', reason: 'max-age', reconnect: true, cursor: /./ })
   })
 
-  t.test('adds a status after each poll when verbose, and none otherwise', async (t) => {
+  t.test('a verbose stream sends a status after each poll, and others do not', async (t) => {
     const service = await startService(t)
     const [verbose, plain] = [await following(service, '?verbose=true'), await following(service)]
     let count = 0
@@ -138,7 +138,7 @@ t.test('a stream', async (t) => {
     t.notOk(plain.frames.some(({ type }) => type === 'status'))
   })
 
-  t.test('beats with a cursor that has passed what its filter skipped', async (t) => {
+  t.test('a heartbeat has a cursor after the events that the filter skipped', async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '100' })
     const [quiet, all] = [await following(service, '?category_type=never'), await following(service)]
     t.match(await quiet.until(({ type }) => type === 'heartbeat'), { cursor: /./, upstream: 'ok', lag_ms: Number })
@@ -157,7 +157,7 @@ t.test('a stream', async (t) => {
     t.same(numbers(resumed), [777], 'nothing of what was skipped comes again')
   })
 
-  t.test('takes no message from a client, and none that is too big', async (t) => {
+  t.test('a stream closes on a client message, or on one that is too large', async (t) => {
     const service = await startService(t)
     const [talker, shouter, neighbour] = [await following(service), await following(service), await following(service)]
     talker.socket.send('hello')
@@ -170,7 +170,7 @@ t.test('a stream', async (t) => {
     await neighbour.untilEvents(1)
   })
 
-  t.test('is refused before the upgrade where its parameters are wrong', async (t) => {
+  t.test('an invalid stream request is refused before the upgrade', async (t) => {
     const service = await startService(t)
     await service.settled()
     const cursor = (await service.json(EVENTS)).live_cursor
@@ -208,7 +208,7 @@ t.test('a stream', async (t) => {
     t.equal(plain.status, 406)
   })
 
-  t.test('is refused when there are too many, until one leaves', async (t) => {
+  t.test('a stream is refused over the limit, until another one ends', async (t) => {
     const service = await startService(t, { MAX_SUBSCRIBERS: '2' })
     const [first] = [await following(service), await following(service)]
     const { status, headers, body } = await service.stream().refused
@@ -223,9 +223,9 @@ t.test('a stream', async (t) => {
   })
 })
 
-t.test('a replay', async (t) => {
+t.test('replay', async (t) => {
   for (const [where, agoMs] of [['the log', 4 * 60_000], ['Kubiya, older than the log', 3 * 3_600_000]] as const) {
-    t.test(`from ${where} is joined to live without hole or repeat while events arrive at speed`, async (t) => {
+    t.test(`a replay from ${where} joins the live log without loss or duplicates at high speed`, async (t) => {
       const service = await startService(t, {}, { pageCap: 100 })
       const start = ago(agoMs)
       const past = series(600).map((n) => item({ n, timestamp: ago(agoMs - 1000 - n * 350) }))
@@ -251,7 +251,7 @@ t.test('a replay', async (t) => {
     })
   }
 
-  t.test('comes in order of instant', async (t) => {
+  t.test('a replay is in the order of instants', async (t) => {
     const service = await startService(t, {}, { pageCap: 100 })
     const base = Date.now() - 3_600_000
     const past = series(300).map((n) => item({ n, timestamp: new Date(base + n * 100).toISOString() }))
@@ -261,7 +261,7 @@ t.test('a replay', async (t) => {
     t.same(numbers(stream), series(300))
   })
 
-  t.test('gives exact duplicates twice, and they do not come again live', async (t) => {
+  t.test('a replay delivers exact duplicates twice, and not again live', async (t) => {
     const service = await startService(t)
     const twin = item({ n: 1, timestamp: ago(3_600_000) })
     service.sandbox.publish(twin, twin)
@@ -281,7 +281,7 @@ t.test('a replay', async (t) => {
     t.equal(new Set(stream.events().map(({ id }) => id)).size, 7)
   })
 
-  t.test('stops after its limit with one gap that a list can be asked for, and goes on live', async (t) => {
+  t.test('a replay stops at its limit with one gap, which a list can read, and continues live', async (t) => {
     const service = await startService(t, { REPLAY_LIMIT: '100' }, { pageCap: 50 })
     service.sandbox.publish(series(400).map((n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
     const stream = service.stream('?start_time=-2h')
@@ -300,7 +300,7 @@ t.test('a replay', async (t) => {
   })
 
   for (const ignore of [[], ['sort', 'bounds']] as const) {
-    t.test(`that is cut accounts for everything, with what it gives and with its gap, where Kubiya ignores ${ignore.join(' and ') || 'nothing'}`, async (t) => {
+    t.test(`a cut replay accounts for all, if Kubiya ignores ${ignore.join(' and ') || 'nothing'}`, async (t) => {
       const service = await startService(t, { REPLAY_LIMIT: '100' }, { pageCap: 50, ignore: new Set(ignore) })
       const past = new Map(series(400).map((n) => [n, Date.now() - 3_600_000 + n * 1000]))
       service.sandbox.publish([...past].map(([n, ms]) => item({ n, timestamp: new Date(ms).toISOString() })))
@@ -315,7 +315,7 @@ t.test('a replay', async (t) => {
     })
   }
 
-  t.test('waits while Kubiya is down, and comes when it is back', async (t) => {
+  t.test('a replay waits during an outage of Kubiya, and is delivered after it', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(item({ n: 1, timestamp: ago(3_600_000) }))
     const live = await following(service)
@@ -332,8 +332,8 @@ t.test('a replay', async (t) => {
   })
 })
 
-t.test('resuming', async (t) => {
-  t.test('with since goes on exactly where the cursor stood', async (t) => {
+t.test('resume', async (t) => {
+  t.test('a resume with since continues exactly after the cursor', async (t) => {
     const service = await startService(t)
     const stream = await following(service)
     await service.settled()
@@ -354,7 +354,7 @@ t.test('resuming', async (t) => {
     await behind.untilEvents(21)
   })
 
-  t.test('with a live cursor of a list has no hole between page and stream', async (t) => {
+  t.test('a resume from the live_cursor of a list has no hole between page and stream', async (t) => {
     const service = await startService(t, { CACHE_OPEN_TTL_MS: '0' })
     const group = await following(service)
     let n = 0
@@ -371,7 +371,7 @@ t.test('resuming', async (t) => {
     clearInterval(timer)
   })
 
-  t.test('in the middle of a replay repeats nothing and leaves nothing out', async (t) => {
+  t.test('a resume within a replay repeats nothing and omits nothing', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
     const stream = service.stream('?start_time=-2h')
@@ -383,7 +383,7 @@ t.test('resuming', async (t) => {
     t.same(numbers(resumed), series(31, 20))
   })
 
-  t.test('after a restart goes on by instant: nothing is lost, and what repeats has the same id', async (t) => {
+  t.test('a resume after a restart loses nothing, and repeats have the same id', async (t) => {
     const sandbox = await startUpstream(t)
     const before = await startService(t, { LATENESS_MS: '5000' }, {}, sandbox)
     const stream = await following(before)
@@ -403,7 +403,7 @@ t.test('resuming', async (t) => {
     t.ok(resumed.events().every(({ id, n }) => n >= 30 || known.get(n) === id), 'repeats bear the same id')
   })
 
-  t.test('from a place that the history has lost replays from Kubiya', async (t) => {
+  t.test('a resume from an evicted position replays from Kubiya', async (t) => {
     const service = await startService(t, { HISTORY_EVENTS: '10', LATENESS_MS: '1000' })
     const stream = await following(service)
     await service.settled()
@@ -423,7 +423,7 @@ t.test('resuming', async (t) => {
     await resumed.until((frame) => frame.type === 'event' && (frame.event as Item).n === 40)
   })
 
-  t.test('from inside a batch that was larger than the history loses nothing', async (t) => {
+  t.test('a resume from inside a batch larger than the log loses nothing', async (t) => {
     const service = await startService(t, { HISTORY_EVENTS: '10', LATENESS_MS: '1000' })
     const stream = await following(service)
     await service.settled()
@@ -436,7 +436,7 @@ t.test('resuming', async (t) => {
     t.notOk(resumed.frames.some(({ type }) => type === 'gap'))
   })
 
-  t.test('with a cursor from beyond the log\'s end is refused as made up', async (t) => {
+  t.test('a cursor beyond the end of the log is refused', async (t) => {
     const sandbox = await startUpstream(t)
     const service = await startService(t, {}, {}, sandbox)
     const stream = await following(service)
@@ -449,7 +449,7 @@ t.test('resuming', async (t) => {
   })
 })
 
-t.test('a shutdown ends every stream with a word, a cursor and 1001', async (t) => {
+t.test('a shutdown ends every stream with an end frame, a cursor and 1001', async (t) => {
   const sandbox = await startUpstream(t)
   const service = await startService(t, { DRAIN_MS: '300' }, {}, sandbox)
   const streams = await Promise.all(series(20).map(() => following(service)))
@@ -467,7 +467,7 @@ t.test('a shutdown ends every stream with a word, a cursor and 1001', async (t) 
   t.pass('and the cursor is good for the next process')
 })
 
-t.test('an upgrade on an unknown path gets the same 404 as a request', async (t) => {
+t.test('an upgrade on an unknown path has the same 404 as a request', async (t) => {
   const service = await startService(t)
   const elsewhere = openStream(`${service.url.replace('http', 'ws')}/api/v1/audit/nowhere`)
   t.teardown(() => elsewhere.socket.terminate())

@@ -24,8 +24,8 @@ async function bytesOf (stage: Stage): Promise<number> {
   return Math.max(...line.frames.filter(({ type }) => type === 'event').map((frame) => JSON.stringify(frame).length))
 }
 
-t.test('a listener', async (t) => {
-  t.test('is greeted, given what is there and then what comes, in one synchronous step each', async (t) => {
+t.test('consumer', async (t) => {
+  t.test('a consumer sends hello, then the existing events, then new ones, each in one synchronous step', async (t) => {
     const stage = createStage()
     happen(stage, 3)
     const line = createLine()
@@ -38,7 +38,7 @@ t.test('a listener', async (t) => {
     t.same(line.faults, [])
   })
 
-  t.test('misses nothing that enters between its joining and its first turn', async (t) => {
+  t.test('a consumer misses nothing that enters between its start and its first turn', async (t) => {
     const stage = createStage()
     happen(stage, 3)
     const line = createLine()
@@ -48,7 +48,7 @@ t.test('a listener', async (t) => {
     t.same(line.ids(), idsOf(6))
   })
 
-  t.test('goes on exactly behind each cursor that it was given, in the replay and in the log', async (t) => {
+  t.test('a consumer resumes exactly after each cursor, in the replay and in the log', async (t) => {
     const stage = createStage()
     happen(stage, 5)
     const first = createLine()
@@ -67,7 +67,7 @@ t.test('a listener', async (t) => {
     }
   })
 
-  t.test('gets what matches its filter, and a place behind the rest', async (t) => {
+  t.test('a consumer sends matching events, and a cursor after the others', async (t) => {
     const stage = createStage()
     for (const [i, id] of idsOf(6).entries()) stage.publish(id, i, { category_type: i % 2 === 0 ? 'a' : 'b' })
     stage.pass(6)
@@ -85,7 +85,7 @@ t.test('a listener', async (t) => {
     t.same(cursorOf(line.frames.at(-1)), stage.log.end(), 'what was filtered out is behind it')
   })
 
-  t.test('is given a replay in turns of half a million characters, those of events that do not match included', async (t) => {
+  t.test('a consumer sends a replay in turns of half a million characters, matching or not', async (t) => {
     const stage = createStage({ backlogBytes: 65_536 })
     for (let i = 0; i < 20; i++) {
       stage.publish(`a${i}`, i, { category_type: 'a' })
@@ -98,7 +98,7 @@ t.test('a listener', async (t) => {
     t.same(line.sends, [1, 6, 6, 6, 2])
   })
 
-  t.test('has a cursor of a later instant once more is certain, though nothing came', async (t) => {
+  t.test('a consumer has a cursor with a later instant after a batch without entries', async (t) => {
     const stage = createStage()
     happen(stage, 3)
     const line = createLine()
@@ -111,7 +111,7 @@ t.test('a listener', async (t) => {
     t.same(cursorOf(line.frames.at(-1)), { ...before, instant: later })
   })
 
-  t.test('hears of a gap in its place, whatever its filter', async (t) => {
+  t.test('a consumer sends a gap in its position, whatever its filter', async (t) => {
     const stage = createStage()
     happen(stage, 2)
     const [early, late] = [createLine(), createLine()]
@@ -130,7 +130,7 @@ t.test('a listener', async (t) => {
     t.same(cursorOf(early.frames[1]), stage.log.cursorAt(3))
   })
 
-  t.test('hears of a gap once, though the log moves on while it stands right behind it, and when it comes back there', async (t) => {
+  t.test('a consumer sends a gap once, also if the log moves on after it, and after a resume', async (t) => {
     const stage = createStage()
     happen(stage, 3)
     stage.gap(3, 3.5)
@@ -153,7 +153,7 @@ t.test('a listener', async (t) => {
     t.same([later.ids().slice(0, 3), typesOf(later).includes('gap')], [idsOf(3, 3), false])
   })
 
-  t.test('goes on where it stood in the past of the log when the log moves on, and loses and repeats nothing', async (t) => {
+  t.test("a consumer continues in the log's past while the log moves on, without loss or duplicates", async (t) => {
     for (const maxEvents of [12, 40]) {
       const stage = createStage({ historyEvents: maxEvents })
       happen(stage, 12)
@@ -178,7 +178,7 @@ t.test('a listener', async (t) => {
     }
   })
 
-  t.test('waits for a log that is not filled yet', async (t) => {
+  t.test('a consumer waits for a log that is not filled yet', async (t) => {
     const stage = createStage({ isFilled: false })
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
@@ -196,7 +196,7 @@ t.test('a listener', async (t) => {
     t.same(line.ids(), idsOf(3))
   })
 
-  t.test('catches up in batches, in turns with others', async (t) => {
+  t.test('a consumer catches up in batches, in turns with others', async (t) => {
     const stage = createStage()
     for (const id of idsOf(1000)) stage.publish(id)
     stage.poll()
@@ -209,8 +209,8 @@ t.test('a listener', async (t) => {
   })
 })
 
-t.test('a subscriber that is slow', async (t) => {
-  t.test('is never sent more than there is room for, except a single frame while nothing is unsent', async (t) => {
+t.test('slow consumer', async (t) => {
+  t.test('a slow consumer never sends more than fits, except a single frame to an empty backlog', async (t) => {
     const stage = createStage()
     happen(stage, 20)
     const bytes = await bytesOf(stage)
@@ -229,7 +229,7 @@ t.test('a subscriber that is slow', async (t) => {
     }
   })
 
-  t.test('goes on from the log once what waits has gone', async (t) => {
+  t.test('a slow consumer continues from the log when its backlog is flushed', async (t) => {
     const stage = createStage()
     const line = createLine(1000)
     const { subscription, turns } = stage.listen(NOW, line)
@@ -251,7 +251,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.ok(line.frames.slice(-40).every((frame) => cursorOf(frame)?.kind === 'log'))
   })
 
-  t.test('is served from where it stood when the log has let go of its place: nothing twice, nothing missing', async (t) => {
+  t.test('a slow consumer whose position was evicted continues by backfill, without loss or duplicates', async (t) => {
     for (const historyEvents of [5, 30]) {
       const stage = createStage({ historyEvents })
       const line = createLine(1000)
@@ -274,7 +274,7 @@ t.test('a subscriber that is slow', async (t) => {
     }
   })
 
-  t.test('is served from where it stood though one batch let go of more than the lateness', async (t) => {
+  t.test('a slow consumer continues by backfill after one batch that evicted more than the lateness', async (t) => {
     const stage = createStage({ historyEvents: 5, latenessMs: 10_000 })
     const line = createLine(1000)
     const { subscription, turns } = stage.listen(NOW, line)
@@ -294,7 +294,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.same(new Set([...line.ids(), ...later.ids()]), new Set(idsOf(103)))
   })
 
-  t.test('is told what is missing when its place is let go of again and again', async (t) => {
+  t.test('a slow consumer sends a gap when its position is evicted again and again', async (t) => {
     const stage = createStage({ historyEvents: 4 })
     const line = createLine(400)
     const { turns } = stage.listen(NOW, line)
@@ -325,7 +325,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.same(line.ids().slice(-2), idsOf(2, 122))
   })
 
-  t.test('hears of a change when there is room for it, and what the state is then', async (t) => {
+  t.test('a slow consumer sends the latest status when there is room', async (t) => {
     const stage = createStage()
     const line = createLine(300)
     const { turns } = stage.listen(NOW, line)
@@ -342,7 +342,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.same([line.ids(), line.faults], [idsOf(5), []])
   })
 
-  t.test('gets no heartbeat and no verbose status that there is no room for', async (t) => {
+  t.test('a slow consumer skips heartbeats and verbose statuses without room', async (t) => {
     const stage = createStage()
     const line = createLine(300)
     const { subscription, turns } = stage.listen(NOW, line, { verbose: true })
@@ -356,7 +356,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.same(line.faults, [])
   })
 
-  t.test('is ended when it has taken nothing for a while, and not before', async (t) => {
+  t.test('a slow consumer ends when its backlog has not shrunk for the limit, and not before', async (t) => {
     const stage = createStage({ stallMs: 30_000 })
     const line = createLine(400)
     const { ended, subscription, turns } = stage.listen(NOW, line)
@@ -381,7 +381,7 @@ t.test('a subscriber that is slow', async (t) => {
     t.match(last, { type: 'end', reason: 'slow', reconnect: true })
   })
 
-  t.test('is given all of that time from when something is first seen to wait, however quiet it was before', async (t) => {
+  t.test('a slow consumer has the whole limit from the first check that finds a backlog', async (t) => {
     const stage = createStage({ stallMs: 30_000 })
     const line = createLine()
     const { ended, subscription, turns } = stage.listen(NOW, line)
@@ -402,8 +402,8 @@ t.test('a subscriber that is slow', async (t) => {
   })
 })
 
-t.test('a stream', async (t) => {
-  t.test('ends when its transport says that nobody is there', async (t) => {
+t.test('end of a stream', async (t) => {
+  t.test('a stream ends when its transport reports that the client is gone', async (t) => {
     const stage = createStage()
     let isThere = true
     const line: Line = { ...createLine(), keepAlive: () => isThere }
@@ -415,7 +415,7 @@ t.test('a stream', async (t) => {
     t.same([ended(), line.endings], [1, [CLOSE.slow]])
   })
 
-  t.test('ends once, with a word and the place, whatever room there is; nothing follows', async (t) => {
+  t.test('a stream ends once, with an end frame and a cursor, and nothing follows', async (t) => {
     const stage = createStage()
     const line = createLine(400)
     const { ended, subscription, turns } = stage.listen(NOW, line)
@@ -440,7 +440,7 @@ t.test('a stream', async (t) => {
     t.same([line.frames.length, line.endings, ended(), line.faults], [frames, [CLOSE.timeout], 1, []])
   })
 
-  t.test('says nothing when its connection is gone, and leaves its replay', async (t) => {
+  t.test('a stream without a connection sends nothing, and leaves its replay', async (t) => {
     const stage = createStage()
     stage.source.read = (query) => {
       stage.source.questions.push(query)
@@ -462,7 +462,7 @@ t.test('a stream', async (t) => {
     t.equal(stage.source.questions.length, 2, 'a replay that nobody follows is dropped')
   })
 
-  t.test('tells at first how Kubiya is where it is not well, or where it is to tell everything', async (t) => {
+  t.test('a stream begins with a status if Kubiya is not ok, or if it is verbose', async (t) => {
     const stage = createStage()
     const [plain, verbose] = [createLine(), createLine()]
     stage.listen(NOW, plain)
@@ -478,7 +478,7 @@ t.test('a stream', async (t) => {
     t.match(unwell.frames[1], { upstream: 'throttled' })
   })
 
-  t.test('says by how much less it looks back, while that is so', async (t) => {
+  t.test('a status has lateness_ms while it is reduced', async (t) => {
     const stage = createStage()
     const line = createLine()
     const { turns } = stage.listen(NOW, line)

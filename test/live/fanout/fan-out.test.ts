@@ -56,7 +56,7 @@ function messagesIn (bytes: Buffer): Message[] {
   return messages
 }
 
-t.test('messages', async (t) => {
+t.test('WebSocket messages', async (t) => {
   const lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
   const bare = (length: number): PreparedFrame => ({
     type: 'event',
@@ -64,20 +64,20 @@ t.test('messages', async (t) => {
     payload: Buffer.alloc(length, 'x')
   })
 
-  t.test('hold each frame as one text, with the shortest length that says it', async (t) => {
+  t.test('a message is one text frame with the shortest length field', async (t) => {
     const read = messagesIn(plainMessages(lengths.map(bare)))
     t.same(read.map(({ payload }) => payload.length), lengths)
     t.ok(read.every(({ compressed }) => !compressed))
   })
 
-  t.test('are inflated one by one where each was deflated alone', async (t) => {
+  t.test('messages that were deflated alone inflate one by one', async (t) => {
     const frames = ['', 'é ✅', 'x'.repeat(70_000)].map(frameOf)
     const read = messagesIn(messagesDeflatedAlone([...frames, bare(0)]))
     t.same(read.map(({ payload }) => inflated(payload)), [...frames.map(({ payload }) => String(payload)), ''])
     t.ok(read.every(({ compressed }) => compressed))
   })
 
-  t.test('refer to those before them where they were deflated together, and are smaller for it', async (t) => {
+  t.test('messages that were deflated together refer to earlier ones, and are smaller', async (t) => {
     const frames = Array.from(
       { length: 10 },
       (_, n) => frameOf(`restart of the notifications pods, number ${n}, was asked for`)
@@ -90,7 +90,7 @@ t.test('messages', async (t) => {
     t.ok(bytes(messagesDeflatedAlone) < bytes(plainMessages))
   })
 
-  t.test('are compressed once by themselves, whatever they are sent with', async (t) => {
+  t.test('messages are deflated alone once, whatever batch they are in', async (t) => {
     const [a, b] = [frameOf('a'), frameOf('b')]
     const deflate = mock.method(Buffer, 'concat') // No part in it; only to be sure that nothing of `together` runs.
     t.teardown(() => deflate.mock.restore())
@@ -147,7 +147,7 @@ async function connected (
   return { ...await opened, client, received }
 }
 
-t.test('a WebSocket', async (t) => {
+t.test('WebSocket transport', async (t) => {
   const modes = [
     { deflate: 'none', options: { perMessageDeflate: false } },
     { deflate: 'alone', options: { perMessageDeflate: { serverNoContextTakeover: true } } },
@@ -155,7 +155,7 @@ t.test('a WebSocket', async (t) => {
     { deflate: 'together', options: { perMessageDeflate: true } }
   ] as const
   for (const { deflate, options } of modes) {
-    t.test(`is given what was sent, deflate ${deflate} for one that offers ${JSON.stringify(options.perMessageDeflate)}`, async (t) => {
+    t.test(`a WebSocket with deflate ${deflate} offers ${JSON.stringify(options.perMessageDeflate)}`, async (t) => {
       const { client, connection, transport, received } = await connected(t, deflate, options)
       const text = fc.oneof(
         fc.string({ unit: 'binary' }),
@@ -181,7 +181,7 @@ t.test('a WebSocket', async (t) => {
     })
   }
 
-  t.test('is compressed for as it offers, and plainly where its window is smaller', async (t) => {
+  t.test('a WebSocket is compressed as it offers, and not with a smaller window', async (t) => {
     t.same([undefined, '', 'x-webkit-deflate-frame'].map(negotiateDeflate), ['none', 'none', 'none'])
     t.same(
       [
@@ -207,7 +207,7 @@ t.test('a WebSocket', async (t) => {
     )
   })
 
-  t.test('gets nothing behind a close frame', async (t) => {
+  t.test('a WebSocket receives nothing after a close frame', async (t) => {
     const { client, transport, received } = await connected(t, 'none', { perMessageDeflate: false })
     transport.send(prepareBatch([frameOf('a')]))
     transport.end({ reason: 'timeout', closeCode: 1000, reconnect: false })
@@ -216,7 +216,7 @@ t.test('a WebSocket', async (t) => {
     t.same([code, received.length], [1000, 1])
   })
 
-  t.test('says what waits and what was taken, and calls back when all of it has gone', async (t) => {
+  t.test('a WebSocket reports its backlog and its flushed bytes, and calls back when all is flushed', async (t) => {
     const { client, connection, transport } = await connected(t, 'none', { perMessageDeflate: false })
     client.pause()
     const large = prepareBatch([frameOf('x'.repeat(8_000_000))])
@@ -241,8 +241,8 @@ t.test('a WebSocket', async (t) => {
   })
 })
 
-t.test('a portion', async (t) => {
-  t.test('is one for all with the same filter at the same place: judged and encoded once', async (t) => {
+t.test('log slice', async (t) => {
+  t.test('a log slice is filtered and encoded once for all with the same filter and position', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b', 'c']))
     const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 65_536 })
@@ -259,7 +259,7 @@ t.test('a portion', async (t) => {
     t.not(batchAt(1), first)
   })
 
-  t.test('holds as much as fits, a larger frame alone, and passes what does not match', async (t) => {
+  t.test('a log slice holds what fits, or one larger frame, and skips events that do not match', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(600), { pad: 100 }))
     const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 1000 })
@@ -279,7 +279,7 @@ t.test('a portion', async (t) => {
     t.equal(large !== 'evicted' && large?.batch?.frames.length, 1)
   })
 
-  t.test('ends after half a million characters of events that were judged, whether they match or not', async (t) => {
+  t.test('a log slice ends after half a million characters of events, matching or not', async (t) => {
     const log = openLog({ maxBytes: 10_000_000 })
     log.append(batch(0, idsOf(10), { pad: 200_000 }))
     const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 10_000_000 })
@@ -289,7 +289,7 @@ t.test('a portion', async (t) => {
     }
   })
 
-  t.test('is said to be evicted once the log has let go of its place, whoever has had it', async (t) => {
+  t.test('a log slice reports eviction when the log has evicted its position', async (t) => {
     const log = openLog({ maxEvents: 2 })
     const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 1000 })
     const { batchAt } = groupOf({}, { size: 1 })
@@ -300,8 +300,8 @@ t.test('a portion', async (t) => {
   })
 })
 
-t.test('a batch', async (t) => {
-  t.test('is the same batch for all with the same filter, however they spell it, and another for others', async (t) => {
+t.test('batch', async (t) => {
+  t.test('a batch is shared by equal filters, however they are written, and by no others', async (t) => {
     const stage = createStage({ backlogBytes: 65_536 })
     const parcels = new Map<string, PreparedBatch[]>()
     const listen = (name: string, filter: object) => {
@@ -328,7 +328,7 @@ t.test('a batch', async (t) => {
     t.equal(a?.frames[0], c?.frames[0], 'the frame is one all the same')
   })
 
-  t.test('takes a slice of each turn of the event loop, however many subscribers it is for', async (t) => {
+  t.test('a batch takes one slice in each turn of the event loop, for any number of subscribers', async (t) => {
     const { stage, lines, turnsOf } = crowdOf(200)
     const before = lines.map(({ frames }) => frames.length)
     const sends = await turnsOf(() => {
@@ -339,7 +339,7 @@ t.test('a batch', async (t) => {
     t.ok(lines.every((line) => line.ids().join() === 'a'))
   })
 
-  t.test('takes a slice of each turn, also where all sockets are flushed at once', async (t) => {
+  t.test('a batch takes one slice in each turn, also if all sockets are flushed at once', async (t) => {
     const { stage, lines, turnsOf } = crowdOf(200)
     for (const line of lines) line.block()
     await turnsOf(() => {
@@ -354,7 +354,7 @@ t.test('a batch', async (t) => {
     t.same(lines.map((line) => line.faults).flat(), [])
   })
 
-  t.test('takes a slice of each turn, also where many streams begin, or their backfill has rows, at once', async (t) => {
+  t.test('a batch takes one slice in each turn, also if many streams begin or backfill at once', async (t) => {
     for (const historyEvents of [1000, 5]) {
       const { lines, listenAll, stage, turnsOf } = crowdOf(0, { historyEvents })
       happen(stage, 30)
@@ -402,8 +402,8 @@ t.test('a batch', async (t) => {
   }
 })
 
-t.test('a run queue', async (t) => {
-  t.test('runs each task once, in order, in slices of a turn', async (t) => {
+t.test('run queue', async (t) => {
+  t.test('a run queue runs each task once, in order, in slices of a turn', async (t) => {
     const clock = createManualClock()
     const served: number[] = []
     const queue = createRunQueue<number>((task) => {
@@ -424,7 +424,7 @@ t.test('a run queue', async (t) => {
   })
 })
 
-t.test('a wheel', async (t) => {
+t.test('timing wheel', async (t) => {
   /** A clock whose timers fire late, as those of a busy process do. */
   function createBusyClock () {
     const { monotonicMs, setTimer, ...manual } = createManualClock()
@@ -439,7 +439,7 @@ t.test('a wheel', async (t) => {
     }
   }
 
-  t.test('visits each member once in a period, the first time when one is over, however late its ticks come', async (t) => {
+  t.test('a timing wheel visits each member once a period, however late its ticks', async (t) => {
     const delays = fc.array(fc.constantFrom(0, 0, 0, 1, 30), { minLength: 1 })
     holds(
       t,
@@ -481,7 +481,7 @@ t.test('a wheel', async (t) => {
     )
   })
 
-  t.test('visits nobody who was taken off it', async (t) => {
+  t.test('a timing wheel does not visit a deleted member', async (t) => {
     const { clock, pass } = createBusyClock()
     let visits = 0
     const wheel = createTimingWheel<string>(400, (members) => { visits += members.size }, clock)
@@ -496,8 +496,8 @@ t.test('a wheel', async (t) => {
   })
 })
 
-t.test('a live stream', async (t) => {
-  t.test('is compressed where that is offered and granted, the better the more are given the same, and reads as ever', async (t) => {
+t.test('live stream', async (t) => {
+  t.test('a live stream is compressed if offered, better with more recipients, and reads the same', async (t) => {
     const granting = await startService(t)
     const refusing = await startService(t, { STREAM_COMPRESSION: 'false' }, {}, granting.sandbox)
     const streams = [
@@ -520,7 +520,7 @@ t.test('a live stream', async (t) => {
     for (const stream of streams) t.same(stream.events(), streams[0]?.events())
   })
 
-  t.test('holds nothing of its request while it lives', async (t) => {
+  t.test('a live stream keeps nothing of its request', async (t) => {
     setFlagsFromString('--expose-gc')
     const collect = runInNewContext('gc') as () => void
     const requests: Array<WeakRef<IncomingMessage>> = []
@@ -544,7 +544,7 @@ t.test('a live stream', async (t) => {
     await stream.untilEvents(1)
   })
 
-  t.test('starts as quickly for a client that sends its first frame with the handshake', async (t) => {
+  t.test('a live stream starts as fast if the client sends a frame with its handshake', async (t) => {
     const service = await startService(t)
     const { hostname, port } = new URL(service.url)
     const socket = connect(Number(port), hostname)

@@ -16,7 +16,7 @@ import { at, nameOf, row, rows, type Named } from '../../support/timeline.ts'
 
 const LATENESS_MS = 120_000
 
-t.test('a bookmark', async (t) => {
+t.test('bookmark', async (t) => {
   const opened = (mostKnown = 1000, from = at(-300)) => createBookmark({ from, latenessMs: LATENESS_MS, mostKnown })
   const names = ({ announcement }: NewEntries) => announcement.entries.map(nameOf)
   /** Looks, and has it announced. */
@@ -26,7 +26,7 @@ t.test('a bookmark', async (t) => {
     return find
   }
 
-  t.test('begins where it was told to', async (t) => {
+  t.test('a bookmark begins at `from`', async (t) => {
     const bookmark = opened()
     t.same([bookmark.highWater(), bookmark.lookbackStart(), bookmark.recentStart(bookmark.frontier(0))], [
       at(-300),
@@ -35,7 +35,7 @@ t.test('a bookmark', async (t) => {
     ])
   })
 
-  t.test('tells each event once, however often it is read, in the order of the rows', async (t) => {
+  t.test('a bookmark returns each event once, in the order of the rows', async (t) => {
     const bookmark = opened()
     t.same(names(take(bookmark, [['a', -2], ['b', -1]], 0)), ['a', 'b'])
     t.same(names(take(bookmark, [['a', -2], ['b', -1], ['c', -1], ['d', 0]], 1)), ['c', 'd'])
@@ -43,11 +43,11 @@ t.test('a bookmark', async (t) => {
     t.same(names(take(bookmark, [['a', -2], ['d', 0]], 2)), [])
   })
 
-  t.test('takes equal ids in one answer for one event', async (t) => {
+  t.test('a bookmark takes equal ids in one answer as one event', async (t) => {
     t.same(names(take(opened(), [['a', -2], ['a', -2]], 0)), ['a'])
   })
 
-  t.test('calls late what lay before the newest instant when it came, and nothing of its own batch', async (t) => {
+  t.test('a bookmark marks as late what is before the newest instant, and never within its own batch', async (t) => {
     const bookmark = opened()
     const flags = (...named: Named[]) =>
       take(bookmark, named, 60).announcement.entries.map((each) => 'event' in each && each.late)
@@ -56,7 +56,7 @@ t.test('a bookmark', async (t) => {
     t.same(flags(['h', 10.5]), [true])
   })
 
-  t.test('follows the newest instant seen, but never past now', async (t) => {
+  t.test('a bookmark follows the newest instant, but never past now', async (t) => {
     const bookmark = opened(1000, at(-60))
     t.equal(take(bookmark, [['a', -2], ['b', -5]], 0).announcement.highWater, at(-2))
     t.equal(take(bookmark, [['future', 3600]], 1).announcement.highWater, at(1))
@@ -70,7 +70,7 @@ t.test('a bookmark', async (t) => {
     t.equal(take(bookmark, [], 4).announcement.highWater, at(1), 'nor does time alone')
   })
 
-  t.test('announces no later mark than the last whole read bears out: whoever resumes there minus the lateness misses nothing', async (t) => {
+  t.test('a high-water mark minus the lateness loses nothing: it is limited by the last full read', async (t) => {
     const bookmark = opened()
     t.equal(take(bookmark, [['a', 0]], 1).announcement.highWater, at(-300 + 120))
     t.equal(bookmark.highWater(), at(0))
@@ -80,7 +80,7 @@ t.test('a bookmark', async (t) => {
     t.equal(take(bookmark, [], 3).announcement.highWater, at(1))
   })
 
-  t.test('reads on from the newest instant minus the lateness after a whole read, counted from when it began', async (t) => {
+  t.test("a bookmark reads from the newest instant minus the lateness, counted from a full read's start", async (t) => {
     const bookmark = opened()
     take(bookmark, [['a', 10]], 20)
     t.equal(bookmark.lookbackStart(), at(-300), 'until a whole read has ended')
@@ -94,7 +94,7 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.lookbackStart(), at(40 - 120), 'it never moves back')
   })
 
-  t.test('counts the time since the newest event came where it is told to, but never past the beginning of the read', async (t) => {
+  t.test('a frontier counts the time since the newest event, but never past the start of the read', async (t) => {
     const bookmark = opened()
     take(bookmark, [['a', 10]], 20)
     bookmark.advance(at(60), bookmark.frontier(30_000))
@@ -113,7 +113,7 @@ t.test('a bookmark', async (t) => {
     t.same(names(take(bookmark, [['b', 81]], 201)), ['b'])
   })
 
-  t.test('reads recent events from no earlier than the whole window', async (t) => {
+  t.test('a recent read begins no earlier than a full read', async (t) => {
     const bookmark = createBookmark({ from: at(0), latenessMs: 1000, mostKnown: 10 })
     take(bookmark, [['a', 2]], 60)
     t.equal(bookmark.recentStart(bookmark.frontier(0)), at(0))
@@ -121,7 +121,7 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.recentStart(bookmark.frontier(0)), at(1))
   })
 
-  t.test('knows again everything that a read from its whole start can meet', async (t) => {
+  t.test('a bookmark knows everything that a full read can meet again', async (t) => {
     const bookmark = opened()
     take(bookmark, [['old', -130], ['edge', -110], ['a', 10]], 20)
     bookmark.advance(at(20))
@@ -129,7 +129,7 @@ t.test('a bookmark', async (t) => {
     t.same(names(take(bookmark, [['old', -130]], 21)), ['old'], 'what lies before it is forgotten')
   })
 
-  t.test('knows again what lies in the whole second at which a read begins', async (t) => {
+  t.test('a bookmark knows everything in the whole second at which a read begins', async (t) => {
     const bookmark = opened()
     take(bookmark, [['same second', -110], ['a', 10.7]], 20)
     bookmark.advance(at(20))
@@ -137,7 +137,7 @@ t.test('a bookmark', async (t) => {
     t.same(names(take(bookmark, [['same second', -110]], 21)), [])
   })
 
-  t.test('holds no more than it may, and then reads nothing again that it has forgotten', async (t) => {
+  t.test('a bookmark holds at most mostKnown events, and never reads forgotten ones again', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3], ['d', 4], ['e', 5]], 20)
     t.equal(bookmark.lookbackStart(), at(2) + 1n)
@@ -146,7 +146,7 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.lookbackStart(), at(3) + 1n)
   })
 
-  t.test('is not blinded by an event of the future that it has to forget', async (t) => {
+  t.test('a bookmark that forgets an event of the future still finds new events', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['future', 86_400]], 0)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3]], 4)
@@ -155,7 +155,7 @@ t.test('a bookmark', async (t) => {
     t.ok(bookmark.recentStart(bookmark.frontier(0)) <= at(4), 'what comes next lies behind where it reads from')
   })
 
-  t.test('knows an event without an instant again however far its neighbours move on', async (t) => {
+  t.test('a bookmark knows an event without an instant, however far its neighbours move', async (t) => {
     const bookmark = opened()
     t.same(names(take(bookmark, [['a', 0], ['undated', undefined]], 0)), ['a', 'undated'])
     for (let seconds = 100; seconds <= 1000; seconds += 100) {
@@ -166,7 +166,7 @@ t.test('a bookmark', async (t) => {
     t.same(names(take(bookmark, [['a', 0]], 1000)), ['a'], 'while what has an instant of its own is forgotten')
   })
 
-  t.test('meets again what was not settled, and has moved by none of it', async (t) => {
+  t.test('a bookmark meets uncommitted entries again, and does not move before commit', async (t) => {
     const bookmark = opened(1000, at(-60))
     const passed: SkippedRange = { from: at(-3), to: at(-2), reason: 'too-large', rows: 1 }
     const lost = bookmark.diff(rows([['a', -2], ['b', -1]]), passed, at(0))
@@ -183,7 +183,7 @@ t.test('a bookmark', async (t) => {
     t.same([names(bookmark.diff(rows([['a', -2], ['c', 0]]), passed, at(1))), bookmark.highWater()], [[], at(0)])
   })
 
-  t.test('tells what was passed by once, before what came behind it, however often it is met again', async (t) => {
+  t.test('a bookmark announces a skipped range once, before the events after it', async (t) => {
     const bookmark = opened()
     const told =
       take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 }).announcement.entries
@@ -197,7 +197,7 @@ t.test('a bookmark', async (t) => {
     t.same(bookmark.skippedRanges(), [{ from: at(2), to: at(4), reason: 'too-large', rows: 1 }])
   })
 
-  t.test('forgets what was passed by once no read begins before it any more', async (t) => {
+  t.test('a bookmark forgets a skipped range that no read meets again', async (t) => {
     const bookmark = opened()
     take(bookmark, [['b', 5]], 10, { from: at(0), to: at(5), reason: 'too-large', rows: 1 })
     take(bookmark, [['c', 125]], 130)
@@ -208,7 +208,7 @@ t.test('a bookmark', async (t) => {
     t.same(bookmark.skippedRanges(), [])
   })
 
-  t.test('says by how much it looks back less than it should, until it does again', async (t) => {
+  t.test('a bookmark reports its reduced lateness until it is normal again', async (t) => {
     const bookmark = opened(3)
     take(bookmark, [['a', 1], ['b', 2], ['c', 3]], 10)
     t.equal(bookmark.reducedLatenessMs(), undefined)
@@ -226,7 +226,7 @@ t.test('a bookmark', async (t) => {
     t.equal(bookmark.reducedLatenessMs(), undefined)
   })
 
-  t.test('announces every event exactly once, in any polls of an upstream that is late by less than the lateness', async (t) => {
+  t.test('a bookmark announces every event exactly once, for any polls within the lateness', async (t) => {
     const upstream = fc.array(
       fc.record({ visible: fc.integer({ min: 0, max: 900 }), late: fc.integer({ min: 0, max: 119 }) }),
       { maxLength: 80 }
@@ -258,7 +258,7 @@ t.test('a bookmark', async (t) => {
   })
 })
 
-t.test('passages', async (t) => {
+t.test('skipped ranges', async (t) => {
   const told = (...met: Array<[from: number, to: number | undefined, rows?: number]>) => {
     const skippedRanges = createSkippedRanges()
     return met.map(([from, to, rows = 1]) => {
@@ -274,7 +274,7 @@ t.test('passages', async (t) => {
     })
   }
 
-  t.test('are told once, whichever neighbours they are met between', async (t) => {
+  t.test('a skipped range is announced once, whatever neighbours it is met between', async (t) => {
     t.same(told([0, 10], [0, 10], [3, 10], [3, 7], [0, 10]), [[0, 10], undefined, undefined, undefined, undefined])
     t.same(told([5, 5], [5, 5]), [[5, 5], undefined], 'among equal instants')
     t.same(
@@ -284,20 +284,20 @@ t.test('passages', async (t) => {
     )
   })
 
-  t.test('are two where they touch at most', async (t) => {
+  t.test('two skipped ranges may touch', async (t) => {
     t.same(told([0, 10], [10, 20], [0, 10], [10, 20]), [[0, 10], [10, 20], undefined, undefined])
   })
 
-  t.test('are not told again when several are met as one', async (t) => {
+  t.test('several skipped ranges that are met as one are not announced again', async (t) => {
     t.same(told([0, 3], [4, 12], [0, 15, 2], [0, 18, 2], [0, 20, 3]), [[0, 3], [4, 12], undefined, undefined, [12, 20]])
   })
 
-  t.test('are told again where there are more of them than were told', async (t) => {
+  t.test('a skipped range with more rows is announced again', async (t) => {
     t.same(told([0, 10, 1], [0, 20, 2], [0, 20, 2], [0, 20, 1]), [[0, 10], [10, 20], undefined, undefined])
     t.same(told([0, 10, 2], [0, 5, 3]), [[0, 10], [5, 5]])
   })
 
-  t.test('reach to now while nothing has come behind', async (t) => {
+  t.test('a skipped range reaches to now while no row follows it', async (t) => {
     t.same(
       told([90, undefined], [110, undefined]),
       [[90, 100], [110, 110]],
@@ -310,7 +310,7 @@ t.test('passages', async (t) => {
     )
   })
 
-  t.test('are told again only when what was told is not kept', async (t) => {
+  t.test('a skipped range is announced again if it was not added', async (t) => {
     const skippedRanges = createSkippedRanges()
     const skippedRange: SkippedRange = { from: at(0), to: at(10), rows: 1, reason: 'too-large' }
     skippedRanges.newGap(skippedRange, at(100))
@@ -323,7 +323,7 @@ t.test('passages', async (t) => {
   })
 })
 
-t.test('the cadence', async (t) => {
+t.test('poll interval', async (t) => {
   const OPTIONS = { intervalMs: 3000, maxIntervalMs: 30_000 }
   const wait = (report: Partial<PollReport>, random = 0.5) =>
     nextPollDelayMs(
@@ -337,7 +337,7 @@ t.test('the cadence', async (t) => {
     failure: { ok: false, kind, ...retryAfterMs === undefined ? {} : { retryAfterMs } }
   })
 
-  t.test('is the interval while events flow, and stretches with the quiet', async (t) => {
+  t.test('the poll interval is the setting while events arrive, and grows with the quiet time', async (t) => {
     for (
       const [quietMs, waitMs] of [[0, 3000], [30_000, 3000], [60_000, 6000], [299_000, 29_900], [300_000, 30_000], [
         86_400_000,
@@ -348,14 +348,14 @@ t.test('the cadence', async (t) => {
     }
   })
 
-  t.test('waits a larger share of the quiet the more of the budget is gone, but keeps the interval while events flow', async (t) => {
+  t.test('the poll interval takes a larger share of the quiet time as the budget is spent', async (t) => {
     for (const [scarcity, waitMs] of [[0, 3000], [0.125, 11_000], [0.25, 20_000], [1, 20_000]] as const) {
       t.equal(wait({ quietMs: 20_000, scarcity }), waitMs, `${scarcity} short`)
     }
     t.equal(wait({ quietMs: 0, scarcity: 1 }), 3000)
   })
 
-  t.test('is an interval for each request where it takes many to get past what cannot be read, and no more than the longest', async (t) => {
+  t.test('the poll interval grows with the requests that pass unreadable rows, up to the maximum', async (t) => {
     for (const [extraRequests, waitMs] of [[1, 3000], [5, 15_000], [50, 30_000]] as const) {
       t.equal(wait({ extraRequests }), waitMs, `${extraRequests} requests`)
     }
@@ -363,7 +363,7 @@ t.test('the cadence', async (t) => {
     t.equal(wait({ ...failed('unauthorized', 1), extraRequests: 50 }), 60_000)
   })
 
-  t.test('is once a minute with nobody listening, or slower where so set', async (t) => {
+  t.test('the poll interval without subscribers is a minute, or longer if so set', async (t) => {
     t.equal(wait({ subscribers: 0 }), 60_000)
     t.equal(
       nextPollDelayMs({ failure: undefined, failures: 0, extraRequests: 0, quietMs: 0, subscribers: 0, scarcity: 0 }, {
@@ -374,14 +374,14 @@ t.test('the cadence', async (t) => {
     )
   })
 
-  t.test('backs off from 0.8 s to 60 s with full jitter', async (t) => {
+  t.test('the poll interval backs off from 0.8 s to 60 s with full jitter', async (t) => {
     const longest = [1, 2, 3, 4, 5, 6, 7, 8, 9, 100].map((failures) => wait(failed('unavailable', failures), 1))
     t.same(longest, [800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000, 60_000])
     t.equal(wait(failed('timeout', 3), 0), 0)
     t.equal(wait(failed('invalid', 3), 0.25), 800)
   })
 
-  t.test('makes at most 25 requests in five minutes of outage, nearly always', async (t) => {
+  t.test('the poll interval causes at most 25 requests in five minutes of outage, nearly always', async (t) => {
     const random = seeded(7)
     const counts = Array.from({ length: 500 }, () => {
       let requests = 0
@@ -398,18 +398,18 @@ t.test('the cadence', async (t) => {
     t.ok((counts[0] ?? 0) >= 6)
   })
 
-  t.test('waits at least as long as the upstream asks', async (t) => {
+  t.test('the poll interval is at least the wait that the upstream asks for', async (t) => {
     t.equal(wait(failed('throttled', 1, 20_000), 1), 20_000)
     t.equal(wait(failed('unavailable', 7, 1000), 1), 51_200)
     t.equal(wait(failed('throttled', 1, 300_000), 0), 300_000)
   })
 
-  t.test('tries a refused credential once a minute', async (t) => {
+  t.test('the poll interval is a minute after a refused credential', async (t) => {
     t.equal(wait(failed('unauthorized', 1), 0), 60_000)
     t.equal(wait(failed('unauthorized', 50), 1), 60_000)
   })
 
-  t.test('sweeps every 30 s, and up to two minutes apart while the budget is more than half gone', async (t) => {
+  t.test('full reads are every 30 s, and up to two minutes apart with less than half of the budget', async (t) => {
     t.same([0, 0.25, 0.5].map(fullReadEveryMs), [30_000, 30_000, 30_000])
     t.ok(Math.abs(fullReadEveryMs(0.75) - 30_000 * Math.sqrt(4)) < 1)
     t.equal(fullReadEveryMs(1), 120_000)
@@ -420,7 +420,7 @@ t.test('the cadence', async (t) => {
     )
   })
 
-  t.test('waits for the budget, but no less than the interval', async (t) => {
+  t.test('the poll interval waits for the budget, and is at least the setting', async (t) => {
     t.equal(wait(failed('budget', 1, 23_000), 0), 23_000)
     t.equal(wait(failed('budget', 1, 10), 0), 3000)
     t.equal(wait(failed('budget', 1), 0), 3000)
@@ -435,11 +435,11 @@ function seeded (seed: number): () => number {
   }
 }
 
-t.test('health', async (t) => {
+t.test('upstream health', async (t) => {
   const WELL: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }
   const failed = (kind: FailureKind): PollOutcome => ({ ...WELL, failure: { ok: false, kind } satisfies Failure })
 
-  t.test('says how the upstream is and since when, and tells a change from a repetition', async (t) => {
+  t.test('upstream health has a state with its start, and distinguishes a change from a repetition', async (t) => {
     let now = 1000
     const health = createUpstreamHealth(() => now, () => true)
     const first = {
@@ -467,7 +467,7 @@ t.test('health', async (t) => {
     t.equal(health.report(WELL), false)
   })
 
-  t.test('has a state for every failure', async (t) => {
+  t.test('upstream health has a state for every failure', async (t) => {
     const states = {
       unauthorized: 'unauthorized',
       forbidden: 'unauthorized',
@@ -485,7 +485,7 @@ t.test('health', async (t) => {
     }
   })
 
-  t.test('is throttled while polls come later than they should, though each of them succeeds', async (t) => {
+  t.test('upstream health is throttled while polls wait for the budget, also if each succeeds', async (t) => {
     const health = createUpstreamHealth(() => 7, () => true)
     t.equal(health.report({ ...WELL, isHeldBack: true }), true)
     t.match(health.now(), { upstream: 'throttled', lastGoodMs: 7 })
@@ -495,7 +495,7 @@ t.test('health', async (t) => {
     t.equal(health.report(WELL), true)
   })
 
-  t.test('is degraded while late events may go unnoticed, and says how late they may be', async (t) => {
+  t.test('upstream health is degraded while the lateness is reduced, and reports it', async (t) => {
     const health = createUpstreamHealth(() => 0, () => true)
     t.equal(health.report({ ...WELL, latenessMs: 4000 }), true)
     t.match(health.now(), { upstream: 'degraded', latenessMs: 4000 })
@@ -506,7 +506,7 @@ t.test('health', async (t) => {
     t.equal(health.report(WELL), true)
   })
 
-  t.test('counts no negative age when the clock is set back', async (t) => {
+  t.test('upstream health has no negative lag when the clock is set back', async (t) => {
     let now = 5000
     const health = createUpstreamHealth(() => now, () => true)
     health.report(WELL)
@@ -515,8 +515,8 @@ t.test('health', async (t) => {
   })
 })
 
-t.test('an ending', async (t) => {
-  t.test('has the close code and the advice that the protocol promises', async (t) => {
+t.test('close codes', async (t) => {
+  t.test('each close reason has the close code and the reconnect advice of PROTOCOL.md', async (t) => {
     t.same(
       Object.entries(CLOSE).map(([name, { reason, closeCode, reconnect }]) => [name, reason, closeCode, reconnect]),
       [
@@ -535,10 +535,10 @@ t.test('an ending', async (t) => {
   })
 })
 
-t.test('the relay of a single process', async (t) => {
+t.test('local relay', async (t) => {
   relayContract(t, async () => createLocalRelay())
 
-  t.test('has given a batch to every follower when announcing resolves', async (t) => {
+  t.test('the local relay has delivered a batch to every follower when publish resolves', async (t) => {
     const relay = createLocalRelay()
     const taken: string[] = []
     relay.subscribe(() => { taken.push('first') })

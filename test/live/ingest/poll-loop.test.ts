@@ -18,8 +18,8 @@ function started (pauseAfter: (polls: number) => Pause) {
   return { clock, loop, polledMs }
 }
 
-t.test('a poll loop', async (t) => {
-  t.test('polls and pauses in turn, as long as the poll says', async (t) => {
+t.test('poll loop', async (t) => {
+  t.test('a poll loop polls and pauses in turn, for the time that the poll returns', async (t) => {
     const { clock, loop, polledMs } = started((polls) => ({ waitMs: polls * 1000, isBackOff: false }))
     await clock.pass(0)
     await clock.pass(6000)
@@ -29,7 +29,7 @@ t.test('a poll loop', async (t) => {
     t.same([polledMs.length, clock.waitsMs()], [4, []], 'nothing is left of it once it is stopped')
   })
 
-  t.test('ends a pause when it is woken, but no back-off', async (t) => {
+  t.test('a poll loop ends a pause on wake, but not a back-off', async (t) => {
     for (const isBackOff of [false, true]) {
       const { clock, loop, polledMs } = started(() => ({ waitMs: 30_000, isBackOff }))
       await clock.pass(0)
@@ -41,7 +41,7 @@ t.test('a poll loop', async (t) => {
     }
   })
 
-  t.test('is alive while it pauses, however long, and until a poll makes no progress', async (t) => {
+  t.test('a poll loop is alive during any pause, and until a poll makes no progress', async (t) => {
     const { clock, loop } = started(() => ({ waitMs: 300_000, isBackOff: true }))
     await clock.pass(299_999)
     t.equal(loop.isAlive(), true)

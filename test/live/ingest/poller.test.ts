@@ -126,8 +126,8 @@ function sourceThat (read: AuditSource['read']): AuditSource {
   return { read, find: async () => ({ ok: true, event: undefined }), reportQuirk: () => {}, quirks: new Set() }
 }
 
-t.test('the tail', async (t) => {
-  t.test('is trying while it polls, waits or fails, and not any more when a poll hangs that should have ended', async (t) => {
+t.test('poller', async (t) => {
+  t.test('a poller is alive while it polls, waits or fails, until a poll hangs', async (t) => {
     const { begin, poller, time } = prepared()
     t.equal(poller.health().isPolling, true, 'before it has begun')
     await begin()
@@ -147,7 +147,7 @@ t.test('the tail', async (t) => {
     t.equal(hanging.poller.health().isPolling, false)
   })
 
-  t.test('announces what is there and what comes, each event once, in order', async (t) => {
+  t.test('a poller announces existing and new events, each once, in order', async (t) => {
     const { begin, names, publish, time } = prepared()
     const expected = [publish(-200), publish(-100), publish(-1)]
     await begin()
@@ -160,7 +160,7 @@ t.test('the tail', async (t) => {
     t.same(names(), expected)
   })
 
-  t.test('walks on through a burst without waiting for the next poll', async (t) => {
+  t.test('a poller reads through a burst without waiting for the next poll', async (t) => {
     const { begin, names, publish, source, time } = prepared()
     await begin()
     await time.pass(3000)
@@ -171,7 +171,7 @@ t.test('the tail', async (t) => {
     t.ok(source.questions.length - asked < 25, `${source.questions.length - asked} questions`)
   })
 
-  t.test('asks one question a poll when it is quiet', async (t) => {
+  t.test('a poller sends one request for each quiet poll', async (t) => {
     const { begin, publish, source, time } = prepared()
     for (let i = 0; i < 20; i++) publish(-i)
     for (let i = 0; i < 20; i++) publish(-1000 - i)
@@ -182,7 +182,7 @@ t.test('the tail', async (t) => {
     t.equal(source.questions.length - asked, 10)
   })
 
-  t.test('announces again what could not be announced, whole, in the next poll', async (t) => {
+  t.test('a poller announces a batch again, complete, in the next poll if publish failed', async (t) => {
     steady(t)
     const { begin, entries, errors, polls, publish, poller, time } = prepared({ options: { publish: relay } })
     let isBroken = true
@@ -204,7 +204,7 @@ t.test('the tail', async (t) => {
     t.equal(poller.health().upstream, 'ok')
   })
 
-  t.test('loses and doubles nothing, whatever fails: questions, announcements, and however late events come', async (t) => {
+  t.test('a poller loses and duplicates nothing, whatever requests or publishes fail', async (t) => {
     steady(t)
     const happening = fc.record({
       afterMs: fc.integer({ min: 0, max: 20_000 }),
@@ -245,7 +245,7 @@ t.test('the tail', async (t) => {
     )
   })
 
-  t.test('goes on after a failure where it stood, and reads nothing anew', async (t) => {
+  t.test('a poller continues after a failure, and reads nothing again', async (t) => {
     steady(t)
     const { begin, names, publish, source, poller, time } = prepared({
       fails: (reads) => reads === 5 ? failed('unavailable') : undefined,
@@ -260,7 +260,7 @@ t.test('the tail', async (t) => {
     t.same(source.questions[5], source.questions[4])
   })
 
-  t.test('makes at most 25 requests in five minutes of outage, and shrinks no page for it', async (t) => {
+  t.test('a poller sends at most 25 requests in five minutes of outage, and keeps its page size', async (t) => {
     steady(t)
     for (const isFirst of [true, false]) {
       let isOut = isFirst
@@ -284,7 +284,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('says that it is throttled while the budget holds it back, and waits for that', async (t) => {
+  t.test('a poller is throttled while it waits for the budget', async (t) => {
     let waitMs = 23_000
     const { begin, polls, source, poller, time } = prepared({ options: { budget: () => ({ waitMs, scarcity: 1 }) } })
     await begin()
@@ -302,7 +302,7 @@ t.test('the tail', async (t) => {
     t.same(polls.map(({ changed }) => changed), [true, true])
   })
 
-  t.test('says why it does not get on, from the first failure until it does', async (t) => {
+  t.test('a poller reports the failure from the first one until it succeeds', async (t) => {
     steady(t)
     for (
       const [kind, state] of [
@@ -327,7 +327,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('reads the whole window each time while one answer holds it, else every 30 s, and less often when short of budget', async (t) => {
+  t.test('a poller reads the whole window in one answer, otherwise every 30 s or less often', async (t) => {
     const fullReads = async (events: number, scarcity: number) => {
       const { begin, publish, poller, time } = prepared({
         options: { pageSize: 10, budget: () => ({ waitMs: 0, scarcity }) }
@@ -348,7 +348,7 @@ t.test('the tail', async (t) => {
     t.equal(await fullReads(100, 1), 10)
   })
 
-  t.test('does not read a burst again for long once it is quiet, and still finds what comes late', async (t) => {
+  t.test('a poller does not reread a burst for long, and still finds late events', async (t) => {
     const { begin, entries, publish, source, time } = prepared({ options: { pageSize: 10 } })
     for (let i = 0; i < 500; i++) publish(-1)
     await begin()
@@ -367,7 +367,7 @@ t.test('the tail', async (t) => {
     t.equal(entries.length, 501)
   })
 
-  t.test('announces recent events with the next poll, however long that takes, also while the window is too long for one answer', async (t) => {
+  t.test('a poller announces recent events with the next poll, also with a window of several answers', async (t) => {
     const { begin, names, publish, time } = prepared({
       options: { pageSize: 10, budget: () => ({ waitMs: 20_000, scarcity: 1 }) }
     })
@@ -383,7 +383,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('announces a later mark alone, once, where a read brought nothing but certainty', async (t) => {
+  t.test('a poller announces a later high-water mark alone, once, if a read found no event', async (t) => {
     const marks: Array<[number, bigint]> = []
     const { begin, publish, time } = prepared({
       options: {
@@ -398,7 +398,7 @@ t.test('the tail', async (t) => {
     t.same(marks, [[1, at(-300 + LATENESS_MS / 1000)], [0, at(-1)]])
   })
 
-  t.test('calls nothing late that is dated now', async (t) => {
+  t.test('a poller marks no current event as late', async (t) => {
     const { begin, entries, publish, time } = prepared()
     await begin()
     publish(4, 'dated a second ahead')
@@ -408,7 +408,7 @@ t.test('the tail', async (t) => {
     t.same(entries.map((each) => 'event' in each && each.late), [false, false])
   })
 
-  t.test('announces late events with the next full read, once, as late, and recent ones at once', async (t) => {
+  t.test('a poller announces late events with the next full read, once, and recent ones at once', async (t) => {
     const { begin, entries, publish, time } = prepared({ options: { pageSize: 10 } })
     for (let i = 100; i > 0; i--) publish(-i)
     await begin()
@@ -422,7 +422,7 @@ t.test('the tail', async (t) => {
     t.equal(new Set(entries.map(nameOf)).size, entries.length)
   })
 
-  t.test('announces once what it cannot read, in its place, however often it is met, and all the rest', async (t) => {
+  t.test('a poller announces an unreadable row once, in its position, and all other events', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid', 'unavailable'] as const) {
       for (const pageSize of [10, 100]) {
@@ -447,7 +447,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('does not spend the budget on getting past the same thing again and again', async (t) => {
+  t.test('a poller does not spend its budget on the same unreadable row', async (t) => {
     steady(t)
     for (const kind of ['too-large', 'invalid'] as const) {
       const { begin, publish, source, time } = prepared({
@@ -465,7 +465,7 @@ t.test('the tail', async (t) => {
     }
   })
 
-  t.test('is degraded and announces nothing while more rows than the scan limit come without order', async (t) => {
+  t.test('a poller is degraded and announces nothing while too many rows are unsorted', async (t) => {
     steady(t)
     const { begin, names, polls, publish, source, time } = prepared({
       quirks: { ignoresSort: true },
@@ -482,7 +482,7 @@ t.test('the tail', async (t) => {
     t.same(names().filter((name) => published.slice(40).includes(name)), published.slice(40), 'in order, each once')
   })
 
-  t.test('tells of each that comes where nothing can be read', async (t) => {
+  t.test('a poller announces each new row if no row is readable', async (t) => {
     steady(t)
     const { begin, entries, publish, time } = prepared({ quirks: { spoils: () => 'too-large' } })
     await begin()
@@ -497,7 +497,7 @@ t.test('the tail', async (t) => {
     t.ok(gaps.length <= 6)
   })
 
-  t.test('announces each of several that it cannot read, one gap or more, and tells nothing else to be missing', async (t) => {
+  t.test('a poller announces several unreadable rows, in one or more gaps, and no other gap', async (t) => {
     steady(t)
     const happening = fc.record({
       afterMs: fc.integer({ min: 200, max: 9000 }),
@@ -541,7 +541,7 @@ t.test('the tail', async (t) => {
     )
   })
 
-  t.test('looks back less far when more events come than it may know, and says so', async (t) => {
+  t.test('a poller reduces its lateness after too many events, and reports it', async (t) => {
     const { begin, names, publish, poller, time } = prepared({ mostKnown: 50 })
     const ids: string[] = []
     await begin()
@@ -561,7 +561,7 @@ t.test('the tail', async (t) => {
     t.match(poller.health(), { upstream: 'ok', latenessMs: undefined })
   })
 
-  t.test('has one question in flight, whatever happens meanwhile', async (t) => {
+  t.test('a poller has one request in flight', async (t) => {
     let open = () => {}
     const { begin, source, poller, time } = prepared()
     const authenticator = new Promise<void>((resolve) => { open = resolve })
@@ -580,7 +580,7 @@ t.test('the tail', async (t) => {
     t.equal(source.questions.length, 2, 'the newest page, and the window')
   })
 
-  t.test('polls soon when it is woken while quiet, but not before the interval, not after a failure and not without budget', async (t) => {
+  t.test('a poller polls soon on wake, but not before the interval, in a back-off or without budget', async (t) => {
     steady(t)
     let isOut = false
     let waitMs = 0
@@ -611,7 +611,7 @@ t.test('the tail', async (t) => {
     t.equal(asked(), 3, 'a refused credential is tried once a minute, whoever comes')
   })
 
-  t.test('asks nothing while another replica leads', async (t) => {
+  t.test('a poller sends no request while another replica leads', async (t) => {
     let leads = false
     const { begin, names, poller, publish, source, time } = prepared({ options: { isLeader: () => leads } })
     publish(-1)
@@ -626,7 +626,7 @@ t.test('the tail', async (t) => {
     t.same(names(), ids)
   })
 
-  t.test('stops after the answer that is under way, and announces nothing of it', async (t) => {
+  t.test('a poller stops after the current answer, and announces none of it', async (t) => {
     const { begin, names, publish, polls, poller, time } = prepared()
     await begin()
     publish(0)
@@ -636,7 +636,7 @@ t.test('the tail', async (t) => {
     t.same([names(), polls.length, time.waits()], [[], 1, []])
   })
 
-  t.test('follows the upstream\'s clock where ours is off, and is led past it by no event', async (t) => {
+  t.test("a poller follows the upstream's clock if ours is wrong, and no event moves it past that", async (t) => {
     const { begin, source, poller, time } = prepared()
     const read = source.read
     let aheadMs = 300_000
@@ -653,7 +653,7 @@ t.test('the tail', async (t) => {
     t.equal(poller.upstreamClock(), TEN_MS + time.nowMs(), '`Date` has whole seconds: that much is no difference')
   })
 
-  t.test('announces an event of the future, and moves no further than now', async (t) => {
+  t.test('a poller announces an event of the future, and moves no further than now', async (t) => {
     const highWaters: bigint[] = []
     const { begin, entries, publish, time } = prepared({ options: { publish: relay } })
     async function relay (announcement: Announcement): Promise<void> {

@@ -12,10 +12,10 @@ import { createOffsetIndex } from '../../../src/live/log/offset-index.ts'
 import { holds } from '../../contracts/property.ts'
 import { EPOCH, at, batch, freshNamed, freshOf, nameOf, openLog } from '../../support/timeline.ts'
 
-t.test('the event log', async (t) => {
+t.test('event log', async (t) => {
   const names = (log: EventLog, offset: number, most = 100) => log.read(offset, most)?.map(nameOf)
 
-  t.test('is empty at first', async (t) => {
+  t.test('an event log is empty at first', async (t) => {
     const log = openLog()
     t.same(log.end(), { kind: 'log', epoch: 'epoch1', offset: 0, instant: at(-300) })
     t.same(log.read(0, 10), [])
@@ -23,7 +23,7 @@ t.test('the event log', async (t) => {
     t.equal(log.startOffset(), 0)
   })
 
-  t.test('begins anew where the poller says that it fills it from', async (t) => {
+  t.test('an event log begins where the poller fills it from', async (t) => {
     const log = openLog()
     log.resetTo(at(-600))
     t.same([log.isCompleteSince(at(-600)), log.isCompleteSince(at(-600) - 1n)], [true, false])
@@ -31,7 +31,7 @@ t.test('the event log', async (t) => {
     t.equal(log.cursorAt(0).instant, at(-600))
   })
 
-  t.test('is read from any offset that it keeps, so many at a time', async (t) => {
+  t.test('an event log is read from any offset that it holds, with a limit', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
     log.append(batch(2, ['c']))
@@ -42,7 +42,7 @@ t.test('the event log', async (t) => {
     t.same(log.read(0, 10)?.map(({ offset }) => offset), [0, 1, 2])
   })
 
-  t.test('moves its newest place on with a batch that brings nothing but a later mark', async (t) => {
+  t.test('an event log moves its newest position with a batch without entries', async (t) => {
     const log = openLog()
     log.append({ ...batch(0, ['a']), highWater: at(-200) })
     const before = log.cursorAt(0)
@@ -54,7 +54,7 @@ t.test('the event log', async (t) => {
     t.equal(log.end().instant, at(-100), 'it never moves back')
   })
 
-  t.test('refuses a batch that is missing, doubled or of another epoch', async (t) => {
+  t.test('an event log rejects a batch that is missing, duplicated or of another epoch', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
     for (const odd of [batch(3, ['d']), batch(1, ['b']), batch(0, ['a', 'b']), batch(2, ['c'], { epoch: 'epoch2' })]) {
@@ -64,14 +64,14 @@ t.test('the event log', async (t) => {
     t.same(names(log, 0), ['a', 'b', 'c'])
   })
 
-  t.test('takes up the numbering where its first batch stands', async (t) => {
+  t.test('an event log begins its numbering with its first batch', async (t) => {
     const log = openLog()
     log.append(batch(500, ['a']))
     t.same([log.startOffset(), log.end().offset], [500, 501])
     t.same([names(log, 499), names(log, 500)], [undefined, ['a']])
   })
 
-  t.test('keeps so many events, the newest', async (t) => {
+  t.test('an event log holds the newest events up to its capacity', async (t) => {
     const log = openLog({ maxEvents: 3 })
     log.append(batch(0, ['a', 'b']))
     t.equal(log.startOffset(), 0)
@@ -80,7 +80,7 @@ t.test('the event log', async (t) => {
     t.same([names(log, 1), names(log, 2)], [undefined, ['c', 'd', 'e']])
   })
 
-  t.test('keeps so many bytes, even when one event is more', async (t) => {
+  t.test('an event log holds a bounded number of bytes, also for one larger event', async (t) => {
     const size = (pad: number) => lengthOf(batch(0, ['a'], { pad }))
     const log = openLog({ maxBytes: 3 * size(100) })
     for (const [first, name] of ['a', 'b', 'c'].entries()) log.append(batch(first, [name], { pad: 100 }))
@@ -93,7 +93,7 @@ t.test('the event log', async (t) => {
     t.same(names(log, 5), ['f'])
   })
 
-  t.test('counts an event of many empty values by its values: their text is a fraction of what they hold', async (t) => {
+  t.test('an event log counts an event of many empty values by its values', async (t) => {
     const nested = (depth: number): JsonObject => ({
       deep: Array.from({ length: depth }).reduce<Json>((held) => [held], null)
     })
@@ -106,7 +106,7 @@ t.test('the event log', async (t) => {
     }
   })
 
-  t.test('shares a bound with other logs: the one that holds most lets go first, and what left is free', async (t) => {
+  t.test('event logs share a bound: the largest evicts first, and a removed log frees its bytes', async (t) => {
     const size = lengthOf(batch(0, ['a'], { pad: 100 }))
     const pool = createBytePool(4 * size)
     const [big, small] = [openLog({ pool }), openLog({ pool })]
@@ -124,7 +124,7 @@ t.test('the event log', async (t) => {
     t.same(names(small, 0), ['x', 'y', 'z', 'v'])
   })
 
-  t.test('names each place by offset and by the newest instant among all before it, inside a batch too', async (t) => {
+  t.test('a position has an offset and the newest instant before it, also inside a batch', async (t) => {
     const log = openLog()
     const entered = log.append(batch(0, ['a', 'b', 'c']))
     t.same(entered, log.read(0, 10), 'and gives what entered')
@@ -134,7 +134,7 @@ t.test('the event log', async (t) => {
     t.same(decodeCursor(encodeCursor(log.cursorAt(3))), log.cursorAt(3))
   })
 
-  t.test('keeps its high-water mark through late and undated events, and below what the batch says is now', async (t) => {
+  t.test('the high-water mark is kept through late and undated events, and at most that of the batch', async (t) => {
     const log = openLog()
     const enter = (items: JsonObject[], highWater: Instant) =>
       log.append({ epoch: 'epoch1', first: log.end().offset, entries: freshOf(items), highWater })
@@ -145,7 +145,7 @@ t.test('the event log', async (t) => {
     t.equal(log.end().instant, at(20))
   })
 
-  t.test('names the place of its oldest entry by what was let go before it', async (t) => {
+  t.test('the position of the oldest entry depends on the evicted ones', async (t) => {
     const log = openLog({ maxEvents: 2 })
     log.append(batch(0, ['a', 'b', 'c', 'd']))
     t.same(log.cursorAt(2), { kind: 'log', epoch: 'epoch1', offset: 2, instant: at(1) })
@@ -153,7 +153,7 @@ t.test('the event log', async (t) => {
     t.equal(log.cursorAt(5).instant, at(4))
   })
 
-  t.test('reaches back to where it was filled from, or to behind the last that it let go', async (t) => {
+  t.test('an event log reaches back to its filling, or to the last evicted event', async (t) => {
     const log = openLog({ maxEvents: 2 })
     t.same([log.isCompleteSince(at(-300) - 1n), log.isCompleteSince(at(-300))], [false, true])
     log.append(batch(0, ['a', 'b', 'c']))
@@ -167,7 +167,7 @@ t.test('the event log', async (t) => {
     )
   })
 
-  t.test('tells whether anything that matches is new since a place', async (t) => {
+  t.test('an event log reports whether it has a matching event after a position', async (t) => {
     const log = openLog({ maxEvents: 3 })
     log.append(batch(0, ['a', 'b', 'c', 'd']))
     const since = (offset: number, wanted: string, epoch = 'epoch1') =>
@@ -177,7 +177,7 @@ t.test('the event log', async (t) => {
     t.equal(since(4, 'x', 'epoch0'), true, 'nor can another numbering')
   })
 
-  t.test('agrees with a plain list, whatever comes', async (t) => {
+  t.test('an event log equals a plain list, for any batches', async (t) => {
     const batches = fc.array(fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 5 }), { maxLength: 30 })
     holds(
       t,
@@ -210,7 +210,7 @@ t.test('the event log', async (t) => {
     )
   })
 
-  t.test('keeps word of what could not be read among the events, found by its end', async (t) => {
+  t.test('an event log keeps a gap among the events, found by its end', async (t) => {
     const log = openLog({ maxEvents: 2 })
     const gap = { from: at(1), to: at(5), reason: 'too-large' as const }
     const [entry] = log.append({ ...batch(0, []), entries: [{ gap }], highWater: at(5) })
@@ -220,7 +220,7 @@ t.test('the event log', async (t) => {
     t.same([log.isCompleteSince(at(5)), log.isCompleteSince(at(5) + 1n)], [false, true])
   })
 
-  t.test('bounds gaps too', async (t) => {
+  t.test('an event log bounds gaps, too', async (t) => {
     const log = openLog({ maxBytes: 1000 })
     for (let first = 0; first < 50; first++) {
       log.append({ ...batch(first, []), entries: [{ gap: { from: at(first), to: at(first), reason: 'too-large' } }] })
@@ -228,7 +228,7 @@ t.test('the event log', async (t) => {
     t.ok(log.startOffset() >= 39)
   })
 
-  t.test('reaches back no further than events without an instant that it let go', async (t) => {
+  t.test('an event log reaches back only to evicted events without an instant', async (t) => {
     const log = openLog({ maxEvents: 2 })
     log.append({
       ...batch(0, []),
@@ -242,7 +242,7 @@ t.test('the event log', async (t) => {
     t.equal(log.isCompleteSince(at(20)), false, 'd and e came at this instant and are gone')
   })
 
-  t.test('finds an entry by its offset, and the offset of an event by its id, for a while longer', async (t) => {
+  t.test('an event log finds entries by offset, and offsets by id, for some time after eviction', async (t) => {
     const log = openLog({ maxEvents: 2, remembers: at(10) - at(0) })
     log.append(batch(0, ['a', 'b', 'c']))
     t.same([0, 1, 2, 3, -1].map((offset) => log.at(offset)).map((each) => each && nameOf(each)), [
@@ -264,8 +264,8 @@ function lengthOf ({ entries }: Batch): number {
   return entries.reduce((sum, each) => sum + ('event' in each ? weightOf(each.event) : 0), 0)
 }
 
-t.test('a roll', async (t) => {
-  t.test('remembers for at least its span', async (t) => {
+t.test('offset index', async (t) => {
+  t.test('an offset index remembers ids for at least its span', async (t) => {
     const steps = fc.array(fc.integer({ min: 0, max: 30 }), { maxLength: 100 })
     holds(t, fc.property(steps, fc.integer({ min: 1, max: 40 }), (gaps, span) => {
       const roll = createOffsetIndex({ span: BigInt(span), most: 10_000 })
@@ -280,7 +280,7 @@ t.test('a roll', async (t) => {
     }))
   })
 
-  t.test('forgets in time, and holds no more than it may', async (t) => {
+  t.test('an offset index forgets in time, and holds a bounded number of ids', async (t) => {
     const spanned = createOffsetIndex({ span: 10n, most: 1000 })
     for (let i = 0; i < 100; i++) spanned.add(`e${i}`, i, BigInt(i))
     t.equal(spanned.offsetOf('e70'), undefined)
@@ -292,7 +292,7 @@ t.test('a roll', async (t) => {
     t.ok(held.length <= 10 && held.length >= 5 && held.at(-1) === 99, `${held.length} are held`)
   })
 
-  t.test('takes the newer place of what comes again', async (t) => {
+  t.test('an offset index keeps the newer offset of a repeated id', async (t) => {
     const roll = createOffsetIndex({ span: 10n, most: 4 })
     roll.add('a', 0, 0n)
     for (const [i, id] of ['b', 'c', 'a'].entries()) roll.add(id, i + 1, 0n)
@@ -300,7 +300,7 @@ t.test('a roll', async (t) => {
   })
 })
 
-t.test('offsetFrom finds the first offset that can hold an instant, whatever entered and was evicted', async (t) => {
+t.test('offsetFrom finds the first offset that may hold an instant, whatever was evicted', async (t) => {
   const batches = fc.array(
     fc.array(fc.option(fc.integer({ min: 0, max: 50 }), { nil: undefined }), { maxLength: 8 }),
     { maxLength: 20 }
@@ -324,8 +324,8 @@ t.test('offsetFrom finds the first offset that can hold an instant, whatever ent
   }))
 })
 
-t.test('an encoder', async (t) => {
-  t.test('gives the same frame for the same entry, with the place behind it', async (t) => {
+t.test('frame cache', async (t) => {
+  t.test('a frame cache returns the same frame for the same entry, with the cursor after it', async (t) => {
     const log = openLog()
     const [a, b] = log.append(batch(0, ['a', 'b']))
     if (a === undefined || b === undefined) throw new Error('two entered')
@@ -337,7 +337,7 @@ t.test('an encoder', async (t) => {
     t.same(decodeCursor(frame.cursor ?? ''), log.cursorAt(2))
   })
 
-  t.test('makes the cursor from the entry, though the log has let go of it', async (t) => {
+  t.test('a frame cache makes the cursor from the entry, also after its eviction', async (t) => {
     const log = openLog({ maxEvents: 1 })
     const [a] = log.append(batch(0, ['a', 'b', 'c']))
     if (a === undefined) throw new Error('three entered')
@@ -349,7 +349,7 @@ t.test('an encoder', async (t) => {
     })
   })
 
-  t.test('gives the same frame for the same row of a replay to all who go on at the same place', async (t) => {
+  t.test('a frame cache returns the same frame of a replay row to all with the same position', async (t) => {
     const log = openLog()
     const [entry] = log.append(batch(0, ['a', 'b', 'c']))
     if (entry === undefined) throw new Error('three entered')
@@ -365,7 +365,7 @@ t.test('an encoder', async (t) => {
     })
   })
 
-  t.test('gives a late event and a gap as what they are', async (t) => {
+  t.test('a frame cache encodes late events and gaps', async (t) => {
     const log = openLog()
     const entered = log.append({
       ...batch(0, []),
@@ -384,7 +384,7 @@ t.test('an encoder', async (t) => {
     }])
   })
 
-  t.test('has a cursor behind every gap of a replay that a stream can resume from', async (t) => {
+  t.test('a gap of a replay has a cursor that a stream can resume from', async (t) => {
     const cursor: Cursor = { kind: 'replay', log: openLog().end(), after: { instant: at(1), id: '\uffff' } }
     t.same(decodeCursor(encodeCursor(cursor)), cursor)
   })

@@ -60,7 +60,12 @@ function hurry (t: { teardown (action: () => void): void }): void {
 
 t.test('a reading', async (t) => {
   const read = async (source: MemorySource, pageSize = 10) => {
-    const reading = createCatchUp({ source: bisecting(source, { skipsRows: true }), start: at(-60), pageSize, scanLimit: 10_000 })
+    const reading = createCatchUp({
+      source: bisecting(source, { skipsRows: true }),
+      start: at(-60),
+      pageSize,
+      scanLimit: 10_000
+    })
     const portions: Array<CatchUpStep | Failure> = []
     for (let next = await reading.next(); next !== undefined; next = await reading.next()) portions.push(next)
     const rows = portions.flatMap((each) => each.ok ? each.rows : [])

@@ -3,7 +3,7 @@ import { parseInstant } from '../../../src/audit/instant.ts'
 import { NOW, createLine, createStage, cursorOf, happen, idsOf, typesOf } from '../../support/stage.ts'
 import { at } from '../../support/timeline.ts'
 
-t.test('a replay from Kubiya', async (t) => {
+t.test('replay from Kubiya', async (t) => {
   /** Listens from before the log, whose subscribers so far were given `evicted` events that it keeps no more. */
   const evicted = (options: Parameters<typeof createStage>[0] = {}) => {
     const stage = createStage({ historyEvents: 5, ...options })
@@ -11,7 +11,7 @@ t.test('a replay from Kubiya', async (t) => {
     return stage
   }
 
-  t.test('gives all of the past in the order of instants, and then the log, each once', async (t) => {
+  t.test('a replay delivers the whole past in the order of instants, then the log, each once', async (t) => {
     const stage = evicted()
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
@@ -28,7 +28,7 @@ t.test('a replay from Kubiya', async (t) => {
     )
   })
 
-  t.test('leaves what has become visible, but not entered the log, to the log', async (t) => {
+  t.test('a replay leaves events that are visible but not in the log yet to the log', async (t) => {
     const stage = evicted()
     stage.publish('early', stage.now())
     const line = createLine()
@@ -39,7 +39,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.same(line.ids(), [...idsOf(40), 'early'])
   })
 
-  t.test('gives what is older than anything that may still enter', async (t) => {
+  t.test('a replay delivers what is older than anything that may still enter the log', async (t) => {
     const stage = evicted()
     stage.publish('ancient', 1.5)
     const line = createLine()
@@ -49,7 +49,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.equal(line.ids().length, 41)
   })
 
-  t.test('stops after so many events, with word of what is missing, and goes on live', async (t) => {
+  t.test('a replay stops at its limit with a gap, and continues live', async (t) => {
     const stage = evicted({ replayLimit: 10 })
     const line = createLine()
     const { turns } = stage.listen(NOW, line)
@@ -66,7 +66,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.same(cursorOf(line.frames[11]), stage.log.cursorAt(40))
   })
 
-  t.test('says that Kubiya could not be read from where on, and goes on live', async (t) => {
+  t.test('a replay that Kubiya does not answer has a gap, and continues live', async (t) => {
     const { random } = Math
     Math.random = () => 0
     t.teardown(() => { Math.random = random })
@@ -90,7 +90,7 @@ t.test('a replay from Kubiya', async (t) => {
   })
 
   for (const order of [[20, 22, 25, 27], [27, 25, 22, 20]]) {
-    t.test(`is shared by streams that return behind events ${order.join(', ')}, each with its filter`, async (t) => {
+    t.test(`a replay is shared by streams that return after ${order.join(', ')}, each with its filter`, async (t) => {
       const stage = createStage({ historyEvents: 5 })
       const early = createLine()
       await stage.listen(NOW, early).turns()
@@ -113,7 +113,7 @@ t.test('a replay from Kubiya', async (t) => {
     })
   }
 
-  t.test('is gone on with by one of its own where the one for all was too short', async (t) => {
+  t.test('a replay continues with its own backfill if the shared one was too short', async (t) => {
     const stage = createStage({ historyEvents: 5, quirks: { pageCap: 5 } })
     const early = createLine()
     await stage.listen(NOW, early).turns()
@@ -131,7 +131,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.same(new Set(stage.source.questions.map(({ filter }) => filter.category_type)), new Set([undefined, 'a']))
   })
 
-  t.test('goes on exactly behind a cursor of its own while its place is kept', async (t) => {
+  t.test('a replay resumes exactly from its own cursor while its position is held', async (t) => {
     const stage = evicted()
     const first = createLine()
     await stage.listen(NOW, first).turns()
@@ -144,7 +144,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.same(line.ids(), idsOf(23, 20))
   })
 
-  t.test('repeats nothing to one who goes on exactly in the middle of it, though it had a part of it before', async (t) => {
+  t.test('a replay repeats nothing to a stream that resumes in the middle of it', async (t) => {
     const stage = createStage({ historyEvents: 5, latenessMs: 20_000 })
     const first = createLine()
     await stage.listen(NOW, first).turns()
@@ -166,7 +166,7 @@ t.test('a replay from Kubiya', async (t) => {
     t.same(third.ids().slice(-30), idsOf(30, 10))
   })
 
-  t.test('begins anew where it was dropped for want of memory, and repeats nothing', async (t) => {
+  t.test('a replay that was dropped for lack of memory begins again, without duplicates', async (t) => {
     for (const room of [0, 1000]) {
       const stage = createStage({ historyEvents: 5, latenessMs: 20_000, replayBytes: 4000 })
       const line = createLine(1000)

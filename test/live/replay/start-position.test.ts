@@ -24,8 +24,16 @@ t.test('planStart', async (t) => {
 
   t.test('is exact behind a cursor whose place is kept, even while the log is being filled', async (t) => {
     for (const isFilled of [true, false]) {
-      t.same(planStart({ since: place(10, 9) }, filled(), isFilled, 1000), { kind: 'live', cursor: place(10, 9), isExact: true })
-      t.same(planStart({ since: place(20, 19) }, filled(), isFilled, 1000), { kind: 'live', cursor: place(20, 19), isExact: true })
+      t.same(planStart({ since: place(10, 9) }, filled(), isFilled, 1000), {
+        kind: 'live',
+        cursor: place(10, 9),
+        isExact: true
+      })
+      t.same(planStart({ since: place(20, 19) }, filled(), isFilled, 1000), {
+        kind: 'live',
+        cursor: place(20, 19),
+        isExact: true
+      })
     }
   })
 

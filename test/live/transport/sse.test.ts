@@ -85,14 +85,14 @@ function eventOf (fields: Record<string, string>): PreparedFrame {
   return eventFrame({ event, late: false }, PLACE)
 }
 
-t.test('a transport of Server-Sent Events', async (t) => {
-  t.test('begins with when to come back, at another time for each', async (t) => {
+t.test('SSE transport', async (t) => {
+  t.test('an SSE stream begins with a random retry', async (t) => {
     const times = Array.from({ length: 50 }, () => Number(/^retry: (\d+)\n$/.exec(answered().writes[0] ?? '')?.[1]))
     t.ok(times.every((ms) => ms >= 1000 && ms <= 5000))
     t.ok(new Set(times).size > 10)
   })
 
-  t.test('writes a frame as its type, its cursor where it has one, and one line of data', async (t) => {
+  t.test('an SSE event has a type, an id if the frame has a cursor, and one line of data', async (t) => {
     const { transport, writes } = answered()
     const gap = gapFrame({ from: at(0), to: at(1), reason: 'too-large' }, PLACE)
     const cursor = encodeCursor(PLACE)
@@ -103,7 +103,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.equal(writes[2], `event: status\ndata: ${String(status.payload)}\n\n`, 'the last cursor stays what it was')
   })
 
-  t.test('writes several frames at once', async (t) => {
+  t.test('an SSE stream sends several frames at once', async (t) => {
     const { transport, writes } = answered()
     const frames = [
       helloFrame(PLACE, true, 20_000),
@@ -117,7 +117,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.same(dispatched(writes[1] ?? '').map(({ data }) => data), frames.map(({ payload }) => String(payload)))
   })
 
-  t.test('is one event whatever the text holds', async (t) => {
+  t.test('an SSE event is one event, whatever its text contains', async (t) => {
     const { transport, writes } = answered()
     transport.send(
       prepareBatch([
@@ -145,7 +145,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     )
   })
 
-  t.test('says what there is room for, what is unsent and what was taken, and calls back when all that was unsent has gone', async (t) => {
+  t.test('an SSE stream reports room, backlog and flushed bytes, and calls back when all is flushed', async (t) => {
     const { flush, transport, response } = answered()
     let calls = 0
     flush()
@@ -170,7 +170,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.same([calls, transport.flushedBytes()], [1, before + bytes], 'an error is no progress')
   })
 
-  t.test('keeps a quiet connection alive with a comment, and no busy or blocked one', async (t) => {
+  t.test('an SSE stream sends a comment if it is quiet, but not if it is busy or blocked', async (t) => {
     const { clock, flush, transport, writes } = answered()
     flush()
     clock.advance(14_999)
@@ -191,7 +191,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.same(dispatched(writes.join('')).map(({ type }) => type), ['event'])
   })
 
-  t.test('ends the answer, and cuts it off where that does not come about', async (t) => {
+  t.test('an SSE stream ends its response, and destroys it if the client does not end', async (t) => {
     const { calls, clock, transport } = answered()
     transport.end(CLOSE.shutdown)
     clock.advance(7999)
@@ -200,7 +200,7 @@ t.test('a transport of Server-Sent Events', async (t) => {
     t.same(calls, ['end', 'destroy'])
   })
 
-  t.test('says once that the connection is gone', async (t) => {
+  t.test('an SSE stream reports once that the connection is lost', async (t) => {
     const { calls, gone, response } = answered()
     response.emit('error', new Error('reset'))
     t.same([calls, gone()], [['destroy'], 0])
