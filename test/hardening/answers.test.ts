@@ -20,7 +20,7 @@ async function leaveUnread (t: Test, service: Service, path: string, coding: str
 }
 
 for (const coding of ['identity', 'gzip']) {
-  t.test(`answers that nobody reads (${coding}) leave no room for others: 503 until the reader has gone; hits and probes go on`, async (t) => {
+  t.test(`answers that nobody reads (${coding}) cause 503 until the reader has gone`, async (t) => {
     const service = await startService(t, { CACHE_MAX_BYTES: '1048576' }, {}, undefined, undefined, {
       answers: { maxBytes: 20 * MB, maxWaitMs: 20 }
     })
@@ -48,7 +48,7 @@ for (const coding of ['identity', 'gzip']) {
   })
 }
 
-t.test('an answer ends before it grows beyond its bound; `next` gives the rest, and no event is lost', async (t) => {
+t.test('an answer ends at its bound, next has the rest, and no event is lost', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { answers: { maxAnswerBytes: 64 * KB } })
   await service.settled()
   const items = Array.from(
@@ -71,7 +71,7 @@ t.test('an answer ends before it grows beyond its bound; `next` gives the rest, 
   }
 })
 
-t.test('an event that alone is larger than an answer may be is given all the same', async (t) => {
+t.test('an event that is larger than an answer may be is sent alone', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { answers: { maxAnswerBytes: 64 * KB } })
   await service.settled()
   service.sandbox.publish([

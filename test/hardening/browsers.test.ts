@@ -28,7 +28,7 @@ async function ticketFor (service: Service, headers: Record<string, string> = { 
   return (await response.json() as { ticket: string }).ticket
 }
 
-t.test('pages of other origins get no stream, over either transport, and no ticket; Kubiya is not asked', async (t) => {
+t.test('a page of another origin gets no stream and no ticket, and Kubiya is not called', async (t) => {
   const service = await startService(t, SETTINGS)
   await service.settled()
   const others = [
@@ -64,7 +64,7 @@ t.test('pages of other origins get no stream, over either transport, and no tick
   t.equal(service.sandbox.asked, 0)
 })
 
-t.test('no page gets a stream where no origin is allowed, in no mode; the negative control is one that is', async (t) => {
+t.test('no page gets a stream in any mode without ALLOWED_ORIGINS; control: an allowed origin does', async (t) => {
   const closed = await startService(t)
   t.equal((await open(t, closed).refused).status, 403)
   await open(t, closed, { origin: '' }).until(({ type }) => type === 'hello')
@@ -72,7 +72,7 @@ t.test('no page gets a stream where no origin is allowed, in no mode; the negati
   await open(t, opened).until(({ type }) => type === 'hello')
 })
 
-t.test('a ticket opens one stream, for the origin that asked for it', async (t) => {
+t.test('a ticket opens one stream, for the origin that requested it', async (t) => {
   const service = await startService(t, SETTINGS)
   const query = `?ticket=${await ticketFor(service)}`
   const stream = open(t, service, { query })
@@ -95,7 +95,7 @@ t.test('a ticket opens one stream, for the origin that asked for it', async (t) 
   t.notOk(JSON.stringify(service.logs).includes(query.slice(8)), 'and is in no log')
 })
 
-t.test('a ticket is had with a credential alone, and is told to nobody else', async (t) => {
+t.test('a ticket needs a credential, and no other response contains it', async (t) => {
   const service = await startService(t, SETTINGS)
   const post = (headers: Record<string, string>) => fetch(`${service.url}${TICKETS}`, { method: 'POST', headers })
   t.equal((await post({})).status, 401)
@@ -109,7 +109,7 @@ t.test('a ticket is had with a credential alone, and is told to nobody else', as
   t.ok(all.every(({ headers, status }) => status === 201 || Number(headers.get('retry-after')) > 0))
 })
 
-t.test('a subprotocol stands for the header, and is not repeated', async (t) => {
+t.test('a subprotocol replaces the header, and is not echoed', async (t) => {
   const service = await startService(t, SETTINGS)
   const encoded = Buffer.from(TOKEN).toString('base64url')
   const stream = open(t, service, { protocols: ['kubiya-audit.v1', `kubiya-audit.bearer.${encoded}`] })
@@ -123,7 +123,7 @@ t.test('a subprotocol stands for the header, and is not repeated', async (t) => 
   t.notOk(JSON.stringify(service.logs).includes(encoded))
 })
 
-t.test('pages of allowed origins may read answers, warm ones too, and preflights want no credential', async (t) => {
+t.test('a page of an allowed origin reads responses, and preflights need no credential', async (t) => {
   const service = await startService(t, SETTINGS)
   service.sandbox.publish(item())
   await service.settled()
@@ -150,7 +150,7 @@ t.test('pages of allowed origins may read answers, warm ones too, and preflights
   t.equal(unauthorized.headers.get('access-control-allow-origin'), APP, 'a page may read why')
 })
 
-t.test('JSON and event streams bear the headers that mean something there, and no others; pages bear what helmet sets', async (t) => {
+t.test('JSON and event streams have only the headers that apply, and pages have those of helmet', async (t) => {
   const service = await startService(t, SETTINGS)
   const meaningful = [
     'content-security-policy',
@@ -191,7 +191,7 @@ t.test('JSON and event streams bear the headers that mean something there, and n
   t.match(await exchange(service.url, 'NONSENSE\r\n\r\n'), /content-security-policy: default-src 'none'/)
 })
 
-t.test('`Strict-Transport-Security` is said where the request came over TLS, as a trusted proxy tells', async (t) => {
+t.test('Strict-Transport-Security is sent over TLS, also behind a trusted proxy', async (t) => {
   const transport = async (settings: Record<string, string>, proto: string) => {
     const service = await startService(t, settings)
     const paths = [EVENTS, EVENTS, '/docs', '/livez', '/nothing']
@@ -203,7 +203,7 @@ t.test('`Strict-Transport-Security` is said where the request came over TLS, as 
   t.same(await transport({}, 'https'), [null], 'anyone can say so')
 })
 
-t.test('a script that is stored in an event comes back as JSON that no browser takes for anything else', async (t) => {
+t.test('a script in an event is sent as JSON that no browser runs', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(item({ resource_text: '<img src=x onerror=alert(1)>' }))
   await service.settled()
@@ -216,7 +216,7 @@ t.test('a script that is stored in an event comes back as JSON that no browser t
   )
 })
 
-t.test('a line that is stored in an event is one line of a stream', async (t) => {
+t.test('a line break in an event stays within one line of a stream', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(item({ resource_text: 'x\n\nevent: gap\ndata: {}\r\ndata: y\u2028' }))
   await service.settled()

@@ -48,8 +48,8 @@ interface Answer {
 const NOTHING: Answer = { items: [], pagination: { next: '' } }
 const owners = (events: Array<Record<string, any>>) => [...new Set(events.map(({ owner }) => owner))]
 
-t.test('passed-through credentials', async (t) => {
-  t.test("see what is theirs and nothing else, however warm the other's answers are, in the same tick too", async (t) => {
+t.test('passthrough credentials', async (t) => {
+  t.test('a passthrough credential never sees data of another, also from the cache', async (t) => {
     const { crowd, service } = await startPassthrough(t)
     const ask = async (
       authorization?: string,
@@ -104,7 +104,7 @@ t.test('passed-through credentials', async (t) => {
     }
   })
 
-  t.test('stream what is theirs, from each other\'s cursors too', async (t) => {
+  t.test('a passthrough credential streams only its own events, also from the cursor of another', async (t) => {
     const { crowd, service } = await startPassthrough(t)
     const [alice, bob] = [listen(t, service, ALICE), listen(t, service, BOB)]
     await Promise.all([alice.untilEvents(3), bob.untilEvents(3)])
@@ -121,7 +121,7 @@ t.test('passed-through credentials', async (t) => {
     t.equal(await service.subscribers(), 3)
   })
 
-  t.test('that Kubiya begins to refuse lose answers and streams at once, the others do not, and Kubiya is left alone', async (t) => {
+  t.test('a refused passthrough credential loses its responses and streams at once, and others do not', async (t) => {
     const { crowd, service } = await startPassthrough(t, { AUTH_RECHECK_MS: '300' })
     const [alice, bob] = [listen(t, service, ALICE), listen(t, service, BOB)]
     const events = openEventStream(`${service.url}${STREAM}`, { authorization: ALICE })
@@ -142,7 +142,7 @@ t.test('passed-through credentials', async (t) => {
     t.equal((await service.json('/readyz')).upstream.state, 'ok')
   })
 
-  t.test('stand behind tickets: each opens a stream of its own tenant, and none once the credential is refused', async (t) => {
+  t.test('a ticket of a passthrough credential opens a stream of its tenant, and none after a refusal', async (t) => {
     const { crowd, service } = await startPassthrough(t, { AUTH_RECHECK_MS: '100' })
     const ticketFor = async (authorization: string) => {
       const response = await fetch(`${service.url}${STREAM}/tickets`, { method: 'POST', headers: { authorization } })
@@ -166,7 +166,7 @@ t.test('passed-through credentials', async (t) => {
     t.equal((await ticketFor(STRANGER)).status, 401)
   })
 
-  t.test('of callers who have gone before Kubiya has spoken begin nothing and hold no place', async (t) => {
+  t.test('a caller that disconnects before Kubiya answers starts nothing and holds no slot', async (t) => {
     const { crowd, service } = await startPassthrough(t, { MAX_SUBSCRIBERS_PER_CLIENT: '1' })
     let release = () => {}
     crowd.account(ALICE).faults.next({ kind: 'held', until: new Promise<void>((resolve) => { release = resolve }) })
@@ -185,7 +185,7 @@ t.test('passed-through credentials', async (t) => {
     t.equal(await service.subscribers(), 1)
   })
 
-  t.test('that are forbidden something hear so, in Kubiya\'s own status', async (t) => {
+  t.test("a forbidden passthrough credential receives Kubiya's status", async (t) => {
     const { crowd, service } = await startPassthrough(t)
     const streaming = listen(t, service, BOB)
     await streaming.untilEvents(3)
@@ -199,7 +199,7 @@ t.test('passed-through credentials', async (t) => {
     t.match(await first.json(), { code: 'forbidden' })
   })
 
-  t.test('have so many tenants at a time; one that is idle gives way, one that is used does not', async (t) => {
+  t.test('MAX_TENANTS limits tenants: an idle one is replaced, a busy one is not', async (t) => {
     const { service } = await startPassthrough(t, { MAX_TENANTS: '1', UPSTREAM_TIMEOUT_MS: '2000' })
     const alice = listen(t, service, ALICE)
     await alice.untilEvents(3)
@@ -210,7 +210,7 @@ t.test('passed-through credentials', async (t) => {
     await eventually('bob is served', async () => (await service.get(EVENTS, { authorization: BOB })).status === 200)
   })
 
-  t.test('leave nothing behind when nobody uses them any more', async (t) => {
+  t.test('an unused tenant ends and frees everything', async (t) => {
     const { crowd, service } = await startPassthrough(t, { TENANT_IDLE_MS: '1000' })
     t.equal((await service.get(EVENTS, { authorization: ALICE })).status, 200)
     let asked = -1
@@ -223,17 +223,17 @@ t.test('passed-through credentials', async (t) => {
     t.equal((await service.get(EVENTS, { authorization: ALICE })).status, 200, 'and begin anew')
   })
 
-  t.test('are ready before anyone has come', async (t) => {
+  t.test('a passthrough service is ready before its first caller', async (t) => {
     const { crowd, service } = await startPassthrough(t)
     t.equal((await service.get('/readyz')).status, 200)
     t.equal(crowd.asked(), 0)
   })
 })
 
-t.test('bearers of tokens', async (t) => {
+t.test('static tokens', async (t) => {
   const [first, second] = ['first-token-0123456789', 'second-token-0123456789']
 
-  t.test('share one cache and poller; a stranger gets nothing, whatever is warm, and asks nothing', async (t) => {
+  t.test('callers with tokens share one cache and poller, and others get nothing', async (t) => {
     const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: `${first},${second}` })
     service.sandbox.publish(item({ timestamp: ago(1000) }))
     await service.settled()
@@ -269,7 +269,7 @@ t.test('bearers of tokens', async (t) => {
     t.notOk(JSON.stringify(service.logs).includes('token-0123456789'))
   })
 
-  t.test('are let in by a file that changes, and their streams end with the token', async (t) => {
+  t.test('AUTH_TOKENS_FILE is read again, and streams of a removed token end', async (t) => {
     const file = join(t.testdir(), 'tokens')
     writeFileSync(file, `${first}\n${second}\n`)
     const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS_FILE: file, AUTH_RECHECK_MS: '100' })
@@ -283,7 +283,7 @@ t.test('bearers of tokens', async (t) => {
   })
 })
 
-t.test('bearers of JSON Web Tokens', async (t) => {
+t.test('JSON Web Tokens', async (t) => {
   const [issuer, group] = ['https://id.example', 'audit']
   const keys = new Map(
     await Promise.all(['one', 'two', 'foreign'].map(async (kid) => [kid, await generateKeyPair('ES256')] as const))
@@ -327,7 +327,7 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     return (seconds === undefined ? jwt : jwt.setExpirationTime(Math.floor(Date.now() / 1000) + seconds)).sign(key)
   }
 
-  t.test('are let in by signature, issuer, audience and time; keys are fetched once', async (t) => {
+  t.test('a JWT is accepted by signature, issuer, audience and time, and keys are fetched once', async (t) => {
     const service = await startService(t, settings)
     await service.settled()
     const status = async (jwt: string) => (await service.get(EVENTS, { authorization: `Bearer ${jwt}` })).status
@@ -369,7 +369,7 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     t.notOk(JSON.stringify(service.logs).includes(signature))
   })
 
-  t.test('are let in by a key that has taken another one\'s place', async (t) => {
+  t.test('a JWT of a new key is accepted after a rotation', async (t) => {
     const service = await startService(t, settings)
     const status = async (kid: string) =>
       (await service.get(EVENTS, { authorization: `Bearer ${await token({ kid, sub: String(Math.random()) })}` }))
@@ -380,7 +380,7 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     published.delete('two')
   })
 
-  t.test('hear of the end of their token a minute before, and are ended by it', async (t) => {
+  t.test('a stream is told of the expiry of its JWT a minute before, and ends at it', async (t) => {
     const service = await startService(t, settings)
     const stream = listen(t, service, `Bearer ${await token({ seconds: 5 })}`)
     const notice = await stream.until(({ type }) => type === 'expiring')
@@ -393,7 +393,7 @@ t.test('bearers of JSON Web Tokens', async (t) => {
     t.equal(stream.frames.length, after, 'nothing after it')
   })
 
-  t.test('are let in while the keys cannot be had if they were known, and asked to wait if not', async (t) => {
+  t.test('a JWT of a known key is accepted while keys cannot be fetched, and another waits', async (t) => {
     published.clear()
     const service = await startService(t, settings)
     const response = await service.get(EVENTS, { authorization: `Bearer ${await token()}` })

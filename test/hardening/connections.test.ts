@@ -33,7 +33,7 @@ async function descriptors ({ child }: Run): Promise<number> {
   return (await readdir(`/proc/${child.pid ?? 0}/fd`)).length
 }
 
-t.test('of pipelined requests one is answered, no further one is begun, and the connection ends', async (t) => {
+t.test('pipelined requests: the first is answered, no other begins, and the connection ends', async (t) => {
   const service = await startService(t)
   await service.settled()
   for (const path of ['/livez', '/docs/swagger-ui-bundle.js', `${EVENTS}?page_size=3`]) {
@@ -48,7 +48,7 @@ t.test('of pipelined requests one is answered, no further one is begun, and the 
   }
 })
 
-t.test('a second request is not begun while the first waits for Kubiya', async (t) => {
+t.test('a second request does not begin while the first waits for Kubiya', async (t) => {
   const service = await startService(t)
   await service.settled()
   service.sandbox.faults.next({ kind: 'delay', delayMs: 300 })
@@ -63,14 +63,14 @@ t.test('a second request is not begun while the first waits for Kubiya', async (
   t.notOk(service.sandbox.requests.some(({ path }) => path.includes('page_size=9')))
 })
 
-t.test('garbage behind a request does not come before its answer', async (t) => {
+t.test('invalid bytes after a request do not overtake its answer', async (t) => {
   const service = await startService(t)
   const heard = await exchange(service.url, `${head('/livez', OPEN)}\x16\x03\x01 no request\r\n\r\n`)
   t.equal(statusOf(heard), 200)
   t.equal(answers(heard), 1)
 })
 
-t.test('whoever asks again after an answer keeps the connection, however quickly', async (t) => {
+t.test('a connection stays open for sequential requests, however fast', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(Array.from({ length: 300 }, () => item({ resource_text: 'x'.repeat(3000) })))
   await service.settled()
@@ -90,7 +90,7 @@ t.test('whoever asks again after an answer keeps the connection, however quickly
   t.notOk(socket.destroyed)
 })
 
-t.test('a stream ends at once when its connection brings a second request, and places come back', async (t) => {
+t.test('a stream ends when its connection sends a second request, and its slot is free', async (t) => {
   const service = await startService(t, { MAX_SUBSCRIBERS: '5' })
   for (let n = 0; n < 10; n++) {
     const { closed, heard } = call(t, service.url, many(30, head(STREAM, OPEN)))
@@ -113,7 +113,7 @@ t.test('a stream ends at once when its connection brings a second request, and p
   })
 })
 
-t.test('an upgrade behind another request ends the connection, not a socket that belongs to nobody', async (t) => {
+t.test('an upgrade after another request ends the connection, and leaks no socket', async (t) => {
   const service = await startService(t)
   for (const path of ['/livez', EVENTS, STREAM]) {
     const startedMs = performance.now()
@@ -127,7 +127,7 @@ t.test('an upgrade behind another request ends the connection, not a socket that
   t.equal(statusOf(await exchange(service.url, head('a:1', OPEN, 'CONNECT'))), 400, 'CONNECT alone')
 })
 
-t.test('descriptors come back, whatever was pipelined, and an end is soon', async (t) => {
+t.test('descriptors are freed after any pipelined requests, soon', async (t) => {
   const sandbox = await startUpstream(t)
   const settings = { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '0' }
   const service = run(t, settings)
@@ -154,7 +154,7 @@ t.test('descriptors come back, whatever was pipelined, and an end is soon', asyn
   t.same(await service.exited, { code: 0, signal: null })
 })
 
-t.test('an answer that nobody reads is cut off, one that is read slowly is not', async (t) => {
+t.test('an answer that nobody reads is cut off, and one that is read slowly is not', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, checkMs: 100 } })
   service.sandbox.publish(
     Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) }))
@@ -181,7 +181,7 @@ t.test('an answer that nobody reads is cut off, one that is read slowly is not',
   t.ok(taken < whole.length, `${taken} of ${whole.length}`)
 })
 
-t.test('a request that offers another protocol is answered as if it did not', async (t) => {
+t.test('a request that offers another protocol is answered without it', async (t) => {
   const service = await startService(t)
   await service.settled()
   const offer = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' }
@@ -219,7 +219,7 @@ t.test('a request that offers another protocol is answered as if it did not', as
   }
 })
 
-t.test('a client that floods a stream is gone soon, whether or not it reads', async (t) => {
+t.test('a client that floods a stream is disconnected, whether it reads or not', async (t) => {
   const service = await startService(t)
   await service.settled()
   const pong = Buffer.from([0x8a, 0x80, 0, 0, 0, 0])
@@ -247,7 +247,7 @@ t.test('a client that floods a stream is gone soon, whether or not it reads', as
   t.equal(polite.socket.readyState, WebSocket.OPEN)
 })
 
-t.test('a request that names two hosts is refused, however it does', async (t) => {
+t.test('a request with two hosts is refused, in any form', async (t) => {
   const service = await startService(t)
   const ask = (line: string, headers: string) => exchange(service.url, `${line}\r\nconnection: close\r\n${headers}\r\n`)
   for (const [what, line, headers, status] of [
@@ -263,7 +263,7 @@ t.test('a request that names two hosts is refused, however it does', async (t) =
   ] as const) t.equal(statusOf(await ask(line, headers)), status, what)
 })
 
-t.test('HTTP/1.0 with chunks is answered, and nothing behind it is', async (t) => {
+t.test('a chunked HTTP/1.0 request is answered, and nothing after it', async (t) => {
   const service = await startService(t)
   for (const [path, method] of [[`${STREAM}/tickets`, 'POST'], ['/livez', 'GET']] as const) {
     const { closed, heard, socket } = call(t, service.url, '')
@@ -276,7 +276,7 @@ t.test('HTTP/1.0 with chunks is answered, and nothing behind it is', async (t) =
   }
 })
 
-t.test('a connection that is reset at any moment ends alone, and is no error of the service', async (t) => {
+t.test('a reset connection ends alone, and is no error of the service', async (t) => {
   const service = await startService(t)
   await service.settled()
   const shapes = [

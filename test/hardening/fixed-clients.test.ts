@@ -18,7 +18,7 @@ const { EventSourcePolyfill } = createRequire(import.meta.url)('event-source-pol
 
 const numbers = (stream: EventStream) => stream.events().map(({ n }) => n)
 
-t.test('event-source-polyfill comes back to the right place after a restart of the service', async (t) => {
+t.test('event-source-polyfill resumes exactly after a restart of the service', async (t) => {
   const sandbox = await startUpstream(t)
   const before = await startService(t, {}, {}, sandbox)
   const wire = await layWire(t, before.url)
@@ -48,7 +48,7 @@ t.test('event-source-polyfill comes back to the right place after a restart of t
   t.same(refusals, [])
 })
 
-t.test('the last event\'s id in the query counts as the header does', async (t) => {
+t.test('the last event id in the query counts as the header does', async (t) => {
   const service = await startService(t)
   const open = (query: string, headers: Record<string, string> = {}) => {
     const stream = openEventStream(`${service.url}${STREAM}${query}`, headers)
@@ -143,7 +143,7 @@ const REFUSED = [
   ';'
 ]
 
-t.test('a stream is asked for in any spelling of its type', async (t) => {
+t.test('Accept admits an event stream in any spelling', async (t) => {
   t.same(ADMITTED.filter((accept) => !admitsEventStream(accept)), [])
   t.same(REFUSED.filter(admitsEventStream), [])
   const service = await startService(t)

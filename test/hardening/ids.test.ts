@@ -103,7 +103,7 @@ async function asked ({ url }: Service, path: string): Promise<{ status: number,
   return { status: statusOf(answer), body: JSON.parse(answer.slice(answer.indexOf('{'), answer.lastIndexOf('}') + 1)) }
 }
 
-t.test('an id that can stand in a path is the event\'s, and Kubiya is asked for just it', async (t) => {
+t.test('a path-safe id is requested from Kubiya by id', async (t) => {
   const service = await started(t, BY_ID)
   const { items } = await service.json(`${EVENTS}?sort_direction=asc`)
   t.same(new Set(idsOf(items)), new Set(BY_ID))
@@ -118,7 +118,7 @@ t.test('an id that can stand in a path is the event\'s, and Kubiya is asked for 
 })
 
 for (const [where, settings] of [['the log', {}], ['the scan', { HISTORY_EVENTS: '1' }]] as const) {
-  t.test(`an id that could be another path is found by ${where}, and no path of Kubiya's holds it`, async (t) => {
+  t.test(`an id that could be another path is found by ${where}, and is in no path of Kubiya's`, async (t) => {
     // The last one is all that a log of one event holds.
     const service = await started(t, ['last', ...BY_SCAN], {}, settings)
     const stream = service.stream('?start_time=-10m')
@@ -139,7 +139,7 @@ for (const [where, settings] of [['the log', {}], ['the scan', { HISTORY_EVENTS:
   })
 }
 
-t.test('what a refused credential had seen is not shown out of the log', async (t) => {
+t.test('an event in the log is not shown after its credential was refused', async (t) => {
   const service = await started(t, ['a/b', 'a/c'])
   t.equal((await service.get(pathOf('a/b'))).status, 200)
   const end = service.sandbox.faults.during({ kind: 'status', status: 401 })
@@ -150,12 +150,12 @@ t.test('what a refused credential had seen is not shown out of the log', async (
   await eventually('both are found again', async () => (await service.get(pathOf('a/c'))).status === 200)
 })
 
-t.test('an id that counts is looked for by the scan where Kubiya finds nothing by id', async (t) => {
+t.test('a usable id is searched by the scan if Kubiya finds nothing by id', async (t) => {
   const service = await started(t, [...BY_ID, ...BY_SCAN], { byId: '404' }, { HISTORY_EVENTS: '1' })
   for (const id of ['qL+8xw==', 'é', 'a/b', '語'.repeat(200)]) t.equal((await service.json(pathOf(id))).id, id)
 })
 
-t.test('an id that does not count is kept beside a computed one, and nobody is asked for it', async (t) => {
+t.test('an unusable id is kept beside a computed one, and never requested', async (t) => {
   const ids = [...NONE, '\ud800', 'a\udc00b', null, 1.5, true, { a: 1 }, ['a']]
   const service = await started(t, ids)
   const { items } = await service.json(`${EVENTS}?page_size=100`)
@@ -179,7 +179,7 @@ t.test('an id that does not count is kept beside a computed one, and nobody is a
   )
 })
 
-t.test('a path that cannot be decoded, or holds too much, is a typed error', async (t) => {
+t.test('a path that cannot be decoded, or is too long, is a problem', async (t) => {
   const service = await started(t, [])
   const faulty = ['%', '%2', '%zz', '%C3', '%FF', '%ED%A0%80', '%c0%ae%c0%ae', 'a%2'].map((
     id
@@ -192,7 +192,7 @@ t.test('a path that cannot be decoded, or holds too much, is a typed error', asy
   t.same(service.sandbox.requests.filter(({ path }) => path !== UPSTREAM), [])
 })
 
-t.test('an id is found by its text', async (t) => {
+t.test('an id is found by text', async (t) => {
   const service = await started(t, ['a/b', 'qL+8xw==', 'user@host/7', '../x', '..%2fx'])
   for (
     const [text, found] of [
@@ -207,7 +207,7 @@ t.test('an id is found by its text', async (t) => {
   }
 })
 
-t.test('fields of the names that ids move to stay as they are, and items that are equal stay two', async (t) => {
+t.test('the fields upstream_id and upstream_id_2 stay unchanged, and equal items stay two', async (t) => {
   const service = await startService(t)
   const twin = item({ id: '../x', upstream_id: 'theirs', upstream_id_2: null, timestamp: ago(60_000) })
   const counted = item({ id: 42, upstream_id: 'theirs', timestamp: ago(50_000) })
@@ -223,7 +223,7 @@ t.test('fields of the names that ids move to stay as they are, and items that ar
   for (const each of items) t.same(await service.json(pathOf(each.id)), each)
 })
 
-t.test('pages and streams go on behind an id at its longest', async (t) => {
+t.test('pages and streams continue after the longest id', async (t) => {
   const longest = ['語', '界', '人', '山', '川'].map((letter) => letter.repeat(200))
   const timestamp = ago(60_000)
   const service = await startService(t, { HISTORY_EVENTS: '2' })
@@ -260,7 +260,7 @@ t.test('pages and streams go on behind an id at its longest', async (t) => {
   t.same(given, [...longest].sort(), 'one a connection, none twice')
 })
 
-t.test('whatever id counts comes back from the list, and out of a path', async (t) => {
+t.test('every usable id is the same in the list and from a path', async (t) => {
   const tricky = fc.constantFrom(
     ..."/\\.%25eEfFcC?#;:+&= ~*('!é語\u2028\u202e😀",
     '%2e',
@@ -280,7 +280,7 @@ t.test('whatever id counts comes back from the list, and out of a path', async (
   t.same(byId.map(({ path }) => path), ids.filter(isPathSafe).map((id) => `${UPSTREAM}/${encodeURIComponent(id)}`))
 })
 
-t.test('lines of the log stay small', async (t) => {
+t.test('log lines stay short', async (t) => {
   const service = await started(t, ['語'.repeat(200)])
   t.equal((await service.get(pathOf('語'.repeat(200)))).status, 200)
   await eventually('it is logged', () => service.logs.some(({ path }) => String(path).includes('%E8')))

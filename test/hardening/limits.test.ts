@@ -14,7 +14,7 @@ function open (t: Test, service: Service, token: string) {
   return stream
 }
 
-t.test('requests of one caller are limited, the other\'s are not, and what is left is said on hits too', async (t) => {
+t.test('requests of one caller are limited, others are not, and hits report what is left', async (t) => {
   const service = await startService(t, { ...TWO, RATE_LIMIT_PER_MINUTE: '5' })
   service.sandbox.publish(item())
   await service.settled()
@@ -45,7 +45,7 @@ t.test('requests of all callers together are limited', async (t) => {
   t.ok(Number(refused.headers.get('retry-after')) >= 1)
 })
 
-t.test('streams of one caller, and of all, are limited before the upgrade, exactly, and come back when one ends', async (t) => {
+t.test('streams per caller and in total are limited before the upgrade, exactly, and freed at their end', async (t) => {
   const service = await startService(t, { ...TWO, MAX_SUBSCRIBERS_PER_CLIENT: '3', MAX_SUBSCRIBERS: '5' })
   const tries = Array.from({ length: 20 }, () => open(t, service, FIRST))
   const outcomes = await Promise.all(
@@ -75,7 +75,7 @@ t.test('streams of one caller, and of all, are limited before the upgrade, exact
   t.equal((await service.get('/livez')).status, 200)
 })
 
-t.test('streams that are given up before they begin give their places back', async (t) => {
+t.test('streams that end before they begin free their slots', async (t) => {
   const service = await startService(t, { MAX_SUBSCRIBERS: '2' })
   for (let n = 0; n < 20; n++) t.equal((await service.get(STREAM, { accept: 'text/html' })).status, 406)
   // They never hang up.
@@ -95,7 +95,7 @@ t.test('streams that are given up before they begin give their places back', asy
   t.equal((await service.stream().refused).status, 503)
 })
 
-t.test('events that are looked through count, of searches and of replays; a hit costs none', async (t) => {
+t.test('scanned events of searches and replays count, and a hit costs none', async (t) => {
   const service = await startService(t, { ...TWO, EVENTS_LIMIT_PER_MINUTE: '1000', HISTORY_EVENTS: '1' })
   service.sandbox.publish(Array.from({ length: 1500 }, (_, n) => item({ timestamp: ago(3_600_000 + n) })))
   await service.settled()
@@ -114,7 +114,7 @@ t.test('events that are looked through count, of searches and of replays; a hit 
   t.equal((await service.get(search, as(SECOND))).status, 429, 'a replay is work, too')
 })
 
-t.test('whoever cannot be told apart by a credential is by address, and a proxy is believed only when it is known', async (t) => {
+t.test('callers without a credential count by address, and only a trusted proxy reports it', async (t) => {
   const from = (address: string) => ({ 'x-forwarded-for': address })
   const direct = await startService(t, { RATE_LIMIT_PER_MINUTE: '2' })
   for (const [address, status] of [['192.0.2.1', 200], ['192.0.2.2', 200], ['192.0.2.3', 429]] as const) {
@@ -128,7 +128,7 @@ t.test('whoever cannot be told apart by a credential is by address, and a proxy 
   t.equal((await behind.get(EVENTS, from('192.0.2.1, 192.0.2.9'))).status, 200, 'the last hop but ours counts')
 })
 
-t.test('a loop that lags turns requests away, but not probes, and not for Kubiya\'s sake', async (t) => {
+t.test('a lagging event loop sheds requests, but not probes, and not because Kubiya is slow', async (t) => {
   const service = await startService(t, { MAX_LOOP_DELAY_MS: '300' })
   service.sandbox.faults.during({ kind: 'status', status: 503 })
   await eventually('it serves', async () => (await service.get(EVENTS)).status === 502)

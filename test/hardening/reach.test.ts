@@ -43,7 +43,7 @@ async function ask (
 const isAdmitted = async (service: Pick<Service, 'url'>, host: string, path = EVENTS) =>
   (await ask(service, path, { host })).status === 200
 
-t.test('a host is what browsers take for one', async (t) => {
+t.test('readHost parses a host as browsers do', async (t) => {
   t.match(readHost('Audit.Example.com.:8443'), {
     written: 'audit.example.com.',
     name: 'audit.example.com',
@@ -117,7 +117,7 @@ t.test('a host is what browsers take for one', async (t) => {
   fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 40 }), (text) => { readHost(text) }), { numRuns: 50 })
 })
 
-t.test('a name is admitted that is named, is an address or this machine, or private where more than this machine may ask', async (t) => {
+t.test('a host name is admitted if it is allowed, an address, local, or private beyond loopback', async (t) => {
   const shut = createHosts({ allowed: [], origins: [], isLoopback: true })
   const open = createHosts({ allowed: [], origins: [], isLoopback: false })
   const admits = (hosts: typeof shut, host: string) => hosts.admits(readHost(host))
@@ -170,7 +170,7 @@ t.test('a name is admitted that is named, is an address or this machine, or priv
   t.notOk(any.admits(undefined), 'one that names none is not admitted')
 })
 
-t.test('names are validated at the start, and so is the path', async (t) => {
+t.test('ALLOWED_HOSTS and BASE_PATH are validated at start', async (t) => {
   const faultsOf = (environment: Record<string, string>) => {
     const outcome = readSettings(environment)
     return outcome.ok ? [] : outcome.faults
@@ -201,7 +201,7 @@ t.test('names are validated at the start, and so is the path', async (t) => {
   }
 })
 
-t.test('a request for another host reaches no route but the probes, and Kubiya is not asked', async (t) => {
+t.test('a request for a foreign host reaches only the probes, and Kubiya is not called', async (t) => {
   const service = await startService(t)
   await service.settled()
   const foreign = { host: 'evil.example' }
@@ -304,7 +304,7 @@ async function streams (
   return false
 }
 
-t.test('a page of the service\'s own address streams; all other origins are refused', async (t) => {
+t.test("a page of the service's own origin streams, and all other origins are refused", async (t) => {
   const service = await startService(t, { ...BY_TOKEN, TRUST_PROXY: '127.0.0.1', ALLOWED_HOSTS: 'audit.example.com,*' })
   await service.settled()
   const own: Array<[host: string, origin: string, scheme?: string]> = [
@@ -380,7 +380,7 @@ t.test('a page of the service\'s own address streams; all other origins are refu
   t.ok(await streams(t, direct, { host: 'app.example.com', origin: APP }, AUTHORIZATION))
 })
 
-t.test('a ticket of the service\'s own page opens its EventSource, which says no origin', async (t) => {
+t.test("a ticket of the service's own page opens its EventSource, which sends no Origin", async (t) => {
   const service = await startService(t, { ...BY_TOKEN, ALLOWED_ORIGINS: APP })
   const host = new URL(service.url).host
   const ticket = async (origin: string, at = host) =>
@@ -407,7 +407,7 @@ t.test('a ticket of the service\'s own page opens its EventSource, which says no
   await socket.until(({ type }) => type === 'hello')
 })
 
-t.test('preflights allow what pages send, and nothing else', async (t) => {
+t.test('a preflight allows what pages send, and nothing else', async (t) => {
   const service = await startService(t, { ...BY_TOKEN, ALLOWED_ORIGINS: APP })
   for (const [path, method] of [[EVENTS, 'GET'], [TICKETS, 'POST'], [STREAM, 'GET']] as const) {
     const asked =
@@ -425,7 +425,7 @@ t.test('preflights allow what pages send, and nothing else', async (t) => {
   }
 })
 
-t.test('an empty body is none, whatever it is called', async (t) => {
+t.test('an empty body is no body, whatever its content type', async (t) => {
   const service = await startService(t)
   const post = (headers: Record<string, string>, body = '', path = TICKETS) =>
     exchange(service.url, head(path, headers, 'POST') + body).then(statusOf)
@@ -490,7 +490,7 @@ function urlOf ({ servers }: Document, documentUrl: string, path: string): strin
   return `${new URL(servers[0]?.url ?? '/', documentUrl).href.replace(/\/$/, '')}${path}`
 }
 
-t.test('the document has the credentials of the mode, and a try with them succeeds', async (t) => {
+t.test('the OpenAPI document has the credentials of the mode, and a request with them succeeds', async (t) => {
   const documentOf = async (service: Service) => (await service.get('/openapi.json')).json() as Promise<Document>
   const isAudit = (path: string) => path.startsWith('/api/')
   const open = await documentOf(await startService(t))
@@ -520,7 +520,7 @@ t.test('the document has the credentials of the mode, and a try with them succee
   t.equal((await own.get(EVENTS)).status, 401)
 })
 
-t.test('links are relative, or have the path that a proxy offers the service under', async (t) => {
+t.test('links are relative, or have the path prefix of the proxy', async (t) => {
   const upstream = await startUpstream(t)
   upstream.publish(Array.from({ length: 5 }, () => item({ email: 'a@acme.test' })))
   const plain = await startService(t, {}, {}, upstream)
@@ -585,7 +585,7 @@ t.test('links are relative, or have the path that a proxy offers the service und
   t.equal((await plain.get(pagination.next)).status, 200)
 })
 
-t.test('whose word counts is judged by who connects', async (t) => {
+t.test('the peer address decides which forwarded headers are trusted', async (t) => {
   const trusted = (setting: string, address: string) => trustedPeerIn(setting)(address)
   t.same(['true', '1', '2'].map((each) => trusted(each, '9.9.9.9')), [true, true, true])
   t.same(['false', '0', '10.0.0.1'].map((each) => trusted(each, '9.9.9.9')), [false, false, false])
@@ -597,7 +597,7 @@ t.test('whose word counts is judged by who connects', async (t) => {
   t.notOk(trustedPeerIn('10.0.0.0/8')(undefined))
 })
 
-t.test('what anybody may ask tells no figures, and counts where it is limited', async (t) => {
+t.test('public routes reveal no figures, and are limited if they cost anything', async (t) => {
   const service = await startService(t, {
     ...BY_TOKEN,
     METRICS_PORT: '0',
@@ -627,7 +627,7 @@ t.test('what anybody may ask tells no figures, and counts where it is limited', 
   for (let count = 0; count < 5; count++) t.equal((await unlimited.get('/openapi.json')).status, 200, 'the control')
 })
 
-t.test('an event stream of the service\'s own page is read in mode none too', async (t) => {
+t.test("an event stream of the service's own page is readable in mode none", async (t) => {
   const service = await startService(t)
   const stream = openEventStream(`${service.url}${STREAM}`, { origin: service.url, 'sec-fetch-site': 'same-origin' })
   t.teardown(() => stream.terminate())

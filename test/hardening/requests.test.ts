@@ -27,7 +27,7 @@ t.test('a credential in the URL is refused and not logged', async (t) => {
   t.equal(service.sandbox.asked, 0)
 })
 
-t.test('tricks in an id reach nothing', async (t) => {
+t.test('an id with path tricks reaches nothing', async (t) => {
   const service = await startService(t)
   await service.settled()
   const ids = [
@@ -59,7 +59,7 @@ t.test('tricks in an id reach nothing', async (t) => {
   t.match(service.sandbox.requests[0], { path: '/api/v1/auditing/items/%24where', search: '' }, 'an id like any other')
 })
 
-t.test('parameters are what they are said to be, once each, and Kubiya gets no others', async (t) => {
+t.test('each parameter is validated and allowed once, and Kubiya receives no others', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(item({ category_type: 'a&page_size=9', timestamp: ago(1000) }))
   await service.settled()
@@ -122,7 +122,7 @@ function keysIn (value: unknown): string[] {
   return Object.entries(value).flatMap(([key, inner]) => [key, ...keysIn(inner)])
 }
 
-t.test('values that hold separators are different questions', async (t) => {
+t.test('values with separators are different queries', async (t) => {
   const service = await startService(t)
   const values = ['a', 'a:b', 'a=b', 'a|b', 'a&b', 'a","b', 'a\u0000b', 'a%00b', 'a b', 'A']
   service.sandbox.publish(values.map((value) => item({ category_name: value, timestamp: ago(1000) })))
@@ -179,7 +179,7 @@ t.test('a caller cannot name its tenant', async (t) => {
   t.equal((await service.get(`${EVENTS}?org=theirs`)).status, 400)
 })
 
-t.test('what is no request, or too much of one, is refused', async (t) => {
+t.test('a malformed or too large request is refused', async (t) => {
   const service = await startService(t)
   await service.settled()
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`x-${n}`, 'a']))
@@ -227,7 +227,7 @@ t.test('what is no request, or too much of one, is refused', async (t) => {
   t.equal((await service.get('/livez')).status, 200)
 })
 
-t.test('whoever sends a head slowly is cut off in time, and holds up nobody', async (t) => {
+t.test('a slow request head is cut off in time, and delays no other', async (t) => {
   const service = await startService(t, { HEADERS_TIMEOUT_MS: '500' })
   const slow = Array.from({ length: 500 }, () => dial(service.url))
   let closed = 0
@@ -244,7 +244,7 @@ t.test('whoever sends a head slowly is cut off in time, and holds up nobody', as
   t.pass()
 })
 
-t.test('an error of Kubiya\'s own words reaches nobody', async (t) => {
+t.test('an error text of Kubiya reaches no caller', async (t) => {
   const service = await startService(t)
   await service.settled()
   const body = `Error: at /srv/kubiya/db.js:7 key=${service.sandbox.apiKey} host=10.1.2.3`
@@ -265,7 +265,7 @@ t.test('an error of Kubiya\'s own words reaches nobody', async (t) => {
   t.notOk(JSON.stringify(service.logs).includes(service.sandbox.apiKey))
 })
 
-t.test('answers and log lines stay small however much of a request is wrong', async (t) => {
+t.test('answers and log lines stay short, however much of a request is invalid', async (t) => {
   const service = await startService(t)
   const unknown = Array.from({ length: 1200 }, (_, n) => `x${n}=1`).join('&')
   for (

@@ -36,7 +36,7 @@ async function ready (service: Service): Promise<void> {
   await service.settled()
 }
 
-t.test('a caller who asks as fast as it may leaves another what it asks for, and events come', async (t) => {
+t.test('a caller at full speed leaves others their requests, and events arrive', async (t) => {
   const service = await startService(t, {
     ...TWO,
     KUBIYA_REQUESTS_PER_MINUTE: '600',
@@ -73,7 +73,7 @@ t.test('a caller who asks as fast as it may leaves another what it asks for, and
   t.ok(refused.every(({ headers }) => Number(headers.get('retry-after')) >= 1))
 })
 
-t.test('slow questions of one hold up neither another\'s nor the poller', async (t) => {
+t.test('slow queries of one caller delay neither another caller nor the poller', async (t) => {
   const service = await startService(t, TWO)
   await ready(service)
   const stream = await listen(t, service, SECOND)
@@ -95,7 +95,7 @@ t.test('slow questions of one hold up neither another\'s nor the poller', async 
   t.same([...new Set(statuses(await Promise.all(slow)))], [200], 'all of them are answered in the end')
 })
 
-t.test('a poll that is slow holds up no caller, and the other way round with every connection hanging', async (t) => {
+t.test('a slow poll delays no caller, and hanging callers delay no poll', async (t) => {
   const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '2000' })
   await ready(service)
   const stream = service.stream()
@@ -111,8 +111,8 @@ t.test('a poll that is slow holds up no caller, and the other way round with eve
   t.same([...new Set(statuses(answers))], [200])
 })
 
-t.test('the limit of one caller on requests to Kubiya', async (t) => {
-  t.test('is 429, at once and for that one alone; what is in the cache is given all the same', async (t) => {
+t.test('per-caller limit on requests to Kubiya', async (t) => {
+  t.test('the per-caller limit is a 429 for that caller only, and cached responses are still served', async (t) => {
     const service = await startService(t, {
       ...TWO,
       UPSTREAM_LIMIT_PER_MINUTE: '5',
@@ -134,7 +134,7 @@ t.test('the limit of one caller on requests to Kubiya', async (t) => {
     t.equal((await service.get(emptyWindow(), as(SECOND))).status, 200)
   })
 
-  t.test('ends an answer where it is spent in the middle, and `next` goes on from there', async (t) => {
+  t.test('the per-caller limit ends an answer in the middle, and next continues it', async (t) => {
     const service = await startService(t, { UPSTREAM_LIMIT_PER_MINUTE: '3' })
     service.sandbox.publish(Array.from({ length: 5000 }, (_, n) => item({ timestamp: ago(HOUR_MS + n * 1000) })))
     await ready(service)
@@ -145,7 +145,7 @@ t.test('the limit of one caller on requests to Kubiya', async (t) => {
     t.equal((await service.get(pagination.next)).status, 429)
   })
 
-  t.test('is charged to whoever asked first, or caused a refresh', async (t) => {
+  t.test('the per-caller limit charges the caller that asked first, or caused a refresh', async (t) => {
     const service = await startService(t, { ...TWO, UPSTREAM_LIMIT_PER_MINUTE: '2', CACHE_OPEN_TTL_MS: '50' })
     await ready(service)
     let release = () => {}
@@ -175,7 +175,7 @@ t.test('the limit of one caller on requests to Kubiya', async (t) => {
   })
 })
 
-t.test('limits are taken before Kubiya is asked', async (t) => {
+t.test('limits are taken before Kubiya is called', async (t) => {
   async function withPast (t: Test, environment: Record<string, string>, events = 1000): Promise<Service> {
     const service = await startService(t, { ...TWO, HISTORY_EVENTS: '1', ...environment })
     service.sandbox.publish(Array.from({ length: events }, (_, n) => item({ timestamp: ago(HOUR_MS + n) })))
@@ -188,7 +188,7 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
         service.get(`${EVENTS}/search?limit=1000&text=message&end_time=-${30 + i}s`, as(FIRST)))
     )
 
-  t.test('sixty searches of a thousand events at once are not sixty thousand', async (t) => {
+  t.test('sixty simultaneous searches of a thousand events do not read sixty thousand', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1000' })
     const answers = await searches(service, 60)
     t.ok(count(answers, 200) >= 1 && count(answers, 200) <= 2, `${count(answers, 200)} were answered`)
@@ -196,7 +196,7 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
     t.ok(answers.every((answer) => answer.status === 200 || Number(answer.headers.get('retry-after')) >= 1))
   })
 
-  t.test('what was not read is given back: after failures, empty answers, and for callers who hung up', async (t) => {
+  t.test('unread events are refunded: after failures, empty answers and disconnects', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1000' }, 10)
     service.sandbox.faults.next({ kind: 'status', status: 400 }, 3)
     for (let n = 0; n < 3; n++) {
@@ -228,7 +228,7 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
     )
   })
 
-  t.test('what was read is charged, though it came to nothing', async (t) => {
+  t.test('read events are charged, also if nothing matched', async (t) => {
     const service = await withPast(t, { EVENTS_LIMIT_PER_MINUTE: '1500', SEARCH_SCAN_LIMIT: '5000' }, 3000)
     let searched = 0
     service.sandbox.faults.during({
@@ -245,7 +245,7 @@ t.test('limits are taken before Kubiya is asked', async (t) => {
   })
 })
 
-t.test('an unknown id costs few requests where there are not many, and the 404 says that it was not all', async (t) => {
+t.test('an unknown id costs few requests with a short budget, and the 404 says what was searched', async (t) => {
   const service = await startService(t, { ...TWO, KUBIYA_REQUESTS_PER_MINUTE: '100' })
   service.sandbox.publish(Array.from({ length: 12_000 }, (_, n) => item({ timestamp: ago(HOUR_MS + n * 1000) })))
   await service.settled()
@@ -270,7 +270,7 @@ t.test('an unknown id costs few requests where there are not many, and the 404 s
   t.equal((await asked('unknown-1')).byId, 0, 'it is kept')
 })
 
-t.test('a caller who hangs up leaves the line, and one who waits for the same does not lose it', async (t) => {
+t.test('a caller that disconnects leaves the queue, and another that waits for the same stays', async (t) => {
   const service = await startService(t, {
     ...TWO,
     KUBIYA_REQUESTS_PER_MINUTE: '120',

@@ -50,13 +50,13 @@ function words ({ printed }: Run): string[] {
   return printed().split('\n').filter((line) => line !== '' && !/^(?:> |npm )/.test(line))
 }
 
-t.test('a dist that is complete is started', async (t) => {
+t.test('a complete dist starts', async (t) => {
   const run = npm(t, await checkOut(t), 'start')
   await eventually('it listens', () => /http:\/\/127\.0\.0\.1:\d+/.test(run.printed()))
   t.match(words(run)[0], /esbuild does not run here: dist\/ is used as it is/)
 })
 
-t.test('a dist that is not says in one line what to run', async (t) => {
+t.test('an incomplete dist says in one line what to run', async (t) => {
   const chunk = (await readdir('dist/packages')).find((name) => name.startsWith('opentelemetry-')) ?? ''
   const lacks: Record<string, string[]> = {
     'no dist': [],
@@ -80,14 +80,14 @@ t.test('a dist that is not says in one line what to run', async (t) => {
   t.match(words(run), [new RegExp(`dist/packages/${chunk} is missing`)])
 })
 
-t.test('what must be built says in one line what to install', async (t) => {
+t.test('a build without packages says in one line what to install', async (t) => {
   const folder = await checkOut(t)
   const run = npm(t, folder, 'run', 'build')
   t.equal(await run.exited, 1)
   t.match(words(run), [/^esbuild does not run here, so nothing can be built\. Run `npm ci --include=dev` first\.$/])
 })
 
-t.test('an esbuild of another platform counts as none', async (t) => {
+t.test('an esbuild of another platform counts as missing', async (t) => {
   const folder = await checkOut(t)
   const other = join(folder, 'node_modules/esbuild')
   await mkdir(other, { recursive: true })

@@ -23,8 +23,8 @@ async function figure (service: Service, name: string): Promise<number> {
   return Number(new RegExp(`^kubiya_audit_bff_${name} (\\S+)$`, 'm').exec(text)?.[1] ?? NaN)
 }
 
-t.test('made-up credentials', async (t) => {
-  t.test('of one address leave all caches and all places, reach Kubiya at most thirty times, and lock out nobody elsewhere', async (t) => {
+t.test('invalid passthrough credentials', async (t) => {
+  t.test('invalid credentials of one address evict nothing, and lock out no other', async (t) => {
     const [idle, fresh] = [names('idle', 5), names('fresh', 4)]
     const crowd = await startCrowd(t, [...idle, ...fresh].map(key))
     for (const name of [...idle, ...fresh]) {
@@ -52,7 +52,7 @@ t.test('made-up credentials', async (t) => {
     t.equal(await figure(service, 'tenants'), idle.length + fresh.length)
   })
 
-  t.test('whose checks are slow hold up new tenants of other addresses no more than a moment', async (t) => {
+  t.test('slow checks of invalid credentials delay tenants of other addresses only a little', async (t) => {
     const crowd = await startCrowd(t, [key('good')])
     const held = new Set<() => void>()
     // Knows nobody, and takes its time to say so; the good one is passed on.
@@ -136,7 +136,7 @@ t.test('forged tokens', async (t) => {
     return { service, state }
   }
 
-  t.test('with a key at hand lock out nobody, not the same address either, and make nobody be asked', async (t) => {
+  t.test('forged tokens of a known key lock out nobody, and cause no request', async (t) => {
     const { service, state } = await start(t)
     const forged = await Promise.all(Array.from({ length: 750 }, () => token('forged', 'one')))
     const statuses = await Promise.all(
@@ -148,7 +148,7 @@ t.test('forged tokens', async (t) => {
     t.equal(state.asked, 1)
   })
 
-  t.test('of ever other networks, fifty a second, leave good fresh ones alone', async (t) => {
+  t.test('forged tokens from many networks, fifty a second, do not affect good new tokens', async (t) => {
     const { service } = await start(t)
     const noise: Array<Promise<unknown>> = []
     let n = 0
@@ -171,7 +171,7 @@ t.test('forged tokens', async (t) => {
     await Promise.all(noise)
   })
 
-  t.test('with unknown keys wait in a line of their own while the issuer is slow', async (t) => {
+  t.test('forged tokens of unknown keys wait in their own queue while the issuer is slow', async (t) => {
     const { service, state } = await start(t)
     let release = () => {}
     state.hold = new Promise((resolve) => { release = resolve })
@@ -196,7 +196,7 @@ t.test('forged tokens', async (t) => {
     t.equal(state.asked, 2, 'one question for all')
   })
 
-  t.test('with unknown keys are not refused but put off while the issuer cannot be asked; known ones are let in', async (t) => {
+  t.test('tokens of unknown keys get a 503 while keys cannot be fetched, and known ones are accepted', async (t) => {
     const { service, state } = await start(t)
     state.isDown = true
     state.published.push('two')
@@ -209,7 +209,7 @@ t.test('forged tokens', async (t) => {
   })
 })
 
-t.test('an outage of Kubiya', async (t) => {
+t.test('outage of Kubiya', async (t) => {
   for (
     const fault of [{ kind: 'status', status: 503 }, { kind: 'hang' }, {
       kind: 'status',
@@ -217,7 +217,7 @@ t.test('an outage of Kubiya', async (t) => {
       headers: { 'retry-after': '60' }
     }] as const
   ) {
-    t.test(`(${JSON.stringify(fault)}) leaves those in whom it accepted before, with marked answers and streams; a refusal ends that`, async (t) => {
+    t.test(`an outage (${JSON.stringify(fault)}) serves accepted credentials, marked as stale`, async (t) => {
       const crowd = await startCrowd(t, [key('alice'), key('bob')])
       const alice = crowd.account(key('alice'))
       alice.publish(item({ owner: 'alice', timestamp: ago(5000) }))
@@ -261,7 +261,7 @@ t.test('an outage of Kubiya', async (t) => {
     })
   }
 
-  t.test('does not outlast a refusal, and is over when so much time has passed', async (t) => {
+  t.test('the grace time of an outage ends with a refusal, and after its duration', async (t) => {
     const crowd = await startCrowd(t, [key('alice')])
     const service = await startService(t, {
       AUTH_MODE: 'passthrough',
@@ -279,8 +279,8 @@ t.test('an outage of Kubiya', async (t) => {
   })
 })
 
-t.test('tenants together', async (t) => {
-  t.test('hold no more bytes of answers than are set, and one that holds much takes none from one that holds little', async (t) => {
+t.test('all tenants', async (t) => {
+  t.test('tenants share one bound on cached bytes, and no tenant loses bytes to a larger one', async (t) => {
     const tenants = names('tenant', 4)
     const crowd = await startCrowd(t, tenants.map(key))
     for (const name of tenants) {
@@ -314,7 +314,7 @@ t.test('tenants together', async (t) => {
     t.ok(after > 0 && after < before, `${before} → ${after}: its own is gone, that of the others stays`)
   })
 
-  t.test('get no new budget by going and coming back', async (t) => {
+  t.test('a tenant that ends and starts again gets no new budget', async (t) => {
     const crowd = await startCrowd(t, [key('alice')])
     crowd.account(key('alice')).publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(60_000 + n) })))
     const service = await startService(t, {
@@ -341,7 +341,7 @@ t.test('tenants together', async (t) => {
   })
 })
 
-t.test('two credentials in one request are none', async (t) => {
+t.test('two credentials in one request are unreadable', async (t) => {
   const [first, second] = ['first-token-0123456789', 'second-token-0123456789']
   const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: `${first},${second}` })
   await service.settled()
@@ -390,7 +390,7 @@ t.test('two credentials in one request are none', async (t) => {
   t.equal(await upgrade({}, `${STREAM}?ticket=${await ticket()}&ticket=${await ticket()}`), 401)
 })
 
-t.test("what a proxy passes on that is no address counts as the proxy's; a port makes no caller of its own", async (t) => {
+t.test('an invalid forwarded address counts as the proxy, and a port makes no other caller', async (t) => {
   for (const trust of ['1', '127.0.0.1', 'true']) {
     const service = await startService(t, { RATE_LIMIT_PER_MINUTE: '3', TRUST_PROXY: trust })
     const statusFrom = async (said: string) =>

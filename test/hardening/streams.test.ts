@@ -7,7 +7,7 @@ import { ago, eventually, item, openStream, startService, startUpstream } from '
 const STREAM = '/api/v1/audit/stream'
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
-t.test('a reader that stands still for a while gets everything once it wakes, and holds up nobody', async (t) => {
+t.test('a reader that pauses receives everything afterwards, and delays no other', async (t) => {
   const service = await startService(t)
   const [still, other] = [service.stream(), service.stream()]
   for (const stream of [still, other]) await stream.until(({ type }) => type === 'hello')
@@ -21,7 +21,7 @@ t.test('a reader that stands still for a while gets everything once it wakes, an
   t.same(still.events().map(({ n }) => n), series(2000))
 })
 
-t.test('whoever joins while events pour in is given what the early one was, from its first event on', async (t) => {
+t.test('a subscriber that joins during a burst receives the same as an earlier one', async (t) => {
   const service = await startService(t)
   const early = service.stream('?start_time=now')
   await early.until(({ type }) => type === 'hello')
@@ -46,7 +46,7 @@ t.test('whoever joins while events pour in is given what the early one was, from
   }
 })
 
-t.test('a cursor leads on exactly, from Kubiya once it was evicted or the process is another, and made up nowhere', async (t) => {
+t.test('a cursor resumes exactly, also after eviction and a restart, and a forged one nowhere', async (t) => {
   const sandbox = await startUpstream(t)
   const service = await startService(t, { HISTORY_EVENTS: '20' }, {}, sandbox)
   sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(4000 - n) })))
@@ -74,7 +74,7 @@ t.test('a cursor leads on exactly, from Kubiya once it was evicted or the proces
   }
 })
 
-t.test('five hundred who come back at once cost Kubiya hardly more than nobody', async (t) => {
+t.test('500 subscribers that return at once cost Kubiya hardly more than none', async (t) => {
   const sandbox = await startUpstream(t)
   const before = await startService(t, {}, {}, sandbox)
   sandbox.publish(item({ n: 0, timestamp: ago(1000) }))
@@ -95,7 +95,7 @@ t.test('five hundred who come back at once cost Kubiya hardly more than nobody',
   t.ok(sandbox.asked <= 15, `${sandbox.asked} calls`)
 })
 
-t.test('after kill -9 a cursor goes on without a hole, and repeats bear the same id', async (t) => {
+t.test('a cursor resumes without a hole after kill -9, and repeats have the same id', async (t) => {
   const sandbox = await startUpstream(t)
   const settings = {
     PORT: '0',
@@ -131,7 +131,7 @@ t.test('after kill -9 a cursor goes on without a hole, and repeats bear the same
   t.ok(second.events().every(({ id, n }) => !ids.has(n) || ids.get(n) === id))
 })
 
-t.test('SIGTERM tells everyone, with a place to go on, and ends', async (t) => {
+t.test('SIGTERM ends every stream with an end frame and a cursor, and exits', async (t) => {
   const process = await startProcess({ PORT: '0', DRAIN_MS: '500', LOG_LEVEL: 'info' })
   const all = series(200).map(() => openStream(`${process.url.replace('http', 'ws')}${STREAM}`))
   await Promise.all(all.map((stream) => stream.until(({ type }) => type === 'hello')))

@@ -20,7 +20,7 @@ const HOSTILE = {
   'runs just short enough': `a${'\u0301\u0323'.repeat(8)}`.repeat(MB / 33)
 }
 
-t.test('fold: texts of every script fold as Unicode normalization and case mapping do', async (t) => {
+t.test('fold folds every script like Unicode normalization and case mapping', async (t) => {
   const reference = (text: string) => text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
   const unit = fc.constantFrom(
     ...'abcXYZ éößẞσςϴİıĳ',
@@ -40,7 +40,7 @@ t.test('fold: texts of every script fold as Unicode normalization and case mappi
   holds(t, fc.property(anyText, (text) => fold(text) === reference(text)), { numRuns: 1000 })
 })
 
-t.test('fold: a text that was folded ahead in pieces is found as one that was folded whole', async (t) => {
+t.test('foldAhead finds the same texts as fold', async (t) => {
   const unit = fc.constantFrom('é', 'e\u0301', 'a\u0323\u0301', '\u1100\u1161\u11a8', 'ΐς', '👍🏽', 'Straße ', '\ud83d')
   const texts = fc.tuple(fc.array(unit, { minLength: 1, maxLength: 9 }), fc.integer({ min: 60_000, max: 140_000 }))
   await holdsAsync(t, fc.asyncProperty(texts, async ([units, length]) => {
@@ -53,7 +53,7 @@ t.test('fold: a text that was folded ahead in pieces is found as one that was fo
 })
 
 for (const [name, text] of Object.entries(HOSTILE)) {
-  t.test(`fold: a megabyte of ${name} takes no more than time that grows with its length`, async (t) => {
+  t.test(`fold takes linear time for a megabyte of ${name}`, async (t) => {
     const folded = fold(text)
     t.ok(folded.length > 0)
     t.ok(containsText({ extra: { nested: [`${text} xyz`] } }, fold('XYZ')))
@@ -61,7 +61,7 @@ for (const [name, text] of Object.entries(HOSTILE)) {
   })
 }
 
-t.test('a search and a stream by text answer although an event holds a hostile text', async (t) => {
+t.test('text filters of a search and a stream work beside a hostile text', async (t) => {
   const service = await startService(t)
   await service.settled()
   const streams = Object.values(HOSTILE).map(() => service.stream('?text=qqq'))
@@ -74,7 +74,7 @@ t.test('a search and a stream by text answer although an event holds a hostile t
   }
 })
 
-t.test('an event that is nested deeper than the stack reaches can be searched', async (t) => {
+t.test('an event that is nested deeper than the stack can be searched', async (t) => {
   let nested: Record<string, unknown> = { word: 'needle' }
   for (let depth = 0; depth < 50_000; depth++) nested = { n: nested }
   t.ok(containsText(nested as Parameters<typeof containsText>[0], fold('Needle')))
@@ -96,7 +96,7 @@ t.test('an event nested three thousand deep is an event like any other', async (
   t.ok(described.includes(deep))
 })
 
-t.test('rows that are no events are left out, with one log line, and counted', async (t) => {
+t.test('rows that are not events are omitted, logged once, and counted', async (t) => {
   const service = await startService(t, { METRICS_PORT: '0' })
   await service.settled()
   const stream = service.stream()
@@ -114,7 +114,7 @@ for (const [name, extra] of [
   ['nested too deep', `${'['.repeat(6000)}${']'.repeat(6000)}`],
   ['of too many values', `[${'1,'.repeat(60_000)}1]`]
 ] as const) {
-  t.test(`an event ${name} is passed by, and its place is told on streams, on lists and in the log`, async (t) => {
+  t.test(`an event ${name} is skipped, and reported on streams, in lists and in the log`, async (t) => {
     const service = await startService(t, { METRICS_PORT: '0' })
     await service.settled()
     const stream = service.stream('?start_time=-1m&category_type=nothing')

@@ -60,7 +60,7 @@ t.test('http beyond loopback is refused in any environment, unless a setting per
   t.match(faultsOf({ ALLOW_PLAIN_HTTP: 'yes' }), [/^ALLOW_PLAIN_HTTP: must be true or false/])
 })
 
-t.test('a URL with a user, a password, a query or a fragment is refused by name, and no fault shows a part of it', async (t) => {
+t.test('a URL with a user, password, query or fragment is refused, and no fault shows a part', async (t) => {
   const bad = [
     `https://user:${WORD}@a.example/x`,
     `https://${WORD}@a.example`,
@@ -108,7 +108,7 @@ t.test('a URL with a user, a password, a query or a fragment is refused by name,
   )
 })
 
-t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
+t.test('KUBIYA_API_KEY_FILE', async (t) => {
   const folder = t.testdir({
     good: 'key-of-a-file\n',
     windows: 'key-of-a-file\r\n',
@@ -121,14 +121,14 @@ t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
   const read = (name: string, more: Record<string, string> = {}) =>
     readSettings({ KUBIYA_API_KEY_FILE: join(folder, name), ...more })
 
-  t.test('counts as the key, without the newline at its end, and takes the sandbox\'s place', async (t) => {
+  t.test('a key file counts as the key, without its last newline, and replaces the sandbox', async (t) => {
     for (const name of ['good', 'windows', 'bare']) {
       const outcome = read(name, { NODE_ENV: 'production' })
       t.equal(outcome.ok && outcome.settings.KUBIYA_API_KEY, 'key-of-a-file', name)
     }
   })
 
-  t.test('is a fault that names the setting only, where it cannot be read, is empty or is no key', async (t) => {
+  t.test('an unreadable, empty or invalid key file is a fault that names the setting only', async (t) => {
     for (const name of ['none', 'empty', 'blank', 'two', 'folder']) {
       const outcome = read(name, { NODE_ENV: 'production' })
       const faults = outcome.ok ? [] : outcome.faults
@@ -145,7 +145,7 @@ t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
     )
   })
 
-  t.test('is what Kubiya is asked with, and stands in no line', async (t) => {
+  t.test('the key of a file is sent to Kubiya, and is in no log line', async (t) => {
     const upstream = await startUpstream(t)
     const file = join(t.testdir(), 'key')
     writeFileSync(file, `${upstream.apiKey}\n`)
@@ -158,7 +158,7 @@ t.test('the key of KUBIYA_API_KEY_FILE', async (t) => {
   })
 })
 
-t.test('a value of a Kubernetes service link is passed over with a warning, and only such a value', async (t) => {
+t.test('a value of a Kubernetes service link is ignored with a warning, and no other value is', async (t) => {
   for (const value of ['tcp://10.0.0.1:9100', ' tcp://10.0.0.1:9100 ', 'tcp://10.96.0.7:80']) {
     const outcome = readSettings({ METRICS_PORT: value, PORT: value })
     if (!outcome.ok) return t.fail(outcome.faults.join())
@@ -182,7 +182,7 @@ t.test('a value of a Kubernetes service link is passed over with a warning, and 
   await service.exited
 })
 
-t.test('a start is refused, and a fetch of keys fails, without a part of a password in any line', async (t) => {
+t.test('a password in a URL is in no line of a refused start or a failed fetch of keys', async (t) => {
   const refused = run(t, {
     PORT: '0',
     KUBIYA_API_KEY: 'k',

@@ -9,7 +9,7 @@ const EVENTS = '/api/v1/audit/events'
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
 for (const size of [51, 500]) {
-  t.test(`a burst of ${size} comes whole, in order, without waiting for the tick`, async (t) => {
+  t.test(`a burst of ${size} is delivered completely and in order, within one poll`, async (t) => {
     const { has, service } = await startFollowed(t, { POLL_PAGE_SIZE: '100' })
     service.sandbox.publish(series(size).map((n) => item({ n, id: `e-${n}`, timestamp: ago(20_000 - n) })))
     await has(series(size))
@@ -17,13 +17,13 @@ for (const size of [51, 500]) {
   })
 }
 
-t.test('a cap below the page size ends nothing early', async (t) => {
+t.test('a page cap below the page size ends no read early', async (t) => {
   const { has, service } = await startFollowed(t, {}, { pageCap: 30 })
   service.sandbox.publish(series(200).map((n) => item({ n, timestamp: ago(1000 - n) })))
   await has(series(200))
 })
 
-t.test('a thousand events of one instant, across pages, come all, and then the next', async (t) => {
+t.test('a thousand events of one instant are delivered across pages, and then the next event', async (t) => {
   const { service, stream } = await startFollowed(t, { POLL_PAGE_SIZE: '100' })
   const timestamp = ago(2000)
   service.sandbox.publish(series(1000).map((n) => item({ n, timestamp })))
@@ -35,7 +35,7 @@ t.test('a thousand events of one instant, across pages, come all, and then the n
   t.equal(stream.events().at(-1)?.n, 1000)
 })
 
-t.test('items that differ in one field, or in nothing, are two', async (t) => {
+t.test('items that differ in one field, or in none, are two events', async (t) => {
   const { has, service } = await startFollowed(t)
   const timestamp = ago(1000)
   const twin = item({ n: 1, timestamp, resource_text: 'twin' })
@@ -47,7 +47,7 @@ t.test('items that differ in one field, or in nothing, are two', async (t) => {
   await has([1, 1, 2, 2])
 })
 
-t.test('times of any spelling stand in the right order', async (t) => {
+t.test('timestamps in any form are ordered by instant', async (t) => {
   const { has, service } = await startFollowed(t)
   const base = new Date(Math.floor(Date.now() / 1000) * 1000 - 5000)
   const second = base.toISOString().slice(0, 19)
@@ -66,7 +66,7 @@ t.test('times of any spelling stand in the right order', async (t) => {
 })
 
 for (const seconds of [5, 59]) {
-  t.test(`an event ${seconds} s late is given once, as late, in order of arrival`, async (t) => {
+  t.test(`an event that is ${seconds} s late is delivered once, marked late, in order of arrival`, async (t) => {
     const { has, service, stream } = await startFollowed(t)
     service.sandbox.publish(item({ n: 0 }))
     await stream.untilEvents(1)
@@ -78,7 +78,7 @@ for (const seconds of [5, 59]) {
   })
 }
 
-t.test('events that come between two pages of a scan move nothing', async (t) => {
+t.test('events that arrive between two pages of a scan shift nothing', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(series(100).map((n) => item({ n, timestamp: ago(10_000 - n) })))
   await service.settled()
@@ -95,7 +95,7 @@ t.test('events that come between two pages of a scan move nothing', async (t) =>
 })
 
 for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
-  t.test(`where Kubiya ignores ${ignored}, the answer is right all the same, and that is logged once`, async (t) => {
+  t.test(`an answer is right, and one line is logged, if Kubiya ignores ${ignored}`, async (t) => {
     const service = await startService(t, {}, { ignore: new Set([ignored]) })
     service.sandbox.publish(
       series(30).map((n) =>
@@ -116,7 +116,7 @@ for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
   })
 }
 
-t.test('429 is waited out as long as it says, and the hole is covered after it', async (t) => {
+t.test('a 429 is waited out as long as it says, and nothing is lost', async (t) => {
   // Node counts a timer from the start of a turn, so a wait may be short by a long turn. It stays beyond a back-off's
   // 0.8 s.
   for (
@@ -155,7 +155,7 @@ const failing: Record<string, Fault> = {
 }
 const SILENT = new Set<Fault['kind']>(['hang', 'headers-then-silence', 'trickle'])
 for (const [what, fault] of Object.entries(failing)) {
-  t.test(`${what} is a failure: the listener stays and hears of it, lists say what it is, and nothing is lost`, async (t) => {
+  t.test(`${what} is a failure: streams stay and report it, lists are a problem, and nothing is lost`, async (t) => {
     const { has, service, stream } = await startFollowed(t, {
       UPSTREAM_TIMEOUT_MS: SILENT.has(fault.kind) ? '1000' : '10000',
       UPSTREAM_MAX_BYTES: '1000000',
@@ -182,7 +182,7 @@ for (
     { kind: 'gzip-bomb', bytes: 1_000_000_000 }
   ]] as const
 ) {
-  t.test(`${what} is cut at the cap, and takes no memory`, async (t) => {
+  t.test(`${what} is cut at the limit, in bounded memory`, async (t) => {
     const service = await startService(t, { UPSTREAM_MAX_BYTES: '1000000' })
     await service.settled()
     const before = process.memoryUsage().rss
@@ -196,7 +196,7 @@ for (
   })
 }
 
-t.test('an empty list in any of its spellings is empty', async (t) => {
+t.test('an empty list in any form is empty', async (t) => {
   for (
     const [shape, empty] of [['array', 'array'], ['items', 'array'], ['data', 'null'], ['array', '204'], [
       'items',
@@ -209,7 +209,7 @@ t.test('an empty list in any of its spellings is empty', async (t) => {
   }
 })
 
-t.test('odd items among good ones pass as data, and change nothing else', async (t) => {
+t.test('unusual items among others pass through, and change nothing else', async (t) => {
   const { service, stream } = await startFollowed(t)
   const odd = [
     '{"n":1,"timestamp":"NOW","extra":null,"version":"one"}',
@@ -227,7 +227,7 @@ t.test('odd items among good ones pass as data, and change nothing else', async 
   t.match(text, '"__proto__"')
 })
 
-t.test('401 in the midst is told, stops stale answers, asks rarely, and is over by itself', async (t) => {
+t.test('a 401 is reported, stops stale responses, causes few requests, and ends by itself', async (t) => {
   const { service, stream } = await startFollowed(t)
   service.sandbox.publish(item({ n: 0 }))
   await stream.untilEvents(1)
@@ -240,7 +240,7 @@ t.test('401 in the midst is told, stops stale answers, asks rarely, and is over 
   t.equal(stream.socket.readyState, 1)
 })
 
-t.test('clocks that differ and events of the future lead nothing astray', async (t) => {
+t.test('clocks that differ and events of the future lose nothing', async (t) => {
   const { service, stream } = await startFollowed(t, {}, { clockSkewMs: 300_000 })
   service.sandbox.publish(item({ n: 0, timestamp: ago(-300_000) }))
   await stream.untilEvents(1)
@@ -251,7 +251,7 @@ t.test('clocks that differ and events of the future lead nothing astray', async 
   t.same(stream.events().map(({ n }) => n), [0, 1, 2])
 })
 
-t.test('readyz tells the age of the last good poll', async (t) => {
+t.test('readyz reports the age of the last good poll', async (t) => {
   const { service } = await startFollowed(t)
   const ready = await service.json('/readyz')
   t.match(ready.upstream, { state: 'ok', last_good_poll: String, lag_ms: Number })
@@ -260,7 +260,7 @@ t.test('readyz tells the age of the last good poll', async (t) => {
   t.pass()
 })
 
-t.test('what can never be read is passed by, and said to be', async (t) => {
+t.test('an unreadable row is skipped and reported', async (t) => {
   const { service, stream } = await startFollowed(t, { UPSTREAM_MAX_BYTES: '200000' })
   service.sandbox.publish(
     item({ n: 0, timestamp: ago(300) }),
