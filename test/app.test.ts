@@ -64,7 +64,7 @@ async function silentClient (t: { teardown (action: () => unknown): void }, url:
 const WS_WAITS_MS = 30_000 // Its own time to give up a client that does not answer a close frame.
 
 t.test('settings', async (t) => {
-  t.test('have the values that are documented when nothing is set, or only blanks', async (t) => {
+  t.test('settings have their documented defaults if unset or blank', async (t) => {
     const outcome = readSettings({ PORT: ' ', LOG_LEVEL: '', UNRELATED: 'x' })
     if (!outcome.ok) return t.fail(outcome.faults.join())
     t.same(outcome.settings, {
@@ -117,7 +117,7 @@ t.test('settings', async (t) => {
     t.ok(Object.isFrozen(outcome.settings))
   })
 
-  t.test('that are wrong are all named at once, and no value is shown', async (t) => {
+  t.test('invalid settings are all reported at once, without values', async (t) => {
     const secret = 'a secret with blanks'
     const outcome = readSettings({
       PORT: '70000',
@@ -146,7 +146,7 @@ t.test('settings', async (t) => {
     t.ok(outcome.faults.every((fault) => !fault.includes(secret) && !fault.includes('password')))
   })
 
-  t.test('of earlier versions are refused with the name that they have now', async (t) => {
+  t.test('settings of earlier versions are refused with their new names', async (t) => {
     t.match(readSettings({ MAX_SCOPES: '5', SCOPE_IDLE_MS: '60000', MAX_TENANTS: '' }), {
       ok: false, faults: ['MAX_SCOPES: is called MAX_TENANTS now', 'SCOPE_IDLE_MS: is called TENANT_IDLE_MS now']
     })
@@ -157,7 +157,7 @@ t.test('settings', async (t) => {
     })
   })
 
-  t.test('whose feature is not built are refused, unless they ask for nothing', async (t) => {
+  t.test('settings of features that are not built are refused, unless they request nothing', async (t) => {
     const wanting: Record<string, string> = { REDIS_URL: 'redis://a' }
     for (const [name, value] of Object.entries(wanting)) {
       const outcome = readSettings({ [name]: value })
@@ -167,7 +167,7 @@ t.test('settings', async (t) => {
     t.ok(readSettings({ REDIS_URL: ' ' }).ok)
   })
 
-  t.test('ask for a key in production, for consent outside loopback, and for an order of intervals', async (t) => {
+  t.test('settings require a key in production, consent beyond loopback, and ordered intervals', async (t) => {
     const faultOf = (environment: Record<string, string>) => {
       const outcome = readSettings(environment)
       return outcome.ok ? [] : outcome.faults.map((fault) => fault.split(':')[0])
@@ -185,7 +185,7 @@ t.test('settings', async (t) => {
   })
 })
 
-t.test('without a key every answer says that it is the sandbox\'s', async (t) => {
+t.test("without a key, every answer says that it is the sandbox's", async (t) => {
   const { url, get, stream } = await startKeyless(t)
   for (
     const [path, status] of [
@@ -232,7 +232,7 @@ t.test('without a key every answer says that it is the sandbox\'s', async (t) =>
 })
 
 t.test('probes', async (t) => {
-  t.test('are not ready until Kubiya was tried, then ready whatever came of it, and unready while draining', async (t) => {
+  t.test('readyz is 503 until the first poll has ended, 200 after it, and 503 while draining', async (t) => {
     const sandbox = await startUpstream(t)
     const hang = sandbox.faults.during({ kind: 'hang' })
     const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '1000', DRAIN_MS: '1500' }, {}, sandbox)
@@ -264,7 +264,7 @@ t.test('probes', async (t) => {
     await closing
   })
 
-  t.test('are not ready when the poller has stopped trying', async (t) => {
+  t.test('readyz is 503 when the poller has stopped', async (t) => {
     const server = fastify()
     t.teardown(() => server.close())
     let isPolling = true
@@ -292,7 +292,7 @@ t.test('errors', async (t) => {
   const service = await startService(t)
   await service.settled()
 
-  t.test('of unknown routes and methods are problems', async (t) => {
+  t.test('an unknown route or method is a problem', async (t) => {
     for (
       const [method, path] of [
         ['GET', '/'],
@@ -314,7 +314,7 @@ t.test('errors', async (t) => {
     }
   })
 
-  t.test('of what is no HTTP at all are problems too', async (t) => {
+  t.test('bytes that are not HTTP are a problem', async (t) => {
     for (const [bytes, status] of [
       ['NONSENSE\r\n\r\n', 400],
       [`GET ${EVENTS} HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n`, 400],
@@ -332,7 +332,7 @@ t.test('errors', async (t) => {
     t.equal((await service.get('/livez')).status, 200, 'the process lives on')
   })
 
-  t.test('name the request by the id that the caller gave, if that is sane', async (t) => {
+  t.test('a problem has the request id of the caller, if that is valid', async (t) => {
     for (const path of [EVENTS, `${EVENTS}?page=0`, '/nothing', `${EVENTS}/%`, '/livez']) {
       const given = `caller-${randomUUID()}.x_y`
       t.equal((await service.get(path, { 'x-request-id': given })).headers.get('x-request-id'), given, path)
@@ -346,7 +346,7 @@ t.test('errors', async (t) => {
     }
   })
 
-  t.test('take no body', async (t) => {
+  t.test('a body is refused', async (t) => {
     const response = await fetch(`${service.url}${EVENTS}`, {
       method: 'POST',
       body: 'x'.repeat(100_000),
@@ -359,8 +359,8 @@ t.test('errors', async (t) => {
   t.equal(service.sandbox.requests.filter(({ query }) => query.page === 0).length, 0)
 })
 
-t.test('an upgrade', async (t) => {
-  t.test('of another route is refused before it is made, and what it asked for is in no log line', async (t) => {
+t.test('upgrades', async (t) => {
+  t.test('an upgrade of another route is refused, and its query is in no log line', async (t) => {
     const service = await startService(t)
     const secret = `secret-${randomUUID()}`
     const cases = [[`${EVENTS}?category_type=${secret}`, 400, 'invalid-request'], ['/livez', 400, 'invalid-request'], [
@@ -384,7 +384,7 @@ t.test('an upgrade', async (t) => {
     t.equal((await upgraded(`${service.url}${STREAM}`)).status, 101, 'the one that there is')
   })
 
-  t.test('to another protocol is passed over, wherever it is asked for', async (t) => {
+  t.test('an upgrade to another protocol is ignored on every route', async (t) => {
     const service = await startService(t)
     for (const [path, status] of [[EVENTS, 200], ['/livez', 200], ['/nowhere', 404]] as const) {
       const answer = await upgraded(`${service.url}${path}`, { upgrade: 'h2c' })
@@ -392,7 +392,7 @@ t.test('an upgrade', async (t) => {
     }
   })
 
-  t.test("whose handshake is none is refused with a problem, which says that it is the sandbox's where it is", async (t) => {
+  t.test('an invalid handshake is a problem, with the sandbox header in the sandbox', async (t) => {
     const [keyed, keyless] = [await startService(t), await startKeyless(t)]
     for (const headers of [{ 'sec-websocket-key': 'short' }, { 'sec-websocket-version': '7' }]) {
       for (const [url, mark] of [[keyed.url, undefined], [keyless.url, 'true']] as const) {
@@ -411,8 +411,8 @@ t.test('an upgrade', async (t) => {
   })
 })
 
-t.test('closing', async (t) => {
-  t.test('does not wait long for a client that never answers the close frame', async (t) => {
+t.test('close', async (t) => {
+  t.test('close does not wait long for a client that never answers the close frame', async (t) => {
     const service = await startService(t)
     await silentClient(t, service.url)
     const startedMs = Date.now()
@@ -420,7 +420,7 @@ t.test('closing', async (t) => {
     t.ok(Date.now() - startedMs < WS_WAITS_MS, `${Date.now() - startedMs} ms`)
   })
 
-  t.test('still answers what was under way when it began', async (t) => {
+  t.test('close still answers the requests in progress', async (t) => {
     const sandbox = await startUpstream(t)
     const service = await startService(t, {}, {}, sandbox)
     sandbox.publish(item({ resource_text: 'asked for in time' }))
@@ -468,7 +468,7 @@ t.test('logs', async (t) => {
     () => ids.every((id) => service.logs.some((line) => line.request_id === id))
   )
 
-  t.test('have one line a request, with its id, path, status and time', async (t) => {
+  t.test('the log has one line per request, with its id, path, status and time', async (t) => {
     for (const [index, id] of ids.entries()) {
       const lines = service.logs.filter((line) => line.request_id === id)
       t.equal(lines.length, 1)
@@ -476,7 +476,7 @@ t.test('logs', async (t) => {
     }
   })
 
-  t.test('hold no query and no credential', async (t) => {
+  t.test('the log contains no query and no credential', async (t) => {
     const text = JSON.stringify(service.logs)
     t.notOk(text.includes(secret))
     t.notOk(text.includes(service.sandbox.apiKey))
@@ -489,7 +489,7 @@ t.test('documents', async (t) => {
   const service = await startService(t)
   const document = await (await service.get('/openapi.json')).json() as Item
 
-  t.test('in the repository are what the service gives', async (t) => {
+  t.test('the documents in the repository are those of the service', async (t) => {
     t.same(JSON.parse(await readFile('openapi/openapi.json', 'utf8')), document)
     t.same(JSON.parse(await writeOpenapi()), document, 'and what its routes give')
     t.match(document.openapi, /^3\.1\./)
@@ -498,7 +498,7 @@ t.test('documents', async (t) => {
     }
   })
 
-  t.test('describe every answer as it is', async (t) => {
+  t.test('the OpenAPI document describes every answer', async (t) => {
     const ajv = new Ajv2020({ strict: false, validateFormats: false, allErrors: true })
     ajv.addSchema(document, 'document')
     const pointer = (...steps: string[]) =>
@@ -555,7 +555,7 @@ t.test('documents', async (t) => {
     t.not(fits(EVENTS, '4XX', 'application/problem+json', { error: 'x' }), '', 'not every object is a problem')
   })
 
-  t.test('generate a client', async (t) => {
+  t.test('the OpenAPI document generates a client', async (t) => {
     const source = astToString(await openapiTS(document as Parameters<typeof openapiTS>[0], { silent: true }))
     for (
       const name of [
@@ -572,7 +572,7 @@ t.test('documents', async (t) => {
     ) t.ok(source.includes(name), name)
   })
 
-  t.test('are a page that fetches nothing from elsewhere', async (t) => {
+  t.test('the docs page loads nothing from elsewhere', async (t) => {
     const linked = await Promise.all(['/docs', '/docs/'].map(async (path) => {
       const page = await service.get(path)
       t.equal(page.status, 200)

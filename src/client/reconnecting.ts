@@ -107,7 +107,9 @@ export function createReconnectingStream (options: ReconnectingStreamOptions): R
 
     function onInvalidFrame (): void {
       close()
-      options.onOver(createFailure('invalid-frame', `The server at ${address.origin} sent a message that is not a frame.`))
+      options.onOver(
+        createFailure('invalid-frame', `The server at ${address.origin} sent a message that is not a frame.`)
+      )
     }
 
     function onLost (loss: Loss): void {

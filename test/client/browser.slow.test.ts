@@ -26,7 +26,7 @@ const FOLLOW = `
 
 const chromium = findChromium()
 
-t.test('client in a browser: gives each event once across reconnects and a restart, and reports a refusal', {
+t.test('the client in a browser delivers each event once across a restart, and reports a refusal', {
   ...needs('Chromium', chromium !== undefined)
 }, async (t) => {
   const sandbox = await startUpstream(t)

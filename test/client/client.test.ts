@@ -32,8 +32,8 @@ function failureOf (error: unknown): AuditStreamError {
   return error
 }
 
-t.test('a stream', async (t) => {
-  t.test('gives each event once, the same as in the list, to a filter', async (t) => {
+t.test('client stream', async (t) => {
+  t.test('a stream delivers each event once, the same as in the list, for a filter', async (t) => {
     const service = await startService(t)
     const consumer = consume(t, {
       url: service.url,
@@ -50,7 +50,7 @@ t.test('a stream', async (t) => {
     t.same(consumer.losses, [])
   })
 
-  t.test('takes a WebSocket that is passed in', async (t) => {
+  t.test('a stream uses the WebSocket of its options', async (t) => {
     const service = await startService(t)
     const consumer = consume(t, { url: service.url, WebSocket })
     await group(service, 1)
@@ -59,7 +59,7 @@ t.test('a stream', async (t) => {
     t.same(consumer.numbers(), series(2))
   })
 
-  t.test('asks for nothing before its first event is asked for', async (t) => {
+  t.test('a stream sends no request before its first event is requested', async (t) => {
     const service = await startService(t)
     const wire = await layWire(t, service.url)
     const stream = openAuditStream({ ...QUICK, url: wire.url })
@@ -73,7 +73,7 @@ t.test('a stream', async (t) => {
     await stream.return()
   })
 
-  t.test('goes on behind a list, without what was on it', async (t) => {
+  t.test('a stream continues after a list, without the listed events', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(burst(3))
     await service.settled()
@@ -88,7 +88,7 @@ t.test('a stream', async (t) => {
     t.same(consumer.numbers(), [3, 4])
   })
 
-  t.test('has a cursor behind what was taken, from which another one goes on', async (t) => {
+  t.test('a stream has a cursor after the last taken event, from which another stream continues', async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '50' })
     service.sandbox.publish(burst(3))
     let heartbeats = 0
@@ -105,7 +105,7 @@ t.test('a stream', async (t) => {
     t.same(consumer.numbers(), [2])
   })
 
-  t.test('has a fresh cursor when nothing matches', async (t) => {
+  t.test('a stream updates its cursor if no event matches', async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '50' })
     const { stream } = consume(t, { url: service.url, filter: { text: 'nowhere to be found' } })
     await eventually('it is greeted', () => stream.cursor !== undefined)
@@ -114,7 +114,7 @@ t.test('a stream', async (t) => {
     await eventually('a heartbeat brings another cursor', () => stream.cursor !== cursor)
   })
 
-  t.test('has the freshest cursor that lies before what was not taken', async (t) => {
+  t.test('a stream has the newest cursor before the first pending event', async (t) => {
     const heartbeat = (cursor: string) => ({ type: 'heartbeat', cursor, upstream: 'ok', lag_ms: 0 })
     const fake = await startFake(
       t,
@@ -134,7 +134,7 @@ t.test('a stream', async (t) => {
     t.same(cursors, ['c', 'd', 'f'])
   })
 
-  t.test('answers several who ask at once in their order', async (t) => {
+  t.test('a stream answers simultaneous calls of next in order', async (t) => {
     const service = await startService(t)
     const stream = openAuditStream({ ...QUICK, url: service.url })
     const taken = [stream.next(), stream.next(), stream.next()]
@@ -146,8 +146,8 @@ t.test('a stream', async (t) => {
   })
 })
 
-t.test('lost connections', async (t) => {
-  t.test('are made again and go on exactly, however often they are cut', async (t) => {
+t.test('lost connection', async (t) => {
+  t.test('a stream reconnects and continues exactly, however often it is cut', async (t) => {
     const service = await startService(t)
     const wire = await layWire(t, service.url)
     const consumer = consume(t, { url: wire.url, remembered: 0 })
@@ -163,7 +163,7 @@ t.test('lost connections', async (t) => {
     t.ok(consumer.hellos.slice(1).every(({ resumed }) => resumed))
   })
 
-  t.test('and a restart of the service make no event come twice; without a memory they do', async (t) => {
+  t.test('a stream delivers no event twice after a restart, but does without remembered ids', async (t) => {
     const sandbox = await startUpstream(t)
     const before = await startService(t, {}, {}, sandbox)
     const wire = await layWire(t, before.url)
@@ -184,7 +184,7 @@ t.test('lost connections', async (t) => {
     t.same(consumer.hellos.map(({ resumed }) => resumed).at(-1), false)
   })
 
-  t.test('are found out when they say nothing, not even a heartbeat', async (t) => {
+  t.test('a stream reconnects after silence without heartbeats', async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '1000' })
     const wire = await layWire(t, service.url)
     const consumer = consume(t, { url: wire.url })
@@ -197,7 +197,7 @@ t.test('lost connections', async (t) => {
     t.same(consumer.numbers(), series(3))
   })
 
-  t.test('are not what a stream ends with when it gets too old', async (t) => {
+  t.test('a stream reconnects after max-age', async (t) => {
     const service = await startService(t, { STREAM_MAX_AGE_MS: '100' })
     const consumer = consume(t, { url: service.url, remembered: 0 })
     for (const round of series(5)) {
@@ -209,7 +209,7 @@ t.test('lost connections', async (t) => {
     t.ok(consumer.losses.every(({ reason }) => reason === 'max-age'))
   })
 
-  t.test('are tried again when there is nobody yet', async (t) => {
+  t.test('a stream tries again if no service listens yet', async (t) => {
     const wire = await layWire(t, 'http://127.0.0.1:1')
     const consumer = consume(t, { url: wire.url })
     await eventually('some tries have failed', () => consumer.losses.length > 2)
@@ -221,7 +221,7 @@ t.test('lost connections', async (t) => {
     t.same(consumer.numbers(), [1])
   })
 
-  t.test('wait as long as a service asks that is full', async (t) => {
+  t.test('a stream waits for retry_after if the service is full', async (t) => {
     const service = await startService(t, { MAX_SUBSCRIBERS: '0' })
     const consumer = consume(t, { url: service.url })
     await eventually('it was refused', () => consumer.losses.length === 1)
@@ -232,7 +232,7 @@ t.test('lost connections', async (t) => {
     t.equal(await consumer.ended, undefined)
   })
 
-  t.test('back off from a service that says hello, or more, and falls over', async (t) => {
+  t.test('a stream backs off from a service that sends hello, or more, and fails', async (t) => {
     const falls = (socket: { terminate (): void }) => socket.terminate()
     const fake = await startFake(t,
       ...series(8).map(() => (socket: Parameters<typeof say>[0]) => { say(socket, hello('c')); socket.close(1011) }),
@@ -249,8 +249,8 @@ t.test('lost connections', async (t) => {
   })
 })
 
-t.test('a slow consumer', async (t) => {
-  t.test('holds no more than it may, and is given everything all the same', async (t) => {
+t.test('slow consumer', async (t) => {
+  t.test('a slow consumer holds at most maxPending events, and receives all', async (t) => {
     const service = await startService(t)
     const stream = openAuditStream({ ...QUICK, url: service.url, maxPending: 10, remembered: 0 })
     t.teardown(() => stream.return())
@@ -267,7 +267,7 @@ t.test('a slow consumer', async (t) => {
     t.same(taken.map(({ value }) => value && numberOf(value)), series(100))
   })
 
-  t.test('stays connected as long as it holds less', async (t) => {
+  t.test('a slow consumer stays connected while it holds less', async (t) => {
     const service = await startService(t)
     const stream = openAuditStream({ ...QUICK, url: service.url })
     const first = stream.next()
@@ -281,8 +281,8 @@ t.test('a slow consumer', async (t) => {
   })
 })
 
-t.test('the end', async (t) => {
-  t.test('comes with a break, and closes the connection', async (t) => {
+t.test('end of the stream', async (t) => {
+  t.test('break ends the stream and closes the connection', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(burst(3))
     const stream = openAuditStream({ ...QUICK, url: service.url })
@@ -291,7 +291,7 @@ t.test('the end', async (t) => {
     await group(service, 0)
   })
 
-  t.test('comes when the signal aborts, while an event is awaited', async (t) => {
+  t.test('abort ends the stream while an event is awaited', async (t) => {
     const service = await startService(t)
     const controller = new AbortController()
     const consumer = consume(t, { url: service.url, signal: controller.signal })
@@ -301,14 +301,14 @@ t.test('the end', async (t) => {
     await group(service, 0)
   })
 
-  t.test('comes at once when the signal has aborted, and nobody is asked', async (t) => {
+  t.test('an aborted signal ends the stream at once, without a request', async (t) => {
     const service = await startService(t)
     const wire = await layWire(t, service.url)
     t.equal(await consume(t, { url: wire.url, signal: AbortSignal.abort() }).ended, undefined)
     t.equal(wire.connections(), 0)
   })
 
-  t.test('drops what was not taken when the signal aborts', async (t) => {
+  t.test('abort drops pending events', async (t) => {
     const service = await startService(t)
     service.sandbox.publish(burst(3))
     const controller = new AbortController()
@@ -318,7 +318,7 @@ t.test('the end', async (t) => {
     t.same(await stream.next(), { done: true, value: undefined })
   })
 
-  t.test('comes between two tries, too', async (t) => {
+  t.test('abort ends the stream during a back-off', async (t) => {
     const controller = new AbortController()
     const wire = await layWire(t, 'http://127.0.0.1:1')
     const consumer = consume(t, {
@@ -330,7 +330,7 @@ t.test('the end', async (t) => {
     t.equal(await consumer.ended, undefined)
   })
 
-  t.test('comes when the service says that coming back makes no sense, behind what it gave', async (t) => {
+  t.test('an end frame without reconnect ends the stream after its events', async (t) => {
     const fake = await startFake(t, (socket) => {
       say(socket, hello('a'), event('1', 'b'), event('2', 'c'), {
         type: 'end',
@@ -347,7 +347,7 @@ t.test('the end', async (t) => {
     t.equal(fake.asked.length, 1)
   })
 
-  t.test('does not come when it says that one may', async (t) => {
+  t.test('an end frame with reconnect does not end the stream', async (t) => {
     const fake = await startFake(t, (socket) => {
       say(socket, hello('a'), event('1', 'b'), { type: 'end', reason: 'slow', reconnect: true, cursor: 'c' })
       socket.close(4408)
@@ -359,8 +359,8 @@ t.test('the end', async (t) => {
   })
 })
 
-t.test('what makes no sense to try again is thrown', async (t) => {
-  t.test('a parameter that the service refuses, with all that it says', async (t) => {
+t.test('final errors', async (t) => {
+  t.test('an invalid parameter is thrown, with the whole problem', async (t) => {
     const service = await startService(t)
     const consumer = consume(t, {
       url: service.url,
@@ -376,7 +376,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     t.same(consumer.losses, [])
   })
 
-  t.test('a time, a cursor and a route that are none', async (t) => {
+  t.test('an invalid time, an invalid cursor and an unknown route are thrown', async (t) => {
     const service = await startService(t)
     t.match(failureOf(await consume(t, { url: service.url, startTime: 'yesterday' }).ended), {
       code: 'invalid-time',
@@ -389,7 +389,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     t.match(failureOf(await consume(t, { url: `${service.url}/elsewhere/` }).ended), { code: 'not-found', status: 404 })
   })
 
-  t.test('a cursor that the service no longer takes, behind what was given before', async (t) => {
+  t.test('a cursor that the service no longer accepts is thrown, after the earlier events', async (t) => {
     const service = await startService(t)
     const fake = await startFake(t, (socket) => { say(socket, hello('1.old'), event('1', '1.older')); socket.close() })
     const wire = await layWire(t, fake.url)
@@ -399,7 +399,7 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     t.match(failureOf(await stream.next().catch((error: unknown) => error)), { code: 'invalid-cursor' })
   })
 
-  t.test('that the caller may not, or may no longer', async (t) => {
+  t.test('unauthorized and forbidden are thrown, also during a stream', async (t) => {
     const told = await startFake(t, (socket) => {
       say(socket, hello('a'), { type: 'end', reason: 'unauthorized', reconnect: true, cursor: 'a' })
       socket.close(4401)
@@ -413,19 +413,19 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     t.match(failureOf(await consume(t, { url: cut.url }).ended), { code: 'unauthorized' })
   })
 
-  t.test('that there is no audit stream', async (t) => {
+  t.test('a message that is not a frame is thrown as invalid-frame', async (t) => {
     const fake = await startFake(t, (socket) => socket.send('hello, world'))
     t.match(failureOf(await consume(t, { url: fake.url }).ended), { code: 'invalid-frame' })
   })
 
-  t.test('that a hook threw', async (t) => {
+  t.test('an error of a hook is thrown', async (t) => {
     const service = await startService(t)
     const thrown = new Error('of the hook')
     t.equal(await consume(t, { url: service.url, onHello: () => { throw thrown } }).ended, thrown)
     await group(service, 0)
   })
 
-  t.test("but not the word of another who answers in the service's place", async (t) => {
+  t.test('an answer of another server is not thrown', async (t) => {
     const answers = [
       new Response('<h1>404</h1>', { status: 404, headers: { 'content-type': 'text/html' } }),
       new Response('{', { headers: { 'content-type': 'application/problem+json' } })
@@ -436,17 +436,21 @@ t.test('what makes no sense to try again is thrown', async (t) => {
     t.same(consumer.losses.slice(0, 3).map(({ status }) => status), [404, undefined, 0])
   })
 
-  t.test('a URL that is none, and a place without WebSockets, at once', async (t) => {
+  t.test('an invalid URL and a missing WebSocket are thrown at once', async (t) => {
     t.throws(() => openAuditStream({ ...QUICK, url: 'nowhere' }), TypeError)
     t.throws(() => openAuditStream({ ...QUICK, url: '/' }), TypeError, 'relative to nothing')
-    if (!('WebSocket' in globalThis)) t.throws(() => openAuditStream({ url: 'http://127.0.0.1' }), /set the option `WebSocket`/)
-    const refusing = class { constructor () { throw new Error('not here') } } as never
+    if (!('WebSocket' in globalThis)) { t.throws(() => openAuditStream({ url: 'http://127.0.0.1' }), /set the option `WebSocket`/) }
+    const refusing = class {
+      constructor () {
+        throw new Error('not here')
+      }
+    } as never
     t.match(await consume(t, { url: 'http://127.0.0.1', WebSocket: refusing }).ended, { message: 'not here' })
   })
 })
 
 t.test('hooks', async (t) => {
-  t.test('tell what is missing', async (t) => {
+  t.test('onGap reports missing events', async (t) => {
     const service = await startService(t, { REPLAY_LIMIT: '5' })
     service.sandbox.publish(series(20).map((n) => item({ n, timestamp: ago((60 - n) * 60_000) })))
     const consumer = consume(t, { url: service.url, startTime: '-2h' })
@@ -456,7 +460,7 @@ t.test('hooks', async (t) => {
     t.same(consumer.numbers(), series(5))
   })
 
-  t.test('tell how the service fares, over heartbeats what changed meanwhile', async (t) => {
+  t.test('onStatus reports the state, and by heartbeats what changed during a lost connection', async (t) => {
     const service = await startService(t, { HEARTBEAT_MS: '50' })
     const wire = await layWire(t, service.url)
     const consumer = consume(t, { url: wire.url })
@@ -469,14 +473,14 @@ t.test('hooks', async (t) => {
     t.ok(consumer.statuses.some(({ type }) => type === 'heartbeat'))
   })
 
-  t.test('tell of each poll when that is asked for', async (t) => {
+  t.test('onStatus reports each poll with verbose', async (t) => {
     const service = await startService(t)
     const consumer = consume(t, { url: service.url, verbose: true })
     await eventually('polls are told', () => consumer.statuses.length > 3)
     t.ok(consumer.statuses.every(({ type }) => type === 'status'))
   })
 
-  t.test('are told nothing of frames that came after this was written', async (t) => {
+  t.test('hooks ignore unknown frames', async (t) => {
     const fake = await startFake(t, (socket) => {
       say(socket, hello('a'), { type: 'expiring', at: ago(0) }, { type: 'news', cursor: 'b' }, event('1', 'c'), {
         type: 'news',
@@ -491,7 +495,7 @@ t.test('hooks', async (t) => {
   })
 })
 
-t.test('the wait doubles up to its bound, and is anything below', async (t) => {
+t.test('backOffMs doubles up to its bound, with jitter', async (t) => {
   const bounds = { leastMs: 250, mostMs: 30_000 }
   t.same(series(10).map((attempt) => backOffMs(attempt, bounds, () => 1)), [
     250,
@@ -516,7 +520,7 @@ t.test('the wait doubles up to its bound, and is anything below', async (t) => {
   t.equal(backOffMs(40, { leastMs: 1e9, mostMs: 1e12 }, () => 1), 2 ** 31 - 1, 'no timer is longer')
 })
 
-t.test('the memory holds as many ids as it should, and not many more', async (t) => {
+t.test('seen ids are at least as many as set, and at most twice as many', async (t) => {
   const isNew = createSeenIds(100, ['known'])
   t.notOk(isNew('known'))
   for (const n of series(1000)) {
@@ -527,7 +531,7 @@ t.test('the memory holds as many ids as it should, and not many more', async (t)
   t.ok(forgets('id') && forgets('id'))
 })
 
-t.test('the address has the filter and the start, and a cursor in the place of a start', async (t) => {
+t.test('streamAddress has the filter and the start, or a cursor instead of the start', async (t) => {
   const options = {
     url: 'https://example.com/tools/audit/?x#y',
     filter: { text: 'a&b=é', status: 'failed' as const },

@@ -8,7 +8,7 @@ import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 
 const TOKEN = 'a-client-token-0123456789'
 
-t.test('a consumer with a credential gets a ticket for each connection, and puts the credential in no URL', async (t) => {
+t.test('the client gets a ticket for each connection, and puts the credential into no URL', async (t) => {
   const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN, STREAM_MAX_AGE_MS: '300' })
   service.sandbox.publish(item({ n: 0, timestamp: ago(1000) }))
   const asked: string[] = []
@@ -29,7 +29,7 @@ t.test('a consumer with a credential gets a ticket for each connection, and puts
   t.ok(asked.every((url) => url.endsWith('/stream/tickets')))
 })
 
-t.test('a credential that is refused ends the stream, unless a function can give another', async (t) => {
+t.test('a refused credential ends the stream, unless a function returns another one', async (t) => {
   const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN })
   const refused = await consume(t, { url: service.url, credential: 'Bearer another-token-0123456' }).ended
   t.match(refused, { name: 'AuditStreamError', code: 'unauthorized' })
@@ -55,7 +55,7 @@ t.test('a credential that is refused ends the stream, unless a function can give
   t.match(forbidden, { code: 'invalid-parameter' }, 'faults of the parameters are still told')
 })
 
-t.test('events that come while tokens end and follow one another are each given once', async (t) => {
+t.test('events are delivered once each while tokens expire and are replaced', async (t) => {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = { kid: 'one', alg: 'ES256', ...await exportJWK(publicKey) }
   const keyServer = createServer((_request, response) => {

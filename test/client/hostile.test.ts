@@ -75,7 +75,7 @@ const NO_FRAMES: string[] = [
   ])
 ]
 
-t.test('a message is looked at before it counts as a frame', async (t) => {
+t.test('readFrame checks a message before it counts as a frame', async (t) => {
   t.same(sound.map((frame) => readFrame(JSON.stringify(frame))), sound)
   t.same(NO_FRAMES.filter((text) => readFrame(text) !== undefined), [])
   t.same(
@@ -100,7 +100,7 @@ t.test('a message is looked at before it counts as a frame', async (t) => {
   }
 })
 
-t.test('no message makes the reader throw, and what it lets through has the fields of its type', async (t) => {
+t.test('readFrame never throws, and accepts only frames with the fields of their type', async (t) => {
   const names = [
     'type',
     'cursor',
@@ -136,7 +136,7 @@ t.test('no message makes the reader throw, and what it lets through has the fiel
   )
 })
 
-t.test('what is no frame ends the iteration with invalid-frame, behind what was given before', async (t) => {
+t.test('an invalid frame ends the iteration with invalid-frame, after the earlier events', async (t) => {
   const messages: Array<string | Buffer> = [
     '{"type":"event"}',
     '{"type":"event","event":null}',
@@ -163,7 +163,7 @@ t.test('what is no frame ends the iteration with invalid-frame, behind what was 
   }
 })
 
-t.test('a greeting that does not come first, or comes twice, ends the iteration with invalid-frame', async (t) => {
+t.test('a hello that is late or repeated ends the iteration with invalid-frame', async (t) => {
   for (const frames of [[event('1', 'c')], [hello('a'), hello('b')]]) {
     const fake = await startFake(t, (socket) => say(socket, ...frames))
     const consumer = consume(t, { url: fake.url })
@@ -172,7 +172,7 @@ t.test('a greeting that does not come first, or comes twice, ends the iteration 
   }
 })
 
-t.test('no redirect is followed with a credential', async (t) => {
+t.test('a redirect is not followed with a credential', async (t) => {
   const asked: Array<RequestInit | undefined> = []
   consume(t, {
     url: 'http://localhost:9/api/v1/audit/stream',
@@ -186,7 +186,7 @@ t.test('no redirect is followed with a credential', async (t) => {
   t.same(asked.filter((init) => init?.redirect !== 'error'), [])
 })
 
-t.test('a slow consumer holds 16 Mi characters at most and is given everything', async (t) => {
+t.test('a slow consumer holds at most 16 Mi characters, and receives everything', async (t) => {
   const TEXT = 'x'.repeat(1024 * 1024)
   const COUNT = 40
   const large = (n: number) => ({ type: 'event', cursor: String(n), event: { id: `n${n}`, text: TEXT } })
@@ -324,7 +324,7 @@ const RUDE: Record<string, { readonly script: Script, readonly options?: Partial
 }
 
 for (const [what, { options, script }] of Object.entries(RUDE)) {
-  t.test(`a server that ${what} is asked rarely`, async (t) => {
+  t.test(`the client sends few requests to a server that ${what}`, async (t) => {
     await quickly(async (timers) => {
       const { atMs, ended } = ask(timers, script, options)
       await timers.pass(HOUR_MS)
@@ -337,7 +337,7 @@ for (const [what, { options, script }] of Object.entries(RUDE)) {
   })
 }
 
-t.test('a stream that has lasted comes back quickly, and one that is cut now and then', async (t) => {
+t.test('a stream that has lasted reconnects quickly, also if it is cut now and then', async (t) => {
   await quickly(async (timers) => {
     const beat = (say: Connection['say']): void => {
       say(heartbeat)
@@ -354,7 +354,7 @@ t.test('a stream that has lasted comes back quickly, and one that is cut now and
   })
 })
 
-t.test('what is answered over HTTP is looked at, too', async (t) => {
+t.test('readAnswer checks an answer over HTTP', async (t) => {
   const headers = { 'content-type': 'application/problem+json' }
   const chunk = new Uint8Array(65_536).fill(0x20)
   let [most, taken] = [0, 0] // Chunks that were taken of one endless body.
@@ -420,7 +420,7 @@ t.test('what is answered over HTTP is looked at, too', async (t) => {
   })
 })
 
-t.test('a ticket that is none opens no connection', async (t) => {
+t.test('an invalid ticket opens no connection', async (t) => {
   for (const ticket of [undefined, null, 5, '', {}, ['t'], 't'.repeat(1001)]) {
     await quickly(async (timers) => {
       const { atMs, losses } = ask(timers, () => {}, {
@@ -435,7 +435,7 @@ t.test('a ticket that is none opens no connection', async (t) => {
   }
 })
 
-t.test('a WebSocket that cannot be made ends the iteration, on a later try as well', async (t) => {
+t.test('a WebSocket that throws ends the iteration, also on a later try', async (t) => {
   await quickly(async (timers) => {
     let made = 0
     const Once = scripted(({ fail }) => fail())
@@ -452,7 +452,7 @@ t.test('a WebSocket that cannot be made ends the iteration, on a later try as we
   })
 })
 
-t.test('what a hook throws ends the iteration, whatever the frame', async (t) => {
+t.test('an error of a hook ends the iteration, for any frame', async (t) => {
   const thrown = new Error('of the hook')
   const refuse = () => { throw thrown }
   for (const frames of [[hello('c'), gap], [hello('c'), status], [hello('c'), heartbeat], [hello('c'), end]]) {

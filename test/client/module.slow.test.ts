@@ -14,7 +14,7 @@ const CLIENT = 'dist/client.js'
 const NAME: string = 'kubiya-audit-bff/client' // Text alone: types are checked before anything is built.
 const MOST_GZIPPED_BYTES = 4096
 
-t.test('the module is one small file that imports nothing', async (t) => {
+t.test('the client module is one small file without imports', async (t) => {
   const source = await readFile(CLIENT)
   t.notMatch(String(source), /\bimport\b|\brequire\b|\bprocess\b|\bBuffer\b/)
   const { length } = gzipSync(source)
@@ -22,7 +22,7 @@ t.test('the module is one small file that imports nothing', async (t) => {
   t.same(Object.keys(await import(NAME)).sort(), ['isAuditStreamError', 'openAuditStream'])
 })
 
-t.test('the module works with the WebSocket that Node has, as its example', async (t) => {
+t.test("the client module works with Node's WebSocket, as in its example", async (t) => {
   const sandbox = await startUpstream(t)
   const service = await startService(t, {}, {}, sandbox)
   const wire = await layWire(t, service.url)
@@ -46,7 +46,7 @@ t.test('the module works with the WebSocket that Node has, as its example', asyn
   await second.ended()
 })
 
-t.test('the module is packed with its declarations, and with the service', async (t) => {
+t.test('the client module is packed with its declarations, and with the service', async (t) => {
   const child = spawn('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     stdio: ['ignore', 'pipe', 'ignore']
   })
@@ -69,7 +69,7 @@ t.test('the module is packed with its declarations, and with the service', async
   t.same(paths.filter((path) => /^(?:src|test|node_modules|dist\/test)\//.test(path)), [])
 })
 
-t.test('the module is typed from the schemas, in strict projects of all sorts', async (t) => {
+t.test('the client module is typed from the schemas, in strict projects of all kinds', async (t) => {
   const file = `${t.testdir({
     'consumer.ts': `
       import { isAuditStreamError, openAuditStream, type AuditFilter, type Frame, type Problem, type PublishedEvent, type WebSocketConstructor } from 'kubiya-audit-bff/client'
@@ -133,7 +133,7 @@ t.test('the module is typed from the schemas, in strict projects of all sorts', 
   )
 })
 
-t.test('the client alone is one package, typed in each way that packages are found', async (t) => {
+t.test('the client package is typed for each way of module resolution', async (t) => {
   // Outside: npm would install into a folder above.
   const folder = await mkdtemp(join(tmpdir(), 'kubiya-audit-client-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

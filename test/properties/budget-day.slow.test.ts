@@ -150,7 +150,7 @@ const medianPause = (polls: number[]) =>
 const isWithin = ([fromMs, toMs]: readonly [number, number]) => (atMs: number) => atMs >= fromMs && atMs < toMs
 
 for (const pageCap of [100, 1000]) {
-  t.test(`a quiet day, ${pageCap} a page`, async (t) => {
+  t.test(`the budget lasts a quiet day, ${pageCap} rows a page`, async (t) => {
     const day = await live(QUIET, pageCap)
     keepsItsPromises(t, day, `quiet, ${pageCap} a page`)
     t.same(notSo(day, once, inTime(day)), [], 'every event is announced, once')
@@ -160,7 +160,7 @@ for (const pageCap of [100, 1000]) {
     t.ok(longestPause(pollsOf(day)) <= MINUTE_MS + SECOND_MS, 'and once a minute, however many callers ask')
   })
 
-  t.test(`a busy day, ${pageCap} a page`, async (t) => {
+  t.test(`the budget lasts a busy day, ${pageCap} rows a page`, async (t) => {
     const day = await live(BUSY, pageCap)
     keepsItsPromises(t, day, `busy, ${pageCap} a page`)
     t.same(notSo(day, once, inTime(day)), [], 'every event is announced, once')
@@ -200,7 +200,7 @@ for (const pageCap of [100, 1000]) {
   })
 }
 
-t.test('a flood, 1000 a page', async (t) => {
+t.test('the budget lasts a flood, 1000 rows a page', async (t) => {
   const day = await live(FLOOD, 1000, { hours: 12 })
   keepsItsPromises(t, day, 'flood, 1000 a page')
   t.same(notSo(day, once, inTime(day)), [], 'every event is announced, once')
@@ -208,7 +208,7 @@ t.test('a flood, 1000 a page', async (t) => {
   t.ok(most(delays(day)) <= 4 * MINUTE_MS)
 })
 
-t.test('a flood, 100 a page', async (t) => {
+t.test('the budget lasts a flood, 100 rows a page', async (t) => {
   const day = await live(FLOOD, 100)
   keepsItsPromises(t, day, 'flood, 100 a page')
   t.equal(day.states.at(-1)?.upstream, 'throttled', 'it is more than the budget bears, and said so')
@@ -228,7 +228,7 @@ t.test('a flood, 100 a page', async (t) => {
   )
 })
 
-t.test('two thousand subscribers cost what one does, and none the least', async (t) => {
+t.test('the budget of 2 000 subscribers is that of one, and none cost least', async (t) => {
   for (const [phases, pageCap] of [[QUIET, 1000], [BUSY, 100]] as const) {
     const hours = 9
     const [one, many] = [await live(phases, pageCap, { hours }), await live(phases, pageCap, { hours, group: 2000 })]
@@ -238,7 +238,7 @@ t.test('two thousand subscribers cost what one does, and none the least', async 
   t.ok(none.requests.length <= 10 * 60 + 2, `${none.requests.length} requests in ten hours`)
 })
 
-t.test('without a budget the same would be too much', async (t) => {
+t.test('without a budget, the same day has too many requests', async (t) => {
   for (const [name, phases, hours] of [['busy', [[0, 0.5]], 4.7], ['flood', [[0, 5]], 2.8]] as const) {
     const day = await live([...phases.map(([fromMs, perSecond]): Phase => [fromMs, perSecond])], 100, {
       hours,

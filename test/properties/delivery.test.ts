@@ -237,25 +237,25 @@ function scenarios (
   })
 }
 
-t.test('every subscriber gets every event once or is told where some are missing, wherever it begins and however slow it is', async (t) => {
+t.test('every subscriber receives every event once, or a gap, wherever it begins and however slow it is', async (t) => {
   const delivers = (given: fc.Arbitrary<Scenario>) => fc.asyncProperty(given, async (each) => {
     const fault = await faultOf(each)
     if (fault !== undefined) throw new Error(fault)
   })
   const unlimited = { limit: fc.constant(10_000), maxBytes: fc.constant(10_000_000) }
 
-  t.test('from a log that keeps all', async (t) => {
+  t.test('delivery from a log that holds everything', async (t) => {
     await holdsAsync(t, delivers(scenarios({ maxEvents: [1000, 1000], ...unlimited })), { numRuns: runs(10) })
   })
 
-  t.test('from a log that keeps little', async (t) => {
+  t.test('delivery from a log that holds little', async (t) => {
     await holdsAsync(t, delivers(scenarios({ maxEvents: [3, 60], ...unlimited })), {
       numRuns: runs(20),
       interruptAfterTimeLimit: MOST_MS
     })
   })
 
-  t.test('where replays are cut', async (t) => {
+  t.test('delivery with replays that are cut', async (t) => {
     await holdsAsync(
       t,
       delivers(
@@ -265,7 +265,7 @@ t.test('every subscriber gets every event once or is told where some are missing
     )
   })
 
-  t.test('where replays are dropped for want of memory', async (t) => {
+  t.test('delivery with replays that are dropped for lack of memory', async (t) => {
     await holdsAsync(
       t,
       delivers(
@@ -275,7 +275,7 @@ t.test('every subscriber gets every event once or is told where some are missing
     )
   })
 
-  t.test('through outages of Kubiya', async (t) => {
+  t.test('delivery through outages of Kubiya', async (t) => {
     const { random } = Math
     Math.random = () => 0 // Back-off without waiting.
     t.teardown(() => {

@@ -40,13 +40,15 @@ function keep (log: Log, pageCap: number): { source: MemorySource, count: number
 
 const anyDirection = fc.constantFrom<Direction>('asc', 'desc')
 
-t.test('a scan meets each of several equal items once, wherever page borders fall', async (t) => {
+t.test('a scan meets each exact duplicate once, wherever pages end', async (t) => {
   await holdsAsync(
     t,
     fc.asyncProperty(anyLog, fc.integer({ min: 20, max: 60 }), anyDirection, async (log, pageCap, direction) => {
       const { source, count } = keep(log, pageCap)
       const ids: string[] = []
-      for await (const step of scan(source, { ...NONE, direction, pageSize: 50, scanLimit: Infinity, purpose: POLLER })) {
+      for await (
+        const step of scan(source, { ...NONE, direction, pageSize: 50, scanLimit: Infinity, purpose: POLLER })
+      ) {
         if (step.ok) ids.push(...step.rows.map(({ event }) => event.id))
       }
       return ids.length === count && new Set(ids).size === count
@@ -55,7 +57,7 @@ t.test('a scan meets each of several equal items once, wherever page borders fal
   )
 })
 
-t.test('pages that are followed by `next` give each of several equal items once, in one order', async (t) => {
+t.test('pages by next have each exact duplicate once, in one order', async (t) => {
   await holdsAsync(
     t,
     fc.asyncProperty(
@@ -84,7 +86,7 @@ t.test('pages that are followed by `next` give each of several equal items once,
   )
 })
 
-t.test('numbered pages are those that `next` gives, also where a border falls between equal items', async (t) => {
+t.test('numbered pages equal the pages by next, also if one ends between exact duplicates', async (t) => {
   await holdsAsync(
     t,
     fc.asyncProperty(

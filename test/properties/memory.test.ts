@@ -26,12 +26,12 @@ async function collected (): Promise<NodeJS.MemoryUsage> {
 
 const isOwn = (bytes: Buffer) => bytes.length === bytes.buffer.byteLength
 
-t.test('what is kept', async (t) => {
+t.test('cached bytes', async (t) => {
   const CURSOR = { kind: 'log', epoch: EPOCH, offset: 1, instant: 0n } as const
   const entries = openLog().append(batch(0, Array.from({ length: 500 }, (_, n) => `e${n}`)))
   const frames = entries.map((entry) => freshFrame(entry, CURSOR))
 
-  t.test('has bytes of its own', async (t) => {
+  t.test('cached bytes have a block of their own', async (t) => {
     t.ok(frames.every(({ payload }) => isOwn(payload)))
     const formats = [plainMessages, messagesDeflatedAlone, serverSentEvents]
     t.ok(formats.every((format) => isOwn(format(frames.slice(0, 1)))))
@@ -39,7 +39,7 @@ t.test('what is kept', async (t) => {
     for (const coding of ['br', 'gzip'] as const) t.ok(isOwn(await compress(text, coding)), coding)
   })
 
-  t.test('is copied where it is a piece of something, and only there', async (t) => {
+  t.test('exactCopy copies bytes that are a part of a block, and no others', async (t) => {
     const whole = Buffer.from('é ✅ \u{1f600}'.repeat(2000))
     const own = exactCopy(whole.subarray(2, 100))
     t.ok(isOwn(own))
@@ -48,13 +48,13 @@ t.test('what is kept', async (t) => {
     t.equal(flatText(`${String(whole)}!`), `${String(whole)}!`)
   })
 
-  t.test('is the deflated form of a frame, not the block that it was made in', async (t) => {
+  t.test('a deflated frame does not keep the block of zlib', async (t) => {
     const before = (await collected()).arrayBuffers
     for (const frame of frames) messagesDeflatedAlone([frame])
     t.ok((await collected()).arrayBuffers - before < 500 * 1024, `${frames.length} frames`)
   })
 
-  t.test('keeps nothing alive that it was made of', async (t) => {
+  t.test('cached frames keep no source alive', async (t) => {
     const frameCache = createFrameCache(EPOCH)
     const frames: PreparedFrame[] = []
     const made = openLog().append(batch(0, ['a', 'b'])).map((entry) => {
@@ -70,7 +70,7 @@ t.test('what is kept', async (t) => {
     )
   })
 
-  t.test('goes with the subscribers that it was for', async (t) => {
+  t.test('cached batches are freed with their subscribers', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
     const groupOf = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes: 65_536 })

@@ -28,7 +28,7 @@ async function tried (schedule: Schedule, patienceMs: number, substitutes: Subst
   throw new Error([`${violations.length} violations`, ...shown].join('\n'), { cause: faults })
 }
 
-t.test('whatever happens, every subscriber is given everything once, in order, or told what is missing', async (t) => {
+t.test('the oracle: every subscriber receives everything once, in order, or a gap', async (t) => {
   t.comment(`ORACLE_SEED=${seed} ORACLE_RUNS=${numRuns}`)
   const options = path === undefined ? { seed, numRuns, endOnFailure: true } : { seed, numRuns: 1, path }
   await holdsAsync(
@@ -40,7 +40,7 @@ t.test('whatever happens, every subscriber is given everything once, in order, o
   )
 })
 
-t.test('and that is seen where a part is taken out of the service:', async (t) => {
+t.test('the oracle finds lost events in a service without a part of it:', async (t) => {
   const controls: Array<[what: string, substitutes: Substitutes, pageCap: number]> = [
     ['the overlap', { latenessMs: 0 }, ROOMY_PAGE],
     ['all of an event\'s identity but the CLI\'s key', { source: withCliKey }, ROOMY_PAGE],
@@ -72,7 +72,7 @@ t.test('and that is seen where a part is taken out of the service:', async (t) =
     ['nothing, by the hub that joins late', { hub: withLateJoin(undefined) }, ROOMY_PAGE]
   ]
   for (const [what, substitutes, pageCap] of nothing) {
-    t.test(`${what}: then it holds`, async (t) => {
+    t.test(`${what}: the oracle finds no loss`, async (t) => {
       await holdsAsync(t, fc.asyncProperty(anyCalmSchedule(pageCap), async (schedule) => {
         await tried(schedule, CALM_PATIENCE_MS, substitutes)
       }), { seed, numRuns: 1, endOnFailure: true })

@@ -12,7 +12,7 @@ const now = performance.now.bind(performance)
 performance.now = () => now() * SPEED
 t.teardown(() => { performance.now = now })
 
-t.test('listeners that are silent', async (t) => {
+t.test('stalled and dead clients are disconnected in time, and quiet ones receive comments', async (t) => {
   const [full, quiet] = await Promise.all([startService(t, HEAVY), startService(t, HEAVY)])
   await Promise.all([stalled(full, [overWebSocket, overEvents]), halfOpen(quiet), commented(quiet)])
 

@@ -17,7 +17,7 @@ async function isGivenAll (t: Test, reader: Consumer): Promise<void> {
   reader.terminate()
 }
 
-t.test('a log smaller than a burst: one reader is given all of it, at five calls for each page of the burst', async (t) => {
+t.test('a log smaller than a burst: a reader receives all, for five requests a page', async (t) => {
   const service = await startService(t, SMALL_LOG)
   await service.settled()
   const reader = overWebSocket(service)
@@ -28,7 +28,7 @@ t.test('a log smaller than a burst: one reader is given all of it, at five calls
   t.ok(backfills.length <= CALLS_PER_PAGE * BURST / PAGE, `${backfills.length} calls`)
 })
 
-t.test('a log smaller than a burst: readers of both transports, fast and slow, are given all of a burst', async (t) => {
+t.test('a log smaller than a burst: fast and slow readers of both transports receive all', async (t) => {
   const service = await startService(t, { ...SMALL_LOG, SUBSCRIBER_BACKLOG_BYTES: '16384' })
   await service.settled()
   const readers = [overWebSocket, overEvents].flatMap((open) => [open(service), open(service)])
@@ -44,7 +44,7 @@ t.test('a log smaller than a burst: readers of both transports, fast and slow, a
   for (const reader of readers) await isGivenAll(t, reader)
 })
 
-t.test('a log of fewer bytes than a burst: readers of both transports are given all of it', async (t) => {
+t.test('a log of fewer bytes than a burst: readers of both transports receive all', async (t) => {
   for (const HISTORY_BYTES of ['1048576', '4194304']) {
     const service = await startService(t, { ...HEAVY, HISTORY_EVENTS: '100000', HISTORY_BYTES })
     await service.settled()
@@ -55,7 +55,7 @@ t.test('a log of fewer bytes than a burst: readers of both transports are given 
   }
 })
 
-t.test('a reader that comes back many times is remembered by the parts that no other part covers', async (t) => {
+t.test('delivered ranges of a reader that returns often omit those that others cover', async (t) => {
   const part = (before: number, seconds: number) => ({ before, upTo: { instant: at(seconds), id: '' } })
   const far = part(10, 100)
   const parts = [1, 2, 3, 4, 5, 6].reduce((all, i) => withDelivered(all, part(20 + i, i)), [far])
@@ -69,7 +69,7 @@ t.test('a reader that comes back many times is remembered by the parts that no o
   t.equal(falling.length, 4, 'no more than four')
 })
 
-t.test('a gap of a reader whose place was evicted spans the events that it missed, and no more', async (t) => {
+t.test('a gap of a reader with an evicted position spans the events that it missed, and no more', async (t) => {
   const log = openLog({ maxEvents: 3 })
   log.append(batch(0, ['a', 'b']))
   const stood = log.end()

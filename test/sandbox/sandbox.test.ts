@@ -46,8 +46,8 @@ function minutes (count: number): Row[] {
   return Array.from({ length: count }, (_, n) => dated(n, new Date(NOON_MS + n * 60_000).toISOString()))
 }
 
-t.test('instants', async (t) => {
-  t.test('are read at full precision, with any offset, none meaning UTC', async (t) => {
+t.test('sandbox instants', async (t) => {
+  t.test('an instant has full precision and any offset, and is UTC without one', async (t) => {
     const second = BigInt(Date.parse('2025-06-03T10:00:00Z')) * 1_000_000n
     t.equal(instantOf('2025-06-03T10:00:00Z'), second)
     t.equal(instantOf('2025-06-03 10:00:00'), second)
@@ -61,7 +61,7 @@ t.test('instants', async (t) => {
     t.equal(instantOf('0050-01-01T00:00:00Z'), BigInt(Date.parse('0050-01-01T00:00:00Z')) * 1_000_000n)
   })
 
-  t.test('are undefined where the text is no instant', async (t) => {
+  t.test('an instant is undefined for any other text', async (t) => {
     const odd = [
       '', 'yesterday', '2025-06-03', '2025-02-29T00:00:00Z', '2025-13-01T00:00:00Z', '2025-06-03T24:00:00Z',
       '2025-06-03T10:60:00Z', '2025-06-03T10:00:61Z', '2025-06-03T10:00:00.Z', '2025-06-03T10:00:00.1234567890Z',
@@ -71,8 +71,8 @@ t.test('instants', async (t) => {
   })
 })
 
-t.test('the protocol', async (t) => {
-  t.test('admits the key as UserKey and as Bearer, and refuses everything else in JSON', async (t) => {
+t.test('sandbox protocol', async (t) => {
+  t.test('the sandbox accepts its key as UserKey and Bearer, and refuses everything else in JSON', async (t) => {
     const sandbox = await started(t, { apiKey: 'k-1' })
     for (const authorization of ['UserKey k-1', 'Bearer k-1']) {
       t.equal((await ask(sandbox, {}, '', { headers: { authorization } })).status, 200)
@@ -86,7 +86,7 @@ t.test('the protocol', async (t) => {
     }
   })
 
-  t.test('lists newest first, or oldest first when asked', async (t) => {
+  t.test('the sandbox lists the newest event first, or the oldest first on request', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(3))
     t.same(await names(sandbox), [2, 1, 0])
@@ -94,7 +94,7 @@ t.test('the protocol', async (t) => {
     t.same(await names(sandbox, { sort: { timestamp: 1 } }), [0, 1, 2])
   })
 
-  t.test('compares instants, not texts, and keeps the order of publishing within one', async (t) => {
+  t.test('the sandbox compares instants, not texts, and keeps the order of equal instants', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(
       dated('g', '2025-06-03T10:00:01Z'),
@@ -115,7 +115,7 @@ t.test('the protocol', async (t) => {
     t.notOk((await names(sandbox, { filter: { timestamp: ever } })).includes('none'), 'no instant, inside no bounds')
   })
 
-  t.test('takes both bounds as inclusive', async (t) => {
+  t.test('the sandbox includes both bounds', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(5))
     const at = (n: number): string => new Date(NOON_MS + n * 60_000).toISOString()
@@ -125,7 +125,7 @@ t.test('the protocol', async (t) => {
     t.same(await names(sandbox, { filter: { timestamp: {} } }), [4, 3, 2, 1, 0])
   })
 
-  t.test('filters by exact equality, at dotted paths too', async (t) => {
+  t.test('the sandbox filters by exact equality, also at dotted paths', async (t) => {
     const sandbox = await started(t)
     const at = '2025-06-03T10:00:00Z'
     sandbox.publish(
@@ -141,7 +141,7 @@ t.test('the protocol', async (t) => {
     t.same(await names(sandbox, { filter: { toString: null, 'constructor.name': 'Object' } }), [])
   })
 
-  t.test('counts pages from one and caps their size before it skips', async (t) => {
+  t.test('the sandbox numbers pages from 1, and caps their size before it skips', async (t) => {
     const sandbox = await started(t, { pageCap: 4 })
     sandbox.publish(minutes(10))
     const oldestFirst = { sort: { timestamp: 1 } }
@@ -153,14 +153,14 @@ t.test('the protocol', async (t) => {
     t.same(await names(sandbox, { ...oldestFirst, page: 2, page_size: 6 }), [6, 7, 8, 9])
   })
 
-  t.test('serves 50 rows and at most 1000 unless told otherwise', async (t) => {
+  t.test('the sandbox serves 50 rows by default, and at most 1000', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(1500))
     t.equal((await rows(sandbox)).length, 50)
     t.equal((await rows(sandbox, { page_size: 5000 })).length, 1000)
   })
 
-  t.test('answers 400 to what it cannot read', async (t) => {
+  t.test('the sandbox answers 400 to an invalid query', async (t) => {
     const sandbox = await started(t)
     const odd: Row[] = [
       { filter: '{' }, { filter: '[]' }, { filter: 'null' }, { filter: '"x"' }, { filter: { timestamp: 'x' } },
@@ -179,7 +179,7 @@ t.test('the protocol', async (t) => {
     t.equal(twice.status, 400)
   })
 
-  t.test('keeps a gateway prefix and knows no other path', async (t) => {
+  t.test('the sandbox serves under a path prefix, and no other path', async (t) => {
     const sandbox = await started(t, { prefix: '/gw/kubiya/' })
     sandbox.publish(minutes(1))
     t.match(sandbox.url, /^http:\/\/127\.0\.0\.1:\d+\/gw\/kubiya$/)
@@ -190,7 +190,7 @@ t.test('the protocol', async (t) => {
     t.equal((await fetch(`${sandbox.url}/api/v1/auditing/items/`, { method: 'POST', headers })).status, 404)
   })
 
-  t.test('tells its own time in Date', async (t) => {
+  t.test('the sandbox sends its own time in Date', async (t) => {
     const sandbox = await started(t, { now: () => NOON_MS })
     t.equal((await ask(sandbox)).headers.get('date'), new Date(NOON_MS).toUTCString())
     sandbox.quirks.clockSkewMs = 300_000
@@ -199,7 +199,7 @@ t.test('the protocol', async (t) => {
 })
 
 t.test('published items', async (t) => {
-  t.test('are visible at once, whatever their timestamps say, and do not change with their objects', async (t) => {
+  t.test('a published item is visible at once, and later changes of its object are not', async (t) => {
     const sandbox = await started(t)
     const late = dated('late', '2020-01-01T00:00:00Z')
     sandbox.publish(dated('ahead', '2999-01-01T00:00:00Z'), late)
@@ -207,14 +207,14 @@ t.test('published items', async (t) => {
     t.same(await names(sandbox), ['ahead', 'late'])
   })
 
-  t.test('come back as they were given, field by field', async (t) => {
+  t.test('a published item is returned field by field', async (t) => {
     const sandbox = await started(t)
     const item = { timestamp: '2025-06-03T10:00:00Z', extra: { text: 'é ✅ עברית', deep: [1, { a: null }] }, version: 1 }
     sandbox.publish(item)
     t.same(await rows(sandbox), [item])
   })
 
-  t.test('given as text appear exactly as given', async (t) => {
+  t.test('a raw item is returned exactly as its text', async (t) => {
     const sandbox = await started(t, { ids: 'id' })
     const texts = [
       '{"timestamp":"2025-06-03T10:00:00Z", "big":12345678901234567890,"__proto__":{"a":1},"a":1,"a":2}',
@@ -226,7 +226,7 @@ t.test('published items', async (t) => {
     t.equal(await response.text(), `[${texts[2]},${texts[0]},${texts[1]}]`)
   })
 
-  t.test('can be removed, and can be many', async (t) => {
+  t.test('published items can be removed, and published in arrays', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(100_000), dated('odd', '2020-01-01T00:00:00Z'))
     t.equal(sandbox.remove((item) => (item as Row).n !== 'odd'), 100_000)
@@ -235,7 +235,7 @@ t.test('published items', async (t) => {
 })
 
 t.test('quirks', async (t) => {
-  t.test('decide which spelling of the session filter works', async (t) => {
+  t.test('the quirk sessionFilter decides which session key works', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(dated(0, '2025-06-03T10:00:00Z', { extra: { session_id: 's' } }))
     const works = async (): Promise<boolean[]> => [
@@ -252,7 +252,7 @@ t.test('quirks', async (t) => {
     t.same(await works(), [false, false])
   })
 
-  t.test('wrap the list', async (t) => {
+  t.test('the quirk shape wraps the list', async (t) => {
     const sandbox = await started(t, { shape: 'items' })
     sandbox.publish(minutes(1))
     t.match(await rows(sandbox), { items: [{ n: 0 }], pagination: Object, success: true })
@@ -260,7 +260,7 @@ t.test('quirks', async (t) => {
     t.match(await rows(sandbox), { data: [{ n: 0 }] })
   })
 
-  t.test('decide how nothing looks', async (t) => {
+  t.test('the quirk empty decides the form of an empty list', async (t) => {
     const sandbox = await started(t)
     t.equal(await (await ask(sandbox)).text(), '[]')
     sandbox.quirks.empty = 'null'
@@ -273,7 +273,7 @@ t.test('quirks', async (t) => {
     t.equal(await (await ask(sandbox)).text(), '{"data":[]}')
   })
 
-  t.test('give ids that depend on the item alone', async (t) => {
+  t.test('the quirk ids computes ids from the item alone', async (t) => {
     const sandbox = await started(t)
     const other = await started(t, { ids: '_id' })
     sandbox.publish(minutes(2))
@@ -290,14 +290,14 @@ t.test('quirks', async (t) => {
     t.same(Object.keys(all.at(-1) ?? {}), ['_id'])
   })
 
-  t.test('give ids to a third of the items', async (t) => {
+  t.test('the quirk ids can be limited to a third of the items', async (t) => {
     const sandbox = await started(t, { ids: 'some' })
     sandbox.publish(minutes(900))
     const withId = (await rows(sandbox, { page_size: 1000 })).filter((row) => 'id' in row).length
     t.ok(withId > 200 && withId < 400, String(withId))
   })
 
-  t.test('script the way of asking by id', async (t) => {
+  t.test('the quirk byId decides the answer by id', async (t) => {
     const sandbox = await started(t, { ids: 'id' })
     sandbox.publish(minutes(3), { audit_id: 'a/b 1', n: 'own' }, { id: 7, n: 'seven' })
     const [, , row] = await rows(sandbox)
@@ -319,7 +319,7 @@ t.test('quirks', async (t) => {
     t.match((await ask(sandbox, {}, `/${row?.id}`)).headers.get('content-type'), /^text\/html/)
   })
 
-  t.test('make parts of a question have no effect', async (t) => {
+  t.test('the quirk ignore disables parts of a query', async (t) => {
     const sandbox = await started(t, { ignore: new Set(['filter']) })
     sandbox.publish(minutes(3))
     const lte = new Date(NOON_MS).toISOString()
@@ -333,7 +333,7 @@ t.test('quirks', async (t) => {
     t.same(await names(sandbox, { ...question, filter: {} }), [1])
   })
 
-  t.test('limit the rate and say so', async (t) => {
+  t.test('the quirk rateLimit limits requests, and reports it', async (t) => {
     let nowMs = NOON_MS
     const sandbox = await started(t, { now: () => nowMs, rateLimit: { perMinute: 2 } })
     const first = await ask(sandbox)
@@ -353,7 +353,7 @@ t.test('quirks', async (t) => {
 })
 
 t.test('faults', async (t) => {
-  t.test('meet the next requests, as many as told, and then no more', async (t) => {
+  t.test('a queued fault meets the next requests, and no others', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'status', status: 503 }, 2)
     sandbox.faults.next({ kind: 'status', status: 429, headers: { 'Retry-After': '7' }, body: '{"msg":"slow down"}' })
@@ -365,7 +365,7 @@ t.test('faults', async (t) => {
     t.equal((await ask(sandbox)).status, 200)
   })
 
-  t.test('last until they are ended, and can be cleared', async (t) => {
+  t.test('a lasting fault meets all requests until it is ended or cleared', async (t) => {
     const sandbox = await started(t)
     const end = sandbox.faults.during({ kind: 'status', status: 500 })
     sandbox.faults.next({ kind: 'status', status: 502 })
@@ -381,7 +381,7 @@ t.test('faults', async (t) => {
     t.equal((await ask(sandbox)).status, 200)
   })
 
-  t.test('may be limited to some requests', async (t) => {
+  t.test('a fault may be limited to some requests', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'status', status: 500, when: ({ query }) => query.page === 2 })
     t.equal((await ask(sandbox, { page: 1 })).status, 200)
@@ -389,7 +389,7 @@ t.test('faults', async (t) => {
     t.equal((await ask(sandbox, { page: 2 })).status, 200)
   })
 
-  t.test('put another body in place of the rows', async (t) => {
+  t.test('a fault replaces the body', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(1))
     const answered = async (fault: Fault): Promise<string> => {
@@ -409,7 +409,7 @@ t.test('faults', async (t) => {
     t.match(await rows(sandbox), [{ n: 0 }, { n: 0 }, 'x'])
   })
 
-  t.test('send elsewhere', async (t) => {
+  t.test('a fault redirects', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'redirect', location: 'https://elsewhere.test/login' })
     const response = await ask(sandbox)
@@ -417,7 +417,7 @@ t.test('faults', async (t) => {
     t.equal(response.headers.get('location'), 'https://elsewhere.test/login')
   })
 
-  t.test('delay the answer that was due', async (t) => {
+  t.test('a fault delays the answer', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(1))
     sandbox.faults.next({ kind: 'delay', delayMs: 60 })
@@ -426,7 +426,7 @@ t.test('faults', async (t) => {
     t.ok(performance.now() - since >= 55)
   })
 
-  t.test('hold the answer that was due until something has happened', async (t) => {
+  t.test('a fault holds the answer until an event', async (t) => {
     const sandbox = await started(t)
     sandbox.publish(minutes(1))
     let release = () => {}
@@ -440,7 +440,7 @@ t.test('faults', async (t) => {
     t.same(await held, [1, 0], 'as things are then')
   })
 
-  t.test('reset the connection', async (t) => {
+  t.test('a fault resets the connection', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'reset' })
     const request = open(`${sandbox.url}/api/v1/auditing/items`).end()
@@ -450,7 +450,7 @@ t.test('faults', async (t) => {
     t.equal((await ask(sandbox)).status, 200)
   })
 
-  t.test('hold the answer back: all of it, its body, or all but a byte now and then', async (t) => {
+  t.test('a fault holds back the answer, its body, or all but single bytes', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'hang' })
     const leaving = new AbortController()
@@ -473,7 +473,7 @@ t.test('faults', async (t) => {
     await reader?.cancel()
   })
 
-  t.test('send too much, plain and inflated', async (t) => {
+  t.test('a fault sends too much, plain and compressed', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'huge', bytes: 3_000_000 })
     const huge = await (await ask(sandbox)).text()
@@ -488,7 +488,7 @@ t.test('faults', async (t) => {
     t.equal(gunzipSync(packed).length, 20_000_000)
   })
 
-  t.test('end with the sandbox, and end when the reader has gone', async (t) => {
+  t.test('a fault ends with the sandbox, and with its reader', async (t) => {
     const sandbox = await started(t)
     sandbox.faults.next({ kind: 'huge', bytes: 1e12 })
     await (await ask(sandbox)).body?.cancel()
@@ -504,8 +504,8 @@ t.test('faults', async (t) => {
   })
 })
 
-t.test('the record of requests', async (t) => {
-  t.test('tells what was asked and what was answered', async (t) => {
+t.test('request log', async (t) => {
+  t.test('the request log has each request and its status', async (t) => {
     const sandbox = await started(t, { now: () => NOON_MS })
     await ask(sandbox, { filter: { category_type: 'ai' }, sort: { timestamp: 1 }, page: 2, page_size: 9 })
     await ask(sandbox, { filter: '{' }, '/some%20id', { headers: { 'x-organization-id': 'acme' } })
@@ -524,7 +524,7 @@ t.test('the record of requests', async (t) => {
     t.same([sandbox.requests.length, sandbox.asked, sandbox.mostInFlight()], [0, 0, 0])
   })
 
-  t.test('counts how many were in flight at once', async (t) => {
+  t.test('the request log counts the requests in flight', async (t) => {
     const sandbox = await started(t)
     await ask(sandbox)
     await ask(sandbox)
@@ -542,10 +542,10 @@ t.test('the record of requests', async (t) => {
   })
 })
 
-t.test('the generated day', async (t) => {
+t.test('generated day', async (t) => {
   const HOUR = Math.floor(NOON_MS / HOUR_MS)
 
-  t.test('is the same for the same seed and another for another', async (t) => {
+  t.test('the generated day depends on the seed alone', async (t) => {
     t.same(eventsOfHour(1, HOUR), eventsOfHour(1, HOUR))
     t.not(JSON.stringify(eventsOfHour(1, HOUR)), JSON.stringify(eventsOfHour(2, HOUR)))
     const now = (): number => NOON_MS
@@ -558,7 +558,7 @@ t.test('the generated day', async (t) => {
     t.not(JSON.stringify(page), JSON.stringify(await rows(three, question)))
   })
 
-  t.test('goes on into the future: what is visible stays, and what comes is newer', async (t) => {
+  t.test('the generated day continues into the future: old events stay, and new ones are newer', async (t) => {
     let nowMs = NOON_MS
     const sandbox = await started(t, { history: 'day', now: () => nowMs })
     const restarted = await started(t, { history: 'day', now: () => nowMs })
@@ -574,7 +574,7 @@ t.test('the generated day', async (t) => {
     t.ok(newest <= BigInt(nowMs) * 1_000_000n && newest > BigInt(nowMs - 15_000) * 1_000_000n)
   })
 
-  t.test('reaches 24 full hours back, and mixes with what is published', async (t) => {
+  t.test('the generated day has 24 full hours, merged with published items', async (t) => {
     const sandbox = await started(t, { history: 'day', now: () => NOON_MS })
     const [oldest] = await rows(sandbox, { sort: { timestamp: 1 }, page_size: 1 })
     const firstMs = (HOUR - 24) * HOUR_MS
@@ -588,7 +588,7 @@ t.test('the generated day', async (t) => {
     t.same(await rows(sandbox, { filter, sort: { timestamp: 1 } }), descending.toReversed())
   })
 
-  t.test('pages through every event once, in order', async (t) => {
+  t.test('the generated day has every event once on its pages, in order', async (t) => {
     const sandbox = await started(t, { history: 'day', now: () => NOON_MS, ids: 'id' })
     const all: Row[] = []
     for (let page = 1; all.length === (page - 1) * 1000; page++) {
@@ -600,7 +600,7 @@ t.test('the generated day', async (t) => {
     t.ok(instants.every((instant, at) => at === 0 || instant <= (instants[at - 1] ?? 0n)))
   })
 
-  t.test('has a human pace at every hour', async (t) => {
+  t.test('the generated day has a plausible rate in every hour', async (t) => {
     let bursts = 0
     for (let hour = HOUR; hour < HOUR + 48; hour++) {
       const instants = eventsOfHour(1, hour).map((event) => Number((instantOf(event.timestamp) ?? 0n) / 1_000_000n))
@@ -616,7 +616,7 @@ t.test('the generated day', async (t) => {
     t.ok(byDay > byNight * 1.2, `${byDay} by day, ${byNight} by night`)
   })
 
-  t.test('looks like the real log', async (t) => {
+  t.test('the generated day has events like those of the real log', async (t) => {
     const events = Array.from({ length: 24 }, (_, place) => eventsOfHour(1, HOUR + place)).flat()
     const kinds = new Set(events.map((event) => `${event.category_type}/${event.action_type}`))
     const wanted = [
@@ -634,7 +634,7 @@ t.test('the generated day', async (t) => {
     for (const script of ['é', '✅', 'עוזר']) t.ok(text.includes(script), script)
   })
 
-  t.test('tells sessions in a plausible order', async (t) => {
+  t.test('the generated day has sessions in a plausible order', async (t) => {
     const sessions = new Map<unknown, Row[]>()
     for (const event of eventsOfHour(1, HOUR)) {
       const id = (event.extra as Row).session_id
@@ -650,7 +650,7 @@ t.test('the generated day', async (t) => {
     }
   })
 
-  t.test('finds the examples of the documentation at every hour', async (t) => {
+  t.test('the generated day has the examples of the documentation in every hour', async (t) => {
     let nowMs = NOON_MS - NOON_MS % (24 * HOUR_MS)
     const sandbox = await started(t, { history: 'day', now: () => nowMs })
     const examples: Row[] = [

@@ -69,7 +69,7 @@ export function functionSizes (fileName: string, source: string): FunctionSize[]
 
 /** `undefined` for what is no function, has no block body, or has no name. */
 function functionName (node: ts.Node): string | undefined {
-  if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined || !ts.isBlock(node.body)) return undefined
+  if (!ts.isFunctionLike(node) || !('body' in node) || node.body === undefined || !ts.isBlock(node.body)) { return undefined }
   if (node.name !== undefined) return node.name.getText()
   const { parent } = node
   return ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) ? parent.name.getText() : undefined

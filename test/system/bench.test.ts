@@ -7,8 +7,8 @@ import { alternate, median, percentile, undisturbed } from '../../bench/slices.t
 import { plainMessages } from '../../src/live/transport/websocket-encoding.ts'
 import { holds } from '../contracts/property.ts'
 
-t.test('a walker', async (t) => {
-  t.test('counts messages and pings, and shows payloads, wherever the bytes are cut', async (t) => {
+t.test('message walker', async (t) => {
+  t.test('a message walker counts messages and pings, and returns payloads, wherever the bytes are cut', async (t) => {
     const length = fc.constantFrom(0, 1, 125, 126, 300, 65_535, 65_536)
     const piece = fc.oneof(fc.record({ length, isPing: fc.constant(false) }), fc.record({ length: fc.constantFrom(0, 5), isPing: fc.constant(true) }))
     holds(t, fc.property(fc.array(piece, { maxLength: 10 }), fc.array(fc.integer({ min: 1, max: 70_000 })), (pieces, cuts) => {
@@ -33,7 +33,7 @@ t.test('a walker', async (t) => {
     }))
   })
 
-  t.test('notices a close frame', async (t) => {
+  t.test('a message walker detects a close frame', async (t) => {
     const counts: Counts = { messages: 0, pings: 0, closed: false }
     createWalker(counts).walk(Buffer.from([0x88, 2, 0x03, 0xe8]))
     t.same(counts, { messages: 0, pings: 0, closed: true })
@@ -41,7 +41,7 @@ t.test('a walker', async (t) => {
 })
 
 t.test('slices', async (t) => {
-  t.test('have a median and percentiles by the nearest rank', async (t) => {
+  t.test('slices have a median and percentiles by the nearest rank', async (t) => {
     t.same([median([3, 1, 2]), median([4, 1, 2, 3]), percentile([5], 99), percentile([...Array(100).keys()], 99)], [
       2,
       2,
@@ -51,13 +51,13 @@ t.test('slices', async (t) => {
     t.ok(Number.isNaN(median([])))
   })
 
-  t.test('that were disturbed are dropped; where all were, the third that was least is kept', async (t) => {
+  t.test('disturbed slices are dropped; if all are disturbed, the best third is kept', async (t) => {
     const slice = (cost: number, steal: number) => ({ cost, steal })
     t.same(undisturbed([slice(1, 0.01), slice(2, 0.06), slice(3, 0.059)]).map(({ cost }) => cost), [1, 3])
     t.same(undisturbed([slice(1, 0.3), slice(2, 0.1), slice(3, 0.2)]).map(({ cost }) => cost), [2])
   })
 
-  t.test('are taken in turns, and a contender that does nothing is an error', async (t) => {
+  t.test('slices alternate, and a contender that does nothing is an error', async (t) => {
     const order: string[] = []
     const contender = (name: string, units: number) => ({
       name,
@@ -72,8 +72,8 @@ t.test('slices', async (t) => {
   })
 })
 
-t.test('a row', async (t) => {
-  t.test('is met by its bound, and by none where nothing was measured', async (t) => {
+t.test('row', async (t) => {
+  t.test('a row is met by its bound, and not met without a measurement', async (t) => {
     const met = (value: number, bound: Parameters<typeof ratioRow>[4]) =>
       isMet({ figure: '', measured: '', value, bound })
     t.same([
@@ -89,7 +89,7 @@ t.test('a row', async (t) => {
   })
 })
 
-t.test('the bench\'s events all differ, are about 900 bytes, and fall into groups of a tenth', async (t) => {
+t.test('the events of the bench differ, have about 900 bytes, and form groups of a tenth', async (t) => {
   const texts = Array.from({ length: 1000 }, (_, n) => JSON.stringify(eventOf(n, 0)))
   t.equal(new Set(texts).size, 1000)
   const mean = texts.reduce((sum, { length }) => sum + length, 0) / texts.length

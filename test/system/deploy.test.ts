@@ -45,7 +45,7 @@ async function run (command: string, args: string[], env: Record<string, string 
   return { code: code as number, said }
 }
 
-t.test('the image has Node and the service alone, is built from the lockfile, and runs as a numeric user', async (t) => {
+t.test('the image has Node and the service alone, uses the lockfile, and runs as a numeric user', async (t) => {
   const [, last = ''] = dockerfile.split(/^FROM scratch$/m)
   t.match(last, /^USER [1-9]\d*:[1-9]\d*$/m)
   t.notMatch(last, /^RUN /m, 'the image has no shell')

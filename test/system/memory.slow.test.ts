@@ -18,7 +18,7 @@ const FIELDS = [
   'session_id=s-1'
 ]
 
-t.test('streams that come, replay and go leave what the log and the cache account for', async (t) => {
+t.test('the memory after many streams and replays is that of the log and the cache', async (t) => {
   const sandbox = await startUpstream(t)
   const upstream = { KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url }
   const service = await startMeasured({ ...upstream, POLL_INTERVAL_MS: '20', POLL_MAX_INTERVAL_MS: '20' })

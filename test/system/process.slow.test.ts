@@ -9,7 +9,7 @@ import t from 'tap'
 import { MAIN, listening, run } from '../support/process.ts'
 import { ago, eventually, item, openStream, startUpstream } from '../support/support.ts'
 
-t.test('a start without a key says loudly that it is on the sandbox, where it listens, and what to try', async (t) => {
+t.test('a start without a key logs the sandbox, the URLs, and commands to try', async (t) => {
   const service = run(t, { PORT: '0' })
   const url = await listening(service)
   t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
@@ -31,7 +31,7 @@ t.test('a start without a key says loudly that it is on the sandbox, where it li
   t.same(await service.exited, { code: 0, signal: null })
 })
 
-t.test('it needs no packages, nothing but what is built and package.json', async (t) => {
+t.test('the built service needs no packages', async (t) => {
   const folder = t.testdir()
   for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) {
     await cp(path, `${folder}/${path}`, { recursive: true })
@@ -60,7 +60,7 @@ t.test('it needs no packages, nothing but what is built and package.json', async
   t.equal(service.errors(), '')
 })
 
-t.test('with a key it names the upstream, asks it, and shows the key nowhere', async (t) => {
+t.test('a start with a key logs and calls the upstream, and never shows the key', async (t) => {
   const sandbox = await startUpstream(t, { apiKey: 'canary-of-the-process' })
   sandbox.publish(item({ resource_text: 'real', timestamp: ago(1000) }))
   const service = run(t, {
@@ -81,7 +81,7 @@ t.test('with a key it names the upstream, asks it, and shows the key nowhere', a
   t.notOk(service.errors().includes(sandbox.apiKey))
 })
 
-t.test('a start with faults in its settings is refused: all are listed, the exit code is 1', async (t) => {
+t.test('a start with invalid settings lists all faults and exits with 1', async (t) => {
   const service = run(t, { NODE_ENV: 'production', PORT: 'many', AUTH_MODE: 'magic', KUBIYA_API_KEY: 'two words' })
   t.equal((await service.exited).code, 1)
   for (const name of ['PORT', 'AUTH_MODE', 'KUBIYA_API_KEY']) t.match(service.errors(), new RegExp(`^ *${name}: `, 'm'))
@@ -91,7 +91,7 @@ t.test('a start with faults in its settings is refused: all are listed, the exit
   t.match(keyless.errors(), /KUBIYA_API_KEY/)
 })
 
-t.test('a start on a port that is taken ends with 1 and says why', async (t) => {
+t.test('a start on a used port exits with 1 and says why', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   t.teardown(() => taken.close())
   await once(taken, 'listening')
@@ -107,14 +107,14 @@ async function muted (t: { teardown (action: () => unknown): void }, environment
   return { service, url, output: service.child.stdout }
 }
 
-t.test('a service whose output is closed before its last lines ends with 0', async (t) => {
+t.test('a service whose output is closed before its last lines exits with 0', async (t) => {
   const { output, service } = await muted(t, {})
   output.destroy() // Only the last lines meet the closed pipe.
   service.child.kill('SIGTERM')
   t.same(await service.exited, { code: 0, signal: null })
 })
 
-t.test('a service whose output breaks while it is logging goes on, and ends likewise', async (t) => {
+t.test('a service whose output breaks continues, and exits with 0', async (t) => {
   const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
   output.destroy()
   for (let count = 0; count < 20; count++) {
@@ -124,7 +124,7 @@ t.test('a service whose output breaks while it is logging goes on, and ends like
   t.same(await service.exited, { code: 0, signal: null })
 })
 
-t.test('a service whose output nobody reads is not held up by it, at work or at its end', async (t) => {
+t.test('a service whose output nobody reads is not delayed', async (t) => {
   const { output, service, url } = await muted(t, { LOG_LEVEL: 'debug' })
   output.removeAllListeners('data').pause()
   const path = `${url}/api/v1/audit/${'x'.repeat(400)}`
@@ -138,7 +138,7 @@ t.test('a service whose output nobody reads is not held up by it, at work or at 
 })
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  t.test(`${signal} ends streams with a word, finishes what is under way, and exits 0`, async (t) => {
+  t.test(`${signal} ends streams with an end frame, finishes requests, and exits with 0`, async (t) => {
     const sandbox = await startUpstream(t)
     const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '200' })
     const url = await listening(service)
@@ -154,7 +154,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   })
 }
 
-t.test('a client that never answers the close frame holds up the end by no more than a moment', async (t) => {
+t.test('a client that never answers the close frame delays the exit only a little', async (t) => {
   const sandbox = await startUpstream(t)
   const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '0' })
   const { hostname, port } = new URL(await listening(service))
@@ -170,7 +170,7 @@ t.test('a client that never answers the close frame holds up the end by no more 
   t.same(await service.exited, { code: 0, signal: null }, 'of itself: after ten seconds it would be ended with 1')
 })
 
-t.test('a second signal ends it at once', async (t) => {
+t.test('a second signal exits at once', async (t) => {
   const sandbox = await startUpstream(t)
   const service = run(t, { PORT: '0', KUBIYA_API_KEY: sandbox.apiKey, KUBIYA_BASE_URL: sandbox.url, DRAIN_MS: '60000' })
   const url = await listening(service)
@@ -185,7 +185,7 @@ t.test('a second signal ends it at once', async (t) => {
   t.same(await service.exited, { code: 1, signal: null }, 'not with what it returns once it has drained')
 })
 
-t.test('SIGUSR2 makes it log more, and again as little as was set', async (t) => {
+t.test('SIGUSR2 switches to debug logs and back', async (t) => {
   const service = run(t, { PORT: '0', LOG_LEVEL: 'warn' })
   const url = await listening(service)
   const requests = () => service.messages().filter(({ msg }) => msg === 'request').length
@@ -204,7 +204,7 @@ t.test('SIGUSR2 makes it log more, and again as little as was set', async (t) =>
   t.same(changes(), ['debug', 'warn'])
 })
 
-t.test('with METRICS_PORT it says where the figures are; with a collector that is gone it runs and ends all the same', async (t) => {
+t.test('METRICS_PORT is logged, and a service without its collector runs and exits', async (t) => {
   const service = run(t, { PORT: '0', METRICS_PORT: '0', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
   const url = await listening(service)
   const metricsUrl =
@@ -220,7 +220,7 @@ t.test('with METRICS_PORT it says where the figures are; with a collector that i
   t.same(await service.exited, { code: 0, signal: null })
 })
 
-t.test('a start on a metrics port that is taken ends with 1 and says why', async (t) => {
+t.test('a start on a used metrics port exits with 1 and says why', async (t) => {
   const taken = createServer().listen(0, '127.0.0.1')
   t.teardown(() => taken.close())
   await once(taken, 'listening')
@@ -233,7 +233,7 @@ for (const [what, settle] of [
   ['closed', (output: Readable) => output.destroy()],
   ['read no more', (output: Readable) => output.pause()]
 ] as const) {
-  t.test(`a service whose standard output is ${what} serves on, and ends soon`, async (t) => {
+  t.test(`a service whose standard output is ${what} continues, and exits soon`, async (t) => {
     const service = spawn(process.execPath, [MAIN], {
       env: { PORT: '0', DRAIN_MS: '0', LOG_LEVEL: 'debug' },
       stdio: ['ignore', 'pipe', 'ignore']

@@ -68,7 +68,7 @@ function follow (t: Owner, url: string, name: string) {
   return seen
 }
 
-t.test(`a rolling restart loses none of ${SUBSCRIBERS} subscribers an event, nor gives any twice or out of order`, async (t) => {
+t.test(`a rolling restart of ${SUBSCRIBERS} subscribers loses, duplicates and reorders nothing`, async (t) => {
   const upstream = await startUpstream(t)
   const proxy = await startProxy(t)
   const start = () =>

@@ -132,7 +132,9 @@ class SubscriberConsumer implements Consumer {
   private follow (over: StageEnd): void {
     switch (over.kind) {
       case 'end':
-        this.stage = over.gap === undefined ? this.liveFrom(over.until) : gapStage(over.gap, over.until, this.position())
+        this.stage = over.gap === undefined
+          ? this.liveFrom(over.until)
+          : gapStage(over.gap, over.until, this.position())
         return
       case 'cut':
         this.stage = this.backfill(over.rest, over.progress)
