@@ -65,15 +65,6 @@ export function createHosts ({ allowed, isLoopback, origins }: HostsOptions): Ho
   }
 }
 
-/** Creates a parser of `Host` that remembers the last field: nearly all requests of a service name the same host. */
-export function createHostReader (): (field: string | undefined) => Host | undefined {
-  let last: { readonly field: string | undefined, readonly host: Host | undefined } | undefined
-  return (field) => {
-    if (last === undefined || last.field !== field) last = { field, host: readHost(field) }
-    return last.host
-  }
-}
-
 /**
  * Parses a `Host` header, or the authority of a request target. `undefined`: it is missing, or no host with an optional
  * port.

@@ -15,10 +15,9 @@ import { createFairQueue } from './fair-queue.ts'
 import type { HttpAgent } from './http-agent.ts'
 import { CALLER_CONNECTIONS, createHttpCall, type HttpCallOptions } from './http-call.ts'
 import { createListParser, type ParsedList } from './list-parser.ts'
-import { listParameters, listUrl, type SessionFilterKey } from './list-request.ts'
+import { createSessionFilter, listParameters, listUrl, type SessionFilterKey } from './list-request.ts'
 import type { RequestBudget } from './request-budget.ts'
 import { readEvent } from './response.ts'
-import { createSessionFilter } from './session-filter.ts'
 
 export interface KubiyaOptions {
   readonly baseUrl: string

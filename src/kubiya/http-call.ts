@@ -4,10 +4,8 @@ import type { Clock } from '../clock.ts'
 import type { Span, Tracer } from '../tracer.ts'
 import type { FairQueue, Turn } from './fair-queue.ts'
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from './failure.ts'
-import { createHttpAgent, type HttpAgent } from './http-agent.ts'
-import { discardBody, readBody } from './read-body.ts'
-import type { RequestBudget, UpstreamLimit } from './request-budget.ts'
-import { readUpstreamLimit } from './upstream-limit.ts'
+import { createHttpAgent, discardBody, readBody, type HttpAgent } from './http-agent.ts'
+import { readUpstreamLimit, type RequestBudget, type UpstreamLimit } from './request-budget.ts'
 
 export interface HttpCallOptions {
   /** Sent with every request, `authorization` included. */

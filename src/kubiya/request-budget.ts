@@ -60,6 +60,8 @@ interface BudgetBucket extends TokenBucket {
 
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
+const LONGEST_RESET_MS = DAY_MS
+const WHOLE = /^\d{1,12}$/
 const LEAST_REFILL = 0.1 // A limit of one request has a capacity of one and would never refill.
 // The part of a bucket that the poller leaves to callers, except for its own requests.
 const CALLERS_SHARE = 0.1
@@ -219,4 +221,22 @@ function reserveOf (capacity: number): number {
 /** The position of a value between two others, from 0 to 1. */
 function fraction (value: number, least: number, most: number): number {
   return Math.min(1, Math.max(0, (value - least) / Math.max(1, most - least)))
+}
+
+/**
+ * Reads the upstream's own limit: `X-RateLimit-Remaining`, and `-Reset` in seconds since 1970. Headers with another
+ * form, or a reset that is more than a day away, are ignored: their meaning is unknown.
+ */
+export function readUpstreamLimit (
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  nowMs: number
+): UpstreamLimit | undefined {
+  const [remaining, reset] = [headers['x-ratelimit-remaining'], headers['x-ratelimit-reset']].map(wholeNumber)
+  if (remaining === undefined || reset === undefined) return undefined
+  const untilMs = reset * 1000
+  return Math.abs(untilMs - nowMs) <= LONGEST_RESET_MS ? { remaining, untilMs } : undefined
+}
+
+function wholeNumber (header: string | string[] | undefined): number | undefined {
+  return typeof header === 'string' && WHOLE.test(header.trim()) ? Number(header) : undefined
 }
