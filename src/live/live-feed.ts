@@ -21,7 +21,7 @@ import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
 import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
 import type { Health } from './ingest/upstream-health.ts'
 import { createEventLog, type EventLog } from './log/event-log.ts'
-import { createBackfillPool, type BackfillPool } from './replay/backfill-pool.ts'
+import { createBackfillPages, type BackfillPages } from './replay/backfill-pages.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
 export interface LiveFeedOptions
@@ -105,13 +105,13 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     patienceMs: options.upstreamTimeoutMs + SLACK_MS,
     mostSkewMs: Math.max(LEAST_SKEW_MS, latenessMs)
   })
-  const backfills = openBackfills()
+  const backfillPages = openBackfillPages()
   const frameCache = createFrameCache(relay.epoch)
   const hub = createHub({
     sources: {
       log,
       frameCache,
-      backfill: backfills.open,
+      backfillPages,
       replayLimit: options.replayLimit,
       lowWatermark: () => poller.lowWatermark() ?? LATEST,
       isFilled,
@@ -133,12 +133,11 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
   })
   return { log, poller, hub, frameCache, close }
 
-  function openBackfills (): BackfillPool {
-    return createBackfillPool({
+  function openBackfillPages (): BackfillPages {
+    return createBackfillPages({
       clock,
       source,
       log,
-      limit: options.replayLimit,
       scanLimit: options.scanLimit,
       maxBytes: options.replayBytes ?? options.historyBytes,
       ...options.pools !== undefined && { pool: options.pools.replays },
@@ -157,7 +156,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
 
   function close (): void {
     log.close()
-    backfills.close()
+    backfillPages.close()
   }
 
   function isFilled (): boolean {
@@ -166,7 +165,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
 
   function tell (health: Health, changed: boolean): void {
     options.onPoll?.(health, changed)
-    backfills.polled()
+    backfillPages.polled()
     hub.onHealth(health, changed)
   }
 

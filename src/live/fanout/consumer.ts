@@ -4,20 +4,10 @@ import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
 import type { Instant } from '../../audit/instant.ts'
 import { isAfter } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
-import type { Backfill } from '../replay/backfill.ts'
-import type { BackfillRequest } from '../replay/backfill-pool.ts'
-import { createBackfillReader } from '../replay/backfill-reader.ts'
+import { createBackfill } from '../replay/backfill.ts'
+import type { BackfillPages } from '../replay/backfill-pages.ts'
 import { createLogReplay } from '../replay/log-replay.ts'
-import {
-  FULL,
-  WAIT,
-  YIELD,
-  type BackfillProgress,
-  type Pause,
-  type Stage,
-  type StageEnd,
-  type StageResult
-} from '../replay/stage.ts'
+import { FULL, WAIT, YIELD, type Pause, type Stage, type StageEnd, type StageResult } from '../replay/stage.ts'
 import { cursorOf, gapSince, planStart, type BackfillPlan, type StartFrom } from '../replay/start-position.ts'
 import { gapFrame } from '../transport/frames.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
@@ -28,8 +18,8 @@ import type { FrameCache } from './frame-cache.ts'
 export interface ConsumerSources {
   readonly log: EventLog
   readonly frameCache: FrameCache
-  /** Opens the past from Kubiya. */
-  readonly backfill: (request: BackfillRequest) => Backfill
+  /** The past from Kubiya. */
+  readonly backfillPages: BackfillPages
   /** Most events of Kubiya's past that one stream is given. */
   readonly replayLimit: number
   /** Nothing older than this instant will enter the log any more. */
@@ -74,7 +64,6 @@ interface WaitingStage extends Stage<'waiting'> {
 type ConsumerStage = WaitingStage | Stage<'gap'> | Stage<'backfill'> | Stage<'log-replay'> | Stage<'live'>
 
 const MOST_RETURNS = 3
-const NO_PROGRESS: BackfillProgress = { counted: 0, attempts: 0 }
 
 export function createConsumer (options: ConsumerOptions): Consumer {
   return new SubscriberConsumer(options)
@@ -130,17 +119,9 @@ class SubscriberConsumer implements Consumer {
 
   /** Which stage comes after one that is over. */
   private follow (over: StageEnd): void {
-    switch (over.kind) {
-      case 'end':
-        this.stage = over.gap === undefined
-          ? this.liveFrom(over.until)
-          : gapStage(over.gap, over.until, this.position())
-        return
-      case 'cut':
-        this.stage = this.backfill(over.rest, over.progress)
-        return
-      case 'lost': this.reposition()
-    }
+    if (over.kind === 'lost') this.reposition()
+    else if (over.gap === undefined) this.stage = this.liveFrom(over.until)
+    else this.stage = gapStage(over.gap, over.until, this.position())
   }
 
   /**
@@ -191,38 +172,27 @@ class SubscriberConsumer implements Consumer {
     return createLiveStage(this.sources.log, this.group, cursor)
   }
 
-  /** With `progress`: the rest of a backfill that stopped too early for this subscriber, read for it alone. */
-  private backfill (plan: BackfillPlan, progress?: BackfillProgress): Stage<'backfill'> {
-    const { backfill, batchBytes, frameCache, log, lowWatermark, replayLimit } = this.sources
+  private backfill (plan: BackfillPlan): Stage<'backfill'> {
+    const { backfillPages, batchBytes, frameCache, log, lowWatermark, replayLimit } = this.sources
     const { filter, matches } = this.group
-    const hasBegun = progress !== undefined || plan.after.id !== ''
-    const opened = backfill({
-      filter,
-      from: plan.after.instant,
-      after: hasBegun ? plan.after : undefined,
-      startsHere: progress !== undefined && progress.attempts > 1,
-      until: plan.until?.offset,
-      countFrom: plan.countFrom,
-      kind: plan.isReturn && progress === undefined ? 'shared' : 'own',
-      requester: this.requester
-    })
-    return createBackfillReader({
-      backfill: opened,
+    return createBackfill({
+      pages: backfillPages,
       plan,
-      progress: progress ?? NO_PROGRESS,
       log,
+      filter,
       matches,
       frameOf: frameCache.row,
       batchBytes,
       limit: replayLimit,
       lowWatermark,
+      requester: this.requester,
       wake: () => this.listener.wake()
     })
   }
 }
 
 function isOver (result: StageResult): result is StageEnd {
-  return result.kind === 'end' || result.kind === 'cut' || result.kind === 'lost'
+  return result.kind === 'end' || result.kind === 'lost'
 }
 
 /** Whether a lost position is progress over the furthest one lost before it. */

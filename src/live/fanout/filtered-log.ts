@@ -2,7 +2,6 @@ import type { LogCursor } from '../../audit/cursor.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../../audit/filter.ts'
 import type { EventLog } from '../log/event-log.ts'
-import { createMatchBudget } from '../replay/match-budget.ts'
 import { FULL, LOST, WAIT, YIELD, type Stage, type StageResult } from '../replay/stage.ts'
 import { FRAME_OVERHEAD_BYTES } from '../transport/frames.ts'
 import { createBatchBuilder, prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
@@ -78,10 +77,8 @@ export function createFilteredLogs (
 
   function cut (first: number, { matches, members }: FilterGroup): FilteredBatch {
     const batch = createBatchBuilder(Infinity, batchBytes)
-    const matchBudget = createMatchBudget()
     let offset = first
-    for (let entry = log.at(offset); entry !== undefined && !matchBudget.isSpent(); entry = log.at(++offset)) {
-      matchBudget.spend(entry)
+    for (let entry = log.at(offset); entry !== undefined && batch.judge(entry); entry = log.at(++offset)) {
       // A gap is for everyone: what could not be read may match any filter.
       if (('gap' in entry || matches(entry.event.item)) && !batch.add(frameCache.entry(entry))) break
     }

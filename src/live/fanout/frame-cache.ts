@@ -10,7 +10,7 @@ import {
 import type { Health } from '../ingest/upstream-health.ts'
 import { createGenerationalCache } from './generational-cache.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
-import type { BackfillRow } from '../replay/backfill.ts'
+import type { BackfillRow } from '../replay/page-read.ts'
 
 /** Encodes once for all who are given the same at about the same time. */
 export interface FrameCache {

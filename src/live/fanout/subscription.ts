@@ -41,7 +41,9 @@ export interface SubscriptionOptions {
 export interface Subscription {
   readonly group: FilterGroup
   readonly transport: Transport
-  /** Takes its position and says hello, in one synchronous step, so that no event slips between. Then it takes turns. */
+  /**
+   * Takes its position and says hello, in one synchronous step, so that no event slips between. Then it takes turns.
+   */
   begin (): void
   /** Whether it has still to take its place: the log was not filled yet. */
   isWaiting (): boolean

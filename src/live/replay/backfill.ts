@@ -1,259 +1,139 @@
-import type { Clock } from '../../clock.ts'
-import type { LogCursor } from '../../audit/cursor.ts'
-import { weightOf } from '../../audit/event.ts'
+import { replayCursor, type DeliveredRange, type LogCursor } from '../../audit/cursor.ts'
 import type { AuditFilter } from '../../audit/filter.ts'
-import { maxInstant, minInstant, type Instant } from '../../audit/instant.ts'
-import type { NewEntry } from '../../audit/log-batch.ts'
-import { metered, type Requester, type Reservation } from '../../audit/requester.ts'
-import { compareSortKeys, isAfter, type SortKey } from '../../audit/sort-key.ts'
-import type { AuditSource, Failure, Purpose } from '../../audit/source.ts'
-import { bisecting } from '../../scan/bisection.ts'
-import type { ScanStep } from '../../scan/scan-step.ts'
-import { scan } from '../../scan/scanner.ts'
-import type { SkippedRange } from '../../scan/skipped-range.ts'
-import { instantOf, type LogEntry } from '../log/event-log.ts'
+import { EARLIEST, NANOS_PER_SECOND, floorToSecond, maxInstant, type Instant } from '../../audit/instant.ts'
+import type { JsonObject } from '../../audit/exact-json.ts'
+import type { GapReason } from '../../audit/log-batch.ts'
+import type { Requester } from '../../audit/requester.ts'
+import { isAfter, type SortKey } from '../../audit/sort-key.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { PreparedFrame } from '../transport/frames.ts'
+import { createBatchBuilder, prepareBatch } from '../transport/prepared-batch.ts'
+import type { BackfillPage, BackfillPages } from './backfill-pages.ts'
+import type { BackfillRow } from './page-read.ts'
+import { FULL, LOST, WAIT, YIELD, type Stage, type StageResult } from './stage.ts'
+import type { BackfillPlan } from './start-position.ts'
 
 export interface BackfillOptions {
-  readonly source: AuditSource
-  /** Whose share of the request budget it uses. */
-  readonly requester: Requester
+  readonly pages: BackfillPages
+  readonly plan: BackfillPlan
+  readonly log: EventLog
   readonly filter: AuditFilter
-  readonly from: Instant
-  /** Rows up to this key are left out: the subscriber has had them. */
-  readonly after?: SortKey | undefined
-  /** What the log keeps now: all entries from `since` on. Kubiya is asked for what is older. */
-  readonly kept: { readonly since: Instant, readonly entries: readonly LogEntry[] }
-  /** The end of the log now, before Kubiya is asked. */
-  readonly until: LogCursor
-  /** The newest instant of the log now. */
-  readonly newest: Instant
-  /** Most events, counted from `countFrom`: what is older, a returning subscriber has mostly had. */
-  readonly mostEvents: number
-  readonly countFrom: Instant
-  /** Most events that are scanned. */
-  readonly mostScanned: number
-  /** Most events that are read of an upstream that does not sort. */
-  readonly scanLimit: number
-  /** Most upstream answers. */
-  readonly mostAnswers: number
-  readonly clock: Clock
-  /** Whether the poller reaches Kubiya. */
-  readonly isUpstreamThere: () => boolean
-  /** Resolves when the next poll has ended. */
-  readonly nextPoll: () => Promise<void>
-  /** Called after each answer. Returns whether there is room for more rows. */
-  readonly onGrowth: () => boolean
-  readonly onError: (error: unknown) => void
+  readonly matches: (item: JsonObject) => boolean
+  /** Encodes a row, once for every subscriber with the same `until`. */
+  readonly frameOf: (row: BackfillRow, until: LogCursor, delivered: readonly DeliveredRange[]) => PreparedFrame
+  readonly batchBytes: number
+  /** Most events that are delivered. */
+  readonly limit: number
+  /** Nothing older than this instant will enter the log any more. */
+  readonly lowWatermark: () => Instant
+  readonly requester?: Requester | undefined
+  /** Called when a page has been read. */
+  readonly wake: () => void
 }
 
-/** A row of the past. Rows are sorted by `key`. */
-export type BackfillRow = NewEntry & {
-  readonly key: SortKey
-  /** The row's offset, where it comes from the log. */
-  readonly offset?: number
-}
+const SCANNED_PER_DELIVERED = 10
+const SHARED_PAGES = 10
+const COARSE = 10n * NANOS_PER_SECOND
 
-/**
- * How far a backfill is.
- * - `reading`: more rows may come.
- * - `done`: these are all.
- * - `cut`: there is more than its limits allow.
- * - `full`: it holds as many bytes as it may. Another backfill can read on behind it.
- * - `failed`: Kubiya could not be read.
- * - `forgotten`: its rows were dropped to free memory. A subscriber that has not had them all begins another one.
- */
-export type BackfillState = 'reading' | 'done' | 'cut' | 'full' | 'failed' | 'forgotten'
-
-/** The past, read from Kubiya for any number of subscribers. */
-export interface Backfill {
-  /** Where the log takes over: everything that the backfill can miss enters behind it. */
-  readonly until: LogCursor
-  /** The newest instant of the log when the backfill began. */
-  newest (): Instant
-  /** The rows so far, oldest first. More are added at the end. */
-  rows (): readonly BackfillRow[]
-  state (): BackfillState
-  /** Once it was cut or has failed: events from this instant on may be missing. */
-  reached (): Instant
-  /** Calls `listener` when there are more rows, or an end. Returns the function to leave. */
-  follow (listener: () => void): () => void
-}
-
-/** A backfill, as its owner sees it. */
-export interface OwnedBackfill extends Backfill {
-  /** Bytes of the rows from Kubiya. */
-  bytes (): number
-  /** Whether it waits for its requester's share of the budget. Other requesters have shares of their own. */
-  isHeldBack (): boolean
-  /** Drops the rows and stops reading. */
-  forget (): void
-}
-
-const PAGE_SIZE = 1000
-// Rows of one second may come in any order, so all of them are held until the second is complete.
-const LARGEST_SECOND_BYTES = 32 * 1024 * 1024
-const MOST_FAILURES = 8
-const FIRST_BACK_OFF_MS = 400
-const LONGEST_BACK_OFF_MS = 30_000
-const AFTER_ALL_IDS = '\uffff'
-const BEFORE_ALL_IDS = '\0'
-
-/**
- * Reads from Kubiya the past that the log does not keep, then adds what the log keeps. After a failure it waits and
- * continues from where it stopped. While the poller fails too, it sends no requests. It gives up when Kubiya serves the
- * poller but fails here.
- */
-export function createBackfill (options: BackfillOptions): OwnedBackfill {
-  const { after, filter, from, isUpstreamThere, kept, newest, nextPoll, onError, source, until } = options
-  const listeners = new Set<() => void>()
-  let rows: BackfillRow[] = []
-  let pending: BackfillRow[] = [] // Older rows may still come.
-  let state: BackfillState = 'reading'
-  let reached = from
-  let bytes = 0
+/** The past from Kubiya, page by page, from the oldest row to the newest. */
+export function createBackfill (options: BackfillOptions): Stage<'backfill'> {
+  const { batchBytes, frameOf, limit, log, lowWatermark, matches, pages, plan } = options
+  const wake = () => options.wake() // A function of its own: a page knows its waiters by it.
+  const undated = new Set<string>() // Kubiya may answer them with any page.
+  let after = plan.after
+  let at = 0 // Rows of the page that were delivered or skipped.
   let counted = 0
   let scanned = 0
-  let answers = 0
-  let isHeldBack = false
+  let turned = 0
+  let from = startOf()
+  let page = openPage(plan.until)
+  const { newest } = page
+  const until = plan.until ?? page.until
 
-  read().catch((error: unknown) => {
-    onError(error)
-    finish('failed')
-  })
   return {
-    until,
-    newest: () => newest,
-    rows: () => rows,
-    state: () => state,
-    reached: () => reached,
-    bytes: () => bytes,
-    isHeldBack: () => isHeldBack,
-    follow,
-    forget
+    kind: 'backfill',
+    next,
+    position: () => replayCursor(until, after, plan.delivered),
+    close: () => pages.leave(page, wake)
   }
 
-  function follow (listener: () => void): () => void {
-    listeners.add(listener)
-    return () => { listeners.delete(listener) }
+  /** Subscribers that return together begin at one instant, and so share their pages. */
+  function startOf (): Instant {
+    const { id, instant } = plan.after
+    if (id !== '' || instant >= log.completeSince()) return instant
+    return maxInstant(EARLIEST, instant - ((instant % COARSE) + COARSE) % COARSE)
   }
 
-  function forget (): void {
-    rows = []
-    pending = []
-    bytes = 0
-    finish('forgotten')
+  /** A stream that returns does so with many others, each with its filter: their first pages serve every filter. */
+  function openPage (position: LogCursor | undefined): BackfillPage {
+    const filter = plan.isReturn && turned < SHARED_PAGES ? {} : options.filter
+    return pages.open({ filter, from, until: position, requester: options.requester }, wake)
   }
 
-  function isReading (): boolean {
-    return state === 'reading'
-  }
+  function next (room: number): StageResult {
+    const { state } = page
+    if (state.kind === 'reading') return WAIT
+    if (state.kind === 'failed') return endWith(state.reason, from)
+    const rows = pages.rows(page)
+    if (rows === undefined) return LOST
+    const batch = createBatchBuilder(room, batchBytes)
+    let stop: StageResult | undefined
+    for (let row = rows[at]; stop === undefined && row !== undefined && batch.judge(row); row = rows[at]) {
+      if (isDue(row)) stop = deliver(row)
+      if (stop === undefined) pass(row)
+    }
+    if (batch.frames.length > 0) return prepareBatch(batch.frames)
+    return stop ?? (at < rows.length ? YIELD : turnPage(state))
 
-  function finish (as: BackfillState): void {
-    state = as
-    for (const listener of listeners) listener()
-  }
-
-  async function read (): Promise<void> {
-    if (kept.since <= from) return conclude()
-    const reservation = await reserve()
-    if (reservation === undefined) return
-    try {
-      await readFrom(metered(source, reservation))
-    } finally {
-      reservation.end()
+    function deliver (row: BackfillRow): StageResult | undefined {
+      const counts = 'event' in row && row.key.instant >= plan.countFrom
+      if (counts && counted === limit) return endWith('replay-limit', row.key.instant)
+      if (!batch.add(frameOf(row, until, plan.delivered))) return FULL
+      if (counts) counted++
+      if ('event' in row && row.event.instant === undefined) undated.add(row.event.id)
+      return undefined
     }
   }
 
-  async function reserve (): Promise<Reservation | undefined> {
-    while (isReading()) {
-      const reservation = options.requester.reserve(PAGE_SIZE)
-      isHeldBack = !reservation.ok
-      if (reservation.ok) return reservation
-      await recovery(reservation, 1)
-    }
-    return undefined
+  function pass ({ key }: BackfillRow): void {
+    at++
+    if (isAfter(key, after, 'asc')) after = key
   }
 
-  async function readFrom (past: AuditSource): Promise<void> {
-    let failures = 0
-    const purpose: Purpose = { kind: 'caller', key: options.requester.key }
-    for await (
-      const step of scan(bisecting(past, { skipsRows: true }), {
-        filter,
-        window: { start: from, end: kept.since - 1n },
-        direction: 'asc',
-        pageSize: PAGE_SIZE,
-        scanLimit: options.scanLimit,
-        purpose
-      })
-    ) {
-      if (!isReading()) return
-      if (!step.ok) {
-        if (step.kind !== 'share') failures++
-        if (failures > MOST_FAILURES && isUpstreamThere()) return finish('failed')
-        await recovery(step, failures)
-        if (!isReading()) return
-        continue
-      }
-      failures = 0
-      take(step)
-      if (!isReading()) return
-      if (step.end) return conclude()
-      if (isEnough()) return finish('cut')
-      for (const listener of listeners) listener()
-    }
+  function turnPage (ended: { readonly reached: Instant, readonly scanned: number }): StageResult {
+    from = maxInstant(from, ended.reached) // A page that began earlier may not come as far.
+    scanned += ended.scanned
+    if (from > newest) return { kind: 'end', until }
+    if (scanned >= SCANNED_PER_DELIVERED * limit) return endWith('replay-limit', from)
+    at = 0
+    turned++
+    page = openPage(until)
+    return YIELD
   }
 
-  async function recovery ({ retryAfterMs = 0 }: Failure, failures: number): Promise<void> {
-    const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures)
-    const waitMs = Math.max(retryAfterMs, Math.random() * ceilingMs)
-    await new Promise<void>((resolve) => { options.clock.setTimer(resolve, waitMs) })
-    while (isReading() && !isUpstreamThere()) await nextPoll()
+  /**
+   * Exactly one stage delivers an event. The backfill delivers what entered the log before `until`, and what is too old
+   * to enter. The log delivers what enters behind `until`.
+   */
+  function isDue (row: BackfillRow): boolean {
+    if (row.key.instant < from || !isAfter(row.key, plan.after, 'asc')) return false
+    if (row.offset !== undefined && row.offset >= until.offset) return false
+    if ('gap' in row) return true
+    if (undated.has(row.event.id) || !matches(row.event.item)) return false
+    const offset = row.offset ?? log.offsetOf(row.event.id)
+    if (offset === undefined) return row.key.instant < floorToSecond(lowWatermark())
+    return offset < until.offset && !wasDelivered(offset, row.key)
   }
 
-  function take (step: ScanStep): void {
-    const fresh = after === undefined ? step.rows : step.rows.filter(({ key }) => isAfter(key, after, 'asc'))
-    const found = fresh.map(({ event, key }): BackfillRow => ({ event, late: false, key }))
-    if (step.skipped !== undefined) found.push(gapRow(step.skipped))
-    answers++
-    scanned += step.scanned
-    bytes += fresh.reduce((sum, { event }) => sum + weightOf(event), 0)
-    const all = [...pending, ...found].sort(byKey)
-    const isCertain = ({ key }: BackfillRow) => step.end || (step.reached !== undefined && key.instant < step.reached)
-    const firstUncertain = all.findIndex((row) => !isCertain(row))
-    const settled = firstUncertain === -1 ? all : all.slice(0, firstUncertain)
-    pending = all.slice(settled.length)
-    rows.push(...settled)
-    counted += settled.filter(({ key }) => key.instant >= options.countFrom).length
-    // Whole seconds are asked for: the scan may have reached a later instant than `kept.since`.
-    if (step.reached !== undefined) reached = minInstant(step.reached, kept.since)
-    const isRoom = options.onGrowth() || (rows.length === 0 && bytes <= LARGEST_SECOND_BYTES)
-    if (!isRoom && !step.end && isReading()) finish('full')
+  function wasDelivered (offset: number, key: SortKey): boolean {
+    return plan.delivered.some(({ before, upTo }) => offset < before && !isAfter(key, upTo, 'asc'))
   }
 
-  /** What the log keeps comes last. An entry older than `kept.since` is among the rows from Kubiya. */
-  function conclude (): void {
-    const entries = kept.entries.map((entry): BackfillRow => ({ ...entry, key: keyOf(entry) }))
-    rows.push(...entries.filter(({ key }) => key.instant >= kept.since).sort(byKey))
-    finish('done')
+  /** Names what is missing before `until`. What enters behind it is delivered by the log. */
+  function endWith (reason: GapReason, missingFrom: Instant): StageResult {
+    const start = maxInstant(missingFrom, after.instant)
+    return start > newest
+      ? { kind: 'end', until }
+      : { kind: 'end', until, gap: { from: start, to: newest, reason } }
   }
-
-  /** It is cut only where everything before is certain to be there. */
-  function isEnough (): boolean {
-    return counted >= options.mostEvents || scanned >= options.mostScanned || answers >= options.mostAnswers
-  }
-
-  function gapRow ({ from, reason, to = newest }: SkippedRange): BackfillRow {
-    return { gap: { from, to: maxInstant(from, to), reason }, key: { instant: from, id: AFTER_ALL_IDS } }
-  }
-}
-
-function byKey (a: BackfillRow, b: BackfillRow): number {
-  return compareSortKeys(a.key, b.key)
-}
-
-/** A gap is found by its end: a stream that begins inside it must be told. */
-function keyOf (entry: LogEntry): SortKey {
-  const instant = instantOf(entry) ?? entry.highWater
-  return { instant, id: 'gap' in entry ? BEFORE_ALL_IDS : entry.event.id }
 }

@@ -4,7 +4,6 @@ import type { JsonObject } from '../../audit/exact-json.ts'
 import { instantOf, type EventLog, type LogEntry } from '../log/event-log.ts'
 import type { PreparedFrame } from '../transport/frames.ts'
 import { createBatchBuilder, prepareBatch } from '../transport/prepared-batch.ts'
-import { createMatchBudget } from './match-budget.ts'
 import { FULL, LOST, YIELD, type Stage, type StageResult } from './stage.ts'
 
 export interface LogReplayOptions {
@@ -36,12 +35,10 @@ export function createLogReplay (options: LogReplayOptions): Stage<'log-replay'>
     if (offset < log.startOffset()) return LOST
     if (offset === until.offset) return { kind: 'end', until }
     const batch = createBatchBuilder(room, batchBytes)
-    const matchBudget = createMatchBudget()
     let isFull = false
-    for (; offset < until.offset && !matchBudget.isSpent(); offset++) {
+    for (; offset < until.offset; offset++) {
       const entry = log.at(offset)
-      if (entry === undefined) break
-      matchBudget.spend(entry)
+      if (entry === undefined || !batch.judge(entry)) break
       isFull = isDue(entry) && !batch.add(frameOf(entry))
       if (isFull) break
     }

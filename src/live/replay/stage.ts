@@ -1,7 +1,6 @@
 import type { Gap } from '../../audit/log-batch.ts'
 import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
 import type { PreparedBatch } from '../transport/prepared-batch.ts'
-import type { BackfillPlan } from './start-position.ts'
 
 /** One part of a subscriber's way from its start to the live log: a past, or the live log itself. */
 export interface Stage<Kind extends string = string> {
@@ -29,21 +28,11 @@ export type Pause = typeof WAIT | typeof FULL | typeof YIELD
 /**
  * Why the stage is over.
  * - `end`: the log continues from `until`. `gap` names the interval that is missing before it.
- * - `cut`: the backfill stopped before the subscriber had all of it; another one can deliver the rest.
  * - `lost`: the position was evicted, or the rows were dropped; the subscriber resumes from its position.
  */
 export type StageEnd =
   | { readonly kind: 'end', readonly until: LogCursor, readonly gap?: Gap | undefined }
-  | { readonly kind: 'cut', readonly rest: BackfillPlan, readonly progress: BackfillProgress }
   | typeof LOST
-
-/** What a subscriber's earlier backfills came to. */
-export interface BackfillProgress {
-  /** Events that were delivered and count towards the replay limit. */
-  readonly counted: number
-  /** How many backfills in a row stopped too early for the subscriber. */
-  readonly attempts: number
-}
 
 export const WAIT = { kind: 'wait' } as const
 export const FULL = { kind: 'full' } as const

@@ -1,4 +1,4 @@
-import type { GapReason } from '../../audit/log-batch.ts'
+import type { GapReason, NewEntry } from '../../audit/log-batch.ts'
 import type { PreparedFrame } from './frames.ts'
 
 /** The encoding of frames on one kind of connection. Equal frames give equal bytes. */
@@ -46,14 +46,22 @@ export function prepareBatch (
   }
 }
 
-/** Collects the frames of one batch. */
+/** Collects the frames of one batch from entries that are judged one after the other. */
 export interface BatchBuilder {
   readonly frames: readonly PreparedFrame[]
+  /**
+   * Returns false where other subscribers should have their turn before this entry is judged. The first entry is always
+   * judged, however large it is.
+   */
+  judge (entry: NewEntry): boolean
   /** Returns false, without adding the frame, if the batch has no room for it. */
   add (frame: PreparedFrame): boolean
 }
 
 const MOST_FRAMES = 256
+// Both bounds together keep a turn within some milliseconds. They are counts, so that every machine cuts alike.
+const MOST_JUDGED = 256
+const MOST_CHARACTERS = 512 * 1024
 
 /**
  * Builds a batch of at most `mostBytes` and at most `room`, both in bytes. The first frame may be larger than
@@ -62,9 +70,17 @@ const MOST_FRAMES = 256
 export function createBatchBuilder (room: number, mostBytes: number): BatchBuilder {
   const frames: PreparedFrame[] = []
   let left = Math.min(room, mostBytes)
+  let judged = 0
+  let characters = 0
 
   return {
     frames,
+    judge (entry) {
+      if (judged === MOST_JUDGED || characters > MOST_CHARACTERS) return false
+      judged++
+      if ('event' in entry) characters += entry.event.json.length
+      return true
+    },
     add (frame) {
       const { length } = frame.payload
       if (frames.length === MOST_FRAMES || length > (frames.length === 0 ? room : left)) return false

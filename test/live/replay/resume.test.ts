@@ -1,5 +1,6 @@
 import t from 'tap'
-import { parseInstant } from '../../../src/audit/instant.ts'
+import { formatInstant, parseInstant } from '../../../src/audit/instant.ts'
+import { dated } from '../../contracts/memory-source.ts'
 import { NOW, createLine, createStage, cursorOf, happen, idsOf, typesOf } from '../../support/stage.ts'
 import { at } from '../../support/timeline.ts'
 
@@ -113,22 +114,28 @@ t.test('replay from Kubiya', async (t) => {
     })
   }
 
-  t.test('a replay continues with its own backfill if the shared one was too short', async (t) => {
-    const stage = createStage({ historyEvents: 5, quirks: { pageCap: 5 } })
+  t.test('a replay reads with the filter of its stream after ten pages for every filter', async (t) => {
+    const stage = createStage({ historyEvents: 5, replayLimit: 20_000 })
     const early = createLine()
     await stage.listen(NOW, early).turns()
-    for (const [i, id] of idsOf(120).entries()) {
-      stage.pass(1)
-      stage.publish(id, stage.now(), { category_type: i % 2 === 0 ? 'a' : 'b' })
-      stage.poll()
-    }
-    const since = cursorOf(early.frames[3])
+    happen(stage, 3)
+    const since = cursorOf(early.frames.at(-1))
     if (since === undefined) throw new Error('an event has a cursor')
+    const ids = idsOf(10_500, 3)
+    const items = ids.map((id, i) => ({
+      seconds: 4 + i / 10,
+      item: { id, timestamp: formatInstant(at(4 + i / 10)), category_type: i % 100 === 0 ? 'a' : 'b' }
+    }))
+    stage.items.push(...items)
+    stage.source.keep(...items.map(({ item }) => dated(item)))
+    stage.pass(1200)
+    stage.poll()
     const line = createLine()
     await stage.listen({ since }, line, { filter: { category_type: 'a' } }).turns()
-    t.same(line.ids(), idsOf(120).filter((_, n) => n > 2 && n % 2 === 0))
+    t.same(line.ids(), ids.filter((_, i) => i % 100 === 0))
     t.notOk(typesOf(line).includes('gap'))
-    t.same(new Set(stage.source.questions.map(({ filter }) => filter.category_type)), new Set([undefined, 'a']))
+    const filters = stage.source.questions.map(({ filter }) => filter.category_type)
+    t.same(filters.slice(-11), [...Array(10).fill(undefined), 'a'])
   })
 
   t.test('a replay resumes exactly from its own cursor while its position is held', async (t) => {
@@ -187,5 +194,32 @@ t.test('replay from Kubiya', async (t) => {
       for (let i = 0; i < 100; i++) await turns()
       t.same(line.ids(), idsOf(40), `room for ${room} before`)
     }
+  })
+})
+
+t.test('replay limits and starts', async (t) => {
+  t.test('streams that start within ten seconds share a replay from Kubiya', async (t) => {
+    const stage = createStage({ historyEvents: 5 })
+    happen(stage, 40)
+    const asked = stage.source.questions.length
+    for (const [seconds, first] of [[19.9, 19], [14, 13], [10, 9]] as const) {
+      const line = createLine()
+      await stage.listen({ from: at(seconds) }, line).turns()
+      t.same(line.ids(), idsOf(40 - first, first), `from ${seconds} s on`)
+    }
+    t.same(stage.source.questions.slice(asked).map(({ window }) => window.start), [at(10), at(10)])
+  })
+
+  t.test('a replay ends with a gap after ten times as many scanned events as it may deliver', async (t) => {
+    const stage = createStage({ historyEvents: 5, replayLimit: 100, quirks: { ignoresFilter: true } })
+    const items = idsOf(3000).map((id, i) => ({ seconds: i, item: { id, timestamp: formatInstant(at(i)) } }))
+    stage.items.push(...items)
+    stage.source.keep(...items.map(({ item }) => dated(item)))
+    stage.pass(3000)
+    stage.poll()
+    const line = createLine()
+    await stage.listen(NOW, line, { filter: { category_type: 'none' } }).turns()
+    const [gap] = line.frames.filter(({ type }) => type === 'gap')
+    t.match(gap, { reason: 'replay-limit', from: '2025-06-03T10:16:39Z', to: '2025-06-03T10:49:59Z' })
   })
 })
