@@ -1,7 +1,7 @@
 import { htmlAnswer, jsonAnswer, refusal, type Answer } from './response.ts'
 import type { CannedFault, Fault } from './faults.ts'
 
-/** The answer that a fault puts in place of the one that was due, if it is such a fault. */
+/** The answer with which a fault replaces the normal one. `undefined`: another kind of fault. */
 export function cannedAnswer (fault: Fault): Answer | undefined {
   switch (fault.kind) {
     case 'status': return statusAnswer(fault)
@@ -13,7 +13,7 @@ export function cannedAnswer (fault: Fault): Answer | undefined {
   }
 }
 
-/** The first half of an answer, announced as if it were all of it. */
+/** The first half of an answer, sent as if it were complete. */
 export function truncatedAnswer (answer: Answer): Answer {
   return { ...answer, body: answer.body.slice(0, Math.ceil(answer.body.length / 2)) }
 }

@@ -6,7 +6,7 @@ interface Limited {
   when?: (request: Asked) => boolean
 }
 
-/** An answer other than the one that was due. */
+/** Replaces the normal answer. */
 export type CannedFault =
   | { kind: 'status', status: number, headers?: Record<string, string>, body?: string }
   | { kind: 'html' }
@@ -14,7 +14,7 @@ export type CannedFault =
   | { kind: 'body', body: string }
   | { kind: 'redirect', location: string }
 
-/** The answer that was due, late, changed or in part. */
+/** Delays, changes or truncates the normal answer. */
 export type BentFault =
   | { kind: 'delay', delayMs: number }
   | { kind: 'held', until: Promise<unknown> }
@@ -32,10 +32,10 @@ export type WireFault =
 
 export type Fault = (CannedFault | BentFault | WireFault) & Limited
 
-/** Which fault meets which request: the queued ones first, then the lasting ones, oldest first. */
+/** Assigns faults to requests: first the queued faults, then the lasting ones, oldest first. */
 export interface Faults {
   next: (fault: Fault, times?: number) => void
-  /** Lasts until the function that it returns is called. */
+  /** Adds a lasting fault. Returns a function that removes it. */
   during: (fault: Fault) => () => void
   clear: () => void
 }

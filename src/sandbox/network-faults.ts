@@ -14,7 +14,7 @@ export function isWireFault (fault: Fault): fault is WireFault {
   return WIRE_KINDS.has(fault.kind)
 }
 
-/** Lets a connection misbehave; what it holds ends with the connection. */
+/** Applies a fault to a connection. Its timers end with the connection. */
 export function misbehave (fault: WireFault, response: ServerResponse): void {
   switch (fault.kind) {
     case 'hang': return
@@ -27,7 +27,7 @@ export function misbehave (fault: WireFault, response: ServerResponse): void {
 }
 
 function trickle (response: ServerResponse, everyMs: number): void {
-  // Blanks inside an array that never closes: at no time is what came malformed, or all.
+  // Spaces inside an array that never ends: the bytes are always valid JSON so far, and never complete.
   response.writeHead(200, JSON_TYPE).write('[')
   const timer = setInterval(() => response.write(' '), everyMs).unref()
   response.once('close', () => clearInterval(timer))
@@ -35,7 +35,7 @@ function trickle (response: ServerResponse, everyMs: number): void {
 
 function pour (response: ServerResponse, headers: Record<string, string>, chunks: Iterable<Buffer>): void {
   response.writeHead(200, headers)
-  // A reader that gives up is what these faults are for.
+  // These faults exist to make a reader give up, so its abort is no error.
   pipeline(Readable.from(chunks, { highWaterMark: 2 }), response).catch(() => undefined)
 }
 
@@ -47,7 +47,7 @@ function * hugeText (bytes: number): Generator<Buffer> {
   yield Buffer.from('"]')
 }
 
-/** A gzip file may have many members (RFC 1952 section 2.2), so one compressed block serves for any size. */
+/** A gzip file may have many members (RFC 1952 section 2.2), so one compressed block is repeated up to any size. */
 function * gzipMembers (bytes: number): Generator<Buffer> {
   const block = Buffer.alloc(Math.min(bytes, MEMBER_BYTES), ' ')
   const member = gzipSync(block)

@@ -2,9 +2,9 @@ import { instantOf } from './instant.ts'
 
 export type Order = 1 | -1
 
-/** A list question that makes sense. */
+/** A valid list query. */
 export interface Query {
-  /** Path and value of each filter that asks for equality. */
+  /** Path and value of each filter by equality. */
   equal: Array<[path: string, value: unknown]>
   gte: bigint | undefined
   lte: bigint | undefined
@@ -13,7 +13,7 @@ export interface Query {
   pageSize: number
 }
 
-/** A list question as it was spelled, sensible or not. */
+/** The parameters of a list request, valid or not. */
 export interface Spelled {
   filter: unknown
   sort: unknown
@@ -23,7 +23,7 @@ export interface Spelled {
 
 const DEFAULT_PAGE_SIZE = 50
 
-/** Reads what was asked, for the record. */
+/** Reads the parameters for the request log. */
 export function spelled (search: URLSearchParams): Spelled {
   return {
     filter: json(search.get('filter')),
@@ -33,7 +33,7 @@ export function spelled (search: URLSearchParams): Spelled {
   }
 }
 
-/** Reads what was asked, or says in words why it makes no sense. */
+/** Parses the parameters. A text says why they are invalid. */
 export function decoded (search: URLSearchParams): Query | string {
   for (const name of new Set(search.keys())) {
     if (search.getAll(name).length > 1) return `${name} is given more than once`

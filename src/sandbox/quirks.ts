@@ -2,27 +2,27 @@ import type { Ids } from './history/entry.ts'
 
 export type Ignorable = 'filter' | 'sort' | 'bounds' | 'page'
 
-/** What is not known of the real upstream: each field is one of its possible quirks. */
+/** What is unknown about the real upstream. Each field is one of its possible quirks. */
 export interface Quirks {
-  /** Which spelling of the session filter works; the other matches nothing. */
+  /** Which key of the session filter works. The other key matches nothing. */
   sessionFilter: 'extra.session_id' | 'session_id' | 'both' | 'neither'
-  /** The largest page that is answered, whatever was asked for. */
+  /** The largest page that is answered, whatever size is requested. */
   pageCap: number
-  /** The size that a page number is multiplied by: the one answered or the one asked for. */
+  /** The page size that computes the offset of a page: the capped size or the requested one. */
   offsetBy: 'capped' | 'asked'
   byId: 'found' | '404' | '405' | '501' | 'html' | 'null' | '[]' | '{}'
   shape: 'array' | 'items' | 'data'
-  /** How a list without rows looks; `array` is an empty array inside the shape. */
+  /** The form of a list without rows. `array`: an empty array inside the shape. */
   empty: 'array' | 'null' | '204' | 'items-null'
   ids: Ids
-  /** Parts of a question that have no effect; without `sort` the newest come first. */
+  /** Parts of a query that are ignored. Without `sort`, the newest event comes first. */
   ignore: Set<Ignorable>
   /** How far the upstream's clock is ahead of ours. */
   clockSkewMs: number
   rateLimit: { perMinute: number } | undefined
 }
 
-/** The quirks asked for, the usual ones for the rest. */
+/** Completes quirks with their defaults. */
 export function quirksOf (wanted: Partial<Quirks>): Quirks {
   return {
     sessionFilter: wanted.sessionFilter ?? 'extra.session_id',

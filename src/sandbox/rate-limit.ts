@@ -2,14 +2,14 @@ import type { Quirks } from './quirks.ts'
 
 const MINUTE_MS = 60_000
 
-/** Where a request stands in the rate limit. */
+/** The state of the rate limit after a request. */
 export interface Allowed {
   headers: Record<string, string>
-  /** Undefined while the limit holds. */
+  /** `undefined`: the request is within the limit. */
   retryAfterSeconds: number | undefined
 }
 
-/** Counts requests in minutes, each of which begins with its first request; undefined when there is no limit. */
+/** Counts requests in fixed windows of a minute, which begin with a request. `undefined`: there is no limit. */
 export function createAllowance (quirks: Quirks, now: () => number): () => Allowed | undefined {
   let endsAt = -Infinity
   let used = 0

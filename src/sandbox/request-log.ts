@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { spelled, type Spelled } from './query.ts'
 
-/** One request as it came in. */
+/** One received request. */
 export interface Asked {
-  /** Milliseconds, by the clock that the sandbox was given. */
+  /** Milliseconds since 1970, by the sandbox's clock. */
   readonly at: number
   readonly method: string
   readonly path: string
@@ -11,11 +11,11 @@ export interface Asked {
   readonly search: string
   readonly query: Spelled
   readonly headers: IncomingHttpHeaders
-  /** 0 while there is no answer, and for ever when none was sent. */
+  /** 0 until an answer is sent. */
   status: number
 }
 
-/** What was asked, and how much of it at once. */
+/** The received requests, and how many were in progress at once. */
 export interface Ledger {
   readonly requests: readonly Asked[]
   asked: () => number
@@ -43,7 +43,7 @@ export function createLedger (now: () => number): Ledger {
     inFlight++
     mostInFlight = Math.max(mostInFlight, inFlight)
     let open = true
-    // A response that was sent finishes, one that was cut off only closes.
+    // A complete response emits `finish`; one that was cut off emits `close` only.
     response.once('finish', leave)
     response.once('close', leave)
     return record

@@ -1,7 +1,7 @@
 import { textWithId, type Entry } from './history/entry.ts'
 import type { Quirks } from './quirks.ts'
 
-/** What goes back over the wire. */
+/** An answer, before it is sent. */
 export interface Answer {
   status: number
   headers: Record<string, string>
@@ -25,7 +25,7 @@ export function htmlAnswer (): Answer {
   return { status: 200, headers: { 'content-type': 'text/html; charset=utf-8' }, body: HTML_PAGE }
 }
 
-/** An error in the words of the documentation. */
+/** An error in the form of Kubiya's documentation. */
 export function refusal (status: number, details: string, headers: Record<string, string> = {}): Answer {
   const errorCode = ERROR_CODES[status] ?? 'UPSTREAM_ERROR'
   return jsonAnswer(JSON.stringify({ error: errorCode.toLowerCase(), details, errorCode, status }), status, headers)
@@ -41,7 +41,7 @@ export function listAnswer (rows: Entry[], page: number, quirks: Quirks, change:
   return jsonAnswer(`{"items":${array},"pagination":{"page":${page},"count":${texts.length}},"success":true}`)
 }
 
-/** One event in the shape of the quirks; undefined when there is none of that id. */
+/** One event in the shape of the quirks, or a 404. */
 export function itemAnswer (entry: Entry | undefined, quirks: Quirks, change: Change | undefined): Answer {
   const [text] = changed(entry === undefined ? [] : [textWithId(entry, quirks.ids)], change)
   return text === undefined ? refusal(404, 'no such audit item') : jsonAnswer(text)

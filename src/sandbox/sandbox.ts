@@ -16,11 +16,11 @@ export type { Quirks } from './quirks.ts'
 export interface SandboxOptions extends Partial<Quirks> {
   apiKey?: string
   seed?: number
-  /** `day`: a generated past of 24 full hours that goes on into the future; `none`: only what is published. */
+  /** `day`: a generated past of 24 full hours that continues into the future. `none`: only published items. */
   history?: 'none' | 'day'
   /** Milliseconds since 1970. */
   now?: () => number
-  /** A path that a gateway would put before the API's own. */
+  /** The path prefix of a gateway before the API's path. */
   prefix?: string
 }
 
@@ -32,11 +32,11 @@ export interface Sandbox {
   /** May be changed at any time. */
   readonly quirks: Quirks
   readonly faults: Faults
-  /** Makes items visible at once, whatever their timestamps say. Takes items and arrays of items. */
+  /** Makes items visible at once, whatever their timestamps. Accepts items and arrays of items. */
   publish: (...items: Array<object | readonly object[]>) => void
-  /** Makes one item visible whose text appears in answers exactly as given. */
+  /** Makes one item visible. Answers contain exactly its text. */
   publishRaw: (text: string) => void
-  /** Removes published items (not those of the generated past), and tells how many. */
+  /** Removes published items (not those of the generated past). Returns their number. */
   remove: (predicate: (item: unknown) => boolean) => number
   /** The last 10 000 requests, oldest first. */
   readonly requests: readonly Asked[]
@@ -44,9 +44,9 @@ export interface Sandbox {
   readonly asked: number
   inFlight: () => number
   mostInFlight: () => number
-  /** Forgets the requests, their count and the most in flight. */
+  /** Clears the requests, their count and the most in flight. */
   resetRequests: () => void
-  /** Ends held connections too. */
+  /** Also closes open connections. */
   close: () => Promise<void>
 }
 
@@ -90,7 +90,7 @@ function routed (prefix: string, auditing: Auditing, serve: Serve): ReturnType<t
   const app = fastify({
     forceCloseConnections: true,
     routerOptions: { maxParamLength: 2000 },
-    // There are no schemas, and what would compile them takes long to load.
+    // There are no schemas, and Fastify's schema compilers take long to load.
     schemaController: {
       compilersFactory: {
         buildSerializer: () => () => JSON.stringify,
@@ -99,7 +99,7 @@ function routed (prefix: string, auditing: Auditing, serve: Serve): ReturnType<t
         }
       }
     },
-    // Paths that cannot be decoded are on the record too.
+    // Requests whose path cannot be decoded are logged, too.
     frameworkErrors: (_error, request, reply) => serve(request, reply, auditing.nothing)
   })
   const items = `${prefix}/api/v1/auditing/items`

@@ -8,7 +8,7 @@ type Judge = (entry: Entry) => boolean
 
 const AFTER_ALL = -BEFORE_ALL
 
-/** The rows that answer a question, in the upstream's quirks. */
+/** The rows that answer a query, with the upstream's quirks. */
 export function rowsOf (store: Store, query: Query, quirks: Quirks): Entry[] {
   const size = Math.min(query.pageSize, quirks.pageCap)
   const page = quirks.ignore.has('page') ? 1 : query.page
@@ -33,7 +33,7 @@ function spanOf (query: Query, quirks: Quirks): Span {
   if (quirks.ignore.has('bounds') || (query.gte === undefined && query.lte === undefined)) {
     return { from: BEFORE_ALL, to: AFTER_ALL }
   }
-  // An event without a readable timestamp lies inside no bounds.
+  // An event without a readable timestamp is within no bounds.
   return { from: query.gte ?? BEFORE_ALL + 1n, to: query.lte ?? AFTER_ALL }
 }
 

@@ -9,7 +9,7 @@ import { isWireFault, misbehave } from './network-faults.ts'
 
 type Compose = (asked: Asked, change: Change | undefined) => Answer
 
-/** Carries answers to the wire, by way of the fault that is due. */
+/** Creates the handler that sends answers, changed by the fault of the request. */
 export function createServing (ledger: Ledger, faults: FaultQueue, upstreamNow: () => number) {
   return async function serve (request: FastifyRequest, reply: FastifyReply, compose: Compose): Promise<FastifyReply> {
     const asked = ledger.enter(request.raw, reply.raw)
@@ -39,6 +39,6 @@ function bent (fault: Fault | undefined, asked: Asked, compose: Compose): Answer
 async function pause (delayMs: number, response: ServerResponse): Promise<void> {
   const gone = new AbortController()
   response.once('close', () => gone.abort())
-  // Who has hung up waits for nothing.
+  // The delay ends when the client disconnects.
   await wait(delayMs, undefined, { ref: false, signal: gone.signal }).catch(() => undefined)
 }

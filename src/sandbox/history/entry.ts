@@ -3,14 +3,14 @@ import { instantOf } from '../instant.ts'
 
 export type Item = Record<string, unknown>
 
-/** One event as the log keeps it: the text is what answers carry, the rest is what questions are judged by. */
+/** One event of the log. Answers contain `text`; queries are evaluated with the other fields. */
 export interface Entry {
   readonly text: string
-  /** What the text says; undefined when it is not JSON. */
+  /** The parsed text. `undefined`: it is not JSON. */
   readonly value: unknown
-  /** Nanoseconds; events without a readable timestamp come before all others. */
+  /** Nanoseconds since 1970. An event without a readable timestamp is before all others. */
   readonly place: bigint
-  /** Published as text: nothing is ever added to it. */
+  /** Whether it was published as text: no id is added to it. */
   readonly verbatim: boolean
 }
 
@@ -20,13 +20,13 @@ export type Ids = 'none' | 'some' | IdField
 export const BEFORE_ALL = -(2n ** 80n)
 const ID_FIELDS: readonly IdField[] = ['id', 'audit_id', 'event_id', '_id']
 
-/** The entry of a plain object; later changes of the object do not reach it. */
+/** The entry of an object. Later changes of the object do not change it. */
 export function entryOf (item: object): Entry {
   const text = JSON.stringify(item)
   return { text, value: JSON.parse(text), place: placeOf(item), verbatim: false }
 }
 
-/** The entry of an object that nobody changes any more; its text is written when it is first sent. */
+/** The entry of an object that never changes. Its text is written when it is first sent. */
 export function settledEntry (item: Item): Entry {
   let text: string | undefined
   return {
@@ -40,7 +40,7 @@ export function settledEntry (item: Item): Entry {
   }
 }
 
-/** The entry of a text that goes out exactly as it came in. */
+/** The entry of a text that answers contain unchanged. */
 export function verbatimEntry (text: string): Entry {
   const value = parsed(text)
   return { text, value, place: placeOf(value), verbatim: true }
@@ -51,7 +51,7 @@ export function valueAt (value: unknown, path: readonly string[]): unknown {
   return path.reduce(member, value)
 }
 
-/** The text of an entry with the id that this upstream gives it. */
+/** The text of an entry with the id that this upstream adds. */
 export function textWithId (entry: Entry, ids: Ids): string {
   const id = givenId(entry, ids)
   if (id === undefined) return entry.text
@@ -59,7 +59,7 @@ export function textWithId (entry: Entry, ids: Ids): string {
   return entry.text === '{}' ? `${head}}` : `${head},${entry.text.slice(1)}`
 }
 
-/** Whether the entry is known by this id, be it its own or one that the upstream gives. */
+/** Whether the entry has this id, its own or one that the upstream adds. */
 export function isKnownAs (entry: Entry, id: string, ids: Ids): boolean {
   if (givenId(entry, ids)?.value === id) return true
   return ID_FIELDS.some((field) => {
@@ -72,7 +72,7 @@ function givenId (entry: Entry, ids: Ids): { field: IdField, value: string } | u
   if (ids === 'none' || entry.verbatim) return undefined
   const field = ids === 'some' ? 'id' : ids
   if (member(entry.value, field) !== undefined) return undefined
-  // A hash of the item, so that the id survives a restart and does not tell in which order events came.
+  // A hash of the item: the id survives a restart and does not reveal the order of events.
   const value = createHash('sha256').update(entry.text).digest('hex').slice(0, 24)
   if (ids === 'some' && Number.parseInt(value.slice(0, 8), 16) % 3 !== 0) return undefined
   return { field, value }

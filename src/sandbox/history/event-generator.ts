@@ -13,14 +13,14 @@ type Play = (random: Random) => Scene
 
 interface Stage {
   open: Scene[]
-  /** Scenes that are owed to the hour, and from when on. */
+  /** Scenes that every hour must contain, and their earliest start. */
   due: Array<{ fromUs: number, play: Play }>
 }
 
 const HOUR_US = HOUR_MS * 1000
 const CURTAIN_US = HOUR_US - 180_000_000
 const MOST_AT_ONCE = 3
-// How often each scene is played is how often it stands here.
+// A scene is as frequent as the number of its entries here.
 const LONG_SCENES: readonly [Play, ...Play[]] = [
   conversation, conversation, conversation, conversation, alert, alert, workflow, signIn, signIn, lostTrigger
 ]
@@ -46,14 +46,14 @@ export function eventsOfHour (seed: number, hour: number): Item[] {
   return events
 }
 
-/** What every hour shows, so that the examples of the documentation always find something. */
+/** Scenes of every hour, so that the examples of the documentation always find events. */
 function dueScenes (random: Random, hour: number): Stage['due'] {
   const plays = [exampleAgentConversation, workflow, refusedSignIn, mishap, alert]
   if (hour % 3 === 0) plays.push(exampleConversation)
   return plays.map((play) => ({ fromUs: random.integer(60_000_000, 2_400_000_000), play }))
 }
 
-/** Takes the next event, with those that follow it at once, from one of the open scenes. */
+/** Takes the next event of an open scene, with the events that follow it at once. */
 function nextDrafts (random: Random, stage: Stage, atUs: number): Draft[] {
   openScene(random, stage, atUs)
   const place = random.integer(0, stage.open.length - 1)
@@ -68,13 +68,13 @@ function openScene (random: Random, { open, due }: Stage, atUs: number): void {
   const ripe = due.findIndex(({ fromUs }) => fromUs <= atUs)
   const [owed] = ripe === -1 ? [] : due.splice(ripe, 1)
   if (owed !== undefined) open.push(owed.play(random))
-  // Scenes end inside their hour, so that no hour needs another to be told.
+  // Scenes end within their hour, so that each hour can be generated alone.
   const late = atUs > CURTAIN_US
   const wanted = open.length === 0 || (!late && open.length < MOST_AT_ONCE && random.chance(0.15))
   if (wanted) open.push(random.pick(late ? SHORT_SCENES : LONG_SCENES)(random))
 }
 
-/** Writes an instant in one of the ways that clocks write it, never before the one written last. */
+/** Writes an instant in one of several forms, never before the last one. */
 function spelledInstant (random: Random, hour: number, atUs: number, writtenUs: number): { text: string, us: number } {
   const draw = random.fraction()
   const stepUs = draw < 0.12 ? 1000 : draw < 0.16 ? 1_000_000 : 1

@@ -4,14 +4,14 @@ import { instantOfMs } from '../instant.ts'
 import type { Order } from '../query.ts'
 import { walkRun, type Span } from './sorted-run.ts'
 
-/** A past that grows by itself: an event is visible once its instant has come. */
+/** A generated past that grows: an event is visible from its instant on. */
 export interface History {
   walk: (span: Span, order: Order) => Generator<Entry>
 }
 
 const FULL_HOURS = 24
 
-/** The last 24 full hours and the current one, told when they are first asked for. */
+/** The last 24 full hours and the current one. Each hour is generated when it is first read. */
 export function createHistory (seed: number, upstreamNow: () => number): History {
   const told = new Map<number, Entry[]>()
 

@@ -14,7 +14,7 @@ export interface Random {
 
 const BLOCK = Buffer.alloc(4096)
 
-/** The key stream of a cipher: even, equal on every platform, and as long as anyone reads. */
+/** The key stream of a cipher: evenly distributed, equal on every platform, and without end. */
 export function seededRandom (seed: string): Random {
   const key = createHash('sha256').update(seed).digest().subarray(0, 16)
   const keyStream = createCipheriv('aes-128-ctr', key, Buffer.alloc(16))

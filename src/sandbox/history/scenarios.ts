@@ -8,10 +8,10 @@ import {
 import type { Random } from './random.ts'
 import { drawTask } from './tasks.ts'
 
-/** Events that hang together, in the order in which they happen. */
+/** Related events, in the order in which they happen. */
 export type Scene = Draft[]
 
-/** Someone talks with an agent. */
+/** A user talks with an agent. */
 export function conversation (random: Random): Scene {
   return talk(random, { id: random.uuid(), email: random.pick(EMAILS), agent: random.pick(AGENTS) })
 }
@@ -26,7 +26,7 @@ export function exampleAgentConversation (random: Random): Scene {
   return talk(random, { id: random.uuid(), email: random.pick(EMAILS), agent: EXAMPLE_AGENT })
 }
 
-/** A trigger wakes an agent, which looks at several things at once. */
+/** A trigger starts an agent, which calls several tools at once. */
 export function alert (random: Random): Scene {
   const session = { id: `wh-${random.hex(10)}`, email: HOOKS_EMAIL, agent: random.pick(AGENTS) }
   const name = random.pick(ALERTS)
@@ -44,12 +44,12 @@ export function alert (random: Random): Scene {
   ]
 }
 
-/** A trigger that nobody answers. */
+/** A trigger without a reaction. */
 export function lostTrigger (random: Random): Scene {
   return [triggerLost(random.pick(ALERTS), `r-${random.hex(6)}`)]
 }
 
-/** A workflow runs its steps; now and then it fails after the last. */
+/** A workflow runs its steps. Sometimes it fails after the last one. */
 export function workflow (random: Random): Scene {
   const email = random.pick(EMAILS)
   const name = random.pick(WORKFLOWS)
@@ -69,7 +69,7 @@ export function refusedSignIn (random: Random): Scene {
   return [authentication(random, false, random.pick(REFUSALS))]
 }
 
-/** A tool runs out of time, and the agent says so. */
+/** A tool times out, and the agent reports it. */
 export function mishap (random: Random): Scene {
   const session = { id: random.uuid(), email: random.pick(EMAILS), agent: random.pick(AGENTS) }
   const task = drawTask(random)

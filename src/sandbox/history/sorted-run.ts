@@ -18,8 +18,8 @@ export function * walkRun (entries: readonly Entry[], span: Span, order: Order):
 }
 
 /**
- * Walks two sorted walks as one. Of two events of one instant the earlier walk's comes first when ascending and last
- * when descending, so that each direction is the reverse of the other.
+ * Merges two sorted runs. For equal instants, the first run's event comes first in ascending order and last in
+ * descending order, so that each direction is the reverse of the other.
  */
 export function * mergeRuns (earlier: Generator<Entry>, later: Generator<Entry>, order: Order): Generator<Entry> {
   let left = earlier.next()

@@ -3,13 +3,13 @@ import type { History } from './history.ts'
 import type { Order } from '../query.ts'
 import { mergeRuns, walkRun, type Span } from './sorted-run.ts'
 
-/** Everything that is visible: what was published, and the generated past when there is one. */
+/** All visible events: the published ones, and the generated past if there is one. */
 export interface Store {
   publish: (items: readonly object[]) => void
   publishRaw: (text: string) => void
-  /** Removes published items, and tells how many. */
+  /** Removes published items. Returns their number. */
   remove: (predicate: (item: unknown) => boolean) => number
-  /** By instant; events of one instant in the order they were published, or its reverse. */
+  /** By instant. Events of one instant are in the order of publishing, or its reverse. */
   walk: (span: Span, order: Order) => Generator<Entry>
 }
 
@@ -41,7 +41,7 @@ export function createStore (history: History | undefined): Store {
 
   function walk (span: Span, order: Order): Generator<Entry> {
     if (!sorted) {
-      // The sort is stable, so entries of one instant stay in the order of their publishing.
+      // The sort is stable, so entries of one instant keep the order of publishing.
       published.sort((a, b) => a.place < b.place ? -1 : a.place > b.place ? 1 : 0)
       sorted = true
     }

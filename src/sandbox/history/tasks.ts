@@ -1,7 +1,7 @@
 import { SERVICES } from './fixtures.ts'
 import type { Random } from './random.ts'
 
-/** Something that people ask of an agent, with the tool that does it. */
+/** A task that users give to an agent, with the tool for it. */
 export interface Task {
   ask: string
   tool: string
