@@ -143,7 +143,7 @@ function tooMany (what: string, retryAfterMs: number): Denied {
   return {
     ok: false,
     code: 'rate-limited',
-    detail: `This caller asked for too many ${what} within a minute.`,
+    detail: `This caller requested too many ${what} within a minute.`,
     retryAfterMs
   }
 }

@@ -88,8 +88,8 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   if (error.validation !== undefined) return sendFaults(reply, 'invalid-parameter', error.validation.map(faultOf))
   const status = error.statusCode ?? 500
   if (status === 413) return sendProblem(reply, 'payload-too-large', 'The request is larger than this service accepts.')
-  if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route takes no body.')
-  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-request', 'The request could not be read.')
+  if (status === 415) return sendProblem(reply, 'unsupported-media-type', 'This route accepts no request body.')
+  if (status >= 400 && status < 500) return sendProblem(reply, 'invalid-request', 'The request is malformed.')
   request.log.error({ err: error, request_id: request.id }, 'unexpected error')
   return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
 }

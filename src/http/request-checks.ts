@@ -129,7 +129,7 @@ export function shedLoad (app: FastifyInstance, maxDelayMs: number, clock: Clock
     const startedMs = clock.monotonicMs()
     clock.setTimer(() => {
       if (clock.monotonicMs() - startedMs < maxDelayMs / 2) done()
-      else sendProblem(reply, 'overloaded', 'This service cannot keep up.', { retry_after: RETRY_SECONDS })
+      else sendProblem(reply, 'overloaded', 'The service is overloaded; retry later.', { retry_after: RETRY_SECONDS })
     }, 0)
   }
 }

@@ -128,7 +128,7 @@ function hasContent (result: CacheResult): result is ContentResult {
 function sendAbsence (reply: FastifyReply, { complete, scanned, window }: AbsenceResponse): FastifyReply {
   const [start, end] = [window.start ?? 0n, window.end ?? window.start ?? 0n].map(formatInstant)
   const extent = complete ? 'all of them' : 'not all of them'
-  const detail = `No such event: ${scanned} events from ${start} to ${end} were looked at, ${extent}.`
+  const detail = `No such event: ${scanned} events from ${start} to ${end} were read, ${extent}.`
   return sendProblem(reply, 'not-found', detail, {
     window: { start_time: start ?? '', end_time: end ?? '' },
     scanned,

@@ -115,7 +115,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<StreamRoutesOptions> = asyn
       // This check comes last: a page that asks why its WebSocket was refused does not accept a stream.
       if (!request.ws && !admitsEventStream(request.headers.accept)) {
         slot.release()
-        return sendProblem(reply, 'not-acceptable', `Accept ${SSE_TYPE}, or ask for an upgrade to a WebSocket.`)
+        return sendProblem(reply, 'not-acceptable', `Send \`Accept: ${SSE_TYPE}\`, or upgrade to a WebSocket.`)
       }
       const giveUp = () => slot.release()
       request.raw.socket.once('close', giveUp)

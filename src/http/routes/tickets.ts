@@ -33,7 +33,8 @@ export const ticketRoutes: FastifyPluginAsyncTypebox<TicketRoutesOptions> = asyn
   }, async (request, reply) => {
     const ticket = tickets.issue(callerOf(request).key, request.credential, pageOf(request))
     if (ticket === undefined) {
-      return sendProblem(reply, 'rate-limited', 'Too many unused tickets.', { retry_after: TICKET_MS / 1000 })
+      const detail = 'Too many unused tickets; use one, or wait until one expires.'
+      return sendProblem(reply, 'rate-limited', detail, { retry_after: TICKET_MS / 1000 })
     }
     return reply.code(201).header('cache-control', 'no-store').send({ ticket, expires_in: TICKET_MS / 1000 })
   })

@@ -120,7 +120,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
     // A follower that starts late learns from its first batch where the numbering stands.
     if (entries.length === 0) first = batch.first
     if (batch.epoch !== epoch || batch.first !== first + entries.length) {
-      throw new Error('a batch is missing or doubled')
+      throw new Error('a batch is missing or duplicated')
     }
     // Entry by entry: whoever stops inside a batch must not resume behind what the rest of it holds.
     const appended = batch.entries.map((fresh, index) => {

@@ -58,7 +58,7 @@ t.test('event log', async (t) => {
     const log = openLog()
     log.append(batch(0, ['a', 'b']))
     for (const odd of [batch(3, ['d']), batch(1, ['b']), batch(0, ['a', 'b']), batch(2, ['c'], { epoch: 'epoch2' })]) {
-      t.throws(() => log.append(odd), /missing or doubled/)
+      t.throws(() => log.append(odd), /missing or duplicated/)
     }
     log.append(batch(2, ['c']))
     t.same(names(log, 0), ['a', 'b', 'c'])
