@@ -90,6 +90,11 @@ const FAILURES: Record<FailureKind, FailureMeaning> = {
     code: 'upstream-invalid',
     detail: "Kubiya's answer was larger than this service accepts; ask for fewer rows."
   },
+  unfinished: {
+    code: 'overloaded',
+    detail: 'The page is not complete yet. The same request continues from what has been read.'
+  },
+  'page-too-large': { code: 'overloaded', detail: 'The page is larger than one answer may be; ask for fewer rows.' },
   overloaded: { code: 'overloaded', detail: 'Too many answers are in progress or unread.' }
 }
 

@@ -5,12 +5,13 @@ import type { Failure } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
 import { produceEvent, type EventResponseContext } from './event-response.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
-import { SCAN_PAGE_SIZE, eventsInMemory, producePage, type PageResponseContext } from './page-response.ts'
+import { produceItems, type ItemsResponseContext } from './items-response.ts'
+import { SCAN_PAGE_SIZE, eventsInMemory, producePage } from './page-response.ts'
 import type { CacheResult, Produced, RequestContext, ResponseCache } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
 import type { StoredResponse } from './stored-response.ts'
 
-type Contexts = PageResponseContext & EventResponseContext
+type Contexts = ItemsResponseContext & EventResponseContext
 
 export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'memory'> {
   readonly cache: ResponseCache
@@ -27,6 +28,8 @@ export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'mem
 export interface Archive {
   /** Returns a page of a list or search, at once if it is in the cache. */
   page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
+  /** Drops what was read of pages that are not finished: a refused credential has read it. */
+  dropParts (): void
   /** Returns one event, or its absence. */
   describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
 }
@@ -49,15 +52,25 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     now: () => instantFromMs(upstreamNow()),
     earliest: () => instantFromMs(Math.min(upstreamNow(), earliestNow()))
   }
-  return { page, describe }
+  return { page, describe, dropParts: options.parts.clear }
 
   function page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     return cache.serve({
-      key: `${tenant} ${query.key}`,
+      key: keyOf(query),
       produce: (requester, signal) =>
-        withRoom(eventsInMemory(query), (room) => producePage(context, query, room, requester, signal)),
+        withRoom(eventsInMemory(query), (room) => query.operation === 'items'
+          ? produceItems(context, query, { requester, room, signal, stored })
+          : producePage(context, query, room, requester, signal)),
       isInvalidated: (response) => isInvalidated(response, () => coverageOf(query))
     }, requestContext)
+  }
+
+  function keyOf (query: PageQuery): string {
+    return `${tenant} ${query.key}`
+  }
+
+  function stored (query: PageQuery): StoredResponse | undefined {
+    return cache.peek(keyOf(query))
   }
 
   function coverageOf (query: PageQuery): Coverage {
@@ -101,8 +114,9 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     produce: (room: ResponseReservation) => Promise<Produced | Failure>
   ): Promise<Produced | Failure> {
     const room = await memory.reserve(events)
-    return room === undefined
-      ? { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS }
-      : produce(room).finally(room.release)
+    if (room === undefined) return { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS }
+    const produced = await produce(room).finally(room.release)
+    if (!produced.ok && produced.kind === 'unauthorized') options.parts.clear()
+    return produced
   }
 }

@@ -13,7 +13,8 @@ import { withinBytes, type AnswerSize, type Page, type PageRequest } from './pag
 
 // A page somewhat larger than the caller's mostly holds the end of its last instant too.
 const UPSTREAM_SIZES = [100, 250, 500, 1000]
-const LARGEST = 1000
+/** The largest page that Kubiya is asked for, in rows. */
+export const LARGEST = 1000
 const ANY_SIZE: AnswerSize = { maxBytes: Infinity, onHeld: () => {} }
 
 /** Reads one page. One deeper than the first is read by number where Kubiya alone filters its rows. */
@@ -57,7 +58,7 @@ async function scanPage (
 }
 
 /** Collects the rows of a scan until they make a page. */
-function createPageBuilder (request: PageRequest, maxBytes: number) {
+export function createPageBuilder (request: PageRequest, maxBytes: number) {
   const { after, direction, pageSize, skip = 0 } = request
   const firstRow = after === undefined ? (request.page - 1) * pageSize : skip
   const lastRow = firstRow + pageSize
@@ -69,7 +70,17 @@ function createPageBuilder (request: PageRequest, maxBytes: number) {
   let end = false
   let frontier: Instant | undefined // All rows before it were read.
 
-  return { lastRow, add, full, cutOff, bytes: () => bytes, scanned: () => filteredLocally ? scanned : 0 }
+  return {
+    lastRow,
+    add,
+    full,
+    cutOff,
+    part,
+    bytes: () => bytes,
+    scanned: () => filteredLocally ? scanned : 0,
+    /** Events that were read, whoever filtered them. */
+    read: () => scanned
+  }
 
   function add (step: ScanStep): void {
     scanned += step.scanned
@@ -98,7 +109,12 @@ function createPageBuilder (request: PageRequest, maxBytes: number) {
 
   /** The page as far as the scan came, if it came any further than where it began. */
   function cutOff (reason: 'transient' | 'final'): Page | undefined {
-    if (!filteredLocally || frontier === undefined) return undefined
+    return filteredLocally ? part(reason) : undefined
+  }
+
+  /** As much of the page as is certain. `undefined`: no more than before. */
+  function part (reason: 'transient' | 'final'): Page | undefined {
+    if (frontier === undefined) return undefined
     if (after !== undefined && !isBefore(after.instant, frontier, direction)) return undefined
     const certain = certainRows()
     return pageOf(certain.slice(firstRow, lastRow), {
@@ -115,7 +131,8 @@ function createPageBuilder (request: PageRequest, maxBytes: number) {
   ): Page {
     const events = inPage.map(({ event }) => event)
     const skipped = [...unread.values()]
-    return { ok: true, events, next, skip, scanned, complete, filteredLocally, transient, skipped }
+    const last = inPage.at(-1)?.key
+    return { ok: true, events, next, last, skip, scanned, complete, filteredLocally, transient, skipped }
   }
 
   function certainRows (): KeyedEvent[] {
@@ -125,11 +142,11 @@ function createPageBuilder (request: PageRequest, maxBytes: number) {
 }
 
 /** The part of the window that earlier pages did not hold. */
-function remaining ({ after, direction, window }: PageRequest): TimeRange {
+export function remaining ({ after, direction, window }: PageRequest): TimeRange {
   if (after === undefined) return window
   return direction === 'asc' ? { ...window, start: after.instant } : { ...window, end: after.instant }
 }
 
-function upstreamSize (rows: number): number {
+export function upstreamSize (rows: number): number {
   return UPSTREAM_SIZES.find((size) => size > rows) ?? LARGEST
 }

@@ -65,7 +65,7 @@ async function readWith (
 ): Promise<OffsetPageResult | PageSizeCapped> {
   const { direction, filter, pageSize, window } = request
   const accepts = compileFilter(filter)
-  const first = (request.page - 1) * pageSize
+  const first = request.firstRow ?? (request.page - 1) * pageSize
   const end = first + pageSize
   let isSizeHonoured = false
 
@@ -132,6 +132,7 @@ async function readWith (
       ok: true,
       events,
       next: hasMore ? inPage.at(-1)?.key : undefined,
+      last: inPage.at(-1)?.key,
       skip: 0,
       scanned: rows.length,
       complete: true,

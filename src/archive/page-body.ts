@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
-import { PublishedEventRef } from '../audit/event.ts'
+import { PublishedEventRef, type AuditEvent } from '../audit/event.ts'
 import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import { minInstant, formatInstant, maxInstant, type Instant } from '../audit/instant.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
@@ -86,11 +86,14 @@ export const SearchPage = Type.Object({
   }, { description: 'What was searched, and how far.' })
 }, { $id: 'SearchPage', description: 'A page of matches.' })
 
+/** A page of events of which only the texts are needed. */
+export type RenderedPage = Page<Pick<AuditEvent, 'json'>>
+
 const LONGEST_LINK_BYTES = 2000 // Proxies refuse responses whose headers exceed their buffer, which is often 4 KiB.
 const PATHS = { list: '/api/v1/audit/events', search: '/api/v1/audit/events/search' }
 
 /** The cursor of the next page. It contains the whole query. Kubiya's own list has numbers instead. */
-export function nextCursor (query: PageQuery, window: TimeRange, page: Page): string | undefined {
+export function nextCursor (query: PageQuery, window: TimeRange, page: RenderedPage): string | undefined {
   const { direction, filter, operation, pageSize } = query
   if (page.next === undefined || operation === 'items') return undefined
   const { next: after, skip } = page
@@ -99,7 +102,7 @@ export function nextCursor (query: PageQuery, window: TimeRange, page: Page): st
 }
 
 /** The query string of the next page of Kubiya's own list. */
-export function nextNumber ({ numbered, page: number }: PageQuery, page: Page): string | undefined {
+export function nextNumber ({ numbered, page: number }: PageQuery, page: RenderedPage): string | undefined {
   return page.next === undefined || numbered === undefined ? undefined : `${numbered}&page=${number + 1}`
 }
 
@@ -117,7 +120,7 @@ export interface RenderedBody {
 
 /** Renders a page. The events go in as the texts that they are: no serializer may change what Kubiya sent. */
 export async function renderPage (
-  query: PageQuery, window: TimeRange, page: Page, cursor: string | undefined, liveCursor: LogCursor | undefined
+  query: PageQuery, window: TimeRange, page: RenderedPage, cursor: string | undefined, liveCursor: LogCursor | undefined
 ): Promise<RenderedBody> {
   const { filter, operation, prefix = '' } = query
   const items = page.events.map(({ json }) => json)

@@ -32,14 +32,18 @@ export interface PageQuery {
 /** A query whose window is resolved. */
 export interface PageRequest extends Pick<PageQuery, 'after' | 'direction' | 'filter' | 'page' | 'pageSize' | 'skip'> {
   readonly window: TimeRange
+  /** Index of the first row, from 0, where it does not follow from `page` and `pageSize`. */
+  readonly firstRow?: number
 }
 
 /** A page of matching events, read from Kubiya. */
-export interface Page {
+export interface Page<Event = AuditEvent> {
   readonly ok: true
-  readonly events: AuditEvent[]
+  readonly events: readonly Event[]
   /** Where the next page begins; `undefined` when there is none. */
   readonly next: SortKey | undefined
+  /** The position of the last event. `undefined`: there is none. */
+  readonly last: SortKey | undefined
   /** Matches behind `next` that belong to this page or pages before it, and were not read. */
   readonly skip: number
   readonly scanned: number

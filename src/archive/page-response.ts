@@ -1,4 +1,4 @@
-import { encodeCursor } from '../audit/cursor.ts'
+import { encodeCursor, type LogCursor } from '../audit/cursor.ts'
 import { isJudgedHere } from '../audit/filter.ts'
 import { floorToSecond, type Instant } from '../audit/instant.ts'
 import { metered, withReservation, type Requester } from '../audit/requester.ts'
@@ -7,11 +7,11 @@ import { isFinal, type TimeRange } from '../audit/time-range.ts'
 import type { Clock } from '../clock.ts'
 import { representationOf } from './content-encoding.ts'
 import { readPage } from './keyset-page.ts'
-import { linkHeader, nextCursor, nextNumber, renderPage } from './page-body.ts'
+import { linkHeader, nextCursor, nextNumber, renderPage, type RenderedPage } from './page-body.ts'
 import { hasAbsoluteRange, rangeOf, type PageQuery } from './page-query.ts'
 import type { Produced } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
-import { cacheableFor, MUST_REVALIDATE, type LogView } from './stored-response.ts'
+import { cacheableFor, MUST_REVALIDATE, type ContentResponse, type LogView } from './stored-response.ts'
 
 export interface PageResponseContext {
   readonly source: AuditSource
@@ -49,12 +49,31 @@ export async function producePage (
     readPage(metered(source, reservation), { ...query, window }, scanLimit, purpose, size))
   if (!page.ok) return page
 
+  const readMs = context.clock.monotonicMs()
+  return { ok: true, response: await respond(context, query, page, { window, readAt, position, readMs }), keep: !page.transient }
+}
+
+/** What a page was read from. */
+export interface PageReading {
+  readonly window: TimeRange
+  readonly readAt: Instant
+  /** The end of the log before Kubiya was called. */
+  readonly position: LogCursor
+  readonly readMs: number
+}
+
+/** Makes the complete response of a page. */
+export async function respond (
+  context: PageResponseContext,
+  query: PageQuery,
+  page: RenderedPage,
+  { position, readAt, readMs, window }: PageReading
+): Promise<ContentResponse> {
   const next = nextCursor(query, window, page)
   const liveCursor = isOpen(query, window, readAt) ? position : undefined
   const isClosed = hasAbsoluteRange(query) &&
     isFinal(newestInstant(query, window), context.earliest(), context.latenessMs)
   const freshMs = isClosed ? context.closedTtlMs : context.openTtlMs
-  const readMs = context.clock.monotonicMs()
   const { body, etag } = await renderPage(query, window, page, next, liveCursor)
   const headers = [
     'etag',
@@ -62,20 +81,21 @@ export async function producePage (
     'cache-control',
     isClosed ? cacheableFor(freshMs) : MUST_REVALIDATE,
     ...linkHeader(next === undefined ? nextNumber(query, page) : `cursor=${next}`),
-    ...liveCursor === undefined ? [] : ['x-live-cursor', encodeCursor(liveCursor)]
+    ...liveCursor === undefined ? [] : ['x-live-cursor', encodeCursor(liveCursor)],
+    ...query.operation === 'items' && !page.complete ? ['x-scan-complete', 'false'] : []
   ]
   const validity = { readMs, freshMs, ...!isClosed && { logPosition: position } }
-  const response = { status: 200 as const, etag, headers, identity: representationOf(body), ...validity }
-  return { ok: true, response, keep: !page.transient }
+  return { status: 200, etag, headers, identity: representationOf(body), ...validity }
 }
 
 /** How many events one response to the query may hold in memory. */
-export function eventsInMemory ({ filter, page, pageSize }: PageQuery): number {
+export function eventsInMemory ({ filter, operation, page, pageSize }: PageQuery): number {
+  if (operation === 'items') return pageSize + SCAN_PAGE_SIZE
   return Math.max(pageSize * Math.min(page, 2), isJudgedHere(filter) ? SCAN_PAGE_SIZE : 0)
 }
 
 /** How many events to reserve from the caller's limit. A scan reads whole pages, whatever it matches. */
-function eventsAhead ({ filter, operation, pageSize }: PageQuery): number {
+export function eventsAhead ({ filter, operation, pageSize }: PageQuery): number {
   return Math.max(operation === 'search' || isJudgedHere(filter) ? SCAN_PAGE_SIZE : 0, pageSize)
 }
 

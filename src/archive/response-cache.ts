@@ -69,6 +69,8 @@ export interface RequestContext {
 export interface ResponseCache {
   /** Returns a stored response at once. Returns a promise if Kubiya is called. */
   serve (request: CacheRequest, context: RequestContext): CacheResult | Promise<CacheResult | Failure>
+  /** The stored response, fresh or not. */
+  peek (key: string): StoredResponse | undefined
   /** Drops everything, for example after a refused credential. */
   clear (): void
   /** Drops everything, and stores nothing from now on. */
@@ -97,7 +99,7 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   const forwarding = createCollapsedForwarding<Outcome>()
   let epoch = 0 // Grows with each clear: a call that began before a clear leaves nothing behind.
   let isClosed = false
-  return { serve, clear, close, usage: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
+  return { serve, peek: (key) => entries?.peek(key), clear, close, usage: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
 
   function serve (request: CacheRequest, context: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     const response = entries?.get(request.key)

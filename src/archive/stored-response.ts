@@ -1,5 +1,6 @@
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditEvent } from '../audit/event.ts'
+import type { SortKey } from '../audit/sort-key.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import type { Encodable, Representation, ResponseForm } from './content-encoding.ts'
 
@@ -36,6 +37,8 @@ export interface ContentResponse extends Validity {
   /** Headers of the 200 and of its 304, names and values in turn; `etag` is among them. */
   readonly headers: readonly string[]
   readonly identity: Representation
+  /** The position of the last event, behind which the next page begins. Set on pages of Kubiya's own list. */
+  readonly last?: SortKey
 }
 
 /** No such event. Its body is a problem, which contains the id of the request, so it is written per request. */

@@ -58,6 +58,8 @@ export type FailureKind =
   | 'unavailable' // connection refused or reset, unknown host, 5xx
   | 'invalid' // the answer violates the protocol
   | 'too-large' // the answer is larger than the limit
+  | 'unfinished' // a page that must be full needs more reads than one request may make
+  | 'page-too-large' // a page that must be full holds more bytes than one answer may
   | 'overloaded' // this service has no memory for another answer; no request was sent
 
 export interface Failure {

@@ -67,7 +67,8 @@ const READABLE = [
   'ratelimit-reset',
   'retry-after',
   'x-live-cursor',
-  'x-request-id'
+  'x-request-id',
+  'x-scan-complete'
 ]
 
 /** The routes that need a caller. The cheapest checks come first: load, origin, credential, limits. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
+import { createPageParts } from '../archive/page-parts.ts'
 import { createResponseCache, type ResponseCache } from '../archive/response-cache.ts'
 import { createBytePool, type BytePool } from '../audit/byte-pool.ts'
 import type { StreamCursor } from '../audit/cursor.ts'
@@ -45,6 +46,8 @@ export interface Pools {
   readonly caches: BytePool
   readonly logs: BytePool
   readonly replays: BytePool
+  /** What was read of pages that are not finished. */
+  readonly parts: BytePool
 }
 
 export interface TenantUsage {
@@ -65,11 +68,14 @@ export interface TenantOptions {
   readonly version: string
 }
 
+const PARTS_BYTES = 64 * 1024 * 1024 // Two answers of 16 MiB, at two bytes a character.
+
 export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
   return {
     caches: createBytePool(cacheBytes),
     logs: createBytePool(historyBytes),
-    replays: createBytePool(historyBytes)
+    replays: createBytePool(historyBytes),
+    parts: createBytePool(PARTS_BYTES)
   }
 }
 
@@ -86,6 +92,7 @@ export function createTenant (options: TenantOptions): Tenant {
     source: client,
     cache,
     memory: options.memory,
+    parts: createPageParts({ clock, pool: options.pools.parts }),
     log: { position: log.end, hasNew: log.hasNewSince, find },
     tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
@@ -124,6 +131,7 @@ export function createTenant (options: TenantOptions): Tenant {
 
   function onPoll (health: Health, changed: boolean): void {
     if (health.upstream === 'unauthorized') {
+      archive.dropParts()
       cache.clear() // Nobody may see what a refused credential has read.
       upstream.onCredentialResult?.('unauthorized') // A 403 too: the poller requests what every caller may see.
     }
@@ -145,6 +153,7 @@ export function createTenant (options: TenantOptions): Tenant {
   async function shutdownNow (reason: CloseReason): Promise<void> {
     isShutDown = true
     cache.close()
+    archive.dropParts()
     hub.endAll(reason)
     poller.stop().catch(onError)
     await hub.close(0)

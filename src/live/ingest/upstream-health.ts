@@ -31,6 +31,8 @@ const STATES: Record<FailureKind, UpstreamState> = {
   unavailable: 'degraded',
   invalid: 'degraded',
   'too-large': 'degraded',
+  unfinished: 'degraded',
+  'page-too-large': 'degraded',
   overloaded: 'degraded'
 }
 
