@@ -2,12 +2,14 @@ import { access, readFile, readdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import packageJson from '../package.json' with { type: 'json' }
+import { KubiyaError } from '../src/http/kubiya-error.ts'
 import { problemOf, type ProblemCode } from '../src/problems.ts'
 import { Settings } from '../src/settings.ts'
 import { metricNames } from './support/deployment.ts'
 import { startService } from './support/support.ts'
 
 const README = 'README.md'
+const ERROR_CODES: readonly string[] = KubiyaError.properties.errorCode.enum
 const OPERATIONS = 'docs/operations.md'
 const LONGEST_README_LINES = 140
 // Upper-case words with an underscore that are no settings of this service.
@@ -90,7 +92,8 @@ t.test('every setting that the documents name exists', async (t) => {
   for (const [path, text] of documents) {
     if (path === FORMER) continue
     const named = [...text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)].map(([, name = '']) => name)
-    t.same(named.filter((name) => !Object.hasOwn(Settings.properties, name) && !OTHERS_VARIABLES.test(name)), [], path)
+    const known = [...Object.keys(Settings.properties), ...ERROR_CODES]
+    t.same(named.filter((name) => !known.includes(name) && !OTHERS_VARIABLES.test(name)), [], path)
   }
 })
 
@@ -100,6 +103,11 @@ t.test('every script that the documents name exists', async (t) => {
     const named = [...text.matchAll(/npm (?:run )?([a-z][a-z:]+)/g)].map(([, name = '']) => name)
     t.same(named.filter((name) => !['ci', 'install', 'pack', ...scripts].includes(name)), [], path)
   }
+})
+
+t.test('docs/compatible.md lists every error code of Kubiya\'s own routes', async (t) => {
+  const listed = [...section(textOf('docs/compatible.md'), 'Errors').matchAll(/`([A-Z_]{8,})`/g)].map(([, code]) => code)
+  t.same([...new Set(listed)].sort(), [...ERROR_CODES].sort())
 })
 
 t.test('docs/api.md lists every problem code with its status and title', async (t) => {
