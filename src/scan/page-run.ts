@@ -136,16 +136,27 @@ export function createPageRun (requestedSize: number) {
   function advance (span: PageSpan, answer: PageAnswer, rows: KeyedEvent[], fresh: number): void {
     const largest = Math.min(longest, pageSize, answer.span?.size ?? Infinity)
     const read = span.start + answer.rows
-    const overlap = span.start + overlapStart(rows, Math.floor(largest * OVERLAP_SHARE))
-    const following = pageCovering(overlap, largest, at.leastStart)
     at = {
       ...at,
-      offset: following.start + following.size > read ? overlap : read,
+      offset: overlapOffset(span.start, rows, largest, read),
       furthest: Math.max(at.furthest, read),
       last: rows.at(-1) ?? at.last,
       // A page of rows that were known from the start contains nothing new, and proves nothing.
       barren: fresh > 0 ? 0 : at.barren + (read > Math.max(at.furthest, met.size) ? 1 : 0)
     }
+  }
+
+  /**
+   * The row from which on the next page repeats rows. The longest overlap that still reaches further is taken, because
+   * a page that begins at `read` could contain a lone exact duplicate, whose id is known already.
+   */
+  function overlapOffset (start: number, rows: KeyedEvent[], largest: number, read: number): number {
+    for (let index = overlapStart(rows, Math.floor(largest * OVERLAP_SHARE)); index < rows.length; index++) {
+      if (areExactDuplicates(rows[index - 1], rows[index])) continue
+      const following = pageCovering(start + index, largest, at.leastStart)
+      if (following.start + following.size > read) return start + index
+    }
+    return read
   }
 
   /** Begins another query, and forgets the ids of rows outside it. A row without an instant may be in any query. */

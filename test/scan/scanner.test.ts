@@ -3,7 +3,7 @@ import t from 'tap'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
 import { compileFilter, type AuditFilter } from '../../src/audit/filter.ts'
 import { NANOS_PER_SECOND, formatInstant, type Instant } from '../../src/audit/instant.ts'
-import { compareKeyedEvents } from '../../src/audit/sort-key.ts'
+import { compareKeyedEvents, type KeyedEvent } from '../../src/audit/sort-key.ts'
 import type { AuditSource, Direction, Failure, Purpose, SourceQuery } from '../../src/audit/source.ts'
 import { isWithin, type TimeRange } from '../../src/audit/time-range.ts'
 import { bisecting } from '../../src/scan/bisection.ts'
@@ -77,20 +77,27 @@ async function faultOf (given: Case): Promise<string | undefined> {
   ) { return 'a failure was kept silent' }
   return missed(wanted)
 
-  function take (step: ScanStep): string | undefined {
-    for (const { event, key } of step.rows) {
-      if (ids.has(event.id)) return `${event.id} came twice`
-      ids.add(event.id)
-      if (
-        !accepts(event.item) || (event.instant !== undefined && !isWithin(key.instant, given.window))
-      ) { return 'a row outside the question' }
-      seen.set(String(event.item.name), (seen.get(String(event.item.name)) ?? 0) + 1)
+  function take ({ reached, rows }: ScanStep): string | undefined {
+    for (const row of rows) {
+      const fault = takeRow(row)
+      if (fault !== undefined) return fault
     }
-    if (
-      step.rows.some((row, i, rows) => i > 0 && compareKeyedEvents(given.direction)(rows[i - 1] ?? row, row) > 0)
-    ) { return 'a step out of order' }
-    const { reached } = step
-    if (reached === undefined) return undefined
+    const compare = compareKeyedEvents(given.direction)
+    if (rows.some((row, i) => i > 0 && compare(rows[i - 1] ?? row, row) > 0)) return 'a step out of order'
+    return reached === undefined ? undefined : missedBefore(reached)
+  }
+
+  function takeRow ({ event, key }: KeyedEvent): string | undefined {
+    if (ids.has(event.id)) return `${event.id} came twice`
+    ids.add(event.id)
+    const isInside = event.instant === undefined || isWithin(key.instant, given.window)
+    if (!accepts(event.item) || !isInside) return 'a row outside the question'
+    const name = String(event.item.name)
+    seen.set(name, (seen.get(name) ?? 0) + 1)
+    return undefined
+  }
+
+  function missedBefore (reached: Instant): string | undefined {
     const due = wanted.filter(({ at, item }) =>
       item.timestamp !== 'unreadable' && (given.direction === 'asc' ? at < reached : at > reached)
     )
@@ -166,6 +173,21 @@ t.test('scan', async (t) => {
 
   t.test('a scan returns every event exactly once if the bounds are ignored', async (t) => {
     await holdsAsync(t, walksWell(cases({ ignoring: true, sizes: [8, 24] })), { numRuns: 700 })
+  })
+
+  t.test('a scan returns both twins that a page boundary separates behind other twins', async (t) => {
+    const event = { tenths: 23, category: 'a', isDated: true }
+    const fault = await faultOf({
+      quirks: { ...USUAL_HABITS, pageCap: 8 },
+      pageSize: 8,
+      direction: 'desc',
+      window: {},
+      filter: {},
+      events: [2, 3, 1, 3].map((twins) => ({ ...event, twins })),
+      inserts: [],
+      failures: []
+    })
+    t.equal(fault, undefined)
   })
 
   t.test('a scan returns events without an instant', async (t) => {
