@@ -16,6 +16,8 @@ const CLIENT_PACKAGE = 'dist/client'
 const OUTPUT = /"\.\/((?:packages\/)?[\w-]+-[A-Z0-9]{8}\.js)"/g
 // CommonJS packages in the bundle call `require` for built-in modules.
 const REQUIRE = "import { createRequire as requireFrom } from 'node:module'\nconst require = requireFrom(import.meta.url)"
+// Fastify loads these only for features that the service does not use.
+const UNUSED = ['@fastify/fast-json-stringify-compiler', 'light-my-request']
 
 const outputs = {
   service: {
@@ -24,8 +26,7 @@ const outputs = {
     chunkNames: 'packages/[name]-[hash]',
     splitting: true,
     packages: 'bundle',
-    // Fastify loads these only for features that the service does not use.
-    external: ['@fastify/fast-json-stringify-compiler', 'light-my-request'],
+    external: UNUSED,
     banner: { js: REQUIRE },
     // Names and lines stay, because Node shows the line of an error. The licences are in a file of their own.
     minifySyntax: true,
@@ -50,6 +51,11 @@ const outputs = {
       // What several test files import is built once.
       splitting: true,
       chunkNames: 'shared/[name]-[hash]',
+      // The packages are in the build, which takes 0.4 s of CPU time off each file that loads the service (1.17 s
+      // became 0.78 s). These stay outside: tap must exist once, and few files need the others, which are large.
+      packages: 'bundle',
+      external: ['tap', 'typescript', 'openapi-typescript', ...UNUSED],
+      banner: { js: REQUIRE },
       sourcesContent: false
     }
   ]
