@@ -103,19 +103,9 @@ export async function filters (isQuick: boolean): Promise<Row[]> {
 export async function compressed (isQuick: boolean): Promise<Row[]> {
   const pace = { events: 10, everyMs: 250 }
   const plain = await serviceSender({ subscribers: SUBSCRIBERS }, 250)
-  const together = await serviceSender(
-    { subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; client_max_window_bits' },
-    250,
-    { STREAM_COMPRESSION: 'true' }
-  )
-  const alone = await serviceSender(
-    { subscribers: SUBSCRIBERS, extensions: 'permessage-deflate; server_no_context_takeover' },
-    250,
-    { STREAM_COMPRESSION: 'true' }
-  )
-  const contenders = (
-    sliceMs: number
-  ) => [
+  const together = await compressingSender('permessage-deflate; client_max_window_bits')
+  const alone = await compressingSender('permessage-deflate; server_no_context_takeover')
+  const contenders = (sliceMs: number) => [
     plain.contender('plain', pace, sliceMs),
     together.contender('together', pace, sliceMs),
     alone.contender('alone', pace, sliceMs)
@@ -160,6 +150,10 @@ export async function compressed (isQuick: boolean): Promise<Row[]> {
       TARGETS.compressed.bytesAlone
     )
   ]
+}
+
+function compressingSender (extensions: string): Promise<Sender> {
+  return serviceSender({ subscribers: SUBSCRIBERS, extensions }, 250, { STREAM_COMPRESSION: 'true' })
 }
 
 async function stopAll (senders: ReadonlyArray<Sender | undefined>): Promise<void> {

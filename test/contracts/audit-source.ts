@@ -9,10 +9,18 @@ export interface StockedSource {
   publish (items: JsonObject[]): void
 }
 
+type Open = (t: Test) => Promise<StockedSource>
+
 const SECONDS = Array.from({ length: 10 }, (_, n) => ({ n, timestamp: `2025-06-03T10:00:0${n}Z` }))
 
 /** What everyone who reads from an `AuditSource` may count on, for a source over an orderly log. */
-export function auditSourceContract (t: Test, open: (t: Test) => Promise<StockedSource>): void {
+export function auditSourceContract (t: Test, open: Open): void {
+  pages(t, open)
+  windows(t, open)
+  ids(t, open)
+}
+
+function pages (t: Test, open: Open): void {
   t.test('a source returns rows in the requested direction', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
@@ -36,7 +44,9 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
     t.equal((await answerOf(source, { pageSize: 500 })).end, undefined)
     t.equal((await answerOf(source, { pageSize: 10 })).end, false)
   })
+}
 
+function windows (t: Test, open: Open): void {
   t.test('a source answers an empty window without rows, at the end', async (t) => {
     const { source, publish } = await open(t)
     publish(SECONDS)
@@ -56,7 +66,9 @@ export function auditSourceContract (t: Test, open: (t: Test) => Promise<Stocked
     publish(SECONDS.map((item) => ({ ...item, category_type: item.n % 2 === 0 ? 'even' : 'odd' })))
     t.same(numbers(await answerOf(source, { direction: 'asc', filter: { category_type: 'odd' } })), [1, 3, 5, 7, 9])
   })
+}
 
+function ids (t: Test, open: Open): void {
   t.test('a source gives an event the same id in every answer, and exact duplicates an ordinal', async (t) => {
     const { source, publish } = await open(t)
     publish([...SECONDS, { n: 10, timestamp: '2025-06-03T10:00:10Z' }, { n: 10, timestamp: '2025-06-03T10:00:10Z' }])

@@ -143,7 +143,10 @@ function ends (t: Test, name: string, open: Open): void {
       for (const stream of streams) stream.terminate()
     }
     await eventually('nobody is left', async () => await service.subscribers() === 0)
-    t.pass()
+    const last = open(service)
+    await last.until(({ type }) => type === 'hello')
+    t.equal(await service.subscribers(), 1, 'the count still follows the streams')
+    last.terminate()
   })
 }
 

@@ -126,13 +126,31 @@ async function fuzzRefusals (): Promise<void> {
 }
 
 async function fuzzRequest (url: string): Promise<{ sent: Sent, status: number }> {
-  const path = chance.is(0.3)
-    ? `${API}/events/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}`
-    : chance.pick(PATHS)
+  const path = fuzzedPath()
   const cursor = chance.is(0.2)
     ? `&${chance.pick(['cursor', 'since'])}=${encode(damaged(chance, chance.pick(cursors as [string])))}`
     : ''
-  const headers: Record<string, string> = {
+  const headers = fuzzedHeaders()
+  const sent: Sent = {
+    method: chance.pick(METHODS),
+    path: `${path}?${query(chance)}${cursor}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000),
+    headers
+  }
+  const answer = await ask(url, sent)
+  const { body, coding, status, type } = answer
+  counts[status] = (counts[status] ?? 0) + 1
+  expectSound(sent, answer)
+  if (status === 200 && coding === '' && body !== '' && type.startsWith('application/json')) learn(body)
+  return { sent, status }
+}
+
+function fuzzedPath (): string {
+  if (!chance.is(0.3)) return chance.pick(PATHS)
+  return `${API}/events/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}`
+}
+
+function fuzzedHeaders (): Record<string, string> {
+  return {
     ...chance.is(0.9)
       ? { authorization: chance.is(0.9) ? AUTHORIZATION : damaged(chance, AUTHORIZATION).replace(/[^\x21-\x7e ]/g, '') }
       : {},
@@ -144,27 +162,19 @@ async function fuzzRequest (url: string): Promise<{ sent: Sent, status: number }
     ...chance.is(0.1) && { 'accept-encoding': chance.pick(['br', 'gzip;q=0', '*', 'identity;q=0,*;q=0']) },
     ...chance.is(0.1) && { 'cache-control': 'no-cache' }
   }
-  const method = chance.pick(METHODS)
-  const sent: Sent = {
-    method,
-    path: `${path}?${query(chance)}${cursor}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000),
-    headers
-  }
-  const { body, coding, status, type } = await ask(url, sent)
-  counts[status] = (counts[status] ?? 0) + 1
+}
+
+function expectSound (sent: Sent, { body, status, type }: Awaited<ReturnType<typeof ask>>): void {
   findings.expect(status > 0, 'no answer', sent)
   findings.expect(
-    status === 0 || status === 204 || method === 'HEAD' || isTyped(status, type, body),
+    status === 0 || status === 204 || sent.method === 'HEAD' || isTyped(status, type, body),
     `an answer of no kind, ${status} ${type} ${body.slice(0, 200)}`,
     sent
   )
   findings.expect(!body.includes(KEY) && !body.includes(TOKEN), 'a credential was shown', sent)
   const isGood = sent.headers.authorization === AUTHORIZATION
-  if (!isGood && path.startsWith(API)) {
-    findings.expect(status >= 400 || method === 'OPTIONS', 'a stranger was let in', sent)
-  }
-  if (status === 200 && coding === '' && body !== '' && type.startsWith('application/json')) learn(body)
-  return { sent, status }
+  if (isGood || !sent.path.startsWith(API)) return
+  findings.expect(status >= 400 || sent.method === 'OPTIONS', 'a stranger was let in', sent)
 }
 
 /** Bytes that are hardly a request. */
@@ -195,33 +205,36 @@ async function fuzzFrames (url: string): Promise<void> {
       clearTimeout(timer)
       resolve()
     })
-    socket.on('message', (data) => {
-      const text = String(data)
-      const frame = JSON.parse(text) as { type?: unknown, cursor?: unknown }
-      findings.expect(typeof frame.type === 'string', 'a frame without a type', text)
-      findings.expect(!text.includes(KEY) && !text.includes(TOKEN), 'a credential was streamed', text)
-      if (typeof frame.cursor === 'string' && cursors.length < 100) cursors.push(frame.cursor)
-    })
-    socket.on('open', () => {
-      switch (chance.integer(0, 5)) {
-        case 0:
-          return socket.send(noise(chance, 5000))
-        case 1:
-          return socket.send(bytes(chance, 100_000))
-        case 2:
-          for (let n = 0; n < 100; n++) socket.ping()
-          return socket.close()
-        case 3:
-          for (let n = 0; n < 40; n++) socket.send('', { fin: false })
-          return socket.close()
-        case 4:
-          ;(socket as unknown as { _socket: { write (data: Buffer): void } })._socket.write(bytes(chance, 300))
-          return socket.close()
-        default:
-          socket.close(chance.pick([1000, 3000, 4999]), noise(chance, 10).replace(/[^\x20-\x7e]/g, ''))
-      }
-    })
+    socket.on('message', (data) => learnFrame(String(data)))
+    socket.on('open', () => misbehave(socket))
   })
+}
+
+function learnFrame (text: string): void {
+  const frame = JSON.parse(text) as { type?: unknown, cursor?: unknown }
+  findings.expect(typeof frame.type === 'string', 'a frame without a type', text)
+  findings.expect(!text.includes(KEY) && !text.includes(TOKEN), 'a credential was streamed', text)
+  if (typeof frame.cursor === 'string' && cursors.length < 100) cursors.push(frame.cursor)
+}
+
+function misbehave (socket: WebSocket): void {
+  switch (chance.integer(0, 5)) {
+    case 0:
+      return socket.send(noise(chance, 5000))
+    case 1:
+      return socket.send(bytes(chance, 100_000))
+    case 2:
+      for (let n = 0; n < 100; n++) socket.ping()
+      return socket.close()
+    case 3:
+      for (let n = 0; n < 40; n++) socket.send('', { fin: false })
+      return socket.close()
+    case 4:
+      ;(socket as unknown as { _socket: { write (data: Buffer): void } })._socket.write(bytes(chance, 300))
+      return socket.close()
+    default:
+      socket.close(chance.pick([1000, 3000, 4999]), noise(chance, 10).replace(/[^\x20-\x7e]/g, ''))
+  }
 }
 
 /** The client module, against a service that lies. */

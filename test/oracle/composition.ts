@@ -67,20 +67,10 @@ export async function composeLive (
   time: QuickTime,
   substitutes: Substitutes = {}
 ): Promise<Composition> {
-  const { latenessMs } = { ...knobs, ...substitutes.latenessMs !== undefined && { latenessMs: substitutes.latenessMs } }
+  const latenessMs = substitutes.latenessMs ?? knobs.latenessMs
   const errors: unknown[] = []
   const onError = (error: unknown) => { errors.push(error) }
-  const client = createKubiyaClient({
-    baseUrl: sandbox.url,
-    authorization: `UserKey ${sandbox.apiKey}`,
-    userAgent: 'oracle',
-    sessionFilter: 'extra.session_id',
-    timeoutMs: TIMEOUT_MS,
-    maxBytes: MAX_BYTES,
-    budget: createRequestBudget({ perMinute: 0, perDay: 0 }),
-    clock: systemClock,
-    tracer: silentTracer
-  })
+  const client = createClient(sandbox)
   const source = substitutes.source?.(client) ?? client
 
   const feed = createLiveFeed({
@@ -111,33 +101,8 @@ export async function composeLive (
   const { log, poller } = feed
   const hub = substitutes.hub?.(feed.hub, log, feed.frameCache) ?? feed.hub
 
-  const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ max: 1000, maxPerCaller: 0, end: () => {} })
-  const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
-  for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
-  server.setErrorHandler(handleError)
   const sockets = new Map<string, Socket>()
-  server.addHook('onRequest', async (request) => {
-    sockets.set(request.id, request.raw.socket)
-  })
-  await server.register(upgrades, {
-    headers: {},
-    isDeflateAgreed: false,
-    refuse: (_error, socket) => {
-      socket.destroy()
-    }
-  })
-  await server.register(streamRoutes, {
-    prefix: '/api/v1/audit',
-    targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock: time.now }),
-    takeSlot: () => slots.take(''),
-    termsOf: () => ({}),
-    backlogBytes: knobs.backlogBytes,
-    clock: time,
-    isDeflateAgreed: false,
-    introduce: () => {},
-    onBegan: () => {}
-  })
-  await server.listen({ host: '127.0.0.1', port: 0 })
+  const server = await listen()
   poller.start()
 
   return {
@@ -146,6 +111,36 @@ export async function composeLive (
     hold,
     stop,
     errors
+  }
+
+  async function listen () {
+    const slots = createStreamSlots<ReturnType<Hub['subscribe']>>({ max: 1000, maxPerCaller: 0, end: () => {} })
+    const server = fastify({ logger: false, requestIdHeader: 'x-request-id', return503OnClosing: false })
+    for (const schema of [PublishedEvent, Problem]) server.addSchema(schema)
+    server.setErrorHandler(handleError)
+    server.addHook('onRequest', async (request) => {
+      sockets.set(request.id, request.raw.socket)
+    })
+    await server.register(upgrades, {
+      headers: {},
+      isDeflateAgreed: false,
+      refuse: (_error, socket) => {
+        socket.destroy()
+      }
+    })
+    await server.register(streamRoutes, {
+      prefix: '/api/v1/audit',
+      targetOf: () => ({ hub, isForged: (cursor) => isForged(cursor, log), clock: time.now }),
+      takeSlot: () => slots.take(''),
+      termsOf: () => ({}),
+      backlogBytes: knobs.backlogBytes,
+      clock: time,
+      isDeflateAgreed: false,
+      introduce: () => {},
+      onBegan: () => {}
+    })
+    await server.listen({ host: '127.0.0.1', port: 0 })
+    return server
   }
 
   function hold (name: string): () => void {
@@ -167,4 +162,18 @@ export async function composeLive (
     await client.close()
     await stopped
   }
+}
+
+function createClient (sandbox: Sandbox) {
+  return createKubiyaClient({
+    baseUrl: sandbox.url,
+    authorization: `UserKey ${sandbox.apiKey}`,
+    userAgent: 'oracle',
+    sessionFilter: 'extra.session_id',
+    timeoutMs: TIMEOUT_MS,
+    maxBytes: MAX_BYTES,
+    budget: createRequestBudget({ perMinute: 0, perDay: 0 }),
+    clock: systemClock,
+    tracer: silentTracer
+  })
 }

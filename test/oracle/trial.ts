@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { instantFromMs } from '../../src/audit/instant.ts'
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts'
-import { composeLive, type Composition, type Substitutes } from './composition.ts'
+import { composeLive, type Composition, type Knobs, type Substitutes } from './composition.ts'
 import { createListener, type Listener } from './listener.ts'
 import { createQuickTime } from './quick-time.ts'
 import { FAULTS, type Schedule, type Step } from './schedule.ts'
@@ -72,20 +72,11 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   function outcome (): Outcome {
     const stories = listeners.map(({ story }) => story)
     const verdicts = stories.map((story) => judge(story, truth))
-    const isRoomy = knobs.historyEvents >= ROOMY && knobs.replayLimit >= ROOMY
     const violations = [
       ...verdicts.flatMap((verdict) => verdict.violations),
       ...judgeTogether(stories),
-      ...verdicts.flatMap(({ gaps }, index): Violation[] =>
-        isRoomy && gaps > 0
-          ? [{ fault: 'idle gap', who: stories[index]?.name ?? '', what: 'there was room for everything' }]
-          : []
-      ),
-      ...errors.map((error): Violation => ({
-        fault: 'form',
-        who: 'the service',
-        what: error instanceof Error ? String(error.stack) : String(error)
-      }))
+      ...isRoomy(knobs) ? idleGaps(verdicts, stories) : [],
+      ...errors.map(unexpected)
     ]
     return { violations, verdicts, published: truth.count(), runs }
   }
@@ -196,6 +187,21 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
       if (now !== last) [last, lastMs, lastSweeps, behind] = [now, performance.now(), fullReads(), isBehind()]
     }
   }
+}
+
+function isRoomy ({ historyEvents, replayLimit }: Knobs): boolean {
+  return historyEvents >= ROOMY && replayLimit >= ROOMY
+}
+
+/** Gaps that were told although no event had to leave the log. */
+function idleGaps (verdicts: readonly Verdict[], stories: readonly Story[]): Violation[] {
+  return verdicts.flatMap(({ gaps }, index): Violation[] =>
+    gaps > 0 ? [{ fault: 'idle gap', who: stories[index]?.name ?? '', what: 'there was room for everything' }] : []
+  )
+}
+
+function unexpected (error: unknown): Violation {
+  return { fault: 'form', who: 'the service', what: error instanceof Error ? String(error.stack) : String(error) }
 }
 
 /** What says anything of events. */

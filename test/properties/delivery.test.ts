@@ -106,11 +106,9 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
       ...earlier.before,
       ...given.flatMap((each) => each.type === 'event' ? [each.event.id] : [])
     ])
-    const gaps = given.flatMap((each) =>
-      each.type === 'gap' ? [[instantOf(each.from), instantOf(each.to)] as const] : []
-    )
+    const gaps = gapsOf(given)
     const isWanted = (item: JsonObject, instant: Instant) =>
-      earlier.isWanted(item, instant) && !gaps.some(([from, to]) => from <= instant && instant <= to)
+      earlier.isWanted(item, instant) && !isInside(gaps, instant)
     const { subscription } = stage.listen({ since: cursor }, line, { filter: earlier.filter })
     listeners.push({
       line,
@@ -136,6 +134,16 @@ function instantOf (text: unknown): Instant {
   return parseInstant(text) ?? 0n
 }
 
+type Gap = readonly [from: Instant, to: Instant]
+
+function gapsOf (frames: Line['frames']): Gap[] {
+  return frames.flatMap((frame) => frame.type === 'gap' ? [[instantOf(frame.from), instantOf(frame.to)]] : [])
+}
+
+function isInside (gaps: readonly Gap[], instant: Instant): boolean {
+  return gaps.some(([from, to]) => from <= instant && instant <= to)
+}
+
 /** Everyone takes what there is, until nothing comes any more. */
 async function comeToRest (stage: Stage, listeners: Listener[]): Promise<void> {
   stage.fall(false)
@@ -150,27 +158,37 @@ async function comeToRest (stage: Stage, listeners: Listener[]): Promise<void> {
   }
 }
 
-function judge ({ before, filter, isWanted, line }: Listener, { items }: Stage): string | undefined {
-  if (line.faults[0] !== undefined) return line.faults[0]
+/** The first fault in what a subscriber received. */
+function judge (listener: Listener, { items }: Stage): string | undefined {
+  const { line } = listener
+  return line.faults[0] ?? repeated(listener) ?? missingOrForeign(listener, items) ?? misordered(line)
+}
+
+function repeated ({ before, line }: Listener): string | undefined {
   const ids = line.ids()
-  const accepts = compileFilter(filter)
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
   if (twice !== undefined) return `${twice} came twice`
   const [hello] = line.frames
-  const again = ids.find((id) => before.has(id))
-  if (
-    hello?.type === 'hello' && hello.resumed && again !== undefined
-  ) { return `${again} was repeated to one who went on exactly` }
-  const gaps = line.frames.flatMap((frame) =>
-    frame.type === 'gap' ? [[instantOf(frame.from), instantOf(frame.to)] as const] : []
-  )
+  const again = hello?.type === 'hello' && hello.resumed ? ids.find((id) => before.has(id)) : undefined
+  return again === undefined ? undefined : `${again} was repeated although the stream was resumed`
+}
+
+/** An event is missing unless it came, an earlier connection received it, or a gap covers it. */
+function missingOrForeign ({ before, filter, isWanted, line }: Listener, items: Stage['items']): string | undefined {
+  const ids = new Set(line.ids())
+  const gaps = gapsOf(line.frames)
+  const accepts = compileFilter(filter)
   for (const { item } of items) {
     const id = String(item.id)
     const instant = instantOf(item.timestamp)
-    if (ids.includes(id) && !accepts(item)) return `${id} does not match`
-    const isCovered = ids.includes(id) || before.has(id) || gaps.some(([from, to]) => from <= instant && instant <= to)
+    if (ids.has(id) && !accepts(item)) return `${id} does not match`
+    const isCovered = ids.has(id) || before.has(id) || isInside(gaps, instant)
     if (accepts(item) && isWanted(item, instant) && !isCovered) return `${id} is missing`
   }
+  return undefined
+}
+
+function misordered (line: Line): string | undefined {
   const offsets = line.frames.flatMap((frame) => frame.type === 'event' ? [decodeCursor(frame.cursor)] : []).flatMap((
     cursor
   ) => cursor?.kind === 'log' ? [cursor.offset] : [])

@@ -56,7 +56,8 @@ t.test('stalled and dead clients are disconnected in time, and quiet ones receiv
     await eventually('the half-open one is gone', async () => await service.subscribers() === 2)
     service.sandbox.publish(item({ n: 1 }))
     await alive.untilEvents(1)
-    t.pass('one that answers pings stays')
+    t.same(numbers(alive), [1], 'one that answers pings stays')
+    t.same(numbers(dead), [])
     alive.terminate()
     dead.terminate()
   }
@@ -64,7 +65,7 @@ t.test('stalled and dead clients are disconnected in time, and quiet ones receiv
   async function commented (service: Service): Promise<void> {
     const stream = openEventStream(`${service.url}${PATH}`)
     await eventually('a comment keeps proxies from giving up', () => stream.comments() > 0)
-    t.pass()
+    t.notOk(stream.frames.some(({ type }) => type === 'end'), 'a silent reader that takes comments stays')
     await eventually('the other two are gone', async () => await service.subscribers() === 1)
     stream.terminate()
   }

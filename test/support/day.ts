@@ -118,22 +118,25 @@ export async function liveThrough (options: DayOptions) {
   const stopped = poller.stop()
   await time.pass(ANSWER_MS)
   await stopped
+  return outcome()
 
-  return {
-    requests,
-    faults,
-    states,
-    endMs,
-    events: happenings.instants.length,
-    instantOf: (index: number) => happenings.instants[index] ?? NaN,
-    visibleOf: (index: number) => happenings.visible[index] ?? NaN,
-    countOf: (index: number) => counts[index] ?? 0,
-    announcedOf: (index: number) => times[index] ?? NaN,
-    /** The newest instant that the poller has seen, after midnight. */
-    reachedMs: msFromInstant(newest) - MIDNIGHT_MS,
-    highWaterMs: msFromInstant(highWater) - MIDNIGHT_MS,
-    /** What will not be announced any more lies before this. */
-    floorMs: msFromInstant(poller.lowWatermark() ?? 0n) - MIDNIGHT_MS
+  function outcome () {
+    return {
+      requests,
+      faults,
+      states,
+      endMs,
+      events: happenings.instants.length,
+      instantOf: (index: number) => happenings.instants[index] ?? NaN,
+      visibleOf: (index: number) => happenings.visible[index] ?? NaN,
+      countOf: (index: number) => counts[index] ?? 0,
+      announcedOf: (index: number) => times[index] ?? NaN,
+      /** The newest instant that the poller has seen, after midnight. */
+      reachedMs: msFromInstant(newest) - MIDNIGHT_MS,
+      highWaterMs: msFromInstant(highWater) - MIDNIGHT_MS,
+      /** The poller announces no event from before this time any more. */
+      floorMs: msFromInstant(poller.lowWatermark() ?? 0n) - MIDNIGHT_MS
+    }
   }
 
   function callNext (): void {

@@ -98,6 +98,27 @@ const QUIET_TURNS = 5
 const GOOD_POLL: PollOutcome = { failure: undefined, isHeldBack: false, latenessMs: undefined }
 const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 
+/** No heartbeats and no checks, so that a test sees only what it asks for. */
+const QUIET_FEED = {
+  budget: () => ({ waitMs: 0, scarcity: 0 }),
+  tracer: silentTracer,
+  onError: (error: unknown) => { throw error },
+  onSkew: () => {},
+  pageSize: 1000,
+  scanLimit: 10_000,
+  intervalMs: 3000,
+  maxIntervalMs: 3000,
+  upstreamTimeoutMs: 10_000,
+  latenessMs: 10_000,
+  historyEvents: 1000,
+  historyBytes: 10_000_000,
+  replayLimit: 10_000,
+  backlogBytes: BACKLOG_BYTES,
+  heartbeatMs: NEVER_MS,
+  checkMs: NEVER_MS,
+  maxAgeMs: 0
+} satisfies Partial<LiveFeedOptions>
+
 export interface StageOptions extends Partial<LiveFeedOptions> {
   readonly quirks?: Partial<Habits>
   /** Whether the log counts as filled from the start. */
@@ -117,28 +138,12 @@ export function createStage ({ isFilled = true, quirks, ...options }: StageOptio
   let ended = 0
   let manual: ManualPoller | undefined
   const feed = createLiveFeed({
+    ...QUIET_FEED,
     source,
     relay,
     clock,
-    budget: () => ({ waitMs: 0, scarcity: 0 }),
     instruments: { ...silentInstruments, streamEnded: () => { ended++ } },
-    tracer: silentTracer,
-    onError: (error) => { throw error },
-    onSkew: () => {},
-    pageSize: 1000,
-    scanLimit: 10_000,
-    intervalMs: 3000,
-    maxIntervalMs: 3000,
-    upstreamTimeoutMs: 10_000,
-    latenessMs: 10_000,
-    historyEvents: 1000,
-    historyBytes: 10_000_000,
-    replayLimit: 10_000,
-    backlogBytes: BACKLOG_BYTES,
-    heartbeatMs: NEVER_MS,
-    checkMs: NEVER_MS,
-    maxAgeMs: 0,
-    createPoller: (given) => (manual = createManualPoller(given)),
+    createPoller: (pollerOptions) => (manual = createManualPoller(pollerOptions)),
     ...options
   })
   const { hub, log } = feed
