@@ -5,7 +5,7 @@ import type { PageQuery } from '../../src/archive/page-query.ts'
 import { formatInstant, instantFromMs } from '../../src/audit/instant.ts'
 import type { ParameterFault } from '../../src/http/kubiya-filter.ts'
 import { readItemsQuery } from '../../src/http/kubiya-query.ts'
-import { holds } from '../contracts/property.ts'
+import { anyCharacter, holds } from '../contracts/property.ts'
 import { cliSearch, sdkSearch, type ClientFilter, type ClientQuery } from '../support/kubiya-clients.ts'
 
 function queryOf (search: string): PageQuery {
@@ -177,7 +177,7 @@ t.test('the query of items', async (t) => {
   })
 })
 
-const value = fc.string({ unit: 'binary', maxLength: 40 }).filter(isWellFormed)
+const value = fc.string({ unit: anyCharacter, maxLength: 40 }).filter(isWellFormed)
 const time = fc.integer({ min: 0, max: 4e12 }).map((ms) => formatInstant(instantFromMs(ms)))
 const timestamp = fc.record({ gte: time, lte: time }, { requiredKeys: [], noNullPrototype: true })
 const anyFilter: fc.Arbitrary<ClientFilter> = fc.record({
@@ -227,12 +227,12 @@ t.test('what the SDK and the CLI encode is read as it was meant, and so is the l
 
 t.test('the parser never throws, and gives a query or faults', async (t) => {
   const name = fc.constantFrom('filter', 'sort', 'page', 'page_size', 'search_text', 'status_filter', 'x')
-  const json = fc.oneof(fc.json(), anyFilter.map((filter) => JSON.stringify(filter)), fc.string({ unit: 'binary' }))
+  const json = fc.oneof(fc.json(), anyFilter.map((filter) => JSON.stringify(filter)), fc.string({ unit: anyCharacter }))
   const pair = fc.tuple(name, json).map(([key, text]) =>
     `${key}=${isWellFormed(text) ? encodeURIComponent(text) : text}`
   )
   const search = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc.string({ unit: anyCharacter, maxLength: 300 }),
     fc.array(pair, { maxLength: 5 }).map((all) => all.join('&'))
   )
   holds(

@@ -24,7 +24,7 @@ import { createFilteredLogs } from '../../../src/live/fanout/filtered-log.ts'
 import { createRunQueue } from '../../../src/live/fanout/run-queue.ts'
 import { createWebSocketTransport, negotiateDeflate, type DeflateMode } from '../../../src/live/transport/websocket.ts'
 import { createTimingWheel } from '../../../src/live/fanout/timing-wheel.ts'
-import { holds, holdsAsync } from '../../contracts/property.ts'
+import { anyCharacter, holds, holdsAsync } from '../../contracts/property.ts'
 import { NOW, createLine, createStage, happen, idsOf } from '../../support/stage.ts'
 import { eventually, item, startService } from '../../support/support.ts'
 import { EPOCH, at, batch, openLog } from '../../support/timeline.ts'
@@ -158,7 +158,7 @@ t.test('WebSocket transport', async (t) => {
     t.test(`a WebSocket with deflate ${deflate} offers ${JSON.stringify(options.perMessageDeflate)}`, async (t) => {
       const { client, connection, transport, received } = await connected(t, deflate, options)
       const text = fc.oneof(
-        fc.string({ unit: 'binary' }),
+        fc.string({ unit: anyCharacter }),
         fc.constantFrom('', 'the same text again and again '.repeat(40), 'x'.repeat(70_000))
       )
       const parcels = fc.array(

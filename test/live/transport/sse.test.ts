@@ -16,7 +16,7 @@ import {
 } from '../../../src/live/transport/frames.ts'
 import { prepareBatch } from '../../../src/live/transport/prepared-batch.ts'
 import { createSseTransport } from '../../../src/live/transport/sse.ts'
-import { holds } from '../../contracts/property.ts'
+import { anyCharacter, holds } from '../../contracts/property.ts'
 import { healthOf } from '../../support/stage.ts'
 import { at, openLog } from '../../support/timeline.ts'
 
@@ -135,7 +135,7 @@ t.test('SSE transport', async (t) => {
     })
     holds(
       t,
-      fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' })), (fields) => {
+      fc.property(fc.dictionary(fc.string({ unit: anyCharacter }), fc.string({ unit: anyCharacter })), (fields) => {
         const { transport, writes } = answered()
         const frame = eventOf({ ...fields, id: 'a' })
         transport.send(prepareBatch([frame]))
