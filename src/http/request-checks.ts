@@ -42,6 +42,9 @@ export function checkRequests (server: FastifyInstance, { isForeignHost, streamP
   server.server.maxHeadersCount = MAX_HEADERS + 1 // Node drops all headers beyond this number.
   server.addHook('onRequest', (request, reply, done) => {
     const { raw } = request
+    // All requests share one logger, and log calls name the request id. Fastify's child loggers cost 7 µs of a hit.
+    request.log = server.log
+    reply.log = server.log
     endIfFramingIsUnsure(raw, reply.raw)
     const fault = hostFault(raw) // RFC 9112 §3.2. Node would answer without a body.
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {

@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream'
 import fastify, {
   LogController,
-  type FastifyBaseLogger,
   type FastifyInstance
 } from 'fastify'
 import type { Logger } from 'pino'
@@ -11,7 +10,7 @@ import type { Instruments } from '../instruments.ts'
 import type { Settings } from '../settings.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
 import type { Tracing } from '../telemetry/opentelemetry.ts'
-import { NO_ROUTE, createRequestLoggers, logRequests } from '../telemetry/request-log.ts'
+import { NO_ROUTE, logRequests } from '../telemetry/request-log.ts'
 import { answerClientError } from './client-error.ts'
 import { createConnections, type Connections, type ConnectionsOptions } from './connections.ts'
 import { isKubiyaRequest } from './kubiya-error.ts'
@@ -70,7 +69,7 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
   const isForeignHost = settings.AUTH_MODE === 'none' ? createHostCheck(accessControl.hosts) : () => false
 
   const server = fastify({
-    ...fastifyOptions(settings, logger, connections),
+    ...fastifyOptions(settings, connections),
     frameworkErrors (error, request, reply) {
       responseHeaders.apply(request, reply) // No hook runs for a request that the router refuses.
       if (!isForeignHost(request, reply)) handleError(error, request, reply)
@@ -78,6 +77,7 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
     },
     clientErrorHandler: refuse
   })
+  server.log = logger // As an option, it would have a child for each request: see `checkRequests`.
   connections.follow(server.server)
   tracing?.instrument(server)
   addHooks(server, options, responseHeaders)
@@ -115,11 +115,9 @@ function varyOf ({ AUTH_MODE: mode }: Settings, { origins }: ServerOptions['acce
   ].join(', ')
 }
 
-function fastifyOptions (settings: Settings, logger: FastifyBaseLogger, { Message }: Connections) {
+function fastifyOptions (settings: Settings, { Message }: Connections) {
   return {
-    loggerInstance: logger,
-    childLoggerFactory: createRequestLoggers(logger),
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request_id' }),
+    logController: new LogController({ disableRequestLogging: true }),
     requestIdHeader: false,
     genReqId: createRequestIds(),
     trustProxy: trustIn(settings.TRUST_PROXY),

@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { symbols, type Logger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Instruments } from '../instruments.ts'
@@ -41,20 +41,21 @@ export function logRequests (server: FastifyInstance, options: RequestLogOptions
   const writeLine = createLineWriter(options)
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRoute', (route) => {
-    route.onResponse = [recording(route.url), ...[route.onResponse ?? []].flat()]
+    const isLogged = (route.logLevel ?? '') === '' // Probes and scrapes have a level of their own.
+    route.onResponse = [recording(route.url, isLogged), ...[route.onResponse ?? []].flat()]
   })
-  const recordElsewhere = recording(NO_ROUTE)
+  const recordElsewhere = recording(NO_ROUTE, true)
   server.addHook('onResponse', (request, reply, done) => {
     if (request.is404) recordElsewhere(request, reply, done)
     else done()
   })
 
-  function recording (route: string) {
+  function recording (route: string, isLogged: boolean) {
     const isStream = ({ statusCode }: FastifyReply) => route === streamPath && statusCode < 300
 
     return (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
       const durationMs = reply.elapsedTime
-      writeLine(request, reply, durationMs)
+      if (isLogged) writeLine(request, reply, durationMs)
       if (!isStream(reply)) instruments.requestCompleted(route, reply.statusCode, durationMs)
       done()
     }
@@ -72,9 +73,8 @@ function createLineWriter ({ clock, idsOf, logger }: RequestLogOptions) {
   const bindings = fieldsOf(logger.bindings())
 
   return function writeLine (request: FastifyRequest, { cacheStatus, statusCode }: FastifyReply, ms: number): void {
-    const { id, log, method, url } = request
-    // A route with a log level of its own has another logger, and no request lines.
-    if (log !== logger || !logger.isLevelEnabled('info')) return
+    if (!logger.isLevelEnabled('info')) return
+    const { id, method, url } = request
     const cache = cacheStatus === undefined ? '' : `,"cache":"${cacheStatus}"`
     const ids = idsOf === undefined ? '' : fieldsOf(idsOf(request))
     stream.write(
@@ -88,21 +88,4 @@ function createLineWriter ({ clock, idsOf, logger }: RequestLogOptions) {
 /** The fields of an object as JSON, each after a comma. */
 function fieldsOf (values: object): string {
   return Object.entries(values).map(([name, value]) => `,${JSON.stringify(name)}:${JSON.stringify(value)}`).join('')
-}
-
-/**
- * Requests use the service's logger, or one logger for each log level of a route. A child logger for each request would
- * cost a good part of an answer, and most requests log nothing with it. Log calls name the request id themselves.
- */
-export function createRequestLoggers (
-  logger: FastifyBaseLogger
-): (parent: FastifyBaseLogger, bindings: object, options: { level?: string }) => FastifyBaseLogger {
-  const byLevel = new Map<string, FastifyBaseLogger>()
-
-  return (_parent, _bindings, { level }) => {
-    if (level === undefined) return logger
-    const known = byLevel.get(level) ?? logger.child({}, { level })
-    byLevel.set(level, known)
-    return known
-  }
 }
