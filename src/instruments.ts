@@ -4,6 +4,7 @@ import type { FailureKind, Quirk, Purpose } from './audit/source.ts'
 /** The result of a cache lookup, in the words of RFC 9211 where it has them. */
 export type CacheLookup =
   | 'hit'
+  | 'log' // served out of the live log, or from an answer that was made out of it
   | 'stale-while-revalidate' // served while it is refreshed
   | 'miss'
   | 'stale' // read from Kubiya: the cached answer was too old, or events arrived

@@ -112,6 +112,7 @@ t.test('inside live, data flows one way', async (t) => {
     ingest: [],
     transport: ['log'],
     replay: ['log', 'transport'],
+    recent: ['ingest', 'log'],
     fanout: ['replay', 'transport', 'log']
   }
   const isHealth = ({ isType, target }: Import) => isType && target === 'live/ingest/upstream-health.ts'

@@ -3,10 +3,10 @@ import { compileFilter } from '../audit/filter.ts'
 import { instantFromMs } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
-import { produceEvent, type EventResponseContext } from './event-response.ts'
+import { produceEvent, produceEventFromLog, type EventResponseContext } from './event-response.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
-import { produceItems, type ItemsResponseContext } from './items-response.ts'
-import { SCAN_PAGE_SIZE, eventsInMemory, producePage } from './page-response.ts'
+import { lastOfPageBefore, produceItems, type ItemsResponseContext } from './items-response.ts'
+import { SCAN_PAGE_SIZE, eventsInMemory, producePage, producePageFromLog } from './page-response.ts'
 import type { CacheResult, Produced, RequestContext, ResponseCache } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
 import type { StoredResponse } from './stored-response.ts'
@@ -57,6 +57,8 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   function page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     return cache.serve({
       key: keyOf(query),
+      produceFromLog: () => withRoom(eventsInMemory(query), () =>
+        producePageFromLog(context, query, lastOfPageBefore(query, stored, context.clock.monotonicMs()))),
       produce: (requester, signal) =>
         withRoom(eventsInMemory(query), (room) => query.operation === 'items'
           ? produceItems(context, query, { requester, room, signal, stored })
@@ -88,6 +90,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     const coverage: Coverage = { isStable: true, matches: () => (event) => event.id === id }
     return cache.serve({
       key: `${tenant} ${JSON.stringify(['describe', id])}`,
+      produceFromLog: () => produceEventFromLog(context, id),
       produce: (requester, signal) => withRoom(SCAN_PAGE_SIZE, () => produceEvent(context, id, requester, signal)),
       isInvalidated: (response) => isInvalidated(response, () => coverage)
     }, requestContext)
@@ -109,14 +112,14 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   }
 
   /** Makes a response when there is memory for it. */
-  async function withRoom (
+  async function withRoom<Result extends Produced | Failure | undefined> (
     events: number,
-    produce: (room: ResponseReservation) => Promise<Produced | Failure>
-  ): Promise<Produced | Failure> {
+    produce: (room: ResponseReservation) => Promise<Result>
+  ): Promise<Result | Failure> {
     const room = await memory.reserve(events)
     if (room === undefined) return { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS }
     const produced = await produce(room).finally(room.release)
-    if (!produced.ok && produced.kind === 'unauthorized') options.parts.clear()
+    if (produced?.ok === false && produced.kind === 'unauthorized') options.parts.clear()
     return produced
   }
 }

@@ -2,6 +2,7 @@ import type { AuditEvent } from '../audit/event.ts'
 import { firstDuplicateId, identifyAs, parseComputedId, type ComputedId } from '../audit/event-id.ts'
 import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import { metered, withReservation, type Requester } from '../audit/requester.ts'
+import type { RecentEvents } from '../audit/recent-events.ts'
 import type { AuditSource, CallerPurpose, Failure } from '../audit/source.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import { isPathSafe } from '../audit/upstream-id.ts'
@@ -13,17 +14,20 @@ import { representationOf } from './content-encoding.ts'
 import { renderEvent } from './page-body.ts'
 import { SCAN_PAGE_SIZE } from './page-response.ts'
 import type { Produced } from './response-cache.ts'
-import { cacheableFor, type LogView } from './stored-response.ts'
+import { cacheableFor, MUST_REVALIDATE, type LogView } from './stored-response.ts'
 
 export interface EventResponseContext {
   readonly source: AuditSource
   readonly log: LogView
+  /** Answers a query out of the log, if the log is complete for it. */
+  readonly recent: RecentEvents
   readonly clock: Pick<Clock, 'monotonicMs'>
   /** Now by Kubiya's clock. */
   readonly now: () => Instant
   readonly scanLimit: number
   /** Whether enough of the request budget is left to scan on for an event that may not exist. */
   readonly hasPlenty: (key: Requester['key']) => boolean
+  readonly openTtlMs: number
   readonly closedTtlMs: number
 }
 
@@ -62,13 +66,36 @@ export async function produceEvent (
   const { complete, event, scanned, window } = lookup
   const readMs = clock.monotonicMs()
   if (event === undefined) {
-    const validity = { readMs, freshMs: ABSENCE_FRESH_MS, logPosition: position }
+    const validity = { readMs, freshMs: ABSENCE_FRESH_MS, isFromLog: false, logPosition: position }
     return { ok: true, response: { status: 404, window, scanned, complete, ...validity }, keep: true }
   }
   const { body, etag } = await renderEvent(event.json)
   const headers = ['etag', etag, 'cache-control', cacheableFor(closedTtlMs)]
-  const identity = representationOf(body)
-  return { ok: true, response: { status: 200, etag, headers, identity, readMs, freshMs: closedTtlMs }, keep: true }
+  const validity = { readMs, freshMs: closedTtlMs, isFromLog: false }
+  return {
+    ok: true,
+    response: { status: 200, etag, headers, identity: representationOf(body), ...validity },
+    keep: true
+  }
+}
+
+/** Makes the response of an event that the log holds. `undefined`: Kubiya has to be asked. */
+export async function produceEventFromLog (
+  { openTtlMs, recent }: EventResponseContext,
+  id: string
+): Promise<Produced | Failure | undefined> {
+  const answer = await recent({ id })
+  if (answer === undefined || !answer.ok) return answer
+  const [row] = answer.rows
+  if (row === undefined) return undefined
+  const { body, etag } = await renderEvent(row.event.json)
+  const headers = ['etag', etag, 'cache-control', MUST_REVALIDATE]
+  const validity = { readMs: answer.readMs, freshMs: openTtlMs, isFromLog: true }
+  return {
+    ok: true,
+    response: { status: 200, etag, headers, identity: representationOf(body), ...validity },
+    keep: true
+  }
 }
 
 async function findEvent (

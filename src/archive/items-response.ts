@@ -1,4 +1,5 @@
 import { metered, withReservation, type Requester } from '../audit/requester.ts'
+import type { SortKey } from '../audit/sort-key.ts'
 import type { Failure } from '../audit/source.ts'
 import { readFullPage, type PagePart, type Stop } from './full-page.ts'
 import type { PageParts } from './page-parts.ts'
@@ -39,8 +40,8 @@ export async function produceItems (
   const key = `${requester.key} ${query.key}`
   const begun = parts.get(key)
   const part = begun?.part ?? followingPart(query, stored, clock.monotonicMs())
-  const readAt = context.now()
-  const window = rangeOf(query, readAt, context.earliest())
+  const [readAt, earliest] = [context.now(), context.earliest()]
+  const window = rangeOf(query, readAt, earliest)
   const position = begun?.position ?? log.position() // Before Kubiya is called.
   const options = {
     rowLimit: isSearch(query) ? Math.max(1, scanLimit - (part?.scanned ?? 0)) : query.pageSize + scanLimit,
@@ -64,18 +65,29 @@ export async function produceItems (
 
   async function complete (page: RenderedPage): Promise<Produced> {
     parts.drop(key)
-    const response = await respond(context, query, page, { window, readAt, position, readMs })
+    const response = await respond(context, query, page, { window, readAt, earliest, position, readMs, isFromLog: false })
     return { ok: true, response: { ...response, ...page.last !== undefined && { last: page.last } }, keep: true }
   }
 }
 
-/** A page goes on where the page before it ended: events that arrived meanwhile shift no row from one to the other. */
-function followingPart (query: PageQuery, stored: ItemsReading['stored'], nowMs: number): PagePart | undefined {
-  if (query.page === 1) return undefined
+/**
+ * Where the page before ended, if that page was read lately. A page goes on from there: events that arrived meanwhile
+ * shift no row from one page to the other.
+ */
+export function lastOfPageBefore (
+  query: PageQuery,
+  stored: ItemsReading['stored'],
+  nowMs: number
+): SortKey | undefined {
+  if (query.operation !== 'items' || query.page === 1) return undefined
   const before = stored(createPageQuery({ ...query, page: query.page - 1 }))
-  if (before?.status !== 200 || before.last === undefined) return undefined
-  if (nowMs - before.readMs > LONGEST_BETWEEN_PAGES_MS) return undefined
-  return { events: [], next: before.last, skip: 0, scanned: 0, skipped: [] }
+  if (before?.status !== 200 || nowMs - before.readMs > LONGEST_BETWEEN_PAGES_MS) return undefined
+  return before.last
+}
+
+function followingPart (query: PageQuery, stored: ItemsReading['stored'], nowMs: number): PagePart | undefined {
+  const next = lastOfPageBefore(query, stored, nowMs)
+  return next === undefined ? undefined : { events: [], next, skip: 0, scanned: 0, skipped: [] }
 }
 
 function isSearch ({ filter }: PageQuery): boolean {

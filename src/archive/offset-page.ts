@@ -1,5 +1,6 @@
 import { weightOf, type AuditEvent } from '../audit/event.ts'
 import { compileFilter } from '../audit/filter.ts'
+import { floorToSecond } from '../audit/instant.ts'
 import { compareKeyedEvents, withSortKeys, type KeyedEvent } from '../audit/sort-key.ts'
 import type { Answer, AuditSource, Failure, Purpose } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
@@ -47,12 +48,19 @@ export async function readOffsetPage (
   answerSize: AnswerSize
 ): Promise<OffsetPageResult> {
   if (source.quirks.has('sorts-by-second') || source.quirks.has('ignores-sort')) return UNSUITABLE
+  if (!beginsAtWholeSecond(request)) return UNSUITABLE
   let size = upstreamSize
   while (true) {
     const result = await readWith(source, request, size, purpose, answerSize)
     if (result.kind !== 'page-size-capped') return result
     size = result.size
   }
+}
+
+/** Bounds go to Kubiya as whole seconds, rounded outward. It would also count the rows between the two bounds. */
+function beginsAtWholeSecond ({ direction, window }: PageRequest): boolean {
+  const bound = direction === 'asc' ? window.start : window.end
+  return bound === undefined || bound === floorToSecond(bound)
 }
 
 /** The same with upstream pages of up to `size` rows. */

@@ -1,22 +1,26 @@
-import { LRUCache } from 'lru-cache'
-import type { BytePool } from '../audit/byte-pool.ts'
 import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
 import type { Clock } from '../clock.ts'
 import type { CacheLookup, Instruments } from '../instruments.ts'
 import { createCollapsedForwarding, type Flight } from './collapsed-forwarding.ts'
-import { encodedBytes } from './content-encoding.ts'
+import { createResponseStore, type ResponseStoreOptions } from './response-store.ts'
 import type { CacheableResponse, StoredResponse } from './stored-response.ts'
 
 /** How the cache handled a request (RFC 9211). */
 export type CacheStatus =
-  | { readonly kind: 'hit', readonly detail?: 'stale-while-revalidate' | 'stale-if-error' }
+  | HitStatus
   | {
     readonly kind: 'forwarded',
     readonly reason: ForwardReason,
     readonly collapsed: boolean,
     readonly detail?: 'stale-if-error'
   }
+
+interface HitStatus {
+  readonly kind: 'hit'
+  /** `log`: the events came out of the event log. */
+  readonly detail?: 'stale-while-revalidate' | 'stale-if-error' | 'log'
+}
 
 type ForwardReason = 'miss' | 'stale' | 'request'
 
@@ -28,10 +32,7 @@ export interface CacheResult {
   readonly cacheStatus: CacheStatus
 }
 
-export interface ResponseCacheOptions {
-  readonly maxBytes: number
-  /** The bound on all caches together, if there are several. */
-  readonly pool?: BytePool
+export interface ResponseCacheOptions extends Pick<ResponseStoreOptions, 'maxBytes' | 'pool'> {
   /** Stale-while-revalidate and stale-if-error (RFC 5861). */
   readonly staleMs: number
   readonly staleIfErrorMs: number
@@ -48,10 +49,14 @@ export interface Produced {
   readonly ok: true
   readonly response: CacheableResponse
   readonly keep: boolean
+  /** Why a response out of the log is stale: the poll failed. */
+  readonly failure?: Failure
 }
 
 export interface CacheRequest {
   readonly key: string
+  /** Makes the response out of the log, for all requests that wait. `undefined`: Kubiya has to be asked. */
+  readonly produceFromLog?: () => Promise<Produced | Failure | undefined>
   /** Makes the response for all requests that wait, on the account of the first. The signal: all of them left. */
   readonly produce: (requester: Requester, signal: AbortSignal) => Promise<Produced | Failure>
   /** Whether an event entered the log that the response does not show. */
@@ -78,49 +83,89 @@ export interface ResponseCache {
   usage (): { readonly entries: number, readonly bytes: number }
 }
 
-type Outcome = { readonly ok: true, readonly response: StoredResponse, readonly epoch: number } | Failure
+type Outcome = StoredOutcome | Failure
 
-const ENTRY_OVERHEAD_BYTES = 1536 // Measured: headers, key and objects of one entry.
+interface StoredOutcome {
+  readonly ok: true
+  readonly response: StoredResponse
+  readonly epoch: number
+  readonly failure: Failure | undefined
+}
+
 const NO_CACHE_INTERVAL_MS = 1000
-const HIT: CacheStatus = { kind: 'hit' }
-const STALE_HIT: CacheStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
+const HIT: HitStatus = { kind: 'hit' }
+const LOG_HIT: HitStatus = { kind: 'hit', detail: 'log' }
+const STALE_HIT: HitStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
 
 /**
- * Stores complete responses with their encodings, bounded by bytes. Equal requests share one call to Kubiya. A fresh
- * response is served; then a stale one while it is refreshed; then a stale one if Kubiya fails. A refused credential
- * (401) clears the cache, and a forbidden request (403) drops its entry: neither is followed by a stale response.
+ * Serves complete responses. A fresh one is served; then a stale one while it is refreshed; then a stale one if Kubiya
+ * fails (RFC 5861). The log is asked before Kubiya, except for `no-cache`. Equal requests share one call. A refused
+ * credential (401) clears the cache, and a forbidden request (403) drops its entry: no stale response follows either.
  */
 export function createResponseCache (options: ResponseCacheOptions): ResponseCache {
-  const { clock, instruments, maxBytes, onError, refreshIntervalMs, staleIfErrorMs, staleMs } = options
-  const entries = maxBytes === 0
-    ? undefined
-    : new LRUCache<string, StoredResponse>({ maxSize: maxBytes, sizeCalculation: weigh, dispose: countEviction })
-  const share = options.pool?.join({ shrink })
+  const { clock, instruments, onError, refreshIntervalMs, staleIfErrorMs, staleMs } = options
+  const entries = createResponseStore({ ...options, onEvicted: instruments.cacheEvicted })
   const forwarding = createCollapsedForwarding<Outcome>()
-  let epoch = 0 // Grows with each clear: a call that began before a clear leaves nothing behind.
-  let isClosed = false
-  return { serve, peek: (key) => entries?.peek(key), clear, close, usage: () => ({ entries: entries?.size ?? 0, bytes: heldBytes() }) }
+  const logReading = createCollapsedForwarding<Outcome | undefined>()
+  return { serve, peek: entries.peek, clear: entries.clear, close: entries.close, usage: entries.usage }
 
   function serve (request: CacheRequest, context: RequestContext): CacheResult | Promise<CacheResult | Failure> {
-    const response = entries?.get(request.key)
-    if (response === undefined) return forward(request, context, 'miss')
-    const ageMs = clock.monotonicMs() - response.readMs
+    const response = entries.get(request.key)
+    if (response === undefined) return miss(request, context)
+    const ageMs = ageOf(response)
     const isFresh = ageMs < response.freshMs
     // An absence is never served stale: a failure of Kubiya must not become "not found".
-    if (!isFresh && response.status === 404) return forward(request, context, 'miss')
-    if (context.noCache && ageMs >= NO_CACHE_INTERVAL_MS) return forward(request, context, 'request', response)
-    if (mayRefresh(response, ageMs) && request.isInvalidated(response)) {
-      return forward(request, context, 'stale', response, true)
+    if (!isFresh && response.status === 404) return miss(request, context)
+    if (context.noCache && clock.monotonicMs() - response.forwardedMs >= NO_CACHE_INTERVAL_MS) {
+      return forward(request, context, 'request', response)
     }
-    if (ageMs >= response.freshMs + staleMs) return forward(request, context, 'stale', response)
-    if (!isFresh) join(request, context.requester()).outcome.catch(onError) // A failure leaves the entry as it is.
-    instruments.cacheLookup(isFresh ? 'hit' : 'stale-while-revalidate', false)
-    return { ok: true, response, ageMs, cacheStatus: isFresh ? HIT : STALE_HIT }
+    // A response of Kubiya that new events caused is not refreshed again at once.
+    const mayRefresh = ageMs >= refreshIntervalMs || !response.isRefresh || response.isFromLog
+    if (mayRefresh && request.isInvalidated(response)) return answer(request, context, response, true)
+    if (ageMs >= response.freshMs + staleMs) return answer(request, context, response)
+    if (!isFresh) refresh(request, context).catch(onError) // A failure leaves the entry as it is.
+    return hit(response, ageMs, isFresh)
   }
 
-  /** A response that new events caused is not refreshed again at once. */
-  function mayRefresh (response: StoredResponse, ageMs: number): boolean {
-    return ageMs >= refreshIntervalMs || !response.isRefresh
+  function miss (request: CacheRequest, context: RequestContext): Promise<CacheResult | Failure> {
+    return context.noCache ? forward(request, context, 'miss') : answer(request, context)
+  }
+
+  function hit (response: StoredResponse, ageMs: number, isFresh: boolean): CacheResult {
+    const cacheStatus = response.isFromLog ? LOG_HIT : isFresh ? HIT : STALE_HIT
+    instruments.cacheLookup(cacheStatus.detail ?? 'hit', false)
+    return { ok: true, response, ageMs, cacheStatus }
+  }
+
+  async function refresh (request: CacheRequest, context: RequestContext): Promise<unknown> {
+    return await readLog(request) ?? join(request, context.requester()).outcome
+  }
+
+  /** Answers out of the log, or else from Kubiya. */
+  async function answer (
+    request: CacheRequest,
+    context: RequestContext,
+    stale?: StoredResponse,
+    isRefresh = false
+  ): Promise<CacheResult | Failure> {
+    const epoch = entries.epoch()
+    const reason = stale === undefined ? 'miss' : 'stale'
+    const outcome = await readLog(request)
+    if (outcome === undefined) return forward(request, context, reason, stale, isRefresh)
+    if (!outcome.ok) return staleIfError(outcome, epoch === entries.epoch() ? stale : undefined, reason, false)
+    const { failure, response } = outcome
+    if (failure === undefined) return hit(response, ageOf(response), true)
+    // The poll failed. The newer of both stale responses is served.
+    if (stale !== undefined && stale.readMs > response.readMs) return staleIfError(failure, stale, reason, false)
+    return mayServeStale(failure, response) ? hit(response, ageOf(response), true) : failed(failure, false)
+  }
+
+  /** Equal requests share one reading of the log. An answer that a refused credential saw is dropped. */
+  async function readLog (request: CacheRequest): Promise<Outcome | undefined> {
+    const { key, produceFromLog } = request
+    if (produceFromLog === undefined) return undefined
+    const outcome = await logReading.join(key, () => store(key, produceFromLog)).outcome
+    return outcome?.ok === true && outcome.epoch !== entries.epoch() ? undefined : outcome
   }
 
   async function forward (
@@ -131,7 +176,7 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     isRefresh = false
   ): Promise<CacheResult | Failure> {
     const collapsed = forwarding.has(request.key)
-    const begunIn = epoch
+    const epoch = entries.epoch()
     const requester = context.requester()
     const flight = join(request, requester)
     const stopWatching = requester.onDisconnect?.(flight.leave)
@@ -141,11 +186,22 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
       return forwarded(outcome.response, { kind: 'forwarded', reason, collapsed }, reason)
     }
     // After a clear, not even the stale response is served: the credential that saw it was refused meanwhile.
-    if (begunIn === epoch && stale !== undefined && mayServeStale(outcome, stale)) {
-      return forwarded(stale, { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' }, 'stale-if-error')
-    }
+    return staleIfError(outcome, epoch === entries.epoch() ? stale : undefined, reason, collapsed)
+  }
+
+  function staleIfError (
+    failure: Failure,
+    stale: StoredResponse | undefined,
+    reason: ForwardReason,
+    collapsed: boolean
+  ): CacheResult | Failure {
+    if (stale === undefined || !mayServeStale(failure, stale)) return failed(failure, collapsed)
+    return forwarded(stale, { kind: 'forwarded', reason, collapsed, detail: 'stale-if-error' }, 'stale-if-error')
+  }
+
+  function failed (failure: Failure, collapsed: boolean): Failure {
     instruments.cacheLookup('failed', collapsed)
-    return outcome
+    return failure
   }
 
   function forwarded (
@@ -154,7 +210,11 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
     lookup: CacheLookup
   ): CacheResult {
     instruments.cacheLookup(lookup, cacheStatus.collapsed)
-    return { ok: true, response, ageMs: clock.monotonicMs() - response.readMs, cacheStatus }
+    return { ok: true, response, ageMs: ageOf(response), cacheStatus }
+  }
+
+  function ageOf ({ readMs }: StoredResponse): number {
+    return clock.monotonicMs() - readMs
   }
 
   function mayServeStale ({ kind }: Failure, { freshMs, readMs, status }: StoredResponse): boolean {
@@ -165,76 +225,29 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   function join (request: CacheRequest, requester: Requester): Flight<Outcome> {
     return forwarding.join(request.key, async (signal, aborted) => {
       const earlier = await aborted
-      return earlier?.ok === true && earlier.epoch === epoch ? earlier : produce(request, requester, signal)
+      return earlier?.ok === true && earlier.epoch === entries.epoch()
+        ? earlier
+        : store<never>(request.key, () => request.produce(requester, signal))
     })
   }
 
-  async function produce ({ key, produce }: CacheRequest, requester: Requester, signal: AbortSignal): Promise<Outcome> {
-    const begunIn = epoch
-    const outcome = await produce(requester, signal)
+  /** Makes a response and stores it. */
+  async function store<None extends undefined = never> (
+    key: string,
+    produce: () => Promise<Produced | Failure | None>
+  ): Promise<Outcome | None> {
+    const epoch = entries.epoch()
+    const outcome = await produce()
+    if (outcome === undefined) return outcome
     if (!outcome.ok) {
-      if (outcome.kind === 'unauthorized') clear()
-      if (outcome.kind === 'forbidden') drop(key)
+      if (outcome.kind === 'unauthorized') entries.clear()
+      if (outcome.kind === 'forbidden') entries.delete(key)
       return outcome
     }
-    const response: StoredResponse = {
-      ...outcome.response,
-      encodings: {},
-      notModified: { headers: [] },
-      isRefresh: false,
-      onEncoded: () => reweigh(key, response)
-    }
-    if (outcome.keep && begunIn === epoch && !isClosed) put(key, response)
-    return { ok: true, response, epoch: begunIn }
+    const { failure, keep, response: made } = outcome
+    const forwardedMs = made.isFromLog ? entries.peek(key)?.forwardedMs ?? -Infinity : made.readMs
+    const response = entries.toStored(key, made, forwardedMs)
+    if (keep) entries.set(key, response, epoch)
+    return { ok: true, response, epoch, failure }
   }
-
-  function put (key: string, response: StoredResponse): void {
-    entries?.set(key, response)
-    share?.hold(heldBytes())
-  }
-
-  function drop (key: string): void {
-    entries?.delete(key)
-    share?.hold(heldBytes())
-  }
-
-  /** Counts a new encoding, if there is room for it beside the body. */
-  function reweigh (key: string, response: StoredResponse): boolean {
-    if (entries?.peek(key) !== response) return true // Not in the cache: it lives as long as its requests.
-    if (weigh(response, key) > maxBytes) return false
-    entries.delete(key) // `set` weighs new entries only.
-    put(key, response)
-    return true
-  }
-
-  function clear (): void {
-    epoch++
-    entries?.clear()
-    share?.hold(0)
-  }
-
-  function close (): void {
-    isClosed = true
-    clear()
-    share?.leave()
-  }
-
-  function shrink (bytes: number): number {
-    const targetBytes = heldBytes() - bytes
-    while (heldBytes() > targetBytes && entries?.pop() !== undefined);
-    return heldBytes()
-  }
-
-  function heldBytes (): number {
-    return entries?.calculatedSize ?? 0
-  }
-
-  function countEviction (_response: StoredResponse, _key: string, reason: string): void {
-    if (reason === 'evict') instruments.cacheEvicted()
-  }
-}
-
-function weigh (response: StoredResponse, key: string): number {
-  const bodyBytes = response.status === 200 ? response.identity.body.length : 0
-  return bodyBytes + encodedBytes(response) + key.length + ENTRY_OVERHEAD_BYTES
 }

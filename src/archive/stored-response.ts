@@ -22,8 +22,10 @@ export interface LogView {
 
 /** How long a response may be served. */
 export interface Validity {
-  /** When Kubiya had answered: monotonic time, milliseconds. */
+  /** When Kubiya had answered, or when the poll began that the log's rows are known from: monotonic, milliseconds. */
   readonly readMs: number
+  /** Whether the events came out of the log. */
+  readonly isFromLog: boolean
   readonly freshMs: number
   /** Up to here the log holds no event that the response lacks. Missing if new events cannot change the response. */
   readonly logPosition?: LogPosition
@@ -60,6 +62,8 @@ export interface CacheRecord extends Pick<Encodable, 'encodings' | 'onEncoded'> 
   readonly notModified: ResponseForm
   /** Whether new events caused the request for this response: it is not refreshed again at once. */
   isRefresh: boolean
+  /** When Kubiya was last asked for this key: monotonic time, milliseconds. */
+  readonly forwardedMs: number
 }
 
 export type StoredContent = ContentResponse & CacheRecord

@@ -19,6 +19,8 @@ export interface NewEvent {
   readonly event: AuditEvent
   /** Whether its instant was before the log's newest when it entered the log. The same value for every subscriber. */
   readonly late: boolean
+  /** For an event without an instant: the instant of the dated event that followed it, or when it was read. */
+  readonly notAfter?: Instant
 }
 
 /** Something that could not be read. It has its own offset among the events, so no subscriber misses the gap. */

@@ -1,4 +1,5 @@
 import type { BytePool } from '../audit/byte-pool.ts'
+import type { AuditEvent } from '../audit/event.ts'
 import {
   EARLIEST,
   LATEST,
@@ -10,6 +11,7 @@ import {
   type Instant
 } from '../audit/instant.ts'
 import type { Batch } from '../audit/log-batch.ts'
+import type { RecentEvents } from '../audit/recent-events.ts'
 import type { AuditSource } from '../audit/source.ts'
 import type { Clock } from '../clock.ts'
 import type { Instruments } from '../instruments.ts'
@@ -21,6 +23,8 @@ import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
 import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
 import type { Health } from './ingest/upstream-health.ts'
 import { createEventLog, type EventLog } from './log/event-log.ts'
+import { createRecentEvents } from './recent/recent-events.ts'
+import { createRecentRows, type RecentRows } from './recent/recent-rows.ts'
 import { createBackfillPages, type BackfillPages } from './replay/backfill-pages.ts'
 
 /** What the live path of one tenant is made of. Durations are in milliseconds. */
@@ -34,6 +38,10 @@ export interface LiveFeedOptions
   readonly tracer: Tracer
   /** Called after every poll, before the hub and the replays. */
   readonly onPoll?: (health: Health, changed: boolean) => void
+  /** Largest age of an answer out of the log whose poll succeeds. */
+  readonly openTtlMs: number
+  /** When Kubiya last refused the credential: monotonic time. Default: never. */
+  readonly refusedMs?: () => number
   /** Deadline of one request to the upstream. */
   readonly upstreamTimeoutMs: number
   /** An event that becomes visible this long after its instant is still found. */
@@ -67,6 +75,8 @@ export interface LiveFeed {
   readonly poller: Poller
   readonly hub: Hub
   readonly frameCache: FrameCache
+  /** Answers queries out of the log. */
+  readonly recent: RecentEvents
   /** Returns its bytes to the pools. */
   close (): void
 }
@@ -85,9 +95,11 @@ const MOST_BATCH_BYTES = 65_536
 export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
   const { clock, instruments, latenessMs, onError, relay, source } = options
   const history = BigInt(Math.max(LEAST_HISTORY_MS, 2 * latenessMs)) * NANOS_PER_MS
+  const start = instantFromMs(clock.now()) - history
   const log = createEventLog({
     epoch: relay.epoch,
-    start: instantFromMs(clock.now()) - history,
+    start,
+    onEvicted: (entry) => recentRows.evicted(entry),
     maxEvents: options.historyEvents,
     maxBytes: options.historyBytes,
     ...options.pools !== undefined && { pool: options.pools.logs },
@@ -95,6 +107,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     mostRemembered: MOST_KNOWN_EVENTS,
     clock
   })
+  const recentRows = createRecentRows({ log, start, now: clock.now })
   const poller = (options.createPoller ?? createPoller)({
     ...options,
     openBookmark,
@@ -127,11 +140,8 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     instruments,
     onSubscribersChanged: poller.wake
   })
-  relay.subscribe((batch) => {
-    count(batch)
-    hub.publish(log.append(batch))
-  })
-  return { log, poller, hub, frameCache, close }
+  relay.subscribe(append)
+  return { log, poller, hub, frameCache, recent: createRecent(options, log, poller, recentRows), close }
 
   function openBackfillPages (): BackfillPages {
     return createBackfillPages({
@@ -151,6 +161,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     // A whole second: replays leave to the log all that is dated in the second from which it begins.
     const from = maxInstant(EARLIEST, floorToSecond(minInstant(now - history, oldest)))
     log.resetTo(from)
+    recentRows.resetTo(from)
     return createBookmark({ from, startedAt: now, latenessMs, mostKnown: MOST_KNOWN_EVENTS })
   }
 
@@ -169,6 +180,11 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     hub.onHealth(health, changed)
   }
 
+  function append (batch: Batch): void {
+    count(batch)
+    hub.publish(log.append(batch))
+  }
+
   function count ({ entries }: Batch): void {
     const added = entries.flatMap((entry) => 'event' in entry ? entry : [])
     if (added.length === 0) return
@@ -178,5 +194,16 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     for (const { event } of added) {
       if (event.instant !== undefined) instruments.deliveryLag(Number((now - event.instant) / NANOS_PER_MS))
     }
+  }
+}
+
+function createRecent (options: LiveFeedOptions, log: EventLog, poller: Poller, rows: RecentRows): RecentEvents {
+  const { refusedMs = () => -Infinity } = options
+  return createRecentEvents({ ...options, rows, end: log.end, find, poller, refusedMs })
+
+  function find (id: string): AuditEvent | undefined {
+    const offset = log.offsetOf(id)
+    const entry = offset === undefined ? undefined : log.at(offset)
+    return entry !== undefined && 'event' in entry ? entry.event : undefined
   }
 }

@@ -66,6 +66,7 @@ function countCacheLookups ({ tally }: MetricFamilies): Pick<Instruments, 'cache
   let evictions = 0
   const lookups: Record<CacheLookup, number> = {
     hit: 0,
+    log: 0,
     'stale-while-revalidate': 0,
     miss: 0,
     stale: 0,

@@ -84,9 +84,11 @@ export function createTenant (options: TenantOptions): Tenant {
   const { clock, logger, settings, upstream } = options
   const budget = upstream.budget ?? createUpstreamBudget(settings, upstream.isBudgeted)
   let isShutDown = false
-  const client = createClient(options, budget, () => isShutDown)
-  const feed = createFeed(options, client, budget, { onPoll, onError })
-  const { hub, log, poller } = feed
+  let refusedMs = -Infinity
+  const onRefused = () => { refusedMs = clock.monotonicMs() }
+  const client = createClient(options, budget, () => isShutDown, onRefused)
+  const feed = createFeed(options, client, budget, { onPoll, onError, refusedMs: () => refusedMs })
+  const { hub, log, poller, recent } = feed
   const cache = createCache(options, onError)
   const archive = createArchive({
     source: client,
@@ -94,6 +96,7 @@ export function createTenant (options: TenantOptions): Tenant {
     memory: options.memory,
     parts: createPageParts({ clock, pool: options.pools.parts }),
     log: { position: log.end, hasNew: log.hasNewSince, find },
+    recent,
     tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
     hasPlenty: (key) => budget.hasPlenty(key, clock.now()),
@@ -162,7 +165,12 @@ export function createTenant (options: TenantOptions): Tenant {
   }
 }
 
-function createClient (options: TenantOptions, budget: RequestBudget, isShutDown: () => boolean): KubiyaClient {
+function createClient (
+  options: TenantOptions,
+  budget: RequestBudget,
+  isShutDown: () => boolean,
+  onRefused: () => void
+): KubiyaClient {
   const { clock, instruments, logger, settings, tracer, upstream, version } = options
   return createKubiyaClient({
     ...clientOptions(settings, version, clock),
@@ -173,7 +181,9 @@ function createClient (options: TenantOptions, budget: RequestBudget, isShutDown
     onRequest (purpose, outcome, durationMs) {
       logger.debug({ purpose, outcome, ms: Math.round(durationMs) }, 'upstream request completed')
       instruments.upstreamRequestCompleted(purpose, outcome, durationMs)
-      if (outcome === 'unauthorized') upstream.onCredentialResult?.('unauthorized')
+      if (outcome !== 'unauthorized') return
+      onRefused()
+      upstream.onCredentialResult?.('unauthorized')
     },
     onList () {
       // A late answer does not revoke the refusal that came before it.
@@ -188,7 +198,7 @@ function createFeed (
   { clock, instruments, logger, pools, settings, tracer }: TenantOptions,
   source: KubiyaClient,
   budget: RequestBudget,
-  callbacks: Pick<LiveFeedOptions, 'onPoll' | 'onError'>
+  callbacks: Pick<LiveFeedOptions, 'onPoll' | 'onError' | 'refusedMs'>
 ): LiveFeed {
   return createLiveFeed({
     ...callbacks,
@@ -207,6 +217,7 @@ function createFeed (
     intervalMs: settings.POLL_INTERVAL_MS,
     maxIntervalMs: settings.POLL_MAX_INTERVAL_MS,
     upstreamTimeoutMs: settings.UPSTREAM_TIMEOUT_MS,
+    openTtlMs: settings.CACHE_OPEN_TTL_MS,
     latenessMs: settings.LATENESS_MS,
     historyEvents: settings.HISTORY_EVENTS,
     historyBytes: settings.HISTORY_BYTES,

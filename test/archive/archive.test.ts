@@ -5,7 +5,7 @@ import t from 'tap'
 import { encodeCursor } from '../../src/audit/cursor.ts'
 import { instantOf } from '../../src/sandbox/instant.ts'
 import type { Asked, Fault, Sandbox } from '../../src/sandbox/sandbox.ts'
-import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { SMALLEST_LOG, ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 type Item = Record<string, any>
 
@@ -90,7 +90,7 @@ function counted (items: Item[]): Map<number, number> {
 }
 
 t.test('list', async (t) => {
-  const service = await startService(t)
+  const service = await startService(t, SMALLEST_LOG)
   const { sandbox } = service
   const base = Date.now() - hour
   sandbox.publish(
@@ -715,9 +715,10 @@ t.test('session_id is found under both field names of the upstream', async (t) =
 
 t.test('describe', async (t) => {
   t.test('a computed id of forty days costs at most two upstream calls, also for exact duplicates', async (t) => {
-    const service = await startService(t, {}, { pageCap: 100 })
+    const service = await startService(t, SMALLEST_LOG, { pageCap: 100 })
     const twin = item({ resource_text: 'twin', timestamp: ago(40 * DAY_MS) })
     service.sandbox.publish(
+      item(), // The event that the log keeps.
       twin,
       twin,
       twin,
@@ -746,9 +747,9 @@ t.test('describe', async (t) => {
 
   t.test('an upstream id is requested by id', async (t) => {
     for (const field of ['id', 'audit_id', 'event_id', '_id'] as const) {
-      const service = await startService(t, {}, { ids: field })
-      service.sandbox.publish(item({ timestamp: ago(60 * DAY_MS) }))
-      const { items: [only] } = await service.json(`${EVENTS}?start_time=-70d`)
+      const service = await startService(t, SMALLEST_LOG, { ids: field })
+      service.sandbox.publish(item(), item({ timestamp: ago(60 * DAY_MS) }))
+      const { items: [, only] } = await service.json(`${EVENTS}?start_time=-70d`)
       t.equal(only.id, only[field], field)
       await service.settled()
       t.same(await service.json(`${EVENTS}/${only.id}`), only, field)
@@ -838,7 +839,7 @@ t.test('three hundred equal requests at once are one upstream call, even if the 
   // So many answers can take longer than one is fresh.
   const service = await startService(
     t,
-    { CACHE_OPEN_TTL_MS: '600000' },
+    { ...SMALLEST_LOG, CACHE_OPEN_TTL_MS: '600000' },
     {},
     undefined,
     (server) => server.addHook('onRequest', async () => {
@@ -875,7 +876,7 @@ t.test('three hundred equal requests at once are one upstream call, even if the 
 
 t.test('response cache', async (t) => {
   t.test('-24h and -1440m share an entry, also a second later, and Age tells its age', async (t) => {
-    const service = await startService(t, { CACHE_OPEN_TTL_MS: '600000' })
+    const service = await startService(t, { ...SMALLEST_LOG, CACHE_OPEN_TTL_MS: '600000' })
     service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
     await service.settled()
     const first = await service.get(EVENTS)

@@ -46,7 +46,15 @@ t.test('response cache', async (t) => {
   const BODY = Buffer.from('the same words again and again '.repeat(200))
 
   function contentOf (etag = 'W/"a"'): CacheableResponse {
-    return { status: 200, etag, headers: [], identity: representationOf(BODY), readMs: 0, freshMs: 1e9 }
+    return {
+      status: 200,
+      etag,
+      headers: [],
+      identity: representationOf(BODY),
+      readMs: 0,
+      freshMs: 1e9,
+      isFromLog: false
+    }
   }
 
   function cacheOf (maxBytes: number, isFailing = false) {

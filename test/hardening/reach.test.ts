@@ -6,7 +6,7 @@ import { trustedPeerIn } from '../../src/access/client-address.ts'
 import { readSettings } from '../../src/settings/read-settings.ts'
 import { anyCharacter } from '../contracts/property.ts'
 import { openEventStream } from '../support/event-stream.ts'
-import { item, openStream, startKeyless, startService, startUpstream, type Service } from '../support/support.ts'
+import { SMALLEST_LOG, item, openStream, startKeyless, startService, startUpstream, type Service } from '../support/support.ts'
 import { dial, exchange, handshake, head, statusOf } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -525,7 +525,7 @@ t.test('links are relative, or have the path prefix of the proxy', async (t) => 
   const upstream = await startUpstream(t)
   upstream.publish(Array.from({ length: 5 }, () => item({ email: 'a@acme.test' })))
   const plain = await startService(t, {}, {}, upstream)
-  const trusting = await startService(t, { TRUST_PROXY: '127.0.0.0/8' }, {}, upstream)
+  const trusting = await startService(t, { ...SMALLEST_LOG, TRUST_PROXY: '127.0.0.0/8' }, {}, upstream)
   const set = await startService(t, { TRUST_PROXY: '1', BASE_PATH: '/set' }, {}, upstream)
   for (
     const [path, route] of [[`${EVENTS}?page_size=2`, EVENTS], [`${SEARCH}?text=message&page_size=2`, SEARCH]] as const

@@ -87,6 +87,7 @@ export async function composeLive (
     intervalMs: POLL_INTERVAL_MS,
     maxIntervalMs: POLL_INTERVAL_MS,
     upstreamTimeoutMs: TIMEOUT_MS,
+    openTtlMs: POLL_INTERVAL_MS,
     latenessMs,
     historyEvents: knobs.historyEvents,
     historyBytes: HISTORY_BYTES,

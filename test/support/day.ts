@@ -107,6 +107,7 @@ export async function liveThrough (options: DayOptions) {
     intervalMs: POLL_MS,
     maxIntervalMs: 30_000,
     patienceMs: 60_000,
+    upstreamTimeoutMs: 10_000,
     instruments: silentInstruments,
     tracer: silentTracer,
     clock: { now: clock, monotonicMs: time.nowMs, setTimer: time.setTimer }

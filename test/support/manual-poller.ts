@@ -23,6 +23,8 @@ export function createManualPoller ({ clock, onPoll, openBookmark, publish }: Po
     start () {},
     wake () {},
     async stop () {},
+    demand: async () => ({ kind: 'stopped' }),
+    completedReads: () => ({ last: undefined, lastFull: undefined }),
     health: health.now,
     upstreamClock: clock.now,
     earliestClock: clock.now,

@@ -109,6 +109,7 @@ const QUIET_FEED = {
   intervalMs: 3000,
   maxIntervalMs: 3000,
   upstreamTimeoutMs: 10_000,
+  openTtlMs: 10_000,
   latenessMs: 10_000,
   historyEvents: 1000,
   historyBytes: 10_000_000,

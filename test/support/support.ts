@@ -35,6 +35,9 @@ export interface Service {
   close (): Promise<void>
 }
 
+/** A log of one event, which answers hardly any query: Kubiya is asked. */
+export const SMALLEST_LOG = { HISTORY_EVENTS: '1' }
+
 /**
  * The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls
  * quick, and nobody is turned away because the machine is slow.

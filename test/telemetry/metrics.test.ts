@@ -4,7 +4,7 @@ import { text as textOf } from 'node:stream/consumers'
 import t from 'tap'
 import { openEventStream } from '../support/event-stream.ts'
 import { readFigures, scrape, type Figures } from '../support/figures.ts'
-import { ago, eventually, item, openStream, startService, startUpstream, type Service } from '../support/support.ts'
+import { SMALLEST_LOG, ago, eventually, item, openStream, startService, startUpstream, type Service } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const SEARCH = '/api/v1/audit/events/search'
@@ -68,6 +68,7 @@ t.test('malformed requests are counted with the route `none`', async (t) => {
 
 t.test('cache lookups are counted by result, and collapsed ones besides', async (t) => {
   const service = await startService(t, {
+    ...SMALLEST_LOG,
     CACHE_OPEN_TTL_MS: '0',
     CACHE_STALE_MS: '0',
     POLL_INTERVAL_MS: '60000',
@@ -114,6 +115,7 @@ t.test('forced cache lookups are counted', async (t) => {
 
 t.test('background refreshes and evictions are counted', async (t) => {
   const service = await startService(t, {
+    ...SMALLEST_LOG,
     CACHE_OPEN_TTL_MS: '0',
     CACHE_MAX_BYTES: '6000',
     POLL_INTERVAL_MS: '60000',

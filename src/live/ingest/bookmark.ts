@@ -1,3 +1,4 @@
+import type { AuditEvent } from '../../audit/event.ts'
 import type { Announcement, NewEntry } from '../../audit/log-batch.ts'
 import {
   NANOS_PER_MS,
@@ -104,10 +105,10 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
       (newest, { event }) => event.instant === undefined ? newest : maxInstant(newest, minInstant(event.instant, now)),
       highWater
     )
-    const events = fresh.map(({ event }): NewEntry => ({
-      event,
-      late: event.instant !== undefined && event.instant < highWater
-    }))
+    const nextInstants = nextInstantsOf(rows)
+    const events = fresh.map(({ event }): NewEntry => event.instant === undefined
+      ? { event, late: false, notAfter: nextInstants.get(event) ?? now }
+      : { event, late: event.instant < highWater })
     return {
       announcement: {
         entries: gap === undefined ? events : [{ gap }, ...events],
@@ -139,6 +140,17 @@ export function createBookmark (options: BookmarkOptions): Bookmark {
 
 function nanos (ms: number): bigint {
   return BigInt(Math.floor(ms)) * NANOS_PER_MS
+}
+
+/** For each event without an instant, the instant of the first dated event that follows it. */
+function nextInstantsOf (rows: readonly KeyedEvent[]): ReadonlyMap<AuditEvent, Instant> {
+  const next = new Map<AuditEvent, Instant>()
+  let instant: Instant | undefined
+  for (const { event } of rows.toReversed()) {
+    if (event.instant !== undefined) instant = event.instant
+    else if (instant !== undefined) next.set(event, instant)
+  }
+  return next
 }
 
 function distinct (rows: readonly KeyedEvent[]): KeyedEvent[] {

@@ -63,6 +63,15 @@ export function nextPollDelayMs (report: PollReport, options: PollIntervalOption
   return Math.max(failure.retryAfterMs ?? 0, random() * ceilingMs)
 }
 
+/**
+ * The shortest time between two polls that queries demand, milliseconds: none while the request budget is hardly
+ * touched, then that of polls with subscribers.
+ */
+export function demandedPollPauseMs (quietMs: number, scarcity: number, options: PollIntervalOptions): number {
+  if (scarcity < THRIFTY_AT) return 0
+  return Math.min(options.maxIntervalMs, Math.max(options.intervalMs, quietMs * quietShare(scarcity)))
+}
+
 /** The share of the quiet time to wait: a tenth with a full budget, all of it once a quarter of the budget is spent. */
 function quietShare (scarcity: number): number {
   return QUIET_SHARE + (THRIFTY_SHARE - QUIET_SHARE) * Math.min(1, scarcity / THRIFTY_AT)

@@ -15,11 +15,17 @@ export interface PollLoopOptions {
   readonly clock: Clock
 }
 
+/** What the loop does. `idle`: it has not started, or it stops. */
+export type PollPhase = 'idle' | 'polling' | 'pausing' | 'backing-off'
+
 /** Polls and pauses in turn; never two polls at once. */
 export interface PollLoop {
   start (): void
   /** Ends a pause `waitMs` from now, unless the pause is a back-off. A later call replaces an earlier one. */
   wake (waitMs: number): void
+  /** Ends a pause at once, unless it is a back-off. */
+  pollNow (): void
+  phase (): PollPhase
   /** Notes that the current poll makes progress. */
   noteProgress (): void
   /** Whether no poll hangs. Polls that fail in time are alive, too. */
@@ -41,7 +47,7 @@ export function createPollLoop ({ clock, patienceMs, poll }: PollLoopOptions): P
   let progressMs = monotonicMs()
   let cancelWake = () => {}
 
-  return { start, wake, noteProgress, isAlive, stop }
+  return { start, wake, pollNow, phase, noteProgress, isAlive, stop }
 
   function start (): void {
     running ??= run()
@@ -74,7 +80,16 @@ export function createPollLoop ({ clock, patienceMs, poll }: PollLoopOptions): P
 
   function wake (waitMs: number): void {
     cancelWake()
-    cancelWake = setTimer(() => { if (state.kind === 'pausing' && !state.pause.isBackOff) state.end() }, waitMs)
+    cancelWake = setTimer(pollNow, waitMs)
+  }
+
+  function pollNow (): void {
+    if (state.kind === 'pausing' && !state.pause.isBackOff) state.end()
+  }
+
+  function phase (): PollPhase {
+    if (stopping.signal.aborted) return 'idle'
+    return state.kind === 'pausing' && state.pause.isBackOff ? 'backing-off' : state.kind
   }
 
   function noteProgress (): void {

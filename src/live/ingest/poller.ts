@@ -3,10 +3,11 @@ import type { AuditSource, Failure } from '../../audit/source.ts'
 import type { Instruments } from '../../instruments.ts'
 import type { Span, Tracer } from '../../tracer.ts'
 import { createPollLoop, type Pause, type PollLoopOptions } from './poll-loop.ts'
-import { nextPollDelayMs, type PollIntervalOptions } from './poll-interval.ts'
+import { createPollsOnDemand, type PollsOnDemand } from './poll-on-demand.ts'
+import { demandedPollPauseMs, nextPollDelayMs, type PollIntervalOptions } from './poll-interval.ts'
 import { createUpstreamClock, type UpstreamClockOptions } from './upstream-clock.ts'
 import { createUpstreamHealth, type Health } from './upstream-health.ts'
-import { createUpstreamReader, type UpstreamReaderOptions } from './upstream-reader.ts'
+import { createUpstreamReader, type UpstreamReader, type UpstreamReaderOptions } from './upstream-reader.ts'
 
 export interface PollerOptions
   extends
@@ -16,6 +17,8 @@ export interface PollerOptions
   PollIntervalOptions {
   /** Whether this replica polls. */
   readonly isLeader: () => boolean
+  /** Deadline of one request to the upstream. A query waits as long for a poll on demand. Milliseconds. */
+  readonly upstreamTimeoutMs: number
   /** The number of live subscribers. Without any, polls are rare. */
   readonly subscriberCount: () => number
   /** `waitMs`: the poller's wait for its budget. `scarcity`: how much is spent, from 0 (nothing) to 1 (everything). */
@@ -33,6 +36,9 @@ export interface Poller {
   start (): void
   /** Polls soon, unless the poller backs off after a failure. */
   wake (): void
+  /** Requires a poll for a query. It counts as the poller's own, and as no audience. */
+  demand: PollsOnDemand['request']
+  completedReads: UpstreamReader['completed']
   /** Begins no further poll. Resolves when the current poll has ended. */
   stop (): Promise<void>
   health (): Health
@@ -63,6 +69,13 @@ export function createPoller (options: PollerOptions): Poller {
     scarcity: () => budget().scarcity,
     onFullRead: health.fullReadEnded
   })
+  const demands = createPollsOnDemand({
+    loop,
+    completed: reader.completed,
+    heldBackMs,
+    timeoutMs: options.upstreamTimeoutMs,
+    clock: options.clock
+  })
   let polledMs = -Infinity
   let requests = 0 // Of this poll.
   let failures = 0 // Consecutive, without a good answer in between.
@@ -70,6 +83,8 @@ export function createPoller (options: PollerOptions): Poller {
   return {
     start: loop.start,
     wake: () => loop.wake(Math.max(0, polledMs + intervalMs - monotonicMs(), budget().waitMs)),
+    demand: demands.request,
+    completedReads: reader.completed,
     stop: loop.stop,
     health: health.now,
     upstreamClock: upstreamClock.now,
@@ -95,12 +110,18 @@ export function createPoller (options: PollerOptions): Poller {
     const desiredMs = desiredPauseMs(failure)
     const waitMs = Math.max(desiredMs, budget().waitMs)
     if (!signal.aborted) report(failure, waitMs > desiredMs)
-    return { waitMs, isBackOff: failures > 0 }
+    const isDemanded = demands.pollEnded(failure)
+    return isDemanded ? { waitMs: 0, isBackOff: false } : { waitMs, isBackOff: failures > 0 }
+  }
+
+  function heldBackMs (): number {
+    const { scarcity, waitMs } = budget()
+    return Math.max(waitMs, polledMs + demandedPollPauseMs(reader.quietMs(), scarcity, options) - monotonicMs())
   }
 
   function read (signal: AbortSignal): Promise<Failure | undefined> {
     const traced = async (span: Span) => {
-      const failure = await reader.read(signal)
+      const failure = await reader.read(signal, demands.isFullRequired())
       if (failure !== undefined) span.fail(failure.kind)
       return failure
     }

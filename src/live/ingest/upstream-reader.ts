@@ -46,14 +46,29 @@ export interface ReadProgress {
   readonly entries: number
 }
 
+/** A read that ended well: the log holds what was visible from `start` on when it began. */
+export interface CompletedRead {
+  /** Monotonic time, milliseconds. */
+  readonly startedMs: number
+  readonly start: Instant
+}
+
+export interface CompletedReads {
+  readonly last: CompletedRead | undefined
+  /** The last read of the whole lateness window. */
+  readonly lastFull: CompletedRead | undefined
+}
+
 /** Reads the upstream log incrementally: each read goes from the bookmark to the newest event. */
 export interface UpstreamReader {
   /**
    * Reads until it has caught up, or returns the failure that interrupted it. The next read then continues. Rejects if
-   * `publish` rejects. An aborted read ends after the current answer and publishes none of it.
+   * `publish` rejects. An aborted read ends after the current answer and publishes none of it. `isFull` requires a read
+   * of the whole lateness window; a read that continues keeps its own extent.
    */
-  read (signal: AbortSignal): Promise<Failure | undefined>
+  read (signal: AbortSignal, isFull?: boolean): Promise<Failure | undefined>
   progress (): ReadProgress
+  completed (): CompletedReads
   /** Time without a new event, milliseconds. */
   quietMs (): number
   /** `undefined` before the first answer. */
@@ -104,11 +119,13 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
   let history: ReadHistory = { fullReadMs: -Infinity, isWindowLong: false, isRepeat: false, readTo: EARLIEST }
   let progress = NO_PROGRESS
   let newestMs = monotonicMs()
+  let completed: CompletedReads = { last: undefined, lastFull: undefined }
   let settled = EARLIEST // The high-water mark of the last full read.
 
   return {
     read,
     progress: () => progress,
+    completed: () => completed,
     quietMs: () => monotonicMs() - newestMs,
     bookmark
   }
@@ -117,12 +134,12 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
     return state.kind === 'opening' ? undefined : state.bookmark
   }
 
-  async function read (signal: AbortSignal): Promise<Failure | undefined> {
+  async function read (signal: AbortSignal, isFull = false): Promise<Failure | undefined> {
     progress = NO_PROGRESS
     try {
       const opened = state.kind === 'opening' ? await open(state) : state
       if ('ok' in opened) return opened
-      return await catchUp(opened.kind === 'reading' ? opened : begin(opened), signal)
+      return await catchUp(opened.kind === 'reading' ? opened : begin(opened, isFull), signal)
     } catch (error) {
       state = state.kind === 'opening' ? opening() : { kind: 'idle', bookmark: state.bookmark }
       throw error
@@ -161,9 +178,10 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
     return idle
   }
 
-  function begin ({ bookmark }: Idle): Reading {
+  function begin ({ bookmark }: Idle, isFullRequired: boolean): Reading {
     const nowMs = monotonicMs()
-    const isFull = !history.isWindowLong || nowMs - history.fullReadMs >= fullReadEveryMs(options.scarcity())
+    const isFull = isFullRequired || !history.isWindowLong ||
+      nowMs - history.fullReadMs >= fullReadEveryMs(options.scarcity())
     const plan: ReadPlan = {
       isFull,
       start: isFull ? bookmark.lookbackStart() : bookmark.recentStart(history.readTo),
@@ -205,12 +223,18 @@ export function createUpstreamReader (options: UpstreamReaderOptions): UpstreamR
   /** Moves the bookmark after a full read. */
   async function finish ({ bookmark, catchUp, plan }: Reading): Promise<void> {
     history = { ...history, readTo: plan.frontier }
-    if (!plan.isFull) return
+    if (!plan.isFull) {
+      completed = { ...completed, last: plan }
+      return
+    }
     // Rows that cannot be read cost extra requests in each read.
     const isWindowLong = catchUp.isLong() || bookmark.skippedRanges().length > 0
     // Exact duplicates in small pages may never have been in one answer. One repeat reads them in full pages.
     const isRepeat = catchUp.isReduced() && !history.isRepeat
-    if (!isRepeat) await advance(bookmark, plan, isWindowLong)
+    if (!isRepeat) {
+      await advance(bookmark, plan, isWindowLong)
+      completed = { last: plan, lastFull: plan }
+    }
     history = { ...history, isWindowLong, isRepeat, fullReadMs: plan.startedMs }
     options.onFullRead()
   }

@@ -28,6 +28,8 @@ export interface EventLogOptions {
   /** Most offsets that are remembered. */
   readonly mostRemembered: number
   readonly clock: Clock
+  /** Called for each entry that is evicted, oldest first, before its offset leaves the log. */
+  readonly onEvicted?: (entry: LogEntry) => void
 }
 
 const BYTES_OF_A_GAP = 100
@@ -151,6 +153,7 @@ export function createEventLog (options: EventLogOptions): EventLog {
       const instant = instantOf(entry)
       bytes -= bytesOf(entry)
       evictedMark = entry.highWater
+      options.onEvicted?.(entry)
       if (instant === undefined) continue
       reachesBack = maxInstant(reachesBack, instant + 1n)
       evictions.add(entry.offset, instant)

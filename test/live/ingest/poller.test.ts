@@ -84,6 +84,7 @@ function prepared ({ quirks = {}, fails = () => undefined, mostKnown = 10_000, o
     intervalMs: 3000,
     maxIntervalMs: 3000,
     patienceMs: 60_000,
+    upstreamTimeoutMs: 10_000,
     instruments: silentInstruments,
     tracer: silentTracer,
     clock: { now: clock, monotonicMs: time.nowMs, setTimer: time.setTimer },
