@@ -123,7 +123,7 @@ export async function readWhole (body: string, maxRows: number): Promise<ParsedL
   if (elements === undefined || elements.length > maxRows) return undefined
   const rows: Row[] = []
   for (const element of elements) {
-    rows.push(identifyElement(element) ?? 'no-event')
+    rows.push(await identifyElement(element) ?? 'no-event')
     await pauseIfDue()
   }
   return listOf(rows)
@@ -134,12 +134,12 @@ function valuesIn (spans: readonly TextSpan[]): number {
   return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
-/** Parses and identifies a row in two turns of the event loop: each takes a tenth of a second for 8 MB. */
+/** Parses and identifies a row in three turns of the event loop: each takes a tenth of a second or more for 8 MB. */
 async function readRow (text: string): Promise<Row | undefined> {
   const element = parseElement(text)
   if (element === undefined) return undefined
   await pauseIfDue()
-  return identifyElement(element) ?? 'no-event'
+  return await identifyElement(element) ?? 'no-event'
 }
 
 /** Whether this text may stand behind a list: nothing, or the rest of the object that holds the list. */

@@ -1,6 +1,7 @@
-import { identifyAs, identifyItem, type IdentifiedItem } from '../audit/event-id.ts'
+import { identifyAs, identityOf, toEvent, type IdentifiedItem } from '../audit/event-id.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import { extentOf, isJsonObject, parseJson, type Json, type JsonObject, type TextSpan } from '../audit/exact-json.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { upstreamId } from '../audit/upstream-id.ts'
 
 // The limits of one event. A larger one would block the event loop; it is skipped, and reported as a gap.
@@ -28,9 +29,12 @@ export function parseElement (text: string): Json | undefined {
   return parsed(text)
 }
 
-/** Identifies an element as an event. `undefined`: it is no object. */
-export function identifyElement (element: Json): IdentifiedItem | undefined {
-  return isJsonObject(element) ? identifyItem(element) : undefined
+/** Identifies an element as an event, in two turns of the event loop if it is large. `undefined`: it is no object. */
+export async function identifyElement (element: Json): Promise<IdentifiedItem | undefined> {
+  if (!isJsonObject(element)) return undefined
+  const identity = identityOf(element)
+  await pauseIfDue()
+  return toEvent(element, identity)
 }
 
 /** Whether an event of this extent can be read. */

@@ -5,6 +5,7 @@ import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
+import { pauseIfDue } from '../../src/audit/time-slice.ts'
 import { writeJson, type JsonObject } from '../../src/audit/exact-json.ts'
 import type { Failure, FailureKind, Purpose, SourceQuery } from '../../src/audit/source.ts'
 import { readBody } from '../../src/kubiya/http-agent.ts'
@@ -15,7 +16,7 @@ import { createKubiyaClient, type KubiyaClient, type KubiyaOptions } from '../..
 import { failureOfError, failureOfStatus, isWorthAnotherTry, parseRetryAfter } from '../../src/kubiya/failure.ts'
 import { createListParser, readWhole, type ParsedList } from '../../src/kubiya/list-parser.ts'
 import { listParameters, listUrl } from '../../src/kubiya/list-request.ts'
-import { readEvent } from '../../src/kubiya/response.ts'
+import { identifyElement, readEvent } from '../../src/kubiya/response.ts'
 import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts'
 import { auditSourceContract } from '../contracts/audit-source.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
@@ -271,6 +272,17 @@ t.test('list answer', async (t) => {
     const listing = await readListing(`{"items":[{"n":1},{${keys}},{"n":2}],"pagination":{"page":1}}`)
     t.same(listing?.events.map(({ item }) => item.n), [1, 2])
     t.same(listing?.unreadable, [1])
+  })
+
+  t.test('an event is identified and written in two turns once the slice of a turn is spent', async (t) => {
+    await pauseIfDue()
+    for (const endMs = performance.now() + 12; performance.now() < endMs;); // Longer than a slice.
+    let isIdentified = false
+    const identified = identifyElement({ id: '', text: 'a' }).then(() => { isIdentified = true })
+    for (let i = 0; i < 100; i++) await Promise.resolve()
+    t.notOk(isIdentified, 'it waits for another turn')
+    await identified
+    t.ok(isIdentified)
   })
 
   t.test('the time to parse a list answer grows only with its bytes', async (t) => {
