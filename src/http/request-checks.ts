@@ -42,7 +42,7 @@ export function checkRequests (server: FastifyInstance, { isForeignHost, streamP
   server.server.maxHeadersCount = MAX_HEADERS + 1 // Node drops all headers beyond this number.
   server.addHook('onRequest', (request, reply, done) => {
     const { raw } = request
-    // All requests share one logger, and log calls name the request id. Fastify's child loggers cost 7 µs of a hit.
+    // All requests share one logger, and log calls name the request id. Fastify's child loggers cost 5 µs of a hit.
     request.log = server.log
     reply.log = server.log
     endIfFramingIsUnsure(raw, reply.raw)
