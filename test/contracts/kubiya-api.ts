@@ -52,26 +52,37 @@ const EVENTS = Array.from({ length: COUNT }, (_, n) => item({
 export function kubiyaApiContract (
   t: Test,
   open: (t: Test) => Promise<KubiyaApi>,
-  { alwaysHasIds, appliesSearch, isStrict, readsBothSessionKeys, readsDates }: Differences
+  differences: Differences
 ): void {
-  async function opened (t: Test) {
-    const api = await open(t)
-    api.publish(EVENTS)
-    const raw = async (search: string): Promise<number[]> => {
-      const { body, status } = await api.get(`${ITEMS}${search}`)
-      t.equal(status, 200, search)
-      t.ok(Array.isArray(body), `a bare array: ${search}`)
-      return (body as Event[]).map(({ n }) => n as number)
-    }
-    /** The same question as the SDK and as the CLI ask it, which must get the same answer. */
-    const asked = async (query: ClientQuery): Promise<number[]> => {
-      const found = await raw(`?${sdkSearch(query)}`)
-      t.same(await raw(`?${cliSearch(query)}`), found, 'the same for both clients')
-      return found
-    }
-    return { ...api, raw, asked }
+  const opened = async (t: Test) => createAsker(t, await open(t))
+  listContract(t, opened, differences)
+  timeContract(t, opened, differences)
+  otherContract(t, opened, differences)
+}
+
+type Opened = (t: Test) => Promise<ReturnType<typeof createAsker>>
+
+/** Publishes the events, and asks for them. */
+function createAsker (t: Test, api: KubiyaApi) {
+  api.publish(EVENTS)
+  return { ...api, raw, asked }
+
+  async function raw (search: string): Promise<number[]> {
+    const { body, status } = await api.get(`${ITEMS}${search}`)
+    t.equal(status, 200, search)
+    t.ok(Array.isArray(body), `a bare array: ${search}`)
+    return (body as Event[]).map(({ n }) => n as number)
   }
 
+  /** The same question as the SDK and as the CLI ask it, which must get the same answer. */
+  async function asked (query: ClientQuery): Promise<number[]> {
+    const found = await raw(`?${sdkSearch(query)}`)
+    t.same(await raw(`?${cliSearch(query)}`), found, 'the same for both clients')
+    return found
+  }
+}
+
+function listContract (t: Test, opened: Opened, { readsBothSessionKeys }: Differences): void {
   t.test('lists the newest fifty where nothing is asked for, as the items that they are', async (t) => {
     const { asked, get, raw } = await opened(t)
     for (const search of ['', '?filter=%7B%7D', '?filter=%7B%22timestamp%22%3A%7B%7D%7D', '?sort=%7B%7D']) {
@@ -116,7 +127,9 @@ export function kubiyaApiContract (
     t.same(await asked({ pageSize: 1000 }), downTo(129, 0))
     t.same(await asked({ page: 99, pageSize: 1000 }), [])
   })
+}
 
+function timeContract (t: Test, opened: Opened, { readsDates }: Differences): void {
   t.test('includes both bounds, in every form of a time', async (t) => {
     const { asked, raw } = await opened(t)
     const forms = [
@@ -133,7 +146,9 @@ export function kubiyaApiContract (
     t.same(await raw('?filter={"timestamp":+{"gte":+"2025-06-03T10:02:08Z"}}'), [129, 128], 'blanks as +')
     if (readsDates) t.same(await raw('?page_size=1&filter={"timestamp":{"gte":"2025-06-03"}}'), [129])
   })
+}
 
+function otherContract (t: Test, opened: Opened, { alwaysHasIds, appliesSearch, isStrict }: Differences): void {
   t.test('takes the parameters of a search', async (t) => {
     const { raw } = await opened(t)
     t.same(await raw('?search_text=NEEDLE+%E2%9C%85'), appliesSearch ? [11] : downTo(129, 80))

@@ -18,11 +18,18 @@ export function createFindings (): Findings {
   }
 }
 
+function isKubiyaError (status: number, body: string): boolean {
+  const error = JSON.parse(body) as Record<string, unknown>
+  return error.status === status && typeof error.errorCode === 'string' && error.errorCode !== 'INTERNAL' &&
+    typeof error.details === 'string' && typeof error.request_id === 'string'
+}
+
 /** Whether an answer is one of those that are documented. */
 export function isTyped (status: number, type: string, body: string): boolean {
   if (status === 304) return body === ''
   if (status === 200 || status === 201) return /^(application\/json|text\/event-stream)/.test(type)
   if (status < 400) return false
+  if (type.startsWith('application/json')) return isKubiyaError(status, body)
   if (!type.startsWith('application/problem+json')) return false
   const problem = JSON.parse(body) as Record<string, unknown>
   return problem.status === status && typeof problem.code === 'string' && problem.code !== 'internal' &&

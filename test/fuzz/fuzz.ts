@@ -24,14 +24,17 @@ const KEY = 'canary-key-7d1e55f0a2'
 const TOKEN = 'canary-token-93c4b7d6'
 const AUTHORIZATION = `Bearer ${TOKEN}`
 const API = '/api/v1/audit'
+const ITEMS = '/api/v1/auditing/items'
 const PATHS = [
   `${API}/events`,
   `${API}/events/search`,
+  ITEMS,
   `${API}/stream`,
   `${API}/stream/tickets`,
   '/readyz',
   '/openapi.json'
 ] as const
+const FILTER = '{"timestamp":{"gte":"2025-06-03T00:00:00Z"},"email":"a","extra.tool_name":"b"}'
 const CONNECTION_PATHS = [...PATHS, '/livez', '/docs/swagger-ui-bundle.js', `${API}/events?limit=500`] as const
 const METHODS = ['GET', 'GET', 'GET', 'GET', 'HEAD', 'POST', 'OPTIONS', 'DELETE', 'PUT'] as const
 const ANSWER_MS = 20_000
@@ -131,9 +134,10 @@ async function fuzzRequest (url: string): Promise<{ sent: Sent, status: number }
     ? `&${chance.pick(['cursor', 'since'])}=${encode(damaged(chance, chance.pick(cursors as [string])))}`
     : ''
   const headers = fuzzedHeaders()
+  const filter = chance.is(0.1) ? `&filter=${encode(damaged(chance, FILTER))}` : ''
   const sent: Sent = {
     method: chance.pick(METHODS),
-    path: `${path}?${query(chance)}${cursor}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000),
+    path: `${path}?${query(chance)}${cursor}${filter}`.replace(/[^\x21-\x7e]/g, '').slice(0, 7000),
     headers
   }
   const answer = await ask(url, sent)
@@ -146,7 +150,7 @@ async function fuzzRequest (url: string): Promise<{ sent: Sent, status: number }
 
 function fuzzedPath (): string {
   if (!chance.is(0.3)) return chance.pick(PATHS)
-  return `${API}/events/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}`
+  return `${chance.is(0.8) ? `${API}/events` : ITEMS}/${encode(chance.is(0.5) ? damaged(chance, chance.pick(ids as [string])) : word(chance))}`
 }
 
 function fuzzedHeaders (): Record<string, string> {
@@ -275,7 +279,8 @@ async function conclude (): Promise<void> {
 }
 
 function learn (body: string): void {
-  const { items = [], pagination, live_cursor: live } = JSON.parse(body) as {
+  const parsed: unknown = JSON.parse(body)
+  const { items = [], pagination, live_cursor: live } = (Array.isArray(parsed) ? { items: parsed } : parsed) as {
     items?: Array<{ id: string }>,
     pagination?: { next?: string },
     live_cursor?: string
