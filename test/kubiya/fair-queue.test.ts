@@ -19,6 +19,8 @@ const MOST_WAIT_MS = 5000
 interface Asking {
   readonly everyMs: number
   readonly fromMs?: number
+  /** How many questions come at the same time. */
+  readonly atOnce?: number
   /** How many requests a question takes, one after the other. */
   readonly requests?: number
 }
@@ -56,7 +58,7 @@ function startWorld (limits: BudgetLimits, callers: Record<string, Asking>, hasP
 }
 
 function askOn (world: World, key: string, asking: Asking): void {
-  unheeded(question(world, key, asking.requests ?? 1))
+  for (let n = 0; n < (asking.atOnce ?? 1); n++) unheeded(question(world, key, asking.requests ?? 1))
   world.time.setTimer(() => askOn(world, key, asking), asking.everyMs)
 }
 
@@ -96,7 +98,7 @@ t.test('fair queue: a caller within its limits does not take Kubiya away from an
   for (const [name, asking] of Object.entries({
     'four windows a second': { everyMs: 250 },
     'unknown ids, four a second': { everyMs: 250, requests: 4 },
-    'forty windows at once, every ten seconds': { everyMs: 250, requests: 1 },
+    'forty windows at once, every ten seconds': { everyMs: 10_000, atOnce: 40 },
     'a hundred a second': { everyMs: 10 }
   })) {
     const world = startWorld(LIMITS, { a: asking, b: { everyMs: 2000 } })
@@ -119,15 +121,16 @@ t.test('fair queue: a later caller gets requests, also behind several others', a
 })
 
 t.test('fair queue: callers who ask for more than there is get equal shares', async (t) => {
-  for (const n of [2, 7, 20]) {
+  const minutes = 3
+  for (const n of [2, 20]) {
     const callers = Object.fromEntries(Array.from({ length: n }, (_, i) => [`caller ${i}`, { everyMs: 150 + 37 * i }]))
     const world = startWorld(LIMITS, callers)
-    await world.time.pass(5 * MINUTE_MS)
+    await world.time.pass(minutes * MINUTE_MS)
     const counts = Object.keys(callers).map((key) => countOf(world, key))
     t.comment(`${n}: ${counts.join(' ')}`)
     const mean = counts.reduce((sum, each) => sum + each, 0) / n
     t.ok(counts.every((each) => each >= 0.7 * mean && each <= 1.3 * mean), `${n} callers`)
-    t.ok(world.went.length + world.polls.length >= 5 * 75, 'and all that flows in is used')
+    t.ok(world.went.length + world.polls.length >= minutes * 75, 'and all that flows in is used')
   }
 })
 
