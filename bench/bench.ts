@@ -5,6 +5,7 @@ import { latency } from './figures/latency.ts'
 import { memory } from './figures/memory.ts'
 import { misses } from './figures/misses.ts'
 import { cache } from './figures/cache.ts'
+import { recent } from './figures/recent.ts'
 import { start } from './figures/start.ts'
 import { upstreamCalls } from './figures/upstream-calls.ts'
 import { describeMachine } from './machine.ts'
@@ -15,7 +16,7 @@ import type { Row } from './row.ts'
 // bench/RESULTS.md.
 
 const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
-  'fan-out': fanOut, filters, compressed, latency, memory, cache, misses, 'upstream-calls': upstreamCalls, start
+  'fan-out': fanOut, filters, compressed, latency, memory, cache, misses, 'upstream-calls': upstreamCalls, recent, start
 }
 const RESULTS = 'bench/RESULTS.md'
 

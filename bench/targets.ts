@@ -11,5 +11,6 @@ export const TARGETS = {
   cache: { bareRoute: { least: 0.9 }, nginx: { least: 0.55 }, notModified: { least: 1.3 } },
   misses: { calls: { equal: 1 }, errors: { equal: 0 } },
   upstream: { ratio: { most: 1.1 } },
+  recent: { readers: { most: 1.1 }, quiet: { most: 6 }, lists: { equal: 1 }, answer: { least: 0.8 } },
   start: { empty: { most: 4 } }
 } as const satisfies Record<string, Record<string, Bound>>

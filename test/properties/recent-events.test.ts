@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { readPage } from '../../src/archive/keyset-page.ts'
+import type { PageRequest } from '../../src/archive/page-query.ts'
 import type { AuditFilter } from '../../src/audit/filter.ts'
 import { EARLIEST, formatInstant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
-import type { RecentEvents } from '../../src/audit/recent-events.ts'
+import type { RecentAnswer, RecentEvents } from '../../src/audit/recent-events.ts'
 import type { SortKey } from '../../src/audit/sort-key.ts'
-import type { Direction } from '../../src/audit/source.ts'
+import type { AuditSource, Direction } from '../../src/audit/source.ts'
 import type { TimeRange } from '../../src/audit/time-range.ts'
 import { createRecentEvents } from '../../src/live/recent/recent-events.ts'
 import { createRecentRows } from '../../src/live/recent/recent-rows.ts'
@@ -125,31 +126,17 @@ async function play (story: Story, recentOf: (world: RecentWorld) => RecentEvent
     let after: SortKey | undefined
     const window = windowOf(query)
     for (let page = query.page, turn = 0; turn <= query.followed; page++, turn++) {
-      const skip = after === undefined ? (page - 1) * query.pageSize : 0
-      const asked = {
-        filter: query.filter,
-        window: () => window,
-        direction: query.direction,
-        skip,
-        count: query.pageSize
-      }
-      const answer = await recent({ ...asked, ...after !== undefined && { after } })
+      const { direction, filter, pageSize } = query
+      const skip = after === undefined ? (page - 1) * pageSize : 0
+      const from = after === undefined ? {} : { after }
+      const answer = await recent({ filter, window: () => window, direction, skip, count: pageSize, ...from })
       if (answer === undefined || !answer.ok) return
       answers++
       const truth = world.truthAt(feed.poller.completedReads())
-      const request = { filter: query.filter, window, direction: query.direction, page, pageSize: query.pageSize }
-      const expected = await readPage(truth, { ...request, ...after !== undefined && { after } }, Infinity, CALLER)
-      if (!expected.ok) throw new Error('the truth has an answer')
-      const [got, wanted] = [answer.rows.map(({ event }) => event.id), expected.events.map(({ id }) => id)]
-      const next = answer.hasMore ? answer.rows.at(-1)?.key : undefined
-      const isSameNext = next === undefined
-        ? await isEmptyAfter(truth, { ...request, page: page + 1 }, expected.next)
-        : true
-      if (got.join() !== wanted.join() || !isSameNext || (next !== undefined && expected.next?.id !== next.id)) {
-        differences.push(`${JSON.stringify(query)}: ${got.join()} instead of ${wanted.join()}`)
-      }
-      if (next === undefined) return
-      after = next
+      const difference = await differenceOf(answer, truth, { filter, window, direction, page, pageSize, ...from })
+      if (difference !== undefined) differences.push(`${JSON.stringify(query)}: ${difference}`)
+      after = answer.hasMore ? answer.rows.at(-1)?.key : undefined
+      if (after === undefined) return
     }
   }
 
@@ -162,14 +149,21 @@ async function play (story: Story, recentOf: (world: RecentWorld) => RecentEvent
   }
 }
 
-async function isEmptyAfter (
-  truth: Parameters<typeof readPage>[0],
-  request: Omit<Parameters<typeof readPage>[1], 'after'>,
-  after: SortKey | undefined
-): Promise<boolean> {
-  if (after === undefined) return true
-  const page = await readPage(truth, { ...request, after }, Infinity, CALLER)
-  return page.ok && page.events.length === 0
+/** How an answer differs from what a scan gives: in its rows, or in where the next page begins. */
+async function differenceOf (
+  answer: RecentAnswer,
+  truth: AuditSource,
+  request: PageRequest
+): Promise<string | undefined> {
+  const expected = await readPage(truth, request, Infinity, CALLER)
+  if (!expected.ok) throw new Error('the truth has an answer')
+  const [actual, wanted] = [answer.rows.map(({ event }) => event.id), expected.events.map(({ id }) => id)]
+  if (actual.join() !== wanted.join()) return `${actual.join()} instead of ${wanted.join()}`
+  if (answer.hasMore) return expected.next?.id === actual.at(-1) ? undefined : 'the next page begins elsewhere'
+  if (expected.next === undefined) return undefined
+  // A scan may announce a page that is empty.
+  const following = await readPage(truth, { ...request, page: request.page + 1, after: expected.next }, Infinity, CALLER)
+  return following.ok && following.events.length === 0 ? undefined : 'the next page is missing'
 }
 
 t.test('the log answers as a scan of the upstream does, or not at all', async (t) => {
