@@ -116,6 +116,28 @@ t.test('in mode none the credential of a program is not looked at, and never for
   t.ok(service.sandbox.requests.every(({ headers }) => headers.authorization === `UserKey ${service.sandbox.apiKey}`))
 })
 
+t.test('UserKey means the same as Bearer on these routes, and only there', async (t) => {
+  const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: TOKEN })
+  const statuses = async (path: string) =>
+    Promise.all(['UserKey', 'Bearer'].map(async (scheme) =>
+      (await service.get(path, { authorization: `${scheme} ${TOKEN}` })).status
+    ))
+  t.same(await statuses(ITEMS), [200, 200])
+  t.same(await statuses('/api/v1/audit/events'), [401, 200])
+})
+
+t.test('pages of allowed origins read the list, and those of others do not', async (t) => {
+  const service = await startService(t, { ALLOWED_ORIGINS: 'https://app.example' })
+  const readable = async (origin: string, method: string) => {
+    const headers = { origin, 'access-control-request-method': 'GET' }
+    const response = await fetch(`${service.url}${ITEMS}`, { method, headers })
+    return [response.status, response.headers.get('access-control-allow-origin')]
+  }
+  t.same(await readable('https://app.example', 'GET'), [200, 'https://app.example'])
+  t.same(await readable('https://app.example', 'OPTIONS'), [204, 'https://app.example'])
+  t.same((await readable('https://evil.example', 'GET'))[1], null)
+})
+
 t.test('the list', async (t) => {
   const service = await startService(t)
   service.sandbox.publish(
