@@ -10,6 +10,7 @@ const ITEMS = '/api/v1/auditing/items'
 const PROGRAMS = 50
 const VIEWERS = 20
 const LISTS = 200
+const SIZES = 48 // The log holds 200 events: the last row of each of these pages is among them.
 const CONNECTIONS = 32
 const TICK = { events: 2, everyMs: 1000 }
 
@@ -104,7 +105,7 @@ async function differentLists (): Promise<Row> {
   await sleep(5000) // The last poll is too old, and the poller sleeps for a minute.
   const before = await service.upstream.ask<number>({ requests: true })
   await Promise.all(Array.from({ length: LISTS }, (_, n) =>
-    ask(`http://127.0.0.1:${service.port}${LIST}?page_size=${1 + n % 100}&page=${1 + Math.floor(n / 100)}`)))
+    ask(`http://127.0.0.1:${service.port}${LIST}?page_size=${1 + n % SIZES}&page=${1 + Math.floor(n / SIZES)}`)))
   const calls = await service.upstream.ask<number>({ requests: true }) - before
   await service.stop()
   return {
