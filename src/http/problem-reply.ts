@@ -12,7 +12,7 @@ import {
   type ProblemParts
 } from '../problems.ts'
 
-// The SDK sleeps through `Retry-After` three times without a word (docs/kubiya-api.md §3.2).
+// The SDK sleeps through `Retry-After` three times without a message (docs/kubiya-api.md §3.3).
 const LONGEST_KUBIYA_RETRY_SECONDS = 2
 const DEFAULT_RETRY_AFTER_MS = 5000
 const MAX_FAULTS = 50
