@@ -140,8 +140,9 @@ export async function respond (
 
 /** How many events one response to the query may hold in memory. */
 export function eventsInMemory ({ filter, operation, page, pageSize }: PageQuery): number {
-  if (operation === 'items') return pageSize + SCAN_PAGE_SIZE
-  return Math.max(pageSize * Math.min(page, 2), isJudgedHere(filter) ? SCAN_PAGE_SIZE : 0)
+  const events = Math.max(pageSize * Math.min(page, 2), isJudgedHere(filter) ? SCAN_PAGE_SIZE : 0)
+  // A page of Kubiya's own list has up to ten thousand rows, and is read behind the page before it.
+  return operation === 'items' ? Math.min(events, pageSize + SCAN_PAGE_SIZE) : events
 }
 
 /** How many events to reserve from the caller's limit. A scan reads whole pages, whatever it matches. */

@@ -366,3 +366,13 @@ t.test('requests are logged without their query, and counted under their own rou
   t.ok(service.logs.some(({ path, status }) => path === ITEMS && status === 200))
   t.notOk(JSON.stringify(service.logs).includes('secret-canary'))
 })
+
+t.test('small lists at once wait for no memory that only large pages need', async (t) => {
+  const answers = { maxBytes: 2_000_000, maxWaitMs: 20 }
+  const service = await startService(t, {}, {}, undefined, undefined, { answers })
+  await service.settled()
+  service.sandbox.faults.during({ kind: 'delay', delayMs: 500 })
+  const path = (n: number) => `${ITEMS}?filter={"timestamp":{"lte":"2024-01-01"},"category_name":"x${n}"}`
+  const statuses = await Promise.all(Array.from({ length: 5 }, async (_, n) => (await service.get(path(n))).status))
+  t.same(statuses, [200, 200, 200, 200, 200])
+})
