@@ -19,7 +19,7 @@ async function openSandbox (t: Test): Promise<KubiyaApi> {
 }
 
 async function openService (t: Test): Promise<KubiyaApi> {
-  const service = await startService(t)
+  const service = await startService(t, { CACHE_OPEN_TTL_MS: '0' }) // Each answer shows what was just published.
   return { get: reader(service.url, 'UserKey anything'), publish: (items) => service.sandbox.publish(items) }
 }
 
