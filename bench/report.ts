@@ -49,15 +49,18 @@ ${
 ${table(rows)}
 ## How they are measured
 
-- The server has one CPU to itself, what loads it (and the stand-in for Kubiya) another. Figures are CPU time of the server's process, user and system, per unit, in short slices in which service and peers take turns; slices during which the host gave 6 % or more of the CPU time to others are dropped, or, where all are such, the third with the least is kept. Medians. \`steal\` is the largest share in a slice that counts.
-- **Fan-out**: 2 000 WebSockets. Every 250 ms ten events (every 50 ms one) of about 900 bytes become visible, and the service polls as often; all else is at its defaults, so that a poll meets the last seconds anew, and a sweep two minutes. The README loop sends each event to each client by itself; the net loop writes one prebuilt buffer a batch to each socket; nginx with nchan is given each event by HTTP, and only its own CPU counts.
-- **Filters**: 200 distinct ones (a name and a text), each of which a tenth of the events matches, at a hundred events a poll; against one filter at ten events a poll: the same number for each subscriber.
-- **Compressed**: the same events for clients that offer \`permessage-deflate\`, with and without \`server_no_context_takeover\`. One client inflates what it gets and checks it.
-- **Latency**: until the last of 10 000 sockets *has read* the last event, the reading being done by one process on the other CPU; lists come from 4 connections meanwhile, measured by a process on that other CPU, too.
-- **Memory**: resident memory before and after, per subscriber; both servers collect garbage all the time.
-- **Shelf**: 32 connections; request log, request ids and security headers on. Bare route and nginx send as many bytes.
-- **Misses**: the upstream answers after three seconds; all have asked by then.
+- The server has one CPU to itself. The load and the stand-in for Kubiya have the other one.
+- A figure is the CPU time of the server's process per unit, user and system. Service and peers take turns in short slices, and the median counts.
+- Slices during which the host gave 6 % or more of the CPU time to others are dropped. If all are such, the third with the least counts. \`steal\` is the largest share in a slice that counts.
+- **Fan-out**: 2 000 WebSockets. Ten events of about 900 bytes become visible every 250 ms, or one every 50 ms, and the service polls as often. All other settings have their defaults. The README loop sends each event to each client. The net loop writes one buffer per batch to each socket. nginx with nchan receives each event by HTTP, and only its own CPU counts.
+- **Filters**: 200 distinct filters, each a name and a text, at a hundred events a poll. A tenth of the events matches each filter. The peer has one filter at ten events a poll, so each subscriber receives as many events.
+- **Compressed**: the same events for clients that offer \`permessage-deflate\`, with and without \`server_no_context_takeover\`. One client inflates and checks what it receives.
+- **Latency**: until the last of 10 000 sockets *has read* the last event. One process on the other CPU reads all sockets. A further process there measures lists on 4 connections meanwhile.
+- **Memory**: resident memory before and after, per subscriber. Both servers collect garbage all the time.
+- **Cache**: 32 connections. The service writes its request log and sends request ids and security headers. The bare route and nginx send as many bytes.
+- **Misses**: the upstream answers after three seconds; by then all requests have arrived.
 - **Upstream calls**: with events coming, polls every 500 ms.
+- **Recent**: the polling programs ask once a second for what is not older than the newest event that they know. The viewers ask once a second for the default list. The cached answer of Kubiya comes from a service whose log holds one event.
 - **Start**: from exec to the first 200 of \`/livez\`, in production with a key, on the same Node as the bench.
 `
 }
