@@ -105,11 +105,12 @@ function endOfScan (query: PageQuery, stop: Stop, part: PagePart | undefined): R
 function failureOf (stop: Stop, part: PagePart | undefined): Failure {
   if (stop === 'bytes') return { ok: false, kind: 'page-too-large' }
   if (stop === 'row-limit') return { ok: false, kind: 'unfinished', retryAfterMs: UNFINISHED_RETRY_MS }
+  // A row that is too large stays so: a further request cannot go past it.
   const isOwn = part === undefined || stop.kind === 'budget' || stop.kind === 'share' || isFinal(stop)
   return isOwn ? stop : { ok: false, kind: 'unfinished', retryAfterMs: stop.retryAfterMs ?? UNFINISHED_RETRY_MS }
 }
 
 /** Whether a further request cannot go on: the credential is refused, or the page is too large. */
 function isFinal ({ kind }: Failure): boolean {
-  return kind === 'unauthorized' || kind === 'forbidden' || kind === 'page-too-large'
+  return ['unauthorized', 'forbidden', 'page-too-large', 'too-large'].includes(kind)
 }

@@ -38,6 +38,15 @@ export const AuditFilter = Type.Object({
 }, { additionalProperties: false })
 export type AuditFilter = Static<typeof AuditFilter>
 
+/**
+ * Whether a decoded object is a filter of these fields. TypeBox's own check cannot tell: it does not know `enum`.
+ */
+export function isFilter (value: object, fields: object): value is AuditFilter {
+  return Object.entries(value).every(([name, each]) =>
+    Object.hasOwn(fields, name) && typeof each === 'string' && each.length >= 1 &&
+    each.length <= FILTER_VALUE_CHARACTERS && (name !== 'status' || each === 'success' || each === 'failed'))
+}
+
 export const FILTER_FIELDS = Object.keys(AuditFilter.properties) as Array<keyof AuditFilter>
 
 /** Selects the filter from a larger set of parameters. */

@@ -80,7 +80,8 @@ function isName (text: string): text is Name {
 
 function readSort (text: string): Direction | ParameterFault[] {
   const sort = text.length > LONGEST_SORT ? undefined : parseOrUndefined(text)
-  if (isObject(sort) && Object.keys(sort).every((key) => key === 'timestamp')) {
+  const isSingle = text.split(':').length <= 2 // Programs differ in which one of two equal keys they use.
+  if (isSingle && isObject(sort) && Object.keys(sort).every((key) => key === 'timestamp')) {
     const { timestamp = -1 } = sort
     if (timestamp === -1) return 'desc'
     if (timestamp === 1) return 'asc'

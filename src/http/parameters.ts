@@ -1,9 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Value } from '@sinclair/typebox/value'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createPageQuery, type PageQuery } from '../archive/page-query.ts'
 import { LONGEST_CURSOR, decodeCursor, type StreamCursor } from '../audit/cursor.ts'
-import { AuditFilter, FieldFilter, MOST_FILTER_BYTES, filterBytes, pickFilter } from '../audit/filter.ts'
+import { AuditFilter, FieldFilter, MOST_FILTER_BYTES, filterBytes, isFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import {
   TIME_ADVICE,
@@ -180,8 +179,8 @@ function followCursor (
   const message = 'cannot be combined with cursor'
   if (others.length > 0) return fault('invalid-parameter', ...others.map((name): [string, string] => [name, message]))
   const cursor = decodeCursor(text)
-  const schema = operation === 'list' ? FieldFilter : AuditFilter
-  const isValid = cursor?.kind === 'page' && cursor.operation === operation && Value.Check(schema, cursor.filter) &&
+  const { properties } = operation === 'list' ? FieldFilter : AuditFilter
+  const isValid = cursor?.kind === 'page' && cursor.operation === operation && isFilter(cursor.filter, properties) &&
     filterBytes(cursor.filter) <= MOST_FILTER_BYTES && cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT &&
     cursor.page >= 1
   if (!isValid) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])

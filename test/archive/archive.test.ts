@@ -209,6 +209,14 @@ t.test('list', async (t) => {
     t.notOk(lists(sandbox).some(({ search }) => search.includes('status')))
   })
 
+  t.test('`next` keeps the filter status, of lists and searches', async (t) => {
+    for (const path of [EVENTS, SEARCH]) {
+      const first = await service.json(`${path}?status=success&page_size=1`)
+      t.same(texts(first), ['second'])
+      t.same(texts(await service.json(first.pagination.next)), ['first'])
+    }
+  })
+
   t.test('the list of a session has no lower bound by default', async (t) => {
     sandbox.resetRequests()
     const page = await service.json(`${EVENTS}?session_id=s-1`)

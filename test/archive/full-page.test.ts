@@ -127,6 +127,17 @@ t.test('a page that cannot be filled is a failure, and the next request goes on 
     t.equal((await service.json(`${ITEMS}?page_size=20`)).length, 20)
   })
 
+  t.test('where one row is larger than this service reads, as that failure and with few calls', async (t) => {
+    const events = series(30, (n) => n === 15 ? { resource_text: 'x'.repeat(400_000) } : {})
+    const service = await started(t, events, { UPSTREAM_MAX_BYTES: '300000' })
+    const path = `${ITEMS}?page_size=25`
+    for (let tries = 0; tries < 2; tries++) {
+      const stopped = JSON.parse((await get(`${service.url}${path}`, {})).text)
+      t.match(stopped, { status: 502, errorCode: 'UPSTREAM_INVALID', details: /ask for fewer rows/ })
+    }
+    t.equal((await service.json(`${ITEMS}?page_size=10`)).length, 10)
+  })
+
   t.test('and nothing is kept once Kubiya refuses the credential', async (t) => {
     const service = await started(t, series(5000))
     let calls = 0

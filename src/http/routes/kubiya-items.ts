@@ -38,7 +38,7 @@ export const kubiyaItemRoutes: FastifyPluginAsync<KubiyaItemRoutesOptions> = asy
   app.get<{ Params: { id: string } }>('/items/:id', { schema: itemSchema }, (request, reply) => {
     const { id } = request.params
     const [parameter] = new URLSearchParams(searchOf(request)).keys()
-    if (id === KUBIYA_STREAM) sendProblem(reply, 'not-found', 'No such route.')
+    if (id === '' || id === KUBIYA_STREAM) sendProblem(reply, 'not-found', 'No such route.')
     else if (parameter !== undefined) {
       sendFaults(reply, 'invalid-parameter', [{ parameter, message: 'is not a parameter of this route' }])
     } else if (!isPossibleId(id)) {

@@ -47,6 +47,7 @@ export function createRecentEvents (options: RecentEventsOptions): RecentEvents 
 
   async function byPage (query: RecentPageQuery): Promise<RecentAnswer | Failure | undefined> {
     const askedMs = clock.monotonicMs()
+    if (!await isTrusted()) return undefined
     let last: { readonly failure?: Failure } | undefined // Set once no further poll may be waited for.
     for (let polls = 0; polls <= MOST_POLLS; polls++) {
       const reads = readsThatCount() // Before the rows are taken: a poll may end meanwhile.
@@ -62,6 +63,18 @@ export function createRecentEvents (options: RecentEventsOptions): RecentEvents 
       last = { failure: result.failure }
     }
     return undefined
+  }
+
+  /**
+   * Whether Kubiya has accepted the credential since it last refused it. One poll on demand may show that. While the
+   * poller itself is refused, each query asks Kubiya.
+   */
+  async function isTrusted (): Promise<boolean> {
+    const { last } = poller.completedReads()
+    if (last === undefined || refusedMs() < last.startedMs) return true
+    if (poller.health().upstream === 'unauthorized') return false
+    const { kind } = await poller.demand({ sinceMs: refusedMs() + 1 })
+    return kind === 'met'
   }
 
   /** The reads that answers rest on. `undefined`: the log answers nothing now. */
