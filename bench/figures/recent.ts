@@ -10,6 +10,8 @@ const ITEMS = '/api/v1/auditing/items'
 const PROGRAMS = 50
 const VIEWERS = 20
 const POLL_INTERVAL_MS = 3000
+// A poll then reads the last few events again. It has seen a longer answer, so one call shows the end.
+const SHORT_WINDOW = { LATENESS_MS: '1000' }
 const LISTS = 200
 const SIZES = 48 // The log holds 200 events: the last row of each of these pages is among them.
 const CONNECTIONS = 32
@@ -46,10 +48,12 @@ async function callsPerMinute (
   tick: typeof TICK | null,
   read: (service: Service) => Promise<() => Promise<unknown>>
 ): Promise<number> {
-  const service = await startService()
+  const service = await startService(SHORT_WINDOW)
+  await sleep(2000)
+  await service.upstream.ask({ make: 5 })
   await service.upstream.ask({ tick })
   const stop = await read(service)
-  await sleep(3000)
+  await sleep(POLL_INTERVAL_MS + 1000)
   const before = await service.upstream.ask<number>({ requests: true })
   await sleep(windowMs)
   const after = await service.upstream.ask<number>({ requests: true })
@@ -102,9 +106,9 @@ async function ask (url: string): Promise<unknown> {
 }
 
 async function differentLists (): Promise<Row> {
-  const service = await startService({ LATENESS_MS: '1000' })
+  const service = await startService(SHORT_WINDOW)
   await sleep(2000)
-  await service.upstream.ask({ make: 5 }) // A poll reads these alone again, so that one call shows the end.
+  await service.upstream.ask({ make: 5 })
   await sleep(POLL_INTERVAL_MS + 1000)
   await ask(`http://127.0.0.1:${service.port}${LIST}`)
   await sleep(POLL_INTERVAL_MS + 1000) // The last poll is too old now, and the poller sleeps for a minute.
