@@ -41,7 +41,7 @@ export interface FullPageOptions extends AnswerSize {
 const FIRST_PART_SHARE = 0.75
 
 /**
- * Reads a page that is short only at the end of the range. It goes on from `begun`, which was read before. A page by
+ * Reads a page that is short only at the end of the range. It continues after `begun`, an earlier part. A page by
  * number begins with one read by number; the rest is a keyset scan, so that no row is read twice or left out.
  */
 export async function readFullPage (

@@ -28,8 +28,8 @@ const UNFINISHED_RETRY_MS = 1000
 
 /**
  * Reads one page of Kubiya's own list, and makes the complete response. Programs take a short page for the end of the
- * list, so a page is full, or the last, or a failure. What was read of a page that is not full is kept, and the next
- * request goes on from there. Only a search may end at the scan limit, and says so.
+ * list, so a page is full, or the last, or a failure. The rows of an incomplete page are kept, and the next request
+ * continues behind them. Only a search may end at the scan limit. A header then says so.
  */
 export async function produceItems (
   context: ItemsResponseContext,
@@ -71,8 +71,8 @@ export async function produceItems (
 }
 
 /**
- * Where the page before ended, if that page was read lately. A page goes on from there: events that arrived meanwhile
- * shift no row from one page to the other.
+ * The key of the last row of the previous page, if that page was read recently. The page begins behind it. So events
+ * that arrived since shift no row from one page to the other.
  */
 export function lastOfPageBefore (
   query: PageQuery,

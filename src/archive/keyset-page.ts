@@ -78,7 +78,7 @@ export function createPageBuilder (request: PageRequest, maxBytes: number) {
     part,
     bytes: () => bytes,
     scanned: () => filteredLocally ? scanned : 0,
-    /** Events that were read, whoever filtered them. */
+    /** All events that were read, matching or not. */
     read: () => scanned
   }
 

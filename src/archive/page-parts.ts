@@ -38,8 +38,8 @@ const OVERHEAD_BYTES = 1024
 const BYTES_PER_CHARACTER = 2
 
 /**
- * Keeps what was read of pages that could not be filled, so that the next request for the same page goes on from there:
- * a shortage then delays an export, and never repeats its reads for ever. A key names the caller and the query. Each
+ * Keeps the rows of incomplete pages. The next request for the same page continues behind them, so a shortage delays
+ * an export and does not repeat its reads. A key names the caller and the query. Each
  * part is kept for six minutes at most, the parts of one tenant are at most 100, and all share the pool's bytes.
  */
 export function createPageParts ({ clock, pool }: PagePartsOptions): PageParts {

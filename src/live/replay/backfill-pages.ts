@@ -65,7 +65,7 @@ const NOBODY: Requester = { key: '', reserve: () => ({ ok: true, read: () => {},
 
 /**
  * Pages of the past, each read once. A page begins at an instant and ends before another, so the pages of one filter
- * follow each other whoever asks for them. A read that no subscriber waits for ends.
+ * form one sequence for all subscribers. A read ends when no subscriber waits for it.
  */
 export function createBackfillPages (options: BackfillPagesOptions): BackfillPages {
   const { clock, log, maxBytes, onError } = options
