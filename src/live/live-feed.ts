@@ -23,6 +23,7 @@ import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
 import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
 import type { Health } from './ingest/upstream-health.ts'
 import { createEventLog, type EventLog } from './log/event-log.ts'
+import { createFreshness, type Freshness } from './recent/freshness.ts'
 import { createRecentEvents } from './recent/recent-events.ts'
 import { createRecentRows, type RecentRows } from './recent/recent-rows.ts'
 import { createBackfillPages, type BackfillPages } from './replay/backfill-pages.ts'
@@ -77,6 +78,8 @@ export interface LiveFeed {
   readonly frameCache: FrameCache
   /** Answers queries out of the log. */
   readonly recent: RecentEvents
+  /** Asks for polls where a query needs newer events than the log holds. */
+  readonly freshness: Freshness
   /** Returns its bytes to the pools. */
   close (): void
 }
@@ -141,7 +144,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     onSubscribersChanged: poller.wake
   })
   relay.subscribe(append)
-  return { log, poller, hub, frameCache, recent: createRecent(options, log, poller, recentRows), close }
+  return { log, poller, hub, frameCache, ...createAnswers(options, log, poller, recentRows), close }
 
   function openBackfillPages (): BackfillPages {
     return createBackfillPages({
@@ -197,13 +200,19 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
   }
 }
 
-function createRecent (options: LiveFeedOptions, log: EventLog, poller: Poller, rows: RecentRows): RecentEvents {
-  const { refusedMs = () => -Infinity } = options
-  return createRecentEvents({ ...options, rows, end: log.end, find, poller, refusedMs })
+function createAnswers (
+  { clock, intervalMs, openTtlMs, refusedMs = () => -Infinity }: LiveFeedOptions,
+  log: EventLog,
+  poller: Poller,
+  rows: RecentRows
+): Pick<LiveFeed, 'freshness' | 'recent'> {
+  const freshness = createFreshness({ clock, intervalMs, openTtlMs, poller, refusedMs })
+  return { freshness, recent: createRecentEvents({ rows, end: log.end, find: (id) => findEvent(log, id), freshness }) }
+}
 
-  function find (id: string): AuditEvent | undefined {
-    const offset = log.offsetOf(id)
-    const entry = offset === undefined ? undefined : log.at(offset)
-    return entry !== undefined && 'event' in entry ? entry.event : undefined
-  }
+/** The event with this id, if the log holds it. */
+export function findEvent (log: EventLog, id: string): AuditEvent | undefined {
+  const offset = log.offsetOf(id)
+  const entry = offset === undefined ? undefined : log.at(offset)
+  return entry !== undefined && 'event' in entry ? entry.event : undefined
 }

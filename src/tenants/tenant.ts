@@ -17,7 +17,7 @@ import type { Health } from '../live/ingest/upstream-health.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { isForged } from '../live/replay/start-position.ts'
 import type { Instruments } from '../instruments.ts'
-import { createLiveFeed, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
+import { createLiveFeed, findEvent, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
 import { clientOptions, createUpstreamBudget, type Upstream } from './upstream.ts'
@@ -123,9 +123,7 @@ export function createTenant (options: TenantOptions): Tenant {
 
   /** Finds an event in the log. Nobody may see what a refused credential has read. */
   function find (id: string): AuditEvent | undefined {
-    const offset = poller.health().upstream === 'unauthorized' ? undefined : log.offsetOf(id)
-    const entry = offset === undefined ? undefined : log.at(offset)
-    return entry !== undefined && 'event' in entry ? entry.event : undefined
+    return poller.health().upstream === 'unauthorized' ? undefined : findEvent(log, id)
   }
 
   function onError (error: unknown): void {

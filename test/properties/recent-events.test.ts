@@ -13,7 +13,7 @@ import { createRecentEvents } from '../../src/live/recent/recent-events.ts'
 import { createRecentRows } from '../../src/live/recent/recent-rows.ts'
 import { holdsAsync, runs } from '../contracts/property.ts'
 import { CALLER } from '../support/purposes.ts'
-import { OPEN_TTL_MS, createRecentWorld, type RecentWorld } from '../support/recent-world.ts'
+import { createRecentWorld, type RecentWorld } from '../support/recent-world.ts'
 import { at } from '../support/timeline.ts'
 
 /** What happens to the upstream and to the service. */
@@ -196,10 +196,6 @@ function withoutCompleteness ({ clock, feed }: RecentWorld): RecentEvents {
     rows: createRecentRows({ log: feed.log, start: EARLIEST, now: clock.now }),
     find: () => undefined,
     end: feed.log.end,
-    poller: feed.poller,
-    refusedMs: () => -Infinity,
-    openTtlMs: OPEN_TTL_MS,
-    intervalMs: 3000,
-    clock
+    freshness: feed.freshness
   })
 }
