@@ -255,6 +255,27 @@ function scenarios (
   })
 }
 
+t.test('a subscriber receives a replay that another one stopped waiting for, at any moment of its read', async (t) => {
+  const ofA = { filter: { category_type: 'a' }, ago: 1, capacity: 100 }
+  for (let steps = 0; steps <= 16; steps++) {
+    const fault = await faultOf({
+      commands: [
+        { kind: 'publish', late: 0, category: 'a', count: 4 },
+        { kind: 'poll' },
+        { kind: 'join', ...ofA },
+        { kind: 'return', listener: 0, frame: 0, capacity: 100, stays: false },
+        ...Array.from({ length: steps }, () => ({ kind: 'poll' as const })), // The read goes on meanwhile.
+        { kind: 'join', ...ofA }
+      ],
+      maxEvents: 3,
+      limit: 10_000,
+      maxBytes: 10_000_000,
+      pageCap: 5
+    })
+    t.equal(fault, undefined, `${steps} steps later`)
+  }
+})
+
 t.test('every subscriber receives every event once, or a gap, wherever it begins and however slow it is', async (t) => {
   const delivers = (given: fc.Arbitrary<Scenario>) => fc.asyncProperty(given, async (each) => {
     const fault = await faultOf(each)

@@ -113,7 +113,7 @@ export function createBackfillPages (options: BackfillPagesOptions): BackfillPag
     const page = { filter: filterKey(filter), from, until, newest, payer: requester.key, state }
     if (from >= since) return settle({ ...page, filter: ALL, from: since }, pageOfLog(entries, since))
     reading.add(page)
-    read(page, { requester, filter, from, since, entries, newest }).catch((error: unknown): PageResult => {
+    read(page, state, { requester, filter, from, since, entries, newest }).catch((error: unknown): PageResult => {
       onError(error)
       return { kind: 'failed', reason: 'upstream-outage' }
     }).then((result) => settle(page, result)).catch(onError)
@@ -121,16 +121,24 @@ export function createBackfillPages (options: BackfillPagesOptions): BackfillPag
   }
 
   function read (
-    { state }: { readonly state: Extract<BackfillPage['state'], { kind: 'reading' }> },
+    page: BackfillPage,
+    state: Extract<BackfillPage['state'], { kind: 'reading' }>,
     part: Pick<PageReadOptions, 'requester' | 'filter' | 'from' | 'since' | 'newest'> & { readonly entries: LogEntry[] }
   ): Promise<PageResult> {
     return readPage({
       ...options,
       ...part,
       nextPoll: () => new Promise((resolve) => { pollWaiters.push(resolve) }),
-      isAwaited: () => state.waiters.size > 0,
+      isAwaited,
       onHeldBack: (isHeldBack) => { state.isHeldBack = isHeldBack }
     })
+
+    /** A page that no one waits for is not found any more: its read may be over before it is known to be. */
+    function isAwaited (): boolean {
+      if (state.waiters.size > 0) return true
+      reading.delete(page)
+      return false
+    }
   }
 
   function settle (page: BackfillPage, result: PageResult): BackfillPage {
