@@ -13,6 +13,11 @@ export interface CallerPurpose {
   readonly key: string
   /** Aborted when nobody waits for the answer any more. A request that was not sent yet is then dropped. */
   readonly signal?: AbortSignal
+  /**
+   * Work over many pages. It gets at most half of the minute's budget, and leaves a quarter of the day's. `signal` also
+   * ends its requests in progress.
+   */
+  readonly isBulk?: boolean
 }
 
 export const POLLER: Purpose = { kind: 'poller' }

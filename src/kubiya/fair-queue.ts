@@ -55,7 +55,11 @@ export function createFairQueue ({ budget, clock, connections }: FairQueueOption
     budget.asks(key, nowMs)
     const ownMs = budget.ownWaitMs(key, nowMs)
     if (ownMs > 0) return { ok: false, kind: 'share', retryAfterMs: Math.ceil(ownMs) }
-    if (signal?.aborted === true || budget.leastWaitMs(nowMs) > maxWaitMs || !hasRoom(key)) return rejection(key)
+    // In the line, bulk work would delay the other requests of its caller.
+    const isTooEarly = caller.isBulk === true && budget.waitMs(caller, nowMs) > 0
+    if (signal?.aborted === true || isTooEarly || budget.leastWaitMs(nowMs) > maxWaitMs || !hasRoom(key)) {
+      return rejection(caller)
+    }
     return new Promise((resolve) => {
       const waiting: Waiting = { caller, endMs: nowMs + maxWaitMs, resolve: settle }
       const leave = () => { reject(waiting) }
@@ -143,7 +147,7 @@ export function createFairQueue ({ budget, clock, connections }: FairQueueOption
   }
 
   function reject (waiting: Waiting): void {
-    if (remove(waiting)) waiting.resolve(rejection(waiting.caller.key))
+    if (remove(waiting)) waiting.resolve(rejection(waiting.caller))
   }
 
   function remove (waiting: Waiting): boolean {
@@ -157,8 +161,8 @@ export function createFairQueue ({ budget, clock, connections }: FairQueueOption
     return true
   }
 
-  function rejection (key: string): Failure {
-    const waitMs = budget.waitMs({ kind: 'caller', key }, clock.now())
+  function rejection (caller: CallerPurpose): Failure {
+    const waitMs = budget.waitMs(caller, clock.now())
     return { ok: false, kind: 'budget', retryAfterMs: waitMs > 0 ? waitMs : LEAST_RETRY_MS }
   }
 }

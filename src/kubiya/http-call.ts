@@ -118,8 +118,14 @@ export function createHttpCall (options: HttpCallOptions): HttpCall {
     return options.tracer.span({ name: 'GET Kubiya', kind: 'client', attributes }, async (span) => {
       const startedMs = monotonicMs()
       const abort = new AbortController()
-      const cancelTimer = clock.setTimer(() => abort.abort(), Math.ceil(withinMs))
+      const stop = () => { abort.abort() }
+      const cancelTimer = clock.setTimer(stop, Math.ceil(withinMs))
+      // The answer to a list may still serve others. Nobody else waits for a page of bulk work.
+      const gone = purpose.kind === 'caller' && purpose.isBulk === true ? purpose.signal : undefined
+      gone?.addEventListener('abort', stop, { once: true })
       const reply = await send(target, agents[purpose.kind], abort.signal, accepted, span.headers).finally(cancelTimer)
+      gone?.removeEventListener('abort', stop)
+      if (gone?.aborted === true) return reply // Its outcome says nothing about Kubiya.
       options.onRequest?.(purpose.kind, reply.ok ? 'ok' : reply.kind, monotonicMs() - startedMs)
       if (reply.ok) span.note({ 'http.response.status_code': reply.status })
       else span.fail(reply.kind)

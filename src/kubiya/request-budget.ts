@@ -71,6 +71,9 @@ const OWN_AT = 0.25
 const OWN_EVERY = 2
 // The largest lead of one caller in a day's bucket. A longer memory would starve it when another caller comes.
 const MAX_DAY_LEAD = 10
+// The part of a minute's limit that bulk work may take, and the part of a day's bucket that it leaves.
+const BULK_SHARE = 0.5
+const BULK_RESERVE = 0.25
 const MAX_UPSTREAM_LIMIT_MS = 5 * MINUTE_MS
 const TRIAL_EVERY_MS = MINUTE_MS
 
@@ -88,12 +91,14 @@ const TRIAL_EVERY_MS = MINUTE_MS
  * and then slows down to one poll in 23 s.
  *
  * Callers share the rest. A caller that took more than its part of the inflow leaves that lead to others: in the
- * minute's bucket up to half of it, in the day's bucket one request for each caller that comes before it.
+ * minute's bucket up to half of it, in the day's bucket one request for each caller that comes before it. Bulk work of
+ * all callers together has a bucket of its own besides.
  */
 export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   const minute = createBucket('minute', limits.perMinute, MINUTE_MS)
   const day = createBucket('day', limits.perDay, DAY_MS)
   const buckets = [...minute, ...day]
+  const bulk = createBucket('minute', limits.perMinute * BULK_SHARE, MINUTE_MS)
   const pollMs = Math.max(
     limits.pollMs ?? MINUTE_MS,
     ...minute.map(({ refill, spanMs }) => OWN_EVERY * spanMs / refill)
@@ -113,7 +118,7 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
     take (purpose, nowMs) {
       const waitingMs = waitMs(purpose, nowMs)
       if (waitingMs > 0) return waitingMs
-      for (const bucket of buckets) takeTokens(bucket, 1, nowMs)
+      for (const bucket of [...buckets, ...isBulk(purpose) ? bulk : []]) takeTokens(bucket, 1, nowMs)
       if (upstreamLimit !== undefined && nowMs < upstreamLimit.untilMs) {
         if (upstreamLimit.remaining < 1) triedMs = nowMs
         upstreamLimit = { ...upstreamLimit, remaining: upstreamLimit.remaining - 1 }
@@ -146,7 +151,15 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
 
   function waitMs (purpose: Purpose, nowMs: number): number {
     const ownMs = purpose.kind === 'caller' ? callerWaitMs(purpose.key, nowMs) : pollerWaitMs(nowMs)
-    return Math.ceil(Math.max(upstreamWaitMs(nowMs), ownMs))
+    return Math.ceil(Math.max(upstreamWaitMs(nowMs), ownMs, isBulk(purpose) ? bulkWaitMs(nowMs) : 0))
+  }
+
+  function bulkWaitMs (nowMs: number): number {
+    return Math.max(
+      0,
+      ...bulk.map((bucket) => waitForTokens(bucket, 1, nowMs)),
+      ...day.map((bucket) => waitForTokens(bucket, 1 + Math.floor(bucket.capacity * BULK_RESERVE), nowMs))
+    )
   }
 
   /** The wait that the upstream asked for. It may be wrong, so one request a minute tests it. */
@@ -198,6 +211,10 @@ export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   function longestWaitMs (nowMs: number, needed: (bucket: TokenBucket) => number): number {
     return Math.max(0, ...buckets.map((bucket) => waitForTokens(bucket, needed(bucket), nowMs)))
   }
+}
+
+function isBulk (purpose: Purpose): boolean {
+  return purpose.kind === 'caller' && purpose.isBulk === true
 }
 
 /** The bucket of one limit; none where the limit is 0. */

@@ -1018,6 +1018,18 @@ t.test('deadline', async (t) => {
     }))
   })
 
+  t.test('a request of bulk work ends when nobody waits for it, and no further try follows', async (t) => {
+    const { sandbox, outcomes, read } = await started(t)
+    sandbox.faults.during({ kind: 'hang' })
+    const abort = new AbortController()
+    const reading = read({}, { ...CALLER, isBulk: true, signal: abort.signal })
+    await eventually('the request is in progress', () => sandbox.requests.length === 1)
+    abort.abort()
+    t.match(await reading, { ok: false })
+    t.equal(sandbox.requests.length, 1)
+    t.same(outcomes, [], 'it says nothing about Kubiya')
+  })
+
   t.test('one deadline covers all tries of a call', async (t) => {
     const { sandbox, read } = await started(t, {}, { timeoutMs: 250_000 })
     sandbox.faults.next({ kind: 'status', status: 503, headers: { 'retry-after': '300' } })

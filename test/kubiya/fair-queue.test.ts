@@ -238,4 +238,14 @@ t.test('fair queue', async (t) => {
     t.equal(inside, 8)
     t.match(await fairQueue.enter(caller('c'), 60_000), { ok: true }, 'there is room for a third')
   })
+
+  t.test('fair queue: bulk work does not wait in front of other requests of its caller', async (t) => {
+    const { budget, fairQueue } = startWorld({ perMinute: 100, perDay: 0 }, {}, false)
+    const bulk = { ...caller('a'), isBulk: true }
+    while (budget.take(bulk, 0) === 0);
+    const refused = await fairQueue.enter(bulk, 60_000)
+    t.match(refused, { ok: false, kind: 'budget' })
+    t.ok(!refused.ok && (refused.retryAfterMs ?? 0) > 500, 'with the wait of bulk work')
+    t.match(await fairQueue.enter(caller('a'), 60_000), { ok: true })
+  })
 })

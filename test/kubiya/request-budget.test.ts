@@ -5,7 +5,8 @@ import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
 import { holds } from '../contracts/property.ts'
 import { CALLER, POLLER } from '../support/purposes.ts'
 
-const purpose = fc.constantFrom<Purpose>(CALLER, POLLER)
+const BULK: Purpose = { ...CALLER, isBulk: true }
+const purpose = fc.constantFrom<Purpose>(CALLER, POLLER, BULK)
 const limits = fc.record({ perMinute: fc.integer({ min: 0, max: 120 }), perDay: fc.integer({ min: 0, max: 6000 }) })
 const asked = fc.array(
   fc.record({
@@ -78,5 +79,32 @@ t.test('request budget', async (t) => {
         return before >= after && after >= 0 && budget.scarcity(nowMs) >= after && budget.scarcity(nowMs) <= 1
       })
     }), { numRuns: 200 })
+  })
+
+  t.test('bulk work gets half of every minute, and other requests of its caller get the rest', async (t) => {
+    const budget = createRequestBudget({ perMinute: 100, perDay: 0 })
+    const bulkMs: number[] = []
+    for (let nowMs = 0; nowMs < 300_000; nowMs += 100) if (budget.take(BULK, nowMs) === 0) bulkMs.push(nowMs)
+    const inMinuteFrom = (startMs: number) => bulkMs.filter((ms) => ms >= startMs && ms < startMs + 60_000).length
+    const most = Math.max(...bulkMs.map(inMinuteFrom))
+    t.ok(most <= 50 && most >= 49, `${most} in a minute`)
+    t.ok(bulkMs.length > 190, `${bulkMs.length} in five minutes`)
+    const lastMs = bulkMs.at(-1) ?? 0
+    const waitMs = budget.waitMs(BULK, lastMs)
+    t.ok(waitMs > 1000, `${waitMs} ms`)
+    t.equal(budget.take(CALLER, lastMs), 0)
+    t.equal(budget.take(BULK, lastMs + waitMs), 0, 'after the wait it goes on')
+  })
+
+  t.test("bulk work leaves a quarter of the day's bucket to others", async (t) => {
+    const budget = createRequestBudget({ perMinute: 0, perDay: 400 })
+    let bulk = 0
+    while (budget.take(BULK, 0) === 0) bulk++
+    t.same(budget.levels(0), [{ span: 'day', left: 25, capacity: 100 }])
+    t.equal(bulk, 75)
+    t.equal(budget.take(CALLER, 0), 0)
+    const waitMs = budget.waitMs(BULK, 0)
+    t.ok(waitMs > 0)
+    t.equal(budget.take(BULK, waitMs), 0)
   })
 })
