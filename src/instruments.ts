@@ -5,6 +5,7 @@ import type { FailureKind, Quirk, Purpose } from './audit/source.ts'
 export type CacheLookup =
   | 'hit'
   | 'log' // served out of the live log, or from an answer that was made out of it
+  | 'memory' // counted in the table of counts, or served from an answer that was counted there
   | 'stale-while-revalidate' // served while it is refreshed
   | 'miss'
   | 'stale' // read from Kubiya: the cached answer was too old, or events arrived

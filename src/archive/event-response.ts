@@ -66,12 +66,12 @@ export async function produceEvent (
   const { complete, event, scanned, window } = lookup
   const readMs = clock.monotonicMs()
   if (event === undefined) {
-    const validity = { readMs, freshMs: ABSENCE_FRESH_MS, isFromLog: false, logPosition: position }
+    const validity = { readMs, freshMs: ABSENCE_FRESH_MS, logPosition: position }
     return { ok: true, response: { status: 404, window, scanned, complete, ...validity }, keep: true }
   }
   const { body, etag } = await renderEvent(event.json)
   const headers = ['etag', etag, 'cache-control', cacheableFor(closedTtlMs)]
-  const validity = { readMs, freshMs: closedTtlMs, isFromLog: false }
+  const validity = { readMs, freshMs: closedTtlMs }
   return {
     ok: true,
     response: { status: 200, etag, headers, identity: representationOf(body), ...validity },
@@ -90,7 +90,7 @@ export async function produceEventFromLog (
   if (row === undefined) return undefined
   const { body, etag } = await renderEvent(row.event.json)
   const headers = ['etag', etag, 'cache-control', MUST_REVALIDATE]
-  const validity = { readMs: answer.readMs, freshMs: openTtlMs, isFromLog: true }
+  const validity = { readMs: answer.readMs, freshMs: openTtlMs, heldIn: 'log' as const }
   return {
     ok: true,
     response: { status: 200, etag, headers, identity: representationOf(body), ...validity },

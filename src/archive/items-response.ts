@@ -65,7 +65,7 @@ export async function produceItems (
 
   async function complete (page: RenderedPage): Promise<Produced> {
     parts.drop(key)
-    const response = await respond(context, query, page, { window, readAt, earliest, position, readMs, isFromLog: false })
+    const response = await respond(context, query, page, { window, readAt, earliest, position, readMs })
     return { ok: true, response: { ...response, ...page.last !== undefined && { last: page.last } }, keep: true }
   }
 }

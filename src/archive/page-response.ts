@@ -43,7 +43,8 @@ export interface PageReading {
   readonly readAt: Instant
   readonly earliest: Instant
   readonly readMs: number
-  readonly isFromLog: boolean
+  /** Set if the rows came out of the log. */
+  readonly heldIn?: 'log'
 }
 
 /** Reads one page from Kubiya, and makes the complete response. */
@@ -66,7 +67,7 @@ export async function producePage (
   const readMs = context.clock.monotonicMs()
   return {
     ok: true,
-    response: await respond(context, query, page, { window, position, readAt, earliest, readMs, isFromLog: false }),
+    response: await respond(context, query, page, { window, position, readAt, earliest, readMs }),
     keep: !page.transient
   }
 }
@@ -108,7 +109,7 @@ export async function producePageFromLog (
   // The page shows what was visible when its poll began.
   const sinceRead = BigInt(Math.ceil(context.clock.monotonicMs() - readMs)) * NANOS_PER_MS
   const [readAt, earliest] = [context.now(), context.earliest() - sinceRead]
-  const response = await respond(context, query, page, { window, position, readAt, earliest, readMs, isFromLog: true })
+  const response = await respond(context, query, page, { window, position, readAt, earliest, readMs, heldIn: 'log' })
   const items = operation === 'items' && last !== undefined ? { last } : {}
   return { ok: true, response: { ...response, ...items }, keep: failure === undefined, ...failure && { failure } }
 }
@@ -118,7 +119,7 @@ export async function respond (
   { closedTtlMs, latenessMs, openTtlMs }: PageResponseContext,
   query: PageQuery,
   page: RenderedPage,
-  { earliest, isFromLog, position, readAt, readMs, window }: PageReading
+  { earliest, heldIn, position, readAt, readMs, window }: PageReading
 ): Promise<ContentResponse> {
   const next = nextCursor(query, window, page)
   const liveCursor = isOpen(query, window, readAt) ? position : undefined
@@ -129,12 +130,12 @@ export async function respond (
     'etag',
     etag,
     'cache-control',
-    isClosed && !isFromLog ? cacheableFor(freshMs) : MUST_REVALIDATE,
+    isClosed && heldIn === undefined ? cacheableFor(freshMs) : MUST_REVALIDATE,
     ...linkHeader(next === undefined ? nextNumber(query, page) : `cursor=${next}`),
     ...liveCursor === undefined ? [] : ['x-live-cursor', encodeCursor(liveCursor)],
     ...query.operation === 'items' && !page.complete ? ['x-scan-complete', 'false'] : []
   ]
-  const validity = { readMs, freshMs, isFromLog, ...!isClosed && { logPosition: position } }
+  const validity = { readMs, freshMs, ...heldIn && { heldIn }, ...!isClosed && { logPosition: position } }
   return { status: 200, etag, headers, identity: representationOf(body), ...validity }
 }
 

@@ -18,8 +18,8 @@ export type CacheStatus =
 
 interface HitStatus {
   readonly kind: 'hit'
-  /** `log`: the events came out of the event log. */
-  readonly detail?: 'stale-while-revalidate' | 'stale-if-error' | 'log'
+  /** `log`: the events came out of the event log. `memory`: the table of counts answered. */
+  readonly detail?: 'stale-while-revalidate' | 'stale-if-error' | 'log' | 'memory'
 }
 
 type ForwardReason = 'miss' | 'stale' | 'request'
@@ -94,7 +94,10 @@ interface StoredOutcome {
 
 const NO_CACHE_INTERVAL_MS = 1000
 const HIT: HitStatus = { kind: 'hit' }
-const LOG_HIT: HitStatus = { kind: 'hit', detail: 'log' }
+const HELD_HITS = {
+  log: { kind: 'hit', detail: 'log' },
+  memory: { kind: 'hit', detail: 'memory' }
+} as const satisfies Record<string, HitStatus>
 const STALE_HIT: HitStatus = { kind: 'hit', detail: 'stale-while-revalidate' }
 
 /**
@@ -120,7 +123,7 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
       return forward(request, context, 'request', response)
     }
     // A response of Kubiya that new events caused is not refreshed again at once.
-    const mayRefresh = ageMs >= refreshIntervalMs || !response.isRefresh || response.isFromLog
+    const mayRefresh = ageMs >= refreshIntervalMs || !response.isRefresh || response.heldIn !== undefined
     if (mayRefresh && request.isInvalidated(response)) return answer(request, context, response, true)
     if (ageMs >= response.freshMs + staleMs) return answer(request, context, response)
     if (!isFresh) refresh(request, context).catch(onError) // A failure leaves the entry as it is.
@@ -132,7 +135,8 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
   }
 
   function hit (response: StoredResponse, ageMs: number, isFresh: boolean): CacheResult {
-    const cacheStatus = response.isFromLog ? LOG_HIT : isFresh ? HIT : STALE_HIT
+    const { heldIn } = response
+    const cacheStatus = heldIn !== undefined ? HELD_HITS[heldIn] : isFresh ? HIT : STALE_HIT
     instruments.cacheLookup(cacheStatus.detail ?? 'hit', false)
     return { ok: true, response, ageMs, cacheStatus }
   }
@@ -245,7 +249,7 @@ export function createResponseCache (options: ResponseCacheOptions): ResponseCac
       return outcome
     }
     const { failure, keep, response: made } = outcome
-    const forwardedMs = made.isFromLog ? entries.peek(key)?.forwardedMs ?? -Infinity : made.readMs
+    const forwardedMs = made.heldIn !== undefined ? entries.peek(key)?.forwardedMs ?? -Infinity : made.readMs
     const response = entries.toStored(key, made, forwardedMs)
     if (keep) entries.set(key, response, epoch)
     return { ok: true, response, epoch, failure }

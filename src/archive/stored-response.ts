@@ -24,8 +24,8 @@ export interface LogView {
 export interface Validity {
   /** When Kubiya had answered, or when the poll began that the log's rows are known from: monotonic, milliseconds. */
   readonly readMs: number
-  /** Whether the events came out of the log. */
-  readonly isFromLog: boolean
+  /** What answered instead of Kubiya: the event log, or the table of counts. */
+  readonly heldIn?: 'log' | 'memory'
   readonly freshMs: number
   /** Up to here the log holds no event that the response lacks. Missing if new events cannot change the response. */
   readonly logPosition?: LogPosition

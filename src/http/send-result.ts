@@ -139,7 +139,7 @@ function sendAbsence (reply: FastifyReply, { complete, scanned, window }: Absenc
 /** `Cache-Status` (RFC 9211). A negative `ttl` means that the response was stale, and for how long. */
 function formatCacheStatus (status: CacheStatus, ttlSeconds: number): string {
   const detail = status.detail === undefined ? '' : `; detail=${status.detail}`
-  if (status.detail === 'log') return `kubiya-audit-bff; hit${detail}`
+  if (status.detail === 'log' || status.detail === 'memory') return `kubiya-audit-bff; hit${detail}`
   if (status.kind === 'hit') return `kubiya-audit-bff; hit; ttl=${ttlSeconds}${detail}`
   const ttl = status.detail === 'stale-if-error' ? `; ttl=${ttlSeconds}` : ''
   return `kubiya-audit-bff; fwd=${status.reason}${status.collapsed ? '; collapsed' : ''}${ttl}${detail}`

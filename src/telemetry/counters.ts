@@ -67,6 +67,7 @@ function countCacheLookups ({ tally }: MetricFamilies): Pick<Instruments, 'cache
   const lookups: Record<CacheLookup, number> = {
     hit: 0,
     log: 0,
+    memory: 0,
     'stale-while-revalidate': 0,
     miss: 0,
     stale: 0,

@@ -52,8 +52,7 @@ t.test('response cache', async (t) => {
       headers: [],
       identity: representationOf(BODY),
       readMs: 0,
-      freshMs: 1e9,
-      isFromLog: false
+      freshMs: 1e9
     }
   }
 
