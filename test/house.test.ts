@@ -97,6 +97,7 @@ for (const [name, allowed] of Object.entries({
   kubiya: ['audit'],
   relay: ['audit'],
   archive: ['audit', 'scan'],
+  aggregates: ['audit', 'scan'],
   live: ['audit', 'scan', 'relay']
 })) {
   t.test(`${name} imports ${allowed.join(', ')} and ports alone`, async (t) => {

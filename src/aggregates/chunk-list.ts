@@ -1,0 +1,131 @@
+import { type Instant } from '../audit/instant.ts'
+import { createChunk, keyAt, positionAt, rowAt, type Chunk, type ChunkWriter, type Row } from './chunk.ts'
+import type { IdKey } from './id-set.ts'
+
+export interface ChunkList {
+  append (row: Row): void
+  /** Drops the rows at or before an instant, all of them or only where that frees at least half of a chunk. */
+  dropUpTo (last: Instant, which: 'all' | 'halves'): void
+  /** A position at or before which there is a share of the rows: roughly, but at least one row. */
+  quantile (share: number): Instant | undefined
+  clear (): void
+  /** The chunks, in the order in which they were added. Later changes do not change them. */
+  snapshot (): readonly Chunk[]
+  /** The chunks, to replace their codes. */
+  forRecoding (): readonly ChunkWriter[]
+  rows (): number
+  bytes (): number
+}
+
+export interface ChunkListOptions {
+  /** Most rows of a chunk. */
+  readonly capacity: number
+  readonly onDropped: (key: IdKey) => void
+}
+
+interface StoredChunk {
+  readonly writer: ChunkWriter
+  /** `undefined`: the chunk has changed since. */
+  snapshot: Chunk | undefined
+}
+
+const SAMPLE_ROWS = 4096
+
+/** All rows of a table. Rows are added at the end of the last chunk, in any order of time. */
+export function createChunkList ({ capacity, onDropped }: ChunkListOptions): ChunkList {
+  let chunks: StoredChunk[] = []
+  let rows = 0
+  return { append, dropUpTo, quantile, clear, snapshot, forRecoding, rows: () => rows, bytes }
+
+  function append (row: Row): void {
+    const last = chunks.at(-1)
+    const open = last === undefined || last.writer.isFull() ? addChunk(capacity) : last
+    open.writer.append(row)
+    open.snapshot = undefined
+    rows++
+  }
+
+  function addChunk (rowCount: number): StoredChunk {
+    const chunk = { writer: createChunk(rowCount), snapshot: undefined }
+    chunks.push(chunk)
+    return chunk
+  }
+
+  function dropUpTo (last: Instant, which: 'all' | 'halves'): void {
+    const before = chunks
+    const remaining: Row[] = []
+    chunks = []
+    for (const stored of before) {
+      const chunk = snapshotOf(stored)
+      const rest = chunk.least > last ? undefined : rowsAfter(chunk, last)
+      const isKept = rest === undefined || (which === 'halves' && 2 * rest.length > chunk.rows)
+      if (isKept) chunks.push(stored)
+      else {
+        remaining.push(...rest)
+        forget(chunk, last)
+      }
+    }
+    prepend(remaining)
+  }
+
+  function forget (chunk: Chunk, last: Instant): void {
+    for (let row = 0; row < chunk.rows; row++) {
+      if (chunk.most > last && positionAt(chunk, row) > last) continue
+      onDropped(keyAt(chunk, row))
+      rows--
+    }
+  }
+
+  /** Rows that are left of several chunks share new ones, which are as long as necessary. */
+  function prepend (remaining: readonly Row[]): void {
+    const newer = chunks
+    chunks = []
+    for (let start = 0; start < remaining.length; start += capacity) {
+      const part = remaining.slice(start, start + capacity)
+      const { writer } = addChunk(part.length)
+      for (const row of part) writer.append(row)
+    }
+    chunks.push(...newer)
+  }
+
+  function quantile (share: number): Instant | undefined {
+    const sample: Instant[] = []
+    const step = Math.ceil(rows / SAMPLE_ROWS)
+    let index = 0
+    for (const chunk of snapshot()) {
+      for (; index < chunk.rows; index += step) sample.push(positionAt(chunk, index))
+      index -= chunk.rows
+    }
+    sample.sort((a, b) => a < b ? -1 : a > b ? 1 : 0)
+    return sample[Math.floor(share * sample.length)]
+  }
+
+  function clear (): void {
+    chunks = []
+    rows = 0
+  }
+
+  function snapshot (): readonly Chunk[] {
+    return chunks.map(snapshotOf)
+  }
+
+  function forRecoding (): readonly ChunkWriter[] {
+    for (const chunk of chunks) chunk.snapshot = undefined
+    return chunks.map(({ writer }) => writer)
+  }
+
+  function bytes (): number {
+    return chunks.reduce((sum, { writer }) => sum + writer.bytes(), 0)
+  }
+}
+
+function snapshotOf (chunk: StoredChunk): Chunk {
+  chunk.snapshot ??= chunk.writer.snapshot()
+  return chunk.snapshot
+}
+
+function rowsAfter (chunk: Chunk, last: Instant): Row[] {
+  if (chunk.most <= last) return []
+  const rows = Array.from({ length: chunk.rows }, (_, row) => row)
+  return rows.filter((row) => positionAt(chunk, row) > last).map((row) => rowAt(chunk, row))
+}

@@ -1,0 +1,166 @@
+import type { AuditEvent } from '../audit/event.ts'
+import type { Instant } from '../audit/instant.ts'
+import { narrate } from '../audit/narrative.ts'
+import type { TimeRange } from '../audit/time-range.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
+import { MATCHES_TEXT, MOST_CHUNK_ROWS, UNDATED, USER_MESSAGE, type Chunk } from './chunk.ts'
+import { createChunkList } from './chunk-list.ts'
+import { DICTIONARY_COLUMNS, columnsOf, type DictionaryColumn, type EventColumns } from './columns.ts'
+import { FIRST_CODE, createDictionary, type Dictionary, type DictionaryWriter } from './dictionary.ts'
+import { createGapList, type Interval } from './gap-list.ts'
+import { createIdSet, idKeyOf, type IdSet } from './id-set.ts'
+import { recodeColumn } from './recode.ts'
+import { createSessionTitles, type SessionSides } from './session-titles.ts'
+
+/** The counted events of one tenant, as rows of typed arrays in memory. */
+export interface EventTable {
+  /**
+   * Adds an event once. `position`: its instant, or where an event without one stands. `matchesText`: whether it
+   * contains the text of the question that the table is filled for.
+   *
+   * `false`: its id is in the table, or it stands at or before the newest row that was dropped for `maxEvents`.
+   */
+  add (event: AuditEvent, position: Instant, matchesText?: boolean): boolean
+  /** An interval, both ends included, that could not be read. Counts over it are not complete. */
+  addGap (gap: Interval): void
+  /** Drops the gaps and most rows before an instant. A chunk that is mostly newer keeps its older rows. */
+  dropBefore (instant: Instant): void
+  /** Drops all rows and gaps. Numbers of rows go on. */
+  clear (): void
+  /** Drops texts that no row has, in slices of time. Rows may be added and dropped meanwhile. */
+  compact (): Promise<void>
+  /** The rows at this moment. Later adds, drops and compactions do not change it. */
+  snapshot (): TableSnapshot
+  /** `bytes`: typed arrays, dictionaries and titles, estimated. */
+  usage (): { readonly events: number, readonly bytes: number }
+}
+
+export interface TableSnapshot {
+  readonly chunks: readonly Chunk[]
+  readonly dictionaries: { readonly [Column in DictionaryColumn]: Dictionary }
+  readonly sessions: SessionSides
+  /** Rows that were ever added. The number of each row of this snapshot is below it. */
+  readonly sequence: number
+  /** Disjoint, in the order of time. */
+  readonly gaps: readonly Interval[]
+}
+
+/** A part of an answer: a table, and the window of its rows. The windows of two parts have no instant in common. */
+export interface TablePart {
+  readonly snapshot: TableSnapshot
+  readonly window: TimeRange
+  /** Whether the table was filled for this answer alone. */
+  readonly isExtra?: boolean
+}
+
+export interface EventTableOptions {
+  /** Beyond it the oldest rows are dropped, about a sixteenth of all at once. */
+  readonly maxEvents: number
+  /** Called after rows were dropped for `maxEvents`. The table holds all rows after this instant. */
+  readonly onEvicted?: (newest: Instant) => void
+  /** What recognises events that are added again. */
+  readonly ids?: IdSet
+}
+
+const EVICTED_SHARE = 1 / 16
+
+/**
+ * A columnar table. It takes at most `maxEvents` × 80 bytes, an open chunk of 240 KiB, and for texts eight times
+ * `MOST_DICTIONARY_BYTES` and once `MOST_TITLE_BYTES`.
+ */
+export function createEventTable (options: EventTableOptions): EventTable {
+  const { maxEvents, onEvicted, ids = createIdSet() } = options
+  const gaps = createGapList()
+  const rows = createChunkList({ capacity: MOST_CHUNK_ROWS, onDropped: (key) => ids.remove(key) })
+  let dictionaries = emptyDictionaries()
+  let titles = createSessionTitles()
+  let sequence = 0
+  let evictedUpTo: Instant | undefined
+
+  return { add, addGap: gaps.add, dropBefore, clear, compact, snapshot, usage }
+
+  function add (event: AuditEvent, position: Instant, matchesText = false): boolean {
+    if (evictedUpTo !== undefined && position <= evictedUpTo) return false
+    const key = idKeyOf(event.id)
+    if (!ids.add(key)) return false
+    const columns = columnsOf(event)
+    const flags = columns.status | (event.instant === undefined ? UNDATED : 0) |
+      (columns.isUserMessage ? USER_MESSAGE : 0) | (matchesText ? MATCHES_TEXT : 0)
+    const codes = encode(columns)
+    const secondSession = dictionaries.session.encode(columns.secondSession)
+    rows.append({ position, flags, key, number: sequence++, codes, secondSession })
+    if (codes.session >= FIRST_CODE) {
+      const source = { position, key, isUserMessage: columns.isUserMessage }
+      titles.offer(codes.session, source, () => narrate(event.item).text)
+    }
+    if (rows.rows() > maxEvents) evict()
+    return true
+  }
+
+  function encode ({ texts }: EventColumns): Record<DictionaryColumn, number> {
+    return {
+      category_type: dictionaries.category_type.encode(texts.category_type),
+      category_name: dictionaries.category_name.encode(texts.category_name),
+      resource_type: dictionaries.resource_type.encode(texts.resource_type),
+      action_type: dictionaries.action_type.encode(texts.action_type),
+      email: dictionaries.email.encode(texts.email),
+      session: dictionaries.session.encode(texts.session),
+      tool: dictionaries.tool.encode(texts.tool),
+      agent: dictionaries.agent.encode(texts.agent)
+    }
+  }
+
+  function evict (): void {
+    evictedUpTo = rows.quantile(EVICTED_SHARE)
+    if (evictedUpTo === undefined) return
+    rows.dropUpTo(evictedUpTo, 'all')
+    onEvicted?.(evictedUpTo)
+  }
+
+  function dropBefore (instant: Instant): void {
+    rows.dropUpTo(instant - 1n, 'halves')
+    gaps.dropBefore(instant)
+  }
+
+  function clear (): void {
+    ids.clear()
+    gaps.clear()
+    rows.clear()
+    dictionaries = emptyDictionaries()
+    titles = createSessionTitles()
+    evictedUpTo = undefined
+  }
+
+  async function compact (): Promise<void> {
+    for (const column of DICTIONARY_COLUMNS) {
+      const { dictionary, codeOf } = recodeColumn(dictionaries[column].snapshot(), column, rows.forRecoding())
+      dictionaries = { ...dictionaries, [column]: dictionary }
+      if (column === 'session') titles.recode(codeOf)
+      await pauseIfDue()
+    }
+  }
+
+  function snapshot (): TableSnapshot {
+    return {
+      chunks: rows.snapshot(),
+      dictionaries: mapColumns((column) => dictionaries[column].snapshot()),
+      sessions: titles.snapshot(),
+      sequence,
+      gaps: gaps.list()
+    }
+  }
+
+  function usage () {
+    const ofTexts = DICTIONARY_COLUMNS.reduce((sum, column) => sum + dictionaries[column].bytes(), titles.bytes())
+    return { events: rows.rows(), bytes: rows.bytes() + ids.bytes() + ofTexts }
+  }
+}
+
+function emptyDictionaries (): Record<DictionaryColumn, DictionaryWriter> {
+  return mapColumns(() => createDictionary())
+}
+
+function mapColumns<Value> (valueOf: (column: DictionaryColumn) => Value): Record<DictionaryColumn, Value> {
+  const entries = DICTIONARY_COLUMNS.map((column) => [column, valueOf(column)])
+  return Object.fromEntries(entries) as Record<DictionaryColumn, Value>
+}

@@ -1,0 +1,149 @@
+import { createHash } from 'node:crypto'
+
+/**
+ * The 64 bits that stand for an event's id, as two unsigned halves. Two ids of 500 000 share a key with a probability
+ * of 7·10⁻⁹. Keys of computed ids are in the order of the ids.
+ */
+export interface IdKey {
+  readonly high: number
+  readonly low: number
+}
+
+export interface IdSet {
+  /** Adds a key. `false`: it is in the set. */
+  add (key: IdKey): boolean
+  /** Removes a key. Nothing happens if it is not in the set. */
+  remove (key: IdKey): void
+  clear (): void
+  readonly size: number
+  /** Memory of the slots. */
+  bytes (): number
+}
+
+const COMPUTED_PREFIX = 'kab1.'
+const DIGEST_CHARACTERS = 22
+// The digits of base64url in the order of their code units, so that keys have the order of the texts.
+const DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'
+const NO_DIGIT = 255
+const RANK = Uint8Array.from({ length: 128 }, (_, code) => {
+  const rank = DIGITS.indexOf(String.fromCharCode(code))
+  return rank < 0 ? NO_DIGIT : rank
+})
+/** The ends of the ids of exact duplicates that have keys in their order. */
+const ENDS = ['', '.10', '.11', '.12', '.13', '.14', '.15', '.2', '.3', '.4', '.5', '.6', '.7', '.8', '.9']
+
+/**
+ * The key of an id. For a computed id (audit/event-id.ts): the first ten characters of its digest, then four bits for
+ * the number of the exact duplicate, up to 15. For any other id: 64 bits of its SHA-256.
+ */
+export function idKeyOf (id: string): IdKey {
+  const dot = id.startsWith(COMPUTED_PREFIX) ? id.indexOf('.', COMPUTED_PREFIX.length) : -1
+  const end = dot + 1 + DIGEST_CHARACTERS
+  const duplicate = dot < 0 ? -1 : id.length === end ? 0 : ENDS.indexOf(id.slice(end), 1)
+  return (duplicate < 0 ? undefined : digestKey(id, dot + 1, duplicate)) ?? hashKey(id)
+}
+
+function digestKey (id: string, start: number, duplicate: number): IdKey | undefined {
+  const first = thirtyBits(id, start)
+  const second = thirtyBits(id, start + 5)
+  if (first < 0 || second < 0) return undefined
+  return { high: (first << 2 | second >>> 28) >>> 0, low: (second << 4 | duplicate) >>> 0 }
+}
+
+/** Five digits as a number. Negative: one of them is no digit of base64url. */
+function thirtyBits (id: string, start: number): number {
+  let bits = 0
+  for (let at = start; at < start + 5; at++) {
+    const rank = RANK[id.charCodeAt(at)] ?? NO_DIGIT
+    if (rank === NO_DIGIT) return -1
+    bits = bits << 6 | rank
+  }
+  return bits
+}
+
+function hashKey (id: string): IdKey {
+  const digest = createHash('sha256').update(id).digest()
+  return { high: digest.readUInt32BE(0), low: digest.readUInt32BE(4) }
+}
+
+const FEWEST_SLOTS = 1024
+const FULLEST = 13 / 16
+const MIX = 0x9e3779b1
+
+/**
+ * A set of id keys in one typed array, with open addressing and linear probing. It takes 8 bytes a slot. Slots are
+ * chosen with secret factors: who can choose ids cannot choose slots, so no ids make the set slow.
+ */
+export function createIdSet (): IdSet {
+  const [highFactor = 1, lowFactor = 1] = crypto.getRandomValues(new Uint32Array(2)).map((factor) => factor | 1)
+  let slots = new Uint32Array(2 * FEWEST_SLOTS)
+  let mask = FEWEST_SLOTS - 1
+  let size = 0
+  return { add, remove, clear, get size () { return size }, bytes: () => slots.byteLength }
+
+  function add (key: IdKey): boolean {
+    const slot = slotOf(key.high, lowOf(key))
+    if (isFilled(slot)) return false
+    put(slot, key.high, lowOf(key))
+    size++
+    if (size > FULLEST * (mask + 1)) resize(2 * (mask + 1))
+    return true
+  }
+
+  /** Moves the keys that follow, so that no search ends at the free slot before it finds its key. */
+  function remove (key: IdKey): void {
+    let free = slotOf(key.high, lowOf(key))
+    if (!isFilled(free)) return
+    size--
+    for (let slot = free + 1 & mask; isFilled(slot); slot = slot + 1 & mask) {
+      const [high, low] = [slots[2 * slot] ?? 0, slots[2 * slot + 1] ?? 0]
+      const distance = slot - homeOf(high, low) & mask
+      if (distance < (slot - free & mask)) continue
+      put(free, high, low)
+      free = slot
+    }
+    put(free, 0, 0)
+  }
+
+  function clear (): void {
+    slots = new Uint32Array(2 * FEWEST_SLOTS)
+    mask = FEWEST_SLOTS - 1
+    size = 0
+  }
+
+  function resize (count: number): void {
+    const before = slots
+    slots = new Uint32Array(2 * count)
+    mask = count - 1
+    for (let at = 0; at < before.length; at += 2) {
+      const [high, low] = [before[at] ?? 0, before[at + 1] ?? 0]
+      if (high !== 0 || low !== 0) put(slotOf(high, low), high, low)
+    }
+  }
+
+  /** The slot that holds a key, or the free slot where it belongs. */
+  function slotOf (high: number, low: number): number {
+    let slot = homeOf(high, low)
+    while (isFilled(slot) && (slots[2 * slot] !== high || slots[2 * slot + 1] !== low)) slot = slot + 1 & mask
+    return slot
+  }
+
+  function homeOf (high: number, low: number): number {
+    const mixed = Math.imul(high, highFactor) ^ Math.imul(low ^ low >>> 15, lowFactor)
+    return (Math.imul(mixed ^ mixed >>> 16, MIX) >>> 7) & mask
+  }
+
+  function isFilled (slot: number): boolean {
+    return slots[2 * slot] !== 0 || slots[2 * slot + 1] !== 0
+  }
+
+  function put (slot: number, high: number, low: number): void {
+    slots[2 * slot] = high
+    slots[2 * slot + 1] = low
+  }
+}
+
+/** A slot of two zeros is free, so no key may be two zeros. */
+function lowOf ({ high, low }: IdKey): number {
+  return high === 0 && low === 0 ? 1 : low
+}
