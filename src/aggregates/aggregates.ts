@@ -1,0 +1,246 @@
+import type { LogCursor } from '../audit/cursor.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import { EARLIEST, NANOS_PER_MS, instantFromMs, maxInstant, type Instant } from '../audit/instant.ts'
+import type { Batch } from '../audit/log-batch.ts'
+import type { Requester } from '../audit/requester.ts'
+import type { Failure } from '../audit/source.ts'
+import { isFinal, type TimeRange } from '../audit/time-range.ts'
+import { coverageOf, rowsLookedAt, type Coverage } from './coverage.ts'
+import type { TablePart, TableSnapshot } from './event-table.ts'
+import { createExtraTables, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
+import { createLiveTable, horizonOf, type LiveTable, type LiveTableOptions } from './live-table.ts'
+import type { ScanProgress, ScanStop } from './table-scan.ts'
+
+/** How new the poller's events are. Times are monotonic, milliseconds. */
+export interface FreshFeed {
+  readonly ok: true
+  /** When the poll began that the events from the requested instant on are known from. */
+  readonly readMs: number
+  /** When the last good poll began. */
+  readonly polledMs: number
+  /** Why the events are no newer: the poll on demand failed. */
+  readonly failure?: Failure
+}
+
+export interface AggregatesOptions
+  extends Omit<LiveTableOptions, 'onHour' | 'onIdle'>, Omit<ExtraTablesOptions, 'clock'> {
+  /**
+   * Waits until the poller's events from an instant on are as new as those of a list. `undefined`: the poller vouches
+   * for nothing now. A failure is a refused credential.
+   */
+  readonly freshFeed: (from: Instant) => Promise<FreshFeed | Failure | undefined>
+  readonly latenessMs: number
+  /** The longest wait for a reading, milliseconds. */
+  readonly waitMs: number
+  /** Whether at least half of the request budget is left. */
+  readonly hasHalfOfBudget: () => boolean
+  /** Called once an hour while the table is in use. */
+  readonly onHour: (table: LiveTable) => void
+}
+
+/** The events that a question is about. */
+export interface EventsQuery {
+  /** Kubiya may leave out what this does not match. The live table holds the other events, too. */
+  readonly filter: AuditFilter
+  /** A text that is not part of `filter`: rows are marked by it. */
+  readonly markedText: string | undefined
+  readonly window: TimeRange
+}
+
+/** The rows of an answer. */
+export interface Gathered {
+  readonly ok: true
+  readonly parts: readonly TablePart[]
+  readonly window: TimeRange
+  readonly coverage: Coverage
+  /** Whether Kubiya was not asked for it. */
+  readonly isFromMemory: boolean
+  /** Entries of the log behind it are not in the answer. */
+  readonly position: LogCursor
+  /** When the oldest part was read: monotonic time, milliseconds. */
+  readonly readMs: number
+  readonly failure?: Failure
+}
+
+/** Gathers the rows that counts need: the last hours from memory, everything else from Kubiya. */
+export interface Aggregates {
+  /** Takes the rows from memory. `undefined`: Kubiya has to be asked. */
+  fromMemory (query: EventsQuery): Promise<Gathered | Failure | undefined>
+  /** Reads what is missing, on the requester's account, for a bounded time. */
+  fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure>
+  /** Drops what is held, so that Kubiya is asked for all of it: rarely, and not while the budget is short. */
+  beginRecount (): boolean
+  /** Takes what has entered the log. */
+  append (batch: Batch): void
+  /** Drops all events: a refused credential has read them. */
+  clear (): void
+  usage (): { readonly events: number, readonly bytes: number }
+}
+
+/** Which part of a window is counted in the live table, and which one in a table of its own. */
+interface Plan {
+  readonly live: TimeRange | undefined
+  readonly extra: TimeRange | undefined
+}
+
+/** A table with the part of the window that it answers. */
+interface Source extends Pick<ScanProgress, 'coveredFrom' | 'stop'> {
+  readonly snapshot: TableSnapshot
+  readonly window: TimeRange
+  readonly scanned: number
+  readonly readMs: number
+}
+
+const LEAST_BETWEEN_RECOUNTS_MS = 15 * 60_000
+const NO_USAGE = { events: 0, bytes: 0 }
+const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
+const TIMEOUT: Failure = { ok: false, kind: 'timeout' }
+
+export function createAggregates (options: AggregatesOptions): Aggregates {
+  const { clock, freshFeed, hasHalfOfBudget, hours, latenessMs, onHour, position, upstreamNow, waitMs } = options
+  const extraTables = createExtraTables(options)
+  let live: LiveTable | undefined
+  let recountedMs = -Infinity
+
+  return {
+    fromMemory,
+    fromKubiya,
+    beginRecount,
+    append: (batch) => live?.append(batch),
+    clear,
+    usage: () => live?.usage() ?? NO_USAGE
+  }
+
+  function clear (): void {
+    live?.close()
+    live = undefined
+    extraTables.clear()
+  }
+
+  function beginRecount (): boolean {
+    const nowMs = clock.monotonicMs()
+    if (nowMs - recountedMs < LEAST_BETWEEN_RECOUNTS_MS || !hasHalfOfBudget()) return false
+    recountedMs = nowMs
+    clear()
+    return true
+  }
+
+  async function fromMemory (query: EventsQuery): Promise<Gathered | Failure | undefined> {
+    const table = live
+    const { extra, live: window } = planOf(query)
+    if (table === undefined || window === undefined || extra !== undefined || !covers(table, window)) return undefined
+    table.touch()
+    const feed = await freshFeed(window.start ?? EARLIEST)
+    if (feed?.ok !== true) return feed
+    if (table !== live || !covers(table, window)) return undefined
+    return gathered(query.window, feed, [sourceOf(table, window, feed)], true)
+  }
+
+  async function fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure> {
+    const endMs = clock.monotonicMs() + waitMs
+    const { extra, live: window } = planOf(query)
+    if (window === undefined) return fromExtra(query, requester, endMs)
+    live ??= createTable()
+    const table = live
+    table.touch()
+    const feed = await freshFeed(window.start ?? EARLIEST)
+    if (feed === undefined) return fromExtra(query, requester, endMs)
+    if (!feed.ok) return feed
+    const { stop } = await table.fill(window.start ?? EARLIEST, requester, leftMs(endMs))
+    const older = extra !== undefined && covers(table, window)
+      ? [extraSource(await readExtra({ ...query, window: extra }, requester, endMs), extra)]
+      : []
+    if (table !== live) return UNAVAILABLE // A refused credential, or a recount.
+    if (table.coveredFrom() === undefined) return failureOf(stop)
+    return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
+  }
+
+  /** Counts in a table of its own. Nothing of the poller's is in it. */
+  async function fromExtra (query: EventsQuery, requester: Requester, endMs: number): Promise<Gathered | Failure> {
+    const extra = await readExtra(query, requester, endMs)
+    const source = extraSource(extra, query.window)
+    if (source.coveredFrom === undefined) return failureOf(source.stop)
+    const feed: FreshFeed = { ok: true, readMs: extra.startedMs, polledMs: extra.startedMs }
+    return { ...gathered(query.window, feed, [source], false), position: extra.position }
+  }
+
+  async function readExtra (
+    { window: { end, start = EARLIEST }, ...query }: EventsQuery,
+    requester: Requester,
+    endMs: number
+  ): Promise<ExtraTable> {
+    const isOver = isFinal(end, instantFromMs(upstreamNow()), latenessMs)
+    const extra = extraTables.open({ ...query, end, start, isFinal: isOver })
+    await extra.scan.advance(start, requester, leftMs(endMs))
+    return extra
+  }
+
+  function planOf ({ filter, markedText, window }: EventsQuery): Plan {
+    const { end, start = EARLIEST } = window
+    const horizon = horizonOf(upstreamNow(), hours)
+    const hasText = filter.text !== undefined || markedText !== undefined
+    if (hours === 0 || hasText || (end !== undefined && end < horizon)) return { live: undefined, extra: window }
+    if (start >= horizon) return { live: window, extra: undefined }
+    return { live: { ...window, start: horizon }, extra: { ...window, end: horizon - 1n } }
+  }
+
+  function createTable (): LiveTable {
+    const table = createLiveTable({
+      ...options,
+      onHour: () => onHour(table),
+      onIdle () {
+        if (table === live) clear()
+      }
+    })
+    return table
+  }
+
+  /** Synchronous: the rows and the position in the log are of one moment. */
+  function gathered (
+    window: TimeRange,
+    { failure, polledMs }: FreshFeed,
+    sources: readonly Source[],
+    isFromMemory: boolean
+  ): Gathered {
+    const read = sources.flatMap(({ coveredFrom, ...rest }) =>
+      coveredFrom === undefined ? [] : { ...rest, coveredFrom })
+    const parts = read.map((each): TablePart => ({ snapshot: each.snapshot, window: coveredPart(each) }))
+    const from = read.reduce((_, each) => coveredPart(each).start, EARLIEST)
+    const coverage = coverageOf({
+      window,
+      reach: { from, stop: sources.at(-1)?.stop },
+      asOf: instantFromMs(upstreamNow()) - BigInt(Math.ceil(clock.monotonicMs() - polledMs)) * NANOS_PER_MS,
+      scanned: read.reduce((sum, { scanned }) => sum + scanned, 0),
+      gaps: read.flatMap(({ snapshot }) => snapshot.gaps)
+    })
+    const readMs = Math.min(...read.map((each) => each.readMs))
+    return { ok: true, parts, window, coverage, isFromMemory, position: position(), readMs, ...failure && { failure } }
+  }
+
+  function leftMs (endMs: number): number {
+    return Math.max(0, endMs - clock.monotonicMs())
+  }
+}
+
+function sourceOf (table: LiveTable, window: TimeRange, { readMs }: FreshFeed): Source {
+  const snapshot = table.snapshot()
+  const scanned = rowsLookedAt(snapshot, window)
+  return { snapshot, window, coveredFrom: table.coveredFrom(), stop: table.progress().stop, scanned, readMs }
+}
+
+function extraSource ({ scan, startedMs, table }: ExtraTable, window: TimeRange): Source {
+  return { snapshot: table.snapshot(), window, ...scan.progress(), readMs: startedMs }
+}
+
+function coveredPart ({ coveredFrom, window }: Pick<Source, 'window'> & { coveredFrom: Instant }) {
+  return { ...window, start: maxInstant(window.start ?? EARLIEST, coveredFrom) }
+}
+
+function covers (table: LiveTable, { start = EARLIEST }: TimeRange): boolean {
+  const from = table.coveredFrom()
+  return from !== undefined && from <= start
+}
+
+function failureOf (stop: ScanStop | undefined): Failure {
+  return typeof stop === 'object' ? stop : TIMEOUT
+}

@@ -1,0 +1,166 @@
+import { EARLIEST, LATEST, type Instant } from '../audit/instant.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import type { JsonObject } from '../audit/exact-json.ts'
+import { metered, withReservation, type Requester } from '../audit/requester.ts'
+import type { AuditSource, Failure } from '../audit/source.ts'
+import type { Clock } from '../clock.ts'
+import { bisecting } from '../scan/bisection.ts'
+import { scan } from '../scan/scanner.ts'
+import type { ScanStep } from '../scan/scan-step.ts'
+import type { EventTable } from './event-table.ts'
+
+export interface TableScanOptions {
+  readonly source: AuditSource
+  readonly table: Pick<EventTable, 'add' | 'addGap'>
+  /** Kubiya may leave out what does not match. */
+  readonly filter: AuditFilter
+  /** Whether an event matches the text that a count looks for. Default: each does. */
+  readonly matchesText?: (item: JsonObject) => boolean
+  /** The newest instant that is read. `undefined`: no bound. */
+  readonly end?: Instant | undefined
+  /** The most events that are read. */
+  readonly rowLimit: number
+  /** Whether the table takes older events. */
+  readonly hasRoom?: () => boolean
+  readonly clock: Pick<Clock, 'monotonicMs' | 'setTimer'>
+  /** Receives what should not happen. The reading counts as stopped. */
+  readonly onError: (error: unknown) => void
+}
+
+/**
+ * Why the reading stopped before its goal.
+ * - `row-limit`: so many events were read as one scan may read, or as the table holds.
+ * - `unasked`: no question came for a minute.
+ */
+export type ScanStop = 'row-limit' | 'unasked' | Failure
+
+export interface ScanProgress {
+  /** Every event from here to the scan's end is in the table. `undefined`: none is certain yet. */
+  readonly coveredFrom: Instant | undefined
+  /** How many events were looked at. */
+  readonly scanned: number
+  /** `undefined`: the reading goes on, or has reached its goal. */
+  readonly stop: ScanStop | undefined
+}
+
+/** Fills a table from Kubiya, newest events first. */
+export interface TableScan {
+  /**
+   * Reads back to an instant, on the requester's account. Resolves when that is done, when the reading has stopped, or
+   * after `waitMs`; the reading then continues. A later call continues where it stopped.
+   */
+  advance (goal: Instant, requester: Requester, waitMs: number): Promise<ScanProgress>
+  progress (): ScanProgress
+  /** Ends the reading. */
+  close (): void
+}
+
+/** The most events of one page. A scan may exceed its limit by one page less one. */
+export const PAGE_ROWS = 1000
+const PATIENCE_MS = 60_000
+const DEFAULT_PAUSE_MS = 1000
+
+export function createTableScan (options: TableScanOptions): TableScan {
+  const { clock, filter, hasRoom = () => true, matchesText = () => true, onError, rowLimit, source, table } = options
+  const closing = new AbortController()
+  let goal: Instant | undefined
+  let coveredFrom: Instant | undefined
+  let scanned = 0
+  let stop: ScanStop | undefined
+  let askedMs = -Infinity
+  let running: Promise<void> | undefined
+
+  return { advance, progress, close: () => closing.abort() }
+
+  function progress (): ScanProgress {
+    return { coveredFrom, scanned, stop }
+  }
+
+  async function advance (newGoal: Instant, requester: Requester, waitMs: number): Promise<ScanProgress> {
+    askedMs = clock.monotonicMs()
+    if (goal === undefined || newGoal < goal) goal = newGoal
+    if (!isCovered() && !closing.signal.aborted && (stop === undefined || canContinue(stop))) {
+      running ??= read(requester).finally(() => { running = undefined })
+      await settledWithin(running, waitMs)
+    }
+    return progress()
+  }
+
+  async function read (requester: Requester): Promise<void> {
+    stop = undefined
+    try {
+      const result = await withReservation(requester, PAGE_ROWS, (reservation) =>
+        readDown(metered(source, reservation), requester.key))
+      stop = result ?? undefined
+    } catch (error) {
+      onError(error)
+      stop = { ok: false, kind: 'invalid' }
+    }
+  }
+
+  /** A question may move the goal while its predecessor is being answered. */
+  async function readDown (paid: AuditSource, key: string): Promise<ScanStop | undefined> {
+    let result: ScanStop | undefined
+    while (!isCovered() && result === undefined) result = await readTo(goal ?? EARLIEST, paid, key)
+    return result
+  }
+
+  async function readTo (start: Instant, paid: AuditSource, key: string): Promise<ScanStop | undefined> {
+    const end = coveredFrom ?? options.end
+    const window = { start, ...end !== undefined && { end } }
+    const purpose = { kind: 'caller' as const, key, signal: closing.signal, isBulk: true }
+    const request = { filter, window, direction: 'desc' as const, pageSize: PAGE_ROWS, scanLimit: rowLimit, purpose }
+    for await (const step of scan(bisecting(paid, { skipsRows: true }), request)) {
+      if (closing.signal.aborted) return 'unasked'
+      if (step.ok) {
+        take(step, start)
+        if (step.end) return undefined
+        if (scanned >= rowLimit || !hasRoom()) return 'row-limit'
+      } else if (isShortage(step)) await pause(step)
+      else return step
+      if (clock.monotonicMs() - askedMs > PATIENCE_MS) return 'unasked'
+    }
+    return undefined
+  }
+
+  function take ({ end, reached, rows, scanned: looked, skipped }: ScanStep, start: Instant): void {
+    for (const { event, key } of rows) table.add(event, key.instant, matchesText(event.item))
+    if (skipped !== undefined) {
+      table.addGap({ from: skipped.from, to: skipped.to ?? coveredFrom ?? options.end ?? LATEST })
+    }
+    scanned += looked
+    if (end) coveredFrom = start
+    else if (reached !== undefined) coveredFrom = reached + 1n
+  }
+
+  function isCovered (): boolean {
+    return coveredFrom !== undefined && goal !== undefined && coveredFrom <= goal
+  }
+
+  /** Waits for the request budget. Meanwhile the shortage is why the reading does not go on. */
+  async function pause (shortage: Failure): Promise<void> {
+    stop = shortage
+    await new Promise<void>((resolve) => { clock.setTimer(resolve, shortage.retryAfterMs ?? DEFAULT_PAUSE_MS) })
+    stop = undefined
+  }
+
+  function settledWithin (reading: Promise<void>, waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.setTimer(resolve, waitMs)
+      reading.finally(() => {
+        cancel()
+        resolve()
+      }).catch(onError)
+    })
+  }
+}
+
+/** Whether a further question may bring the reading forward. */
+function canContinue (stop: ScanStop): boolean {
+  return stop !== 'row-limit'
+}
+
+/** Whether the request budget is spent. Kubiya itself has not failed. */
+function isShortage ({ kind }: Failure): boolean {
+  return kind === 'budget' || kind === 'share' || kind === 'throttled'
+}
