@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { AuditFilter } from './filter.ts'
+import { isJsonObject } from './exact-json.ts'
 import { EARLIEST, LATEST, type Instant } from './instant.ts'
 import type { SortKey } from './sort-key.ts'
 import type { Direction } from './source.ts'
@@ -54,15 +55,30 @@ export interface PageCursor {
   readonly after: SortKey
 }
 
+/** Where the next page of sessions begins, with the whole query. */
+export interface SessionsCursor {
+  readonly kind: 'sessions'
+  readonly filter: AuditFilter
+  readonly window: TimeRange
+  readonly orderBy: string
+  readonly outcome: string | undefined
+  readonly pageSize: number
+  /** The last session of the page before: its value in this order, and its id. */
+  readonly after: { readonly value: bigint, readonly id: string }
+  /** The rows of the table that count: those of the first page. Another table has another number. */
+  readonly pin: { readonly table: number, readonly rows: number } | undefined
+}
+
 /** A position in a stream. */
 export type StreamCursor = LogCursor | ReplayCursor
 
-export type Cursor = StreamCursor | PageCursor
+export type Cursor = StreamCursor | PageCursor | SessionsCursor
 
 /** The longest cursor, in characters. The longest filter fits into it, and it fits Node's limit of a request's head. */
 export const LONGEST_CURSOR = 13_500
 
 const VERSION = '1'
+const SORT_VALUE = /^-?\d{1,24}$/
 const EPOCH = /^[a-z0-9]{4,32}$/
 
 /** Creates the cursor of a replay. An empty `delivered` is omitted. */
@@ -88,6 +104,12 @@ export function decodeCursor (text: string): Cursor | undefined {
   }
 }
 
+/** Decodes a position in a stream. `undefined`: any other text. */
+export function decodeStreamCursor (text: string): StreamCursor | undefined {
+  const cursor = decodeCursor(text)
+  return cursor?.kind === 'log' || cursor?.kind === 'replay' ? cursor : undefined
+}
+
 function pack (cursor: Cursor): unknown[] {
   switch (cursor.kind) {
     case 'log': return ['l', cursor.epoch, cursor.offset, cursor.instant]
@@ -95,6 +117,9 @@ function pack (cursor: Cursor): unknown[] {
       ...(cursor.delivered ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
     case 'page': return ['p', cursor.operation, cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null,
       cursor.direction, cursor.pageSize, cursor.page, cursor.skip, cursor.after.instant, cursor.after.id]
+    case 'sessions': return ['s', cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null, cursor.orderBy,
+      cursor.outcome ?? null, cursor.pageSize, cursor.after.value, cursor.after.id,
+      ...cursor.pin === undefined ? [] : [cursor.pin.table, cursor.pin.rows]]
   }
 }
 
@@ -111,22 +136,46 @@ function unpack (packed: unknown[]): Cursor {
       ...delivered.length > 0 && { delivered }
     }
   }
+  if (kind === 's') return unpackSessions(rest)
   if (kind !== 'p') throw new TypeError('unknown kind of cursor')
   const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
   return {
     kind: 'page',
     operation: oneOf(operation, ['list', 'search']),
-    filter: filter as AuditFilter, // The route checks it against the filter's schema (`followCursor`).
-    window: {
-      ...start !== null && { start: readInstant(start) },
-      ...end !== null && { end: readInstant(end) }
-    },
+    filter: unpackFilter(filter),
+    window: unpackWindow(start, end),
     direction: oneOf(direction, ['asc', 'desc']),
     pageSize: readCount(pageSize),
     page: readCount(page),
     skip: readCount(skip),
     after: unpackSortKey(after)
   }
+}
+
+function unpackSessions (packed: unknown[]): SessionsCursor {
+  const [filter, start, end, orderBy, outcome, pageSize, value, id, table, rows] = packed
+  if (typeof orderBy !== 'string' || typeof id !== 'string') throw new TypeError('invalid order or id')
+  if (typeof value !== 'string' || !SORT_VALUE.test(value)) throw new TypeError('invalid value')
+  return {
+    kind: 'sessions',
+    filter: unpackFilter(filter),
+    window: unpackWindow(start, end),
+    orderBy,
+    outcome: typeof outcome === 'string' ? outcome : undefined,
+    pageSize: readCount(pageSize),
+    after: { value: BigInt(value), id },
+    pin: table === undefined ? undefined : { table: readCount(table), rows: readCount(rows) }
+  }
+}
+
+/** The route checks the fields against the filter's schema. */
+function unpackFilter (filter: unknown): AuditFilter {
+  if (!isJsonObject(filter)) throw new TypeError('invalid filter')
+  return filter as AuditFilter
+}
+
+function unpackWindow (start: unknown, end: unknown): TimeRange {
+  return { ...start !== null && { start: readInstant(start) }, ...end !== null && { end: readInstant(end) } }
 }
 
 function unpackLog ([epoch, offset, instant]: unknown[]): LogCursor {

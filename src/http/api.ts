@@ -15,6 +15,7 @@ import {
   tenantOf,
   type AuthenticateOptions
 } from './authenticate.ts'
+import { createLinkPrefix } from './link-prefix.ts'
 import { shedLoad } from './request-checks.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -97,11 +98,9 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
 
   await app.register(async (lists) => {
     await lists.register(authenticate, { ...authentication, isLive: false })
-    await lists.register(eventRoutes, {
-      ...past,
-      basePath: settings.BASE_PATH,
-      isProxy: trustedPeerIn(settings.TRUST_PROXY)
-    })
+    const isProxy = trustedPeerIn(settings.TRUST_PROXY)
+    const prefixOf = createLinkPrefix({ basePath: settings.BASE_PATH, isProxy })
+    await lists.register(eventRoutes, { ...past, prefixOf })
   }, { prefix: AUDIT })
 
   await app.register(async (present) => {

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { createPageQuery, type PageQuery } from '../archive/page-query.ts'
-import { LONGEST_CURSOR, decodeCursor, type StreamCursor } from '../audit/cursor.ts'
+import { LONGEST_CURSOR, decodeCursor, decodeStreamCursor, type StreamCursor } from '../audit/cursor.ts'
 import { AuditFilter, FieldFilter, MOST_FILTER_BYTES, filterBytes, isFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import {
@@ -21,22 +21,27 @@ const DEFAULT_PAGE_SIZE = 50
 const DEFAULT_REPLAY = 5n * 60n * NANOS_PER_SECOND
 const LONGEST_TIME = 64
 const LONGEST_TICKET = 64
-const NUMBERS = ['page', 'page_size', 'limit', 'timeout_minutes']
+const NUMBERS = ['page', 'page_size', 'limit', 'timeout_minutes', 'top', 'buckets']
 const DECIMAL = /^-?\d{1,15}(\.\d{1,15})?$/
 
-const time = (description: string, example: string) =>
+export const time = (description: string, example: string) =>
   Type.Optional(Type.String({
     minLength: 1,
     maxLength: LONGEST_TIME,
     description: `${description} RFC 3339, or relative: \`-90s\`, \`-15m\`, \`-6h\`, \`-7d\`, \`now\`.`,
     examples: [example]
   }))
-const cursor = (description: string) =>
+export const cursor = (description: string) =>
   Type.Optional(Type.String({ minLength: 1, maxLength: LONGEST_CURSOR, description }))
 
-const paging = {
+/** The window of a list or a count. */
+export const windowParameters = {
   start_time: time('Lower bound, inclusive; default 24 h before the end, with `session_id` none.', '-6h'),
-  end_time: time('Upper bound, inclusive; default none.', '2030-01-01T00:00:00Z'),
+  end_time: time('Upper bound, inclusive; default none.', '2030-01-01T00:00:00Z')
+}
+
+const paging = {
+  ...windowParameters,
   page: Type.Optional(
     Type.Integer({
       minimum: 1,
@@ -160,10 +165,9 @@ export function readPageQuery (
   const filter = pickFilter(parameters)
   const large = filterFault(filter)
   if (large !== undefined) return large
-  const reading = readWindow(parameters, filter.session_id !== undefined)
+  const reading = readWindow(parameters, nowMs)
   if (!reading.ok) return reading
   const { window } = reading
-  if (startsAfterEnd(window, nowMs)) return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
   const size = limit ?? pageSize ?? DEFAULT_PAGE_SIZE
   const query = createPageQuery({ operation, filter, window, direction, page: page ?? 1, pageSize: size, prefix })
   return { ok: true, query, isRepeatable: window.start?.kind !== 'ago' || window.end?.kind !== 'at' }
@@ -188,20 +192,26 @@ function followCursor (
 }
 
 /** The fault of a filter whose values are too large together. Each of them alone is short enough. */
-function filterFault (filter: AuditFilter): Fault | undefined {
+export function filterFault (filter: AuditFilter): Fault | undefined {
   const bytes = filterBytes(filter)
   if (bytes <= MOST_FILTER_BYTES) return undefined
   const message = `all filter values together must be at most ${MOST_FILTER_BYTES} bytes as JSON, not ${bytes}`
   return fault('invalid-parameter', ...Object.keys(filter).map((name): [string, string] => [name, message]))
 }
 
-function readWindow (
-  { end_time: endTime, start_time: startTime }: SearchQuery,
-  unbounded: boolean
+/** Reads a window. A missing start means none with a filter by session, otherwise 24 hours before the end. */
+export function readWindow (
+  { end_time: endTime, session_id: session, start_time: startTime }: Pick<
+    SearchQuery,
+    'end_time' | 'session_id' | 'start_time'
+  >,
+  nowMs: number
 ): { readonly ok: true, readonly window: RequestedRange } | Fault {
   const times = readTimes({ start_time: startTime, end_time: endTime })
   if (!times.ok) return times
-  return { ok: true, window: { start: times.bounds.start_time, end: times.bounds.end_time, unbounded } }
+  const window = { start: times.bounds.start_time, end: times.bounds.end_time, unbounded: session !== undefined }
+  if (startsAfterEnd(window, nowMs)) return fault('invalid-parameter', ['start_time', 'must not be after end_time'])
+  return { ok: true, window }
 }
 
 /** Whether both bounds are given, in the wrong order. The window itself is resolved when Kubiya is called. */
@@ -259,14 +269,15 @@ function readCursor (
   text: string,
   isForged: (cursor: StreamCursor) => boolean
 ): { readonly since: StreamCursor } | Fault {
-  const cursor = decodeCursor(text)
-  if (cursor === undefined || cursor.kind === 'page' || isForged(cursor)) {
+  const cursor = decodeStreamCursor(text)
+  if (cursor === undefined || isForged(cursor)) {
     return fault('invalid-cursor', [parameter, "is no cursor of this service's stream"])
   }
   return { since: cursor }
 }
 
-function readTimes<Name extends string> (
+/** Reads bounds of time. One fault names all that are unreadable. */
+export function readTimes<Name extends string> (
   texts: Record<Name, string | undefined>
 ): { readonly ok: true, readonly bounds: Record<Name, TimeBound | undefined> } | Fault {
   const entries = Object.entries<string | undefined>(texts).map(([name, text]) => ({
@@ -280,6 +291,6 @@ function readTimes<Name extends string> (
   return { ok: true, bounds: bounds as Record<Name, TimeBound | undefined> }
 }
 
-function fault (code: ProblemCode, ...wrong: Array<[parameter: string, message: string]>): Fault {
+export function fault (code: ProblemCode, ...wrong: Array<[parameter: string, message: string]>): Fault {
   return { ok: false, code, errors: wrong.map(([parameter, message]) => ({ parameter, message })) }
 }

@@ -1,4 +1,4 @@
-import { decodeCursor } from '../../src/audit/cursor.ts'
+import { decodeStreamCursor } from '../../src/audit/cursor.ts'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { Frame } from '../../src/live/transport/frames.ts'
 import { keyOf, type FilterName, type Item } from './truth.ts'
@@ -102,8 +102,8 @@ function eventOf ({ cursor, event, late }: Extract<Frame, { type: 'event' }>): H
 }
 
 function placeOf (text: string): HeardPlace {
-  const cursor = decodeCursor(text)
-  if (cursor === undefined || cursor.kind === 'page') throw new Error(`no cursor of a stream: ${text}`)
+  const cursor = decodeStreamCursor(text)
+  if (cursor === undefined) throw new Error(`no cursor of a stream: ${text}`)
   const { epoch, instant: mark, offset } = cursor.kind === 'log' ? cursor : cursor.log
   return { kind: cursor.kind, epoch, offset, mark }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
+import { decodeCursor, decodeStreamCursor, type StreamCursor } from '../../src/audit/cursor.ts'
 import { compileFilter, type AuditFilter } from '../../src/audit/filter.ts'
 import { parseInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
@@ -126,8 +126,7 @@ async function faultOf ({ commands, limit, maxBytes, maxEvents, pageCap }: Scena
 
 function cursorIn (line: Line, place: number): StreamCursor | undefined {
   const frame = line.frames[place]
-  const cursor = frame === undefined || !('cursor' in frame) ? undefined : decodeCursor(frame.cursor)
-  return cursor?.kind === 'page' ? undefined : cursor
+  return frame === undefined || !('cursor' in frame) ? undefined : decodeStreamCursor(frame.cursor)
 }
 
 function instantOf (text: unknown): Instant {

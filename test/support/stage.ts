@@ -1,4 +1,4 @@
-import { decodeCursor, type StreamCursor } from '../../src/audit/cursor.ts'
+import { decodeStreamCursor, type StreamCursor } from '../../src/audit/cursor.ts'
 import type { AuditFilter } from '../../src/audit/filter.ts'
 import { formatInstant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
@@ -277,8 +277,7 @@ export function happen (stage: Stage, count: number, first = 0): void {
 
 /** The place that a frame names. */
 export function cursorOf (frame: Frame | undefined): StreamCursor | undefined {
-  const cursor = frame !== undefined && 'cursor' in frame ? decodeCursor(frame.cursor) : undefined
-  return cursor?.kind === 'page' ? undefined : cursor
+  return frame !== undefined && 'cursor' in frame ? decodeStreamCursor(frame.cursor) : undefined
 }
 
 export function typesOf ({ frames }: Line): string[] {

@@ -15,16 +15,12 @@ import { requestContextOf, type SendResult } from '../send-result.ts'
 export interface EventRoutesOptions {
   readonly send: SendResult
   readonly limits: RateLimits
-  /** The path under which a proxy offers the service, if it is always the same. */
-  readonly basePath: string | undefined
-  /** Whether an address is that of a trusted proxy. */
-  readonly isProxy: (address: string | undefined) => boolean
+  /** The path under which a proxy offers the service. */
+  readonly prefixOf: (request: FastifyRequest) => string
 }
 
 const MAX_REMEMBERED_QUERIES = 1000
 const LONGEST_REMEMBERED_URL = 2048
-const LONGEST_PREFIX = 200
-const PREFIX = /^(?:\/[A-Za-z0-9._~-]+)+$/
 
 const listSchema = {
   operationId: 'listEvents',
@@ -68,7 +64,7 @@ const describeSchema = {
 
 /** The past over HTTP: list, search, describe. Handlers return a promise only if they wait for something. */
 export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
-  const { basePath, isProxy, limits, send } = options
+  const { limits, prefixOf, send } = options
   // By the URL as it was written, after the prefix. To validate and read a URL again costs 40 µs; a hit costs some 60.
   const queries = new LRUCache<string, PageQuery>({ max: MAX_REMEMBERED_QUERIES })
 
@@ -108,16 +104,5 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
 
   function contextOf (request: FastifyRequest): RequestContext {
     return requestContextOf(request, limits)
-  }
-
-  /**
-   * The path under which a proxy offers the service: `BASE_PATH`, or the `X-Forwarded-Prefix` of a trusted proxy. Only
-   * a plain path is accepted, because the prefix goes into links.
-   */
-  function prefixOf ({ raw: { headers, socket } }: FastifyRequest): string {
-    if (basePath !== undefined) return basePath
-    const prefix = headers['x-forwarded-prefix']
-    const isPath = typeof prefix === 'string' && prefix.length <= LONGEST_PREFIX && PREFIX.test(prefix)
-    return isPath && isProxy(socket.remoteAddress) ? prefix : ''
   }
 }
