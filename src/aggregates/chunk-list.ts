@@ -77,9 +77,10 @@ export function createChunkList ({ capacity, onDropped }: ChunkListOptions): Chu
   }
 
   /** Rows that are left of several chunks share new ones, which are as long as necessary. */
-  function prepend (remaining: readonly Row[]): void {
+  function prepend (remaining: Row[]): void {
     const newer = chunks
     chunks = []
+    remaining.sort((a, b) => a.number - b.number) // Numbers rise within each chunk.
     for (let start = 0; start < remaining.length; start += capacity) {
       const part = remaining.slice(start, start + capacity)
       const { writer } = addChunk(part.length)

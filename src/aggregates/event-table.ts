@@ -49,6 +49,8 @@ export interface TableSnapshot {
 export interface TablePart {
   readonly snapshot: TableSnapshot
   readonly window: TimeRange
+  /** Only rows with a number below it count: those that the table had when a cursor was made. */
+  readonly sequence?: number
   /** Whether the table was filled for this answer alone. */
   readonly isExtra?: boolean
 }
@@ -60,6 +62,8 @@ export interface EventTableOptions {
   readonly onEvicted?: (newest: Instant) => void
   /** What recognises events that are added again. */
   readonly ids?: IdSet
+  /** Most rows of a chunk. */
+  readonly chunkRows?: number
 }
 
 const EVICTED_SHARE = 1 / 16
@@ -69,9 +73,9 @@ const EVICTED_SHARE = 1 / 16
  * `MOST_DICTIONARY_BYTES` and once `MOST_TITLE_BYTES`.
  */
 export function createEventTable (options: EventTableOptions): EventTable {
-  const { maxEvents, onEvicted, ids = createIdSet() } = options
+  const { chunkRows = MOST_CHUNK_ROWS, ids = createIdSet(), maxEvents, onEvicted } = options
   const gaps = createGapList()
-  const rows = createChunkList({ capacity: MOST_CHUNK_ROWS, onDropped: (key) => ids.remove(key) })
+  const rows = createChunkList({ capacity: Math.min(chunkRows, MOST_CHUNK_ROWS), onDropped: (key) => ids.remove(key) })
   let dictionaries = emptyDictionaries()
   let titles = createSessionTitles()
   let sequence = 0

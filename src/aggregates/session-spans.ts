@@ -1,0 +1,124 @@
+import { UNDATED, type Chunk } from './chunk.ts'
+import { FIRST_CODE, MISSING, OTHER, type Dictionary } from './dictionary.ts'
+import type { TableSnapshot } from './event-table.ts'
+import type { SelectedRows } from './selection.ts'
+
+const NANOS = 1_000_000_000
+
+/** The events of each session in one table, and from when to when they are. */
+export interface SessionSpans {
+  readonly dictionary: Dictionary
+  readonly events: Uint32Array
+  /** The first and the last dated event: seconds since 1970 and nanoseconds. Infinite: no event is dated. */
+  readonly firstSeconds: Float64Array
+  readonly firstNanos: Uint32Array
+  readonly lastSeconds: Float64Array
+  readonly lastNanos: Uint32Array
+  count (chunk: Chunk, selected: SelectedRows): void
+}
+
+/** The events of a session, and the time from its first to its last dated event. `undefined`: no event is dated. */
+export interface SessionSpan {
+  readonly events: number
+  readonly durationSeconds: number | undefined
+}
+
+export interface JoinedSpans {
+  readonly sessions: readonly SessionSpan[]
+  readonly eventsWithoutSession: number
+  /** Whether there are events of sessions that a dictionary could not hold. */
+  readonly isCapped: boolean
+}
+
+export function createSessionSpans ({ dictionaries: { session: dictionary } }: TableSnapshot): SessionSpans {
+  const { size } = dictionary
+  const events = new Uint32Array(size)
+  const firstSeconds = new Float64Array(size).fill(Infinity)
+  const firstNanos = new Uint32Array(size)
+  const lastSeconds = new Float64Array(size).fill(-Infinity)
+  const lastNanos = new Uint32Array(size)
+  return { dictionary, events, firstSeconds, firstNanos, lastSeconds, lastNanos, count }
+
+  function count ({ codes, flags, nanos, seconds }: Chunk, { count, indices }: SelectedRows): void {
+    const { session: sessions } = codes
+    for (let at = 0; at < count; at++) {
+      const row = indices[at] ?? 0
+      const session = sessions[row] ?? 0
+      events[session] = (events[session] ?? 0) + 1
+      if (((flags[row] ?? 0) & UNDATED) === 0) widen(session, seconds[row] ?? 0, nanos[row] ?? 0)
+    }
+  }
+
+  function widen (session: number, second: number, nanos: number): void {
+    const [first, last] = [firstSeconds[session] ?? Infinity, lastSeconds[session] ?? -Infinity]
+    if (second < first || (second === first && nanos < (firstNanos[session] ?? 0))) {
+      firstSeconds[session] = second
+      firstNanos[session] = nanos
+    }
+    if (second > last || (second === last && nanos > (lastNanos[session] ?? 0))) {
+      lastSeconds[session] = second
+      lastNanos[session] = nanos
+    }
+  }
+}
+
+/** Joins the spans of several tables by session. */
+export function joinSpans (spans: readonly SessionSpans[]): JoinedSpans {
+  const eventsOf = (code: number) => spans.reduce((sum, { events }) => sum + (events[code] ?? 0), 0)
+  return {
+    sessions: spans.length === 1 ? spans.flatMap(ofOne) : ofSeveral(spans),
+    eventsWithoutSession: eventsOf(MISSING),
+    isCapped: eventsOf(OTHER) > 0
+  }
+}
+
+interface Extent {
+  events: number
+  first: readonly [second: number, nanos: number]
+  last: readonly [second: number, nanos: number]
+}
+
+function ofOne (spans: SessionSpans): SessionSpan[] {
+  const sessions: SessionSpan[] = []
+  for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
+    if ((spans.events[code] ?? 0) > 0) sessions.push(toSpan(extentAt(spans, code)))
+  }
+  return sessions
+}
+
+function ofSeveral (parts: readonly SessionSpans[]): SessionSpan[] {
+  const joined = new Map<string, Extent>()
+  for (const spans of parts) {
+    for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
+      if ((spans.events[code] ?? 0) === 0) continue
+      const session = spans.dictionary.textOf(code) ?? ''
+      const [known, more] = [joined.get(session), extentAt(spans, code)]
+      joined.set(session, known === undefined ? more : joinExtents(known, more))
+    }
+  }
+  return Array.from(joined.values(), toSpan)
+}
+
+function extentAt ({ events, firstNanos, firstSeconds, lastNanos, lastSeconds }: SessionSpans, code: number): Extent {
+  return {
+    events: events[code] ?? 0,
+    first: [firstSeconds[code] ?? Infinity, firstNanos[code] ?? 0],
+    last: [lastSeconds[code] ?? -Infinity, lastNanos[code] ?? 0]
+  }
+}
+
+function joinExtents (a: Extent, b: Extent): Extent {
+  const isBefore = ([second, nanos]: Extent['first'], other: Extent['first']) =>
+    second < other[0] || (second === other[0] && nanos < other[1])
+  return {
+    events: a.events + b.events,
+    first: isBefore(a.first, b.first) ? a.first : b.first,
+    last: isBefore(a.last, b.last) ? b.last : a.last
+  }
+}
+
+/** The difference is taken in nanoseconds: it is exact up to 104 days. */
+function toSpan ({ events, first, last }: Extent): SessionSpan {
+  const durationSeconds = ((last[0] - first[0]) * NANOS + last[1] - first[1]) / NANOS
+  return { events, durationSeconds: first[0] === Infinity ? undefined : durationSeconds }
+}

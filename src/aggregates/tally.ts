@@ -1,0 +1,180 @@
+import { STATUS_BITS, type Chunk, type Codes } from './chunk.ts'
+import { FAILED, STATUSES, SUCCESS, UNKNOWN, columnOf, type CountedField } from './columns.ts'
+import { FIRST_CODE, MISSING, OTHER, createDictionary, type Dictionary } from './dictionary.ts'
+import type { TableSnapshot } from './event-table.ts'
+import type { SelectedRows } from './selection.ts'
+
+/** Numbers of events. `events` is the sum of the others. */
+export interface Tally {
+  readonly events: number
+  readonly success: number
+  readonly failed: number
+  readonly unknown: number
+}
+
+export interface ValueTally extends Tally {
+  readonly value: string
+}
+
+/** The counts of one field. All events of `values`, `other_events` and `missing_events` together are all events. */
+export interface FieldCounts {
+  /** The values with the most events, then by value in code units. */
+  readonly values: readonly ValueTally[]
+  /** How many different values there are. With `capped` there may be more. */
+  readonly distinct: number
+  /** Events of further values. */
+  readonly other_events: number
+  /** Events whose value is missing or empty. */
+  readonly missing_events: number
+}
+
+/** Counts of the values of one field in one table. */
+export interface FieldTally {
+  readonly dictionary: Dictionary
+  /** For each code the events with each status. */
+  readonly counts: Uint32Array
+  count (chunk: Chunk, selected: SelectedRows): void
+}
+
+const WIDTH = STATUSES.length
+const STATUS_TEXTS = statusTexts()
+
+/** The texts of a field. A status has the code `FIRST_CODE` plus its index. */
+export function dictionaryOf ({ dictionaries }: TableSnapshot, field: CountedField): Dictionary {
+  const column = columnOf(field)
+  return column === undefined ? STATUS_TEXTS : dictionaries[column]
+}
+
+export function createFieldTally (snapshot: TableSnapshot, field: CountedField): FieldTally {
+  const column = columnOf(field)
+  const dictionary = dictionaryOf(snapshot, field)
+  const counts = new Uint32Array(WIDTH * dictionary.size)
+  return {
+    dictionary,
+    counts,
+    count (chunk, selected) {
+      if (column === undefined) countStatuses(counts, chunk, selected)
+      else countCodes(counts, chunk.codes[column], chunk, selected)
+    }
+  }
+}
+
+function countCodes (counts: Uint32Array, codes: Codes, { flags }: Chunk, { count, indices }: SelectedRows): void {
+  for (let at = 0; at < count; at++) {
+    const row = indices[at] ?? 0
+    const place = WIDTH * (codes[row] ?? 0) + ((flags[row] ?? 0) & STATUS_BITS)
+    counts[place] = (counts[place] ?? 0) + 1
+  }
+}
+
+function countStatuses (counts: Uint32Array, { flags }: Chunk, { count, indices }: SelectedRows): void {
+  for (let at = 0; at < count; at++) {
+    const status = (flags[indices[at] ?? 0] ?? 0) & STATUS_BITS
+    const place = WIDTH * (FIRST_CODE + status) + status
+    counts[place] = (counts[place] ?? 0) + 1
+  }
+}
+
+export function tallyAt (counts: Uint32Array, code: number): Tally {
+  const countOf = (status: number) => counts[WIDTH * code + status] ?? 0
+  const [success, failed, unknown] = [countOf(SUCCESS), countOf(FAILED), countOf(UNKNOWN)]
+  return { events: success + failed + unknown, success, failed, unknown }
+}
+
+export function eventsAt (counts: Uint32Array, code: number): number {
+  const first = WIDTH * code
+  return (counts[first] ?? 0) + (counts[first + 1] ?? 0) + (counts[first + 2] ?? 0)
+}
+
+export function sumOf (a: Tally, b: Tally): Tally {
+  return {
+    events: a.events + b.events,
+    success: a.success + b.success,
+    failed: a.failed + b.failed,
+    unknown: a.unknown + b.unknown
+  }
+}
+
+/** All counted events of a tally. */
+export function totalOf ({ counts, dictionary }: FieldTally): Tally {
+  let total = tallyAt(counts, MISSING)
+  for (let code = OTHER; code < dictionary.size; code++) total = sumOf(total, tallyAt(counts, code))
+  return total
+}
+
+/** Joins the tallies of several tables by value. At most `top` values are listed. */
+export function fieldCounts (tallies: readonly FieldTally[], top: number): FieldCounts {
+  const best = createRanking(top)
+  const events = (code: number) => tallies.reduce((sum, { counts }) => sum + eventsAt(counts, code), 0)
+  let distinct = 0
+  let ofValues = 0
+  for (const [value, tally] of valueTallies(tallies)) {
+    distinct++
+    ofValues += tally.events
+    best.offer(value, tally)
+  }
+  const values = best.list()
+  const listed = values.reduce((sum, each) => sum + each.events, 0)
+  return { values, distinct, other_events: ofValues - listed + events(OTHER), missing_events: events(MISSING) }
+}
+
+/** Whether a dictionary could not hold the value of a counted event. */
+export function isCapped ({ counts }: FieldTally): boolean {
+  return eventsAt(counts, OTHER) > 0
+}
+
+/** Each value that was counted, once. */
+function valueTallies (tallies: readonly FieldTally[]): Iterable<readonly [string, Tally]> {
+  const [first] = tallies
+  if (first === undefined) return []
+  if (tallies.length === 1) return valuesOf(first)
+  const joined = new Map<string, Tally>()
+  for (const tally of tallies) {
+    for (const [value, more] of valuesOf(tally)) {
+      const known = joined.get(value)
+      joined.set(value, known === undefined ? more : sumOf(known, more))
+    }
+  }
+  return joined
+}
+
+function * valuesOf ({ counts, dictionary }: FieldTally): Generator<readonly [string, Tally], void, void> {
+  for (let code = FIRST_CODE; code < dictionary.size; code++) {
+    if (eventsAt(counts, code) > 0) yield [dictionary.textOf(code) ?? '', tallyAt(counts, code)]
+  }
+}
+
+interface Ranking {
+  offer (value: string, tally: Tally): void
+  list (): readonly ValueTally[]
+}
+
+/** Keeps the best values in order: most events first, then by value. Sorting all values would take too long. */
+function createRanking (most: number): Ranking {
+  const best: ValueTally[] = []
+  return { offer, list: () => best }
+
+  function offer (value: string, tally: Tally): void {
+    const last = best.at(-1)
+    if (best.length === most && (last === undefined || !isBefore(value, tally, last))) return
+    let [low, high] = [0, best.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const other = best[middle]
+      if (other !== undefined && isBefore(value, tally, other)) high = middle
+      else low = middle + 1
+    }
+    best.splice(low, 0, { value, ...tally })
+    if (best.length > most) best.pop()
+  }
+}
+
+function isBefore (value: string, { events }: Tally, other: ValueTally): boolean {
+  return events === other.events ? value < other.value : events > other.events
+}
+
+function statusTexts (): Dictionary {
+  const dictionary = createDictionary()
+  for (const status of STATUSES) dictionary.encode(status)
+  return dictionary.snapshot()
+}
