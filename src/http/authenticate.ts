@@ -20,7 +20,7 @@ import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
 import type { Tenant } from '../tenants/tenant.ts'
 import { sendDenied, sendFaults } from './problem-reply.ts'
-import { hostOf } from './request-checks.ts'
+import { hostOf, queryOf } from './request-checks.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -99,7 +99,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
 
   /** The credential behind the request's ticket. An invalid ticket is an unreadable credential. */
   function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
-    const { ticket } = request.query as { ticket?: unknown }
+    const { ticket } = queryOf(request)
     if (ticket === undefined) return undefined
     return typeof ticket === 'string'
       ? tickets.redeem(ticket, pageOf(request), ownPageOf(request)) ?? 'unreadable'

@@ -59,8 +59,8 @@ export function createConnections (options: ConnectionsOptions): Connections {
 
   /** Node asks a message whether it is an upgrade before it looks for a handler. An upgrade stops the parser. */
   class Message extends IncomingMessage {
-    private asksForUpgrade = false
-    private answer: boolean | undefined
+    private declare asksForUpgrade: boolean
+    private declare answer: boolean | undefined
 
     get upgrade (): boolean {
       this.answer ??= isBusy(this.socket) || (this.asksForUpgrade && isWebSocket(this))
@@ -69,6 +69,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
 
     set upgrade (asks: boolean | null) {
       this.asksForUpgrade = asks === true
+      this.answer = undefined
     }
   }
 

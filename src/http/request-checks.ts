@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Readable } from 'node:stream'
+import { parse } from 'fast-querystring'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hostRefusal, readHost, type Host, type Hosts } from '../access/hosts.ts'
 import { repeat, type Clock } from '../clock.ts'
@@ -17,6 +18,9 @@ export interface RequestChecksOptions {
   readonly streamPath: string
 }
 
+type Query = Record<string, unknown>
+
+const QUERY_TEXT = Symbol('query string')
 const SLASH = 47
 const HOST = 'host'
 const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i
@@ -102,6 +106,29 @@ export function createRequestIds (): (request: IncomingMessage) => string {
     const own = headers['x-request-id']
     return typeof own === 'string' && SANE_REQUEST_ID.test(own) ? own : `${prefix}-${(++count).toString(36)}`
   }
+}
+
+/**
+ * For Fastify's router: leaves the query as text until a hook needs it. A hit needs only the URL. To parse a query costs
+ * 0.8 µs, and a hit some 60 µs.
+ */
+export function keepQueryAsText (text: string): Query {
+  return { [QUERY_TEXT]: text }
+}
+
+/** A hook: parses the query before it is validated. */
+export function parseQuery (request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+  queryOf(request)
+  done()
+}
+
+/** The parsed query of a request. */
+export function queryOf (request: FastifyRequest): Query {
+  const query = request.query as Query & { readonly [QUERY_TEXT]?: string }
+  if (query[QUERY_TEXT] === undefined) return query
+  const parsed: Query = parse(query[QUERY_TEXT])
+  request.query = parsed
+  return parsed
 }
 
 /**

@@ -46,8 +46,8 @@ export interface ResponseHeaders {
   apply (request: FastifyRequest, reply: FastifyReply): void
   /** For a handler that writes its own head: headers of every response with `Vary`, names and values in turn. */
   readonly fixed: readonly string[]
-  /** For a handler that writes its own head: adds the headers that differ between requests. */
-  addVarying (request: FastifyRequest, reply: FastifyReply, headers: string[]): void
+  /** For a handler that writes its own head: the headers that differ between requests, names and values in turn. */
+  varying (request: FastifyRequest, reply: FastifyReply): string[]
 }
 
 const TLS = Object.entries(TLS_HEADERS).flat()
@@ -56,7 +56,7 @@ export function createResponseHeaders (
   { everywhere, isCrossOrigin, limits, vary }: ResponseHeadersOptions
 ): ResponseHeaders {
   const entries = Object.entries(everywhere)
-  return { apply, fixed: [...entries.flat(), 'vary', vary], addVarying }
+  return { apply, fixed: [...entries.flat(), 'vary', vary], varying }
 
   function apply (request: FastifyRequest, reply: FastifyReply): void {
     // The page at `/docs` has set its own policy.
@@ -67,13 +67,14 @@ export function createResponseHeaders (
     for (let at = 0; at < left.length; at += 2) reply.header(left[at] ?? '', left[at + 1])
   }
 
-  function addVarying (request: FastifyRequest, reply: FastifyReply, headers: string[]): void {
-    headers.push('x-request-id', request.id, ...remaining(request))
+  function varying (request: FastifyRequest, reply: FastifyReply): string[] {
+    const headers = ['x-request-id', request.id, ...remaining(request)]
     if (request.protocol === 'https') headers.push(...TLS)
-    if (!isCrossOrigin) return
+    if (!isCrossOrigin) return headers
     for (const [name, value] of Object.entries(reply.getHeaders())) {
       if (name !== 'vary') headers.push(name, String(value)) // `fixed` has it.
     }
+    return headers
   }
 
   /** What is left of the caller's rate limits, names and values in turn. */

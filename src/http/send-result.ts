@@ -13,7 +13,7 @@ import type { ResponseHeaders } from './response-headers.ts'
 
 export interface ResultSenderOptions {
   readonly encode: Encode
-  readonly responseHeaders: Pick<ResponseHeaders, 'addVarying' | 'fixed'>
+  readonly responseHeaders: Pick<ResponseHeaders, 'fixed' | 'varying'>
   readonly memory: Pick<ResponseMemory, 'hold'>
   /** Whether Kubiya is called with the caller's own credential, so that its refusal is the caller's 401 or 403. */
   readonly isPassthrough: boolean
@@ -109,9 +109,8 @@ export function createResultSender (
     const ttlSeconds = Math.floor((response.freshMs - ageMs) / 1000)
     reply.cacheStatus = formatCacheStatus(isUnchecked ? UNCHECKED : cacheStatus, ttlSeconds)
     const age = String(Math.max(0, Math.floor(ageMs / 1000)))
-    const headers = [...headOf(response, representation ?? response.notModified)]
-    headers.push('age', age, 'cache-status', reply.cacheStatus)
-    responseHeaders.addVarying(request, reply, headers)
+    const headers = headOf(response, representation ?? response.notModified)
+      .concat('age', age, 'cache-status', reply.cacheStatus, responseHeaders.varying(request, reply))
     reply.hijack().raw.writeHead(representation === undefined ? 304 : 200, headers).end(representation?.body)
   }
 

@@ -15,7 +15,7 @@ import { answerClientError } from './client-error.ts'
 import { createConnections, type Connections, type ConnectionsOptions } from './connections.ts'
 import { isKubiyaRequest } from './kubiya-error.ts'
 import { handleError, sendProblem } from './problem-reply.ts'
-import { checkRequests, createHostCheck, createRequestIds } from './request-checks.ts'
+import { checkRequests, createHostCheck, createRequestIds, keepQueryAsText, parseQuery } from './request-checks.ts'
 import { SECURITY_HEADERS, createResponseHeaders, type ResponseHeaders } from './response-headers.ts'
 import { schemaCompilers } from './response-schemas.ts'
 import { closeSockets, createHandshakes, upgrades } from './websocket-upgrade.ts'
@@ -131,7 +131,7 @@ function fastifyOptions (settings: Settings, { Message }: Connections) {
       requireHostHeader: false
     },
     return503OnClosing: false,
-    routerOptions: { maxParamLength: MAX_PATH_PARAMETER },
+    routerOptions: { maxParamLength: MAX_PATH_PARAMETER, querystringParser: keepQueryAsText },
     schemaController: { compilersFactory: schemaCompilers },
     // The schemas are this service's own. A check against the schema of JSON Schema would cost a start some 20 ms.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true, validateSchema: false } }
@@ -143,6 +143,7 @@ function addHooks (server: FastifyInstance, options: ServerOptions, responseHead
   server.decorate('hasKubiyaErrors', settings.COMPATIBLE_API ? isKubiyaRequest : () => false)
   server.setErrorHandler(handleError)
   server.setNotFoundHandler((_request, reply) => sendProblem(reply, 'not-found', 'No such route.'))
+  server.addHook('preValidation', parseQuery)
   server.addHook('onSend', (request, reply, _payload, done) => {
     responseHeaders.apply(request, reply)
     done()

@@ -68,9 +68,11 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
   // By the URL as it was written, after the prefix. To validate and read a URL again costs 40 µs; a hit costs some 60.
   const queries = new LRUCache<string, PageQuery>({ max: MAX_REMEMBERED_QUERIES })
 
-  app.get('/events', { schema: listSchema, preValidation: recall }, (request, reply) =>
+  const hooks = { onRequest: recall, preValidation: checkNumbers }
+
+  app.get('/events', { schema: listSchema, ...hooks }, (request, reply) =>
     read('list', request.query, request, reply))
-  app.get('/events/search', { schema: searchSchema, preValidation: recall }, (request, reply) =>
+  app.get('/events/search', { schema: searchSchema, ...hooks }, (request, reply) =>
     read('search', request.query, request, reply))
   app.get('/events/:id', { schema: describeSchema }, (request, reply) => {
     const { id } = request.params
@@ -78,10 +80,10 @@ export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async 
     return sendFaults(reply, 'invalid-parameter', [{ parameter: 'id', message: "is no event's id" }])
   })
 
-  /** A hook: answers a URL that was read before. Otherwise the request goes on to validation. */
+  /** The last hook of authentication: answers a URL that was read before. Otherwise the request goes on. */
   function recall (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void {
     const query = queries.get(prefixOf(request) + request.url)
-    if (query === undefined) return checkNumbers(request, reply, done)
+    if (query === undefined) return done()
     send(request, reply, tenantOf(request).archive.page(query, contextOf(request)))?.catch(done)
   }
 
