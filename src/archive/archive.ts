@@ -61,12 +61,13 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   }
 
   function prepare (query: PageQuery): CacheRequest {
+    const isItems = query.operation === 'items'
+    const after = () => isItems ? lastOfPageBefore(query, stored, context.clock.monotonicMs()) : query.after
     const request: CacheRequest = {
       key: keyOf(query),
-      produceFromLog: () => withRoom(eventsInMemory(query), () =>
-        producePageFromLog(context, query, lastOfPageBefore(query, stored, context.clock.monotonicMs()))),
+      produceFromLog: () => withRoom(eventsInMemory(query), () => producePageFromLog(context, query, after())),
       produce: (requester, signal) =>
-        withRoom(eventsInMemory(query), (room) => query.operation === 'items'
+        withRoom(eventsInMemory(query), (room) => isItems
           ? produceItems(context, query, { requester, room, signal, stored })
           : producePage(context, query, room, requester, signal)),
       isInvalidated: (response) => isInvalidated(response, () => coverageOf(query))

@@ -71,15 +71,15 @@ export async function produceItems (
 }
 
 /**
- * The key of the last row of the previous page, if that page was read recently. The page begins behind it. So events
- * that arrived since shift no row from one page to the other.
+ * The key of the last row of the page before one of `items`, if that page was read recently. The page begins behind it.
+ * So events that arrived since shift no row from one page to the other.
  */
 export function lastOfPageBefore (
   query: PageQuery,
   stored: ItemsReading['stored'],
   nowMs: number
 ): SortKey | undefined {
-  if (query.operation !== 'items' || query.page === 1) return undefined
+  if (query.page === 1) return undefined
   const before = stored(createPageQuery({ ...query, page: query.page - 1 }))
   if (before?.status !== 200 || nowMs - before.readMs > LONGEST_BETWEEN_PAGES_MS) return undefined
   return before.last
