@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { abandon } from './child.ts'
+import { aggregates } from './figures/aggregates.ts'
 import { compressed, fanOut, filters } from './figures/fan-out.ts'
 import { latency } from './figures/latency.ts'
 import { memory } from './figures/memory.ts'
@@ -16,7 +17,17 @@ import type { Row } from './row.ts'
 // bench/RESULTS.md.
 
 const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
-  'fan-out': fanOut, filters, compressed, latency, memory, cache, misses, 'upstream-calls': upstreamCalls, recent, start
+  'fan-out': fanOut,
+  filters,
+  compressed,
+  latency,
+  memory,
+  cache,
+  misses,
+  'upstream-calls': upstreamCalls,
+  recent,
+  aggregates,
+  start
 }
 const RESULTS = 'bench/RESULTS.md'
 

@@ -12,5 +12,6 @@ export const TARGETS = {
   misses: { calls: { equal: 1 }, errors: { equal: 0 } },
   upstream: { ratio: { most: 1.1 } },
   recent: { readers: { most: 1.1 }, quiet: { most: 6 }, lists: { equal: 1 }, answer: { least: 0.8 } },
+  aggregates: { addMicros: { most: 5 }, bytes: { most: 80 }, dayMs: { most: 2 }, largeMs: { most: 20 } },
   start: { empty: { most: 4 } }
 } as const satisfies Record<string, Record<string, Bound>>

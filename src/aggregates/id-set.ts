@@ -96,7 +96,8 @@ export function createIdSet (): IdSet {
     if (!isFilled(free)) return
     size--
     for (let slot = free + 1 & mask; isFilled(slot); slot = slot + 1 & mask) {
-      const [high, low] = [slots[2 * slot] ?? 0, slots[2 * slot + 1] ?? 0]
+      const high = slots[2 * slot] ?? 0
+      const low = slots[2 * slot + 1] ?? 0
       const distance = slot - homeOf(high, low) & mask
       if (distance < (slot - free & mask)) continue
       put(free, high, low)
@@ -116,7 +117,8 @@ export function createIdSet (): IdSet {
     slots = new Uint32Array(2 * count)
     mask = count - 1
     for (let at = 0; at < before.length; at += 2) {
-      const [high, low] = [before[at] ?? 0, before[at + 1] ?? 0]
+      const high = before[at] ?? 0
+      const low = before[at + 1] ?? 0
       if (high !== 0 || low !== 0) put(slotOf(high, low), high, low)
     }
   }

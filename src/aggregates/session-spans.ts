@@ -17,14 +17,11 @@ export interface SessionSpans {
   count (chunk: Chunk, selected: SelectedRows): void
 }
 
-/** The events of a session, and the time from its first to its last dated event. `undefined`: no event is dated. */
-export interface SessionSpan {
-  readonly events: number
-  readonly durationSeconds: number | undefined
-}
-
 export interface JoinedSpans {
-  readonly sessions: readonly SessionSpan[]
+  /** The events of each session. */
+  readonly events: Float64Array
+  /** The seconds from the first to the last dated event of each session that has one. */
+  readonly durations: Float64Array
   readonly eventsWithoutSession: number
   /** Whether there are events of sessions that a dictionary could not hold. */
   readonly isCapped: boolean
@@ -50,7 +47,8 @@ export function createSessionSpans ({ dictionaries: { session: dictionary } }: T
   }
 
   function widen (session: number, second: number, nanos: number): void {
-    const [first, last] = [firstSeconds[session] ?? Infinity, lastSeconds[session] ?? -Infinity]
+    const first = firstSeconds[session] ?? Infinity
+    const last = lastSeconds[session] ?? -Infinity
     if (second < first || (second === first && nanos < (firstNanos[session] ?? 0))) {
       firstSeconds[session] = second
       firstNanos[session] = nanos
@@ -66,7 +64,7 @@ export function createSessionSpans ({ dictionaries: { session: dictionary } }: T
 export function joinSpans (spans: readonly SessionSpans[]): JoinedSpans {
   const eventsOf = (code: number) => spans.reduce((sum, { events }) => sum + (events[code] ?? 0), 0)
   return {
-    sessions: spans.length === 1 ? spans.flatMap(ofOne) : ofSeveral(spans),
+    ...spans.length === 1 && spans[0] !== undefined ? ofOne(spans[0]) : ofSeveral(spans),
     eventsWithoutSession: eventsOf(MISSING),
     isCapped: eventsOf(OTHER) > 0
   }
@@ -78,15 +76,19 @@ interface Extent {
   last: readonly [second: number, nanos: number]
 }
 
-function ofOne (spans: SessionSpans): SessionSpan[] {
-  const sessions: SessionSpan[] = []
-  for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
-    if ((spans.events[code] ?? 0) > 0) sessions.push(toSpan(extentAt(spans, code)))
+type Figures = Pick<JoinedSpans, 'events' | 'durations'>
+
+function ofOne ({ dictionary, events, firstNanos, firstSeconds, lastNanos, lastSeconds }: SessionSpans): Figures {
+  const figures = createFigures(dictionary.size)
+  for (let code = FIRST_CODE; code < dictionary.size; code++) {
+    const first = firstSeconds[code] ?? Infinity
+    const last = lastSeconds[code] ?? -Infinity
+    figures.add(events[code] ?? 0, first, firstNanos[code] ?? 0, last, lastNanos[code] ?? 0)
   }
-  return sessions
+  return figures.all()
 }
 
-function ofSeveral (parts: readonly SessionSpans[]): SessionSpan[] {
+function ofSeveral (parts: readonly SessionSpans[]): Figures {
   const joined = new Map<string, Extent>()
   for (const spans of parts) {
     for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
@@ -96,7 +98,9 @@ function ofSeveral (parts: readonly SessionSpans[]): SessionSpan[] {
       joined.set(session, known === undefined ? more : joinExtents(known, more))
     }
   }
-  return Array.from(joined.values(), toSpan)
+  const figures = createFigures(joined.size)
+  for (const { events, first, last } of joined.values()) figures.add(events, first[0], first[1], last[0], last[1])
+  return figures.all()
 }
 
 function extentAt ({ events, firstNanos, firstSeconds, lastNanos, lastSeconds }: SessionSpans, code: number): Extent {
@@ -117,8 +121,17 @@ function joinExtents (a: Extent, b: Extent): Extent {
   }
 }
 
-/** The difference is taken in nanoseconds: it is exact up to 104 days. */
-function toSpan ({ events, first, last }: Extent): SessionSpan {
-  const durationSeconds = ((last[0] - first[0]) * NANOS + last[1] - first[1]) / NANOS
-  return { events, durationSeconds: first[0] === Infinity ? undefined : durationSeconds }
+/** Collects the figures of sessions with events. */
+function createFigures (most: number) {
+  const events = new Float64Array(most)
+  const durations = new Float64Array(most)
+  let [sessions, dated] = [0, 0]
+  return { add, all: () => ({ events: events.subarray(0, sessions), durations: durations.subarray(0, dated) }) }
+
+  /** The difference is taken in nanoseconds: it is exact up to 104 days. */
+  function add (count: number, first: number, firstNanos: number, last: number, lastNanos: number): void {
+    if (count === 0) return
+    events[sessions++] = count
+    if (first !== Infinity) durations[dated++] = ((last - first) * NANOS + lastNanos - firstNanos) / NANOS
+  }
 }

@@ -1,4 +1,4 @@
-import type { Instant } from '../audit/instant.ts'
+import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import { titleOf } from '../audit/narrative.ts'
 import { bytesOf } from './dictionary.ts'
 import type { IdKey } from './id-set.ts'
@@ -6,7 +6,9 @@ import type { IdKey } from './id-set.ts'
 /** The bytes that the titles of one table may take. Further sessions have none. */
 export const MOST_TITLE_BYTES = 16 * 1024 * 1024
 
-const BYTES_OF_A_SIDE = 160 // The object, its instant, its key and the header of its text.
+const FEWEST_SESSIONS = 256
+const BYTES_OF_A_TEXT = 24 // Its header and its place in the list.
+const BYTES_OF_A_SOURCE = 21
 
 /** What a table holds of a session beside its rows. */
 export interface SessionSide {
@@ -18,8 +20,11 @@ export interface SessionSide {
   readonly isUserMessage: boolean
 }
 
-/** By session code. `undefined`: no event of the session has a text. */
-export type SessionSides = ReadonlyArray<SessionSide | undefined>
+/** The titles at one moment. */
+export interface SessionSides {
+  /** `undefined`: no event of the session has a text. */
+  sideOf (session: number): SessionSide | undefined
+}
 
 export type TitleSource = Omit<SessionSide, 'title'>
 
@@ -33,44 +38,96 @@ export interface SessionTitles {
   bytes (): number
 }
 
+/** The titles by session code, and their events in typed arrays: objects would take seven times as much. */
+interface Columns {
+  readonly titles: Array<string | undefined>
+  readonly seconds: Float64Array
+  readonly nanos: Uint32Array
+  readonly keys: Uint32Array
+  readonly isUserMessage: Uint8Array
+}
+
 export function createSessionTitles (): SessionTitles {
-  let sides: Array<SessionSide | undefined> = []
-  let isShared = false // A snapshot has this list, so the next change needs a copy.
-  let bytes = 0
-  return { offer, snapshot, recode, bytes: () => bytes }
+  let columns = createColumns(FEWEST_SESSIONS)
+  let isShared = false // A snapshot has these columns, so the next change needs copies.
+  let textBytes = 0
+  return { offer, snapshot, recode, bytes: () => textBytes + columns.seconds.length * BYTES_OF_A_SOURCE }
 
   function offer (session: number, source: TitleSource, readText: () => string): void {
-    const known = sides[session]
+    const known = sideIn(columns, session)
     if (known !== undefined && !isBetter(source, known)) return
     const text = readText()
-    if (text.trim() === '') return
-    const side = { title: onePiece(titleOf(text)), ...source }
-    const grown = bytes + weightOf(side) - weightOf(known)
+    if (text.trim() !== '') put(session, { ...source, title: onePiece(titleOf(text)) }, known?.title)
+  }
+
+  function put (session: number, side: SessionSide, before: string | undefined): void {
+    const grown = textBytes + weightOf(side.title) - weightOf(before)
     if (grown > MOST_TITLE_BYTES) return
-    if (isShared) sides = sides.slice()
+    const { length } = columns.seconds
+    const needed = session < length ? length : Math.max(2 * length, session + 1)
+    if (isShared || needed > length) columns = copyOf(columns, needed)
     isShared = false
-    while (sides.length < session) sides.push(undefined)
-    sides[session] = side
-    bytes = grown
+    textBytes = grown
+    write(columns, session, side)
   }
 
   function snapshot (): SessionSides {
     isShared = true
-    return sides
+    const shared = columns
+    return { sideOf: (session) => sideIn(shared, session) }
   }
 
   function recode (codeOf: (session: number) => number | undefined): void {
-    const before = sides
-    sides = []
+    const before = columns
+    columns = createColumns(FEWEST_SESSIONS)
     isShared = false
-    bytes = 0
-    before.forEach((side, session) => {
+    textBytes = 0
+    for (let session = 0; session < before.titles.length; session++) {
+      const side = sideIn(before, session)
       const code = side === undefined ? undefined : codeOf(session)
-      if (code === undefined) return
-      while (sides.length <= code) sides.push(undefined)
-      sides[code] = side
-      bytes += weightOf(side)
-    })
+      if (side !== undefined && code !== undefined) put(code, side, undefined)
+    }
+  }
+}
+
+function createColumns (capacity: number): Columns {
+  return {
+    titles: [],
+    seconds: new Float64Array(capacity),
+    nanos: new Uint32Array(capacity),
+    keys: new Uint32Array(2 * capacity),
+    isUserMessage: new Uint8Array(capacity)
+  }
+}
+
+function copyOf (columns: Columns, capacity: number): Columns {
+  const copy = { ...createColumns(capacity), titles: columns.titles.slice() }
+  copy.seconds.set(columns.seconds)
+  copy.nanos.set(columns.nanos)
+  copy.keys.set(columns.keys)
+  copy.isUserMessage.set(columns.isUserMessage)
+  return copy
+}
+
+function write ({ isUserMessage, keys, nanos, seconds, titles }: Columns, session: number, side: SessionSide): void {
+  while (titles.length < session) titles.push(undefined)
+  const second = floorToSecond(side.position)
+  titles[session] = side.title
+  seconds[session] = Number(second / NANOS_PER_SECOND)
+  nanos[session] = Number(side.position - second)
+  keys[2 * session] = side.key.high
+  keys[2 * session + 1] = side.key.low
+  isUserMessage[session] = side.isUserMessage ? 1 : 0
+}
+
+function sideIn ({ isUserMessage, keys, nanos, seconds, titles }: Columns, session: number): SessionSide | undefined {
+  const title = titles[session]
+  if (title === undefined) return undefined
+  return {
+    title,
+    position: BigInt(seconds[session] ?? 0) * NANOS_PER_SECOND + BigInt(nanos[session] ?? 0),
+    key: { high: keys[2 * session] ?? 0, low: keys[2 * session + 1] ?? 0 },
+    isUserMessage: isUserMessage[session] === 1
   }
 }
 
@@ -87,6 +144,6 @@ function onePiece (text: string): string {
   return String(JSON.parse(JSON.stringify(text)))
 }
 
-function weightOf (side: SessionSide | undefined): number {
-  return side === undefined ? 0 : BYTES_OF_A_SIDE + bytesOf(side.title)
+function weightOf (title: string | undefined): number {
+  return title === undefined ? 0 : BYTES_OF_A_TEXT + bytesOf(title)
 }

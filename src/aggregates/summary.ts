@@ -78,7 +78,7 @@ export async function countSummary (
       ...totals,
       success_rate: known === 0 ? null : totals.success / known,
       users: by.email?.distinct ?? 0,
-      sessions: spans.sessions.length,
+      sessions: spans.events.length,
       undated: counted.reduce((sum, { dated }) => sum + dated.undated(), 0)
     },
     by: by as Record<CountedField, FieldCounts>,
@@ -135,26 +135,27 @@ function createDatedCounts (): DatedCounts {
     last = maxInstant(last ?? positionAt(chunk, most), positionAt(chunk, most))
 
     function isEarlier (row: number, other: number): boolean {
-      const [a, b] = [seconds[row] ?? 0, seconds[other] ?? 0]
+      const a = seconds[row] ?? 0
+      const b = seconds[other] ?? 0
       return a < b || (a === b && (nanos[row] ?? 0) < (nanos[other] ?? 0))
     }
   }
 }
 
-function sessionCounts ({ eventsWithoutSession, sessions }: JoinedSpans): SummaryCounts['sessions'] {
-  const events = Float64Array.from(sessions, (session) => session.events)
-  const durations = sessions.flatMap(({ durationSeconds }) => durationSeconds ?? [])
-  const sum = events.reduce((total, each) => total + each, 0)
+function sessionCounts ({ durations, events, eventsWithoutSession }: JoinedSpans): SummaryCounts['sessions'] {
+  const { length } = events
+  let sum = 0
+  for (const each of events) sum += each
   return {
-    count: sessions.length,
+    count: length,
     events_without_session: eventsWithoutSession,
-    events_per_session: { mean: sessions.length === 0 ? null : sum / sessions.length, ...distributionOf(events) },
-    duration_seconds: distributionOf(Float64Array.from(durations))
+    events_per_session: { mean: length === 0 ? null : sum / length, ...distributionOf(events) },
+    duration_seconds: distributionOf(durations)
   }
 }
 
 function distributionOf (values: Float64Array): Distribution {
-  const sorted = values.toSorted()
+  const sorted = values.slice().sort()
   const { length } = sorted
   if (length === 0) return { median: null, p95: null, max: null }
   const ranked = (rank: number) => sorted[rank - 1] ?? 0

@@ -23,8 +23,12 @@ function texts ({ chunks, dictionaries }: TableSnapshot, column: DictionaryColum
     Array.from(chunk.codes[column].subarray(0, chunk.rows), (code) => dictionaries[column].textOf(code)))
 }
 
-const titles = ({ dictionaries, sessions }: TableSnapshot) =>
-  sessions.flatMap((side, code) => side === undefined ? [] : [[dictionaries.session.textOf(code), side.title]])
+function titles ({ dictionaries: { session: ids }, sessions }: TableSnapshot): string[][] {
+  return Array.from({ length: ids.size }, (_, code) => code).flatMap((code) => {
+    const side = sessions.sideOf(code)
+    return side === undefined ? [] : [[ids.textOf(code) ?? '', side.title]]
+  })
+}
 
 t.test('a table adds an event once, and exact duplicates as often as they are numbered', async (t) => {
   const table = createEventTable({ maxEvents: 100 })
