@@ -6,12 +6,11 @@ import { isAfter } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
 import { createBackfill } from '../replay/backfill.ts'
 import type { BackfillPages } from '../replay/backfill-pages.ts'
-import { createLogReplay } from '../replay/log-replay.ts'
 import { FULL, WAIT, YIELD, type Pause, type Stage, type StageEnd, type StageResult } from '../replay/stage.ts'
 import { cursorOf, gapSince, planStart, type BackfillPlan, type StartFrom } from '../replay/start-position.ts'
 import { gapFrame } from '../transport/frames.ts'
 import { prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
-import { createLiveStage, type FilterGroup } from './filtered-log.ts'
+import { LiveStage, type FilterGroup } from './filtered-log.ts'
 import type { FrameCache } from './frame-cache.ts'
 
 /** Where events come from: the same for all consumers of a hub. */
@@ -56,13 +55,6 @@ export interface Consumer {
   close (): void
 }
 
-/** A log that is not filled yet has no position to take. */
-interface WaitingStage extends Stage<'waiting'> {
-  readonly start: StartFrom
-}
-
-type ConsumerStage = WaitingStage | Stage<'gap'> | Stage<'backfill'> | Stage<'log-replay'> | Stage<'live'>
-
 const MOST_RETURNS = 3
 
 export function createConsumer (options: ConsumerOptions): Consumer {
@@ -75,7 +67,9 @@ class SubscriberConsumer implements Consumer {
   private readonly group: ConsumerOptions['group']
   private readonly listener: ConsumerOptions['listener']
   private readonly requester: ConsumerOptions['requester']
-  private stage: ConsumerStage
+  private stage: Stage
+  /** Set while the log is not filled: then it has no position to take. */
+  private waitsFrom: StartFrom | undefined
   /** How often in a row the consumer has lost its position without progress, and the furthest position it lost. */
   private returns = 0
   private furthest: StreamCursor | undefined
@@ -85,19 +79,20 @@ class SubscriberConsumer implements Consumer {
     this.group = group
     this.listener = listener
     this.requester = requester
+    this.waitsFrom = start
     this.stage = waitingStage(start, sources.log)
   }
 
   begin (): boolean {
-    return this.stage.kind !== 'waiting' || this.enter(this.stage.start)
+    return this.waitsFrom === undefined || this.enter(this.waitsFrom)
   }
 
   isWaiting (): boolean {
-    return this.stage.kind === 'waiting'
+    return this.waitsFrom !== undefined
   }
 
   retry (): void {
-    if (this.stage.kind === 'waiting') this.enter(this.stage.start)
+    if (this.waitsFrom !== undefined) this.enter(this.waitsFrom)
   }
 
   position (): StreamCursor {
@@ -120,7 +115,7 @@ class SubscriberConsumer implements Consumer {
   /** Which stage comes after one that is over. */
   private follow (over: StageEnd): void {
     if (over.kind === 'lost') this.reposition()
-    else if (over.gap === undefined) this.stage = this.liveFrom(over.until)
+    else if (over.gap === undefined) this.stage = new LiveStage(this.sources.log, this.group, over.until)
     else this.stage = gapStage(over.gap, over.until, this.position())
   }
 
@@ -146,33 +141,17 @@ class SubscriberConsumer implements Consumer {
 
   /** Takes the position of a start. Returns whether that is exactly where the cursor stood. */
   private enter (start: StartFrom): boolean {
-    const { batchBytes, frameCache, isFilled, latenessMs, log } = this.sources
+    const { isFilled, latenessMs, log } = this.sources
     const plan = planStart(start, log, isFilled(), latenessMs)
     if (plan.kind === 'wait') return false
-    switch (plan.kind) {
-      case 'live':
-        this.stage = this.liveFrom(plan.cursor)
-        break
-      case 'log-replay':
-        this.stage = createLogReplay({
-          ...plan,
-          log,
-          matches: this.group.matches,
-          frameOf: frameCache.entry,
-          batchBytes
-        })
-        break
-      case 'backfill':
-        this.stage = this.backfill(plan)
-    }
+    this.waitsFrom = undefined
+    this.stage = plan.kind === 'live'
+      ? new LiveStage(log, this.group, plan.cursor, plan.replay)
+      : this.backfill(plan)
     return plan.isExact
   }
 
-  private liveFrom (cursor: LogCursor): Stage<'live'> {
-    return createLiveStage(this.sources.log, this.group, cursor)
-  }
-
-  private backfill (plan: BackfillPlan): Stage<'backfill'> {
+  private backfill (plan: BackfillPlan): Stage {
     const { backfillPages, batchBytes, frameCache, log, lowWatermark, replayLimit } = this.sources
     const { filter, matches } = this.group
     return createBackfill({
@@ -203,14 +182,14 @@ function isFurther (stood: StreamCursor, furthest: StreamCursor | undefined): bo
     : furthest.kind === 'replay' && isAfter(stood.after, furthest.after, 'asc')
 }
 
-function waitingStage (start: StartFrom, log: EventLog): WaitingStage {
-  return { kind: 'waiting', start, next: () => WAIT, position: () => cursorOf(start, log.end()), close: () => {} }
+function waitingStage (start: StartFrom, log: EventLog): Stage {
+  return { next: () => WAIT, position: () => cursorOf(start, log.end()), close: () => {} }
 }
 
 /** Tells the subscriber what it has missed since `stood`. */
-function gapStage (gap: Gap, until: LogCursor, stood: StreamCursor): Stage<'gap'> {
+function gapStage (gap: Gap, until: LogCursor, stood: StreamCursor): Stage {
   let isDelivered = false
-  return { kind: 'gap', next, position: () => isDelivered ? until : stood, close: () => {} }
+  return { next, position: () => isDelivered ? until : stood, close: () => {} }
 
   function next (room: number): StageResult {
     if (isDelivered) return { kind: 'end', until }

@@ -1,8 +1,9 @@
 import type { LogCursor } from '../../audit/cursor.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../../audit/filter.ts'
-import type { EventLog } from '../log/event-log.ts'
+import { instantOf, type EventLog, type LogEntry } from '../log/event-log.ts'
 import { FULL, LOST, WAIT, YIELD, type Stage, type StageResult } from '../replay/stage.ts'
+import type { LogReplay } from '../replay/start-position.ts'
 import { FRAME_OVERHEAD_BYTES } from '../transport/frames.ts'
 import { createBatchBuilder, prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 import type { FrameCache } from './frame-cache.ts'
@@ -23,8 +24,11 @@ export interface FilterGroup {
   readonly matches: (item: JsonObject) => boolean
   /** The subscribers: a batch is worth more effort the more of them will receive it. */
   readonly members: { readonly size: number }
-  /** What begins at an offset; `undefined` at the end of the log; `evicted` where the log keeps that offset no more. */
-  readonly batchAt: (offset: number) => FilteredBatch | undefined | 'evicted'
+  /**
+   * What begins at an offset; `undefined` at the end of the log; `evicted` where the log keeps that offset no more. What
+   * a replay leaves out is one subscriber's own matter: its batch is not kept.
+   */
+  readonly batchAt: (offset: number, replay?: LogReplay) => FilteredBatch | undefined | 'evicted'
 }
 
 export interface FilteredLogOptions {
@@ -54,8 +58,9 @@ export function createFilteredLogs (
     const group: FilterGroup = { key: filterKey(filter), filter, matches: compileFilter(filter), members, batchAt }
     return group
 
-    function batchAt (offset: number): FilteredBatch | undefined | 'evicted' {
+    function batchAt (offset: number, replay?: LogReplay): FilteredBatch | undefined | 'evicted' {
       if (offset < log.startOffset()) return 'evicted'
+      if (replay !== undefined && offset < replay.until) return cut(offset, group, replay)
       // Subscribers of one group mostly come one after the other.
       if (last?.offset === offset && last.serial === serial) return last.found
       if (offset === log.end().offset) return undefined
@@ -75,44 +80,47 @@ export function createFilteredLogs (
     return made
   }
 
-  function cut (first: number, { matches, members }: FilterGroup): FilteredBatch {
+  function cut (first: number, { matches, members }: FilterGroup, replay?: LogReplay): FilteredBatch {
     const batch = createBatchBuilder(Infinity, batchBytes)
+    const { until = Infinity } = replay ?? {}
     let offset = first
     for (let entry = log.at(offset); entry !== undefined && batch.judge(entry); entry = log.at(++offset)) {
       // A gap is for everyone: what could not be read may match any filter.
-      if (('gap' in entry || matches(entry.event.item)) && !batch.add(frameCache.entry(entry))) break
+      const isDue = !isLeftOut(entry, replay) && ('gap' in entry || matches(entry.event.item))
+      if (offset === until || (isDue && !batch.add(frameCache.entry(entry)))) break
     }
-    return {
-      batch: batch.frames.length === 0 ? undefined : prepareBatch(batch.frames, members.size, kept.grow),
-      end: log.cursorAt(offset)
-    }
+    const { frames } = batch
+    const prepared = replay === undefined ? prepareBatch(frames, members.size, kept.grow) : prepareBatch(frames)
+    return { batch: frames.length === 0 ? undefined : prepared, end: log.cursorAt(offset) }
   }
 }
 
-/** The live log as one filter sees it. It never ends; it is `lost` when the log evicts its position. */
-export function createLiveStage (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor): Stage<'live'> {
-  return new LiveStage(log, group, from)
+/** A gap is found by its end: a stream that begins inside it must be told. */
+function isLeftOut (entry: LogEntry, replay: LogReplay | undefined): boolean {
+  return replay !== undefined && (instantOf(entry) ?? entry.highWater) < replay.from
 }
 
-/** A class, not a closure for each method: each of many thousand subscribers has one. */
-class LiveStage implements Stage<'live'> {
+/**
+ * The log as one filter sees it, from a position on. It never ends; it is `lost` when the log evicts its position.
+ *
+ * A class, not a closure for each method: each of many thousand subscribers has one.
+ */
+export class LiveStage implements Stage {
   private readonly log: EventLog
   private readonly group: Pick<FilterGroup, 'batchAt'>
+  private readonly replay: LogReplay | undefined
   // The whole cursor: the log cannot tell the instant of an evicted position.
   private cursor: LogCursor
 
-  constructor (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor) {
+  constructor (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor, replay?: LogReplay) {
     this.log = log
     this.group = group
     this.cursor = from
-  }
-
-  get kind (): 'live' {
-    return 'live'
+    this.replay = replay
   }
 
   next (room: number): StageResult {
-    const found = this.group.batchAt(this.cursor.offset)
+    const found = this.group.batchAt(this.cursor.offset, this.replay)
     if (found === undefined) return WAIT
     if (found === 'evicted') return LOST
     const { batch, end } = found

@@ -3,13 +3,24 @@ import type { BytePool } from '../../audit/byte-pool.ts'
 import type { LogCursor } from '../../audit/cursor.ts'
 import { filterKey, type AuditFilter } from '../../audit/filter.ts'
 import type { Instant } from '../../audit/instant.ts'
-import type { Requester } from '../../audit/requester.ts'
-import type { EventLog, LogEntry } from '../log/event-log.ts'
-import { pageOfLog, readPage, type BackfillRow, type PageReadOptions, type PageResult } from './page-read.ts'
+import type { GapReason } from '../../audit/log-batch.ts'
+import { metered, withReservation, type Requester } from '../../audit/requester.ts'
+import type { Answer, AuditSource, Failure } from '../../audit/source.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { Clock } from '../../clock.ts'
+import {
+  certainRows,
+  emptyPage,
+  readPage,
+  withLog,
+  type BackfillRow,
+  type PageReadOptions,
+  type PageRows
+} from './page-read.ts'
 
-export interface BackfillPagesOptions
-  extends Pick<PageReadOptions, 'clock' | 'isUpstreamThere' | 'scanLimit' | 'source'> {
-  readonly log: Pick<EventLog, 'startOffset' | 'end' | 'read' | 'newestInstant' | 'completeSince'>
+export interface BackfillPagesOptions extends Pick<PageReadOptions, 'isUpstreamThere' | 'scanLimit' | 'source'> {
+  readonly clock: Clock
+  readonly log: Pick<EventLog, 'startOffset' | 'end' | 'read' | 'completeSince'>
   /** Most bytes of the pages that are kept. A larger page is kept alone. */
   readonly maxBytes: number
   /** What the pages of all tenants hold together, where there are several. */
@@ -24,7 +35,7 @@ export interface PageRequest {
   readonly from: Instant
   /** Where the log takes over: the read must begin after that. `undefined`: the page determines it. */
   readonly until: LogCursor | undefined
-  /** Who pays for the read, where this subscriber is the first to ask for it. */
+  /** Who pays for the read, where the share of those who wait for longer is spent. */
   readonly requester?: Requester | undefined
 }
 
@@ -33,15 +44,12 @@ export interface BackfillPage {
   /** The key of the filter that the rows were read with. */
   readonly filter: string
   readonly from: Instant
-  /** The end of the log, and its newest instant, when the read began: what the page can miss enters behind it. */
+  /** The end of the log when the read began: what the page can miss enters behind it. */
   readonly until: LogCursor
-  readonly newest: Instant
-  readonly payer: Requester['key']
   state:
-    /** `isHeldBack`: for the payer's share of the budget. Others have shares of their own. */
-    | { readonly kind: 'reading', readonly waiters: Set<() => void>, isHeldBack: boolean }
-    | Omit<Extract<PageResult, { kind: 'ready' }>, 'rows' | 'bytes'>
-    | Extract<PageResult, { kind: 'failed' }>
+    | { readonly kind: 'reading' }
+    | { readonly kind: 'ready', readonly reached: Instant, readonly scanned: number }
+    | { readonly kind: 'failed', readonly reason: GapReason }
 }
 
 /** The past, page by page, for any number of subscribers. */
@@ -58,18 +66,24 @@ export interface BackfillPages {
   close (): void
 }
 
+/** Those who wait for a page, and who pays for each. */
+type Waiters = Map<() => void, Requester>
+
 const MOST_PAGES = 256
 const KEPT_MS = 30_000 // A slow reader may take as long for a page.
+const SHARE_MS = 1000 // Another one may wait by then who has a share left.
+const FIRST_BACK_OFF_MS = 400
+const LONGEST_BACK_OFF_MS = 30_000
 const ALL = filterKey({})
 const NOBODY: Requester = { key: '', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
 
 /**
  * Pages of the past, each read once. A page begins at an instant and ends before another, so the pages of one filter
- * form one sequence for all subscribers. A read ends when no subscriber waits for it.
+ * form one sequence for all subscribers. The last page ends with what the log kept when its read began.
  */
 export function createBackfillPages (options: BackfillPagesOptions): BackfillPages {
-  const { clock, log, maxBytes, onError } = options
-  const reading = new Set<BackfillPage>()
+  const { clock, isUpstreamThere, log, maxBytes, source } = options
+  const reading = new Map<BackfillPage, Waiters>()
   const kept = new LRUCache<BackfillPage, BackfillRow[]>({
     max: MOST_PAGES,
     maxSize: maxBytes,
@@ -81,13 +95,18 @@ export function createBackfillPages (options: BackfillPagesOptions): BackfillPag
   const share = options.pool?.join({ shrink })
   let pollWaiters: Array<() => void> = []
 
-  return { open, leave, rows: (page) => kept.get(page), polled, close }
+  return {
+    open,
+    leave: (page, wake) => { reading.get(page)?.delete(wake) },
+    rows: (page) => kept.get(page),
+    polled,
+    close
+  }
 
   function open (request: PageRequest, wake: () => void): BackfillPage {
-    const key = filterKey(request.filter)
-    const fits = (page: BackfillPage) => (page.filter === key || page.filter === ALL) && isFitting(page, request)
-    const page = [...reading].find(fits) ?? [...kept.keys()].find(fits) ?? begin(request)
-    if (page.state.kind === 'reading') page.state.waiters.add(wake)
+    const page = [...reading.keys(), ...kept.keys()].find((each) => isFitting(each, request))
+    if (page === undefined) return begin(request, wake)
+    reading.get(page)?.set(wake, request.requester ?? NOBODY)
     return page
   }
 
@@ -95,64 +114,75 @@ export function createBackfillPages (options: BackfillPagesOptions): BackfillPag
    * A subscriber without a position takes that of the page, where the log still keeps it. It also waits for a page that
    * begins earlier: streams that return together would otherwise read the same past side by side.
    */
-  function isFitting ({ from, payer, state, until }: BackfillPage, request: PageRequest): boolean {
+  function isFitting ({ filter, from, state, until }: BackfillPage, request: PageRequest): boolean {
+    if (filter !== ALL && filter !== filterKey(request.filter)) return false
     if (until.offset < (request.until?.offset ?? log.startOffset())) return false
     if (state.kind === 'ready') return from <= request.from && request.from < state.reached
-    if (state.kind === 'failed' || (state.isHeldBack && payer !== request.requester?.key)) return false
     return from === request.from || (request.until === undefined && from < request.from)
   }
 
-  function leave ({ state }: BackfillPage, wake: () => void): void {
-    if (state.kind === 'reading') state.waiters.delete(wake)
-  }
-
-  function begin ({ filter, from, requester = NOBODY }: PageRequest): BackfillPage {
-    const [since, until, newest] = [log.completeSince(), log.end(), log.newestInstant()]
-    const entries = log.read(log.startOffset(), until.offset - log.startOffset()) ?? []
-    const state = { kind: 'reading' as const, waiters: new Set<() => void>(), isHeldBack: false }
-    const page = { filter: filterKey(filter), from, until, newest, payer: requester.key, state }
-    if (from >= since) return settle({ ...page, filter: ALL, from: since }, pageOfLog(entries, since))
-    reading.add(page)
-    read(page, state, { requester, filter, from, since, entries, newest }).catch((error: unknown): PageResult => {
-      onError(error)
-      return { kind: 'failed', reason: 'upstream-outage' }
-    }).then((result) => settle(page, result)).catch(onError)
+  function begin ({ filter, from, requester = NOBODY }: PageRequest, wake: () => void): BackfillPage {
+    const since = log.completeSince()
+    const entries = log.read(log.startOffset(), Infinity) ?? []
+    const page: BackfillPage = { filter: filterKey(filter), from, until: log.end(), state: { kind: 'reading' } }
+    if (from >= since) return settle({ ...page, filter: ALL, from: since }, withLog(emptyPage(since), entries, since))
+    const waiters = new Map([[wake, requester]])
+    reading.set(page, waiters)
+    readPage({
+      ...options,
+      source: paidBy(waiters),
+      filter,
+      from,
+      since,
+      // Found no more from then on, so that nobody begins to wait for a read that was given up.
+      isGivenUp: () => waiters.size === 0 && reading.delete(page),
+      backOff: (failure, failures) => backOff(waiters, failure, failures)
+    }).then((rows) => {
+      if (rows === undefined) return
+      settle(page, typeof rows === 'string' || rows.reached < since ? rows : withLog(rows, entries, since))
+    }).catch((error: unknown) => {
+      options.onError(error)
+      settle(page, 'upstream-outage')
+    })
     return page
   }
 
-  function read (
-    page: BackfillPage,
-    state: Extract<BackfillPage['state'], { kind: 'reading' }>,
-    part: Pick<PageReadOptions, 'requester' | 'filter' | 'from' | 'since' | 'newest'> & { readonly entries: LogEntry[] }
-  ): Promise<PageResult> {
-    return readPage({
-      ...options,
-      ...part,
-      nextPoll: () => new Promise((resolve) => { pollWaiters.push(resolve) }),
-      isAwaited,
-      onHeldBack: (isHeldBack) => { state.isHeldBack = isHeldBack }
-    })
-
-    /** A page that no one waits for is not found any more: its read may be over before it is known to be. */
-    function isAwaited (): boolean {
-      if (state.waiters.size > 0) return true
-      reading.delete(page)
-      return false
+  /** The source, at the cost of the first one who waits and has a share left. */
+  function paidBy (waiters: Waiters): AuditSource {
+    return {
+      ...source,
+      async read (query) {
+        let answer: Answer | Failure = { ok: false, kind: 'share' }
+        for (const requester of waiters.values()) {
+          const purpose = { kind: 'caller', key: requester.key } as const
+          answer = await withReservation(requester, query.pageSize, (reservation) =>
+            metered(source, reservation).read(query, purpose))
+          if (answer.ok || answer.kind !== 'share') break
+        }
+        return answer
+      }
     }
   }
 
-  function settle (page: BackfillPage, result: PageResult): BackfillPage {
-    reading.delete(page)
-    if (result.kind === 'abandoned') return page
-    const { state } = page
-    page.state = result.kind === 'failed'
-      ? result
-      : { kind: 'ready', reached: result.reached, scanned: result.scanned }
-    if (result.kind === 'ready') {
-      kept.set(page, result.rows, { size: Math.max(1, Math.min(result.bytes, maxBytes)) })
+  /** While the poller fails, too, no requests are sent. */
+  async function backOff (waiters: Waiters, { kind, retryAfterMs = 0 }: Failure, failures: number): Promise<void> {
+    const ceilingMs = Math.min(LONGEST_BACK_OFF_MS, FIRST_BACK_OFF_MS * 2 ** failures)
+    const waitMs = kind === 'share' ? SHARE_MS : Math.max(retryAfterMs, Math.random() * ceilingMs)
+    await new Promise<void>((resolve) => { clock.setTimer(resolve, waitMs) })
+    while (waiters.size > 0 && !isUpstreamThere()) await new Promise<void>((resolve) => { pollWaiters.push(resolve) })
+  }
+
+  function settle (page: BackfillPage, read: PageRows | GapReason): BackfillPage {
+    if (typeof read === 'string') {
+      page.state = { kind: 'failed', reason: read }
+    } else {
+      page.state = { kind: 'ready', reached: read.reached, scanned: read.scanned }
+      kept.set(page, certainRows(read), { size: Math.max(1, Math.min(read.bytes, maxBytes)) })
       share?.hold(kept.calculatedSize)
     }
-    if (state.kind === 'reading') for (const wake of state.waiters) wake()
+    const waiters = reading.get(page) ?? []
+    reading.delete(page)
+    for (const [wake] of waiters) wake()
     return page
   }
 
@@ -172,7 +202,7 @@ export function createBackfillPages (options: BackfillPagesOptions): BackfillPag
   }
 
   function close (): void {
-    for (const { state } of reading) if (state.kind === 'reading') state.waiters.clear()
+    for (const waiters of reading.values()) waiters.clear()
     kept.clear()
     share?.leave()
   }

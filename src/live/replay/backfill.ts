@@ -4,7 +4,7 @@ import { EARLIEST, NANOS_PER_SECOND, floorToSecond, maxInstant, type Instant } f
 import type { JsonObject } from '../../audit/exact-json.ts'
 import type { GapReason } from '../../audit/log-batch.ts'
 import type { Requester } from '../../audit/requester.ts'
-import { isAfter, type SortKey } from '../../audit/sort-key.ts'
+import { isAfter } from '../../audit/sort-key.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { PreparedFrame } from '../transport/frames.ts'
 import { createBatchBuilder, prepareBatch } from '../transport/prepared-batch.ts'
@@ -32,11 +32,11 @@ export interface BackfillOptions {
 }
 
 const SCANNED_PER_DELIVERED = 10
-const SHARED_PAGES = 10
+const MOST_SCANNED_FOR_ALL = 10_000
 const COARSE = 10n * NANOS_PER_SECOND
 
 /** The past from Kubiya, page by page, from the oldest row to the newest. */
-export function createBackfill (options: BackfillOptions): Stage<'backfill'> {
+export function createBackfill (options: BackfillOptions): Stage {
   const { batchBytes, frameOf, limit, log, lowWatermark, matches, pages, plan } = options
   const wake = () => options.wake() // A function of its own: a page knows its waiters by it.
   const undated = new Set<string>() // Kubiya may answer them with any page.
@@ -44,29 +44,26 @@ export function createBackfill (options: BackfillOptions): Stage<'backfill'> {
   let at = 0 // Rows of the page that were delivered or skipped.
   let counted = 0
   let scanned = 0
-  let turned = 0
-  let from = startOf()
+  let from = startOf(after.instant)
+  const newest = log.newestInstant()
   let page = openPage(plan.until)
-  const { newest } = page
   const until = plan.until ?? page.until
 
   return {
-    kind: 'backfill',
     next,
     position: () => replayCursor(until, after, plan.delivered),
     close: () => pages.leave(page, wake)
   }
 
   /** Subscribers that return together begin at one instant, and so share their pages. */
-  function startOf (): Instant {
-    const { id, instant } = plan.after
-    if (id !== '' || instant >= log.completeSince()) return instant
+  function startOf (instant: Instant): Instant {
+    if (instant >= log.completeSince()) return instant
     return maxInstant(EARLIEST, instant - ((instant % COARSE) + COARSE) % COARSE)
   }
 
   /** A stream that returns does so with many others, each with its filter: their first pages serve every filter. */
   function openPage (position: LogCursor | undefined): BackfillPage {
-    const filter = plan.isReturn && turned < SHARED_PAGES ? {} : options.filter
+    const filter = plan.isReturn && scanned < MOST_SCANNED_FOR_ALL ? {} : options.filter
     return pages.open({ filter, from, until: position, requester: options.requester }, wake)
   }
 
@@ -106,7 +103,6 @@ export function createBackfill (options: BackfillOptions): Stage<'backfill'> {
     if (from > newest) return { kind: 'end', until }
     if (scanned >= SCANNED_PER_DELIVERED * limit) return endWith('replay-limit', from)
     at = 0
-    turned++
     page = openPage(until)
     return YIELD
   }
@@ -122,11 +118,8 @@ export function createBackfill (options: BackfillOptions): Stage<'backfill'> {
     if (undated.has(row.event.id) || !matches(row.event.item)) return false
     const offset = row.offset ?? log.offsetOf(row.event.id)
     if (offset === undefined) return row.key.instant < floorToSecond(lowWatermark())
-    return offset < until.offset && !wasDelivered(offset, row.key)
-  }
-
-  function wasDelivered (offset: number, key: SortKey): boolean {
-    return plan.delivered.some(({ before, upTo }) => offset < before && !isAfter(key, upTo, 'asc'))
+    const wasDelivered = ({ before, upTo }: DeliveredRange) => offset < before && !isAfter(row.key, upTo, 'asc')
+    return offset < until.offset && !plan.delivered.some(wasDelivered)
   }
 
   /** Names what is missing before `until`. What enters behind it is delivered by the log. */

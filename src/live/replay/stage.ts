@@ -3,8 +3,7 @@ import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
 import type { PreparedBatch } from '../transport/prepared-batch.ts'
 
 /** One part of a subscriber's way from its start to the live log: a past, or the live log itself. */
-export interface Stage<Kind extends string = string> {
-  readonly kind: Kind
+export interface Stage {
   /**
    * Returns what is due next. A batch counts as delivered. `room` is the number of bytes that may be sent; it is
    * infinite while nothing is unsent, so that a frame larger than the backlog goes out alone.

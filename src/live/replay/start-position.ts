@@ -13,22 +13,22 @@ import type { EventLog } from '../log/event-log.ts'
 /** Where a stream starts: behind a cursor, or at an instant. */
 export type StartFrom = { readonly since: StreamCursor } | { readonly from: Instant }
 
-/** How a stream gets from its start to the live log. */
-export type StartPlan =
-  /** The log has not been filled yet. */
-  | { readonly kind: 'wait' }
-  /** From the log, exactly behind the cursor. */
-  | { readonly kind: 'live', readonly cursor: LogCursor, readonly isExact: true }
-  | LogReplayPlan
-  | BackfillPlan
+/** How a stream gets from its start to the live log. `wait`: the log has not been filled yet. */
+export type StartPlan = { readonly kind: 'wait' } | LivePlan | BackfillPlan
 
-/** From the log, what is not older than `from`; live from `until`. */
-export interface LogReplayPlan {
-  readonly kind: 'log-replay'
-  readonly from: Instant
-  readonly until: LogCursor
+/** From the log. */
+export interface LivePlan {
+  readonly kind: 'live'
+  readonly cursor: LogCursor
   /** Whether the stream continues exactly behind its cursor, so that nothing repeats. */
   readonly isExact: boolean
+  readonly replay?: LogReplay
+}
+
+/** The start of a stream in the log: entries before the offset `until` are left out if they are older than `from`. */
+export interface LogReplay {
+  readonly from: Instant
+  readonly until: number
 }
 
 /** From Kubiya; then from the log. */
@@ -40,7 +40,7 @@ export interface BackfillPlan {
   /** The replay limit counts events from this instant on. */
   readonly countFrom: Instant
   /** Where the log takes over, where an earlier replay has fixed that. */
-  readonly until: LogCursor | undefined
+  readonly until?: LogCursor
   /** What of this log was delivered before. */
   readonly delivered: readonly DeliveredRange[]
   /** Whether the subscriber resumes, probably together with many others. */
@@ -51,39 +51,31 @@ const LAST_KEY: SortKey = { instant: LATEST, id: '' }
 
 /** Decides how a stream starts. Synchronous: the position is taken before another entry can enter the log. */
 export function planStart (start: StartFrom, log: EventLog, isFilled: boolean, latenessMs: number): StartPlan {
-  if (!('since' in start)) return isFilled ? planFrom(start.from, log) : { kind: 'wait' }
-  const { since } = start
-  if (since.kind === 'log' && isKept(since, log)) return { kind: 'live', cursor: since, isExact: true }
+  const since = 'since' in start ? start.since : undefined
+  if (since?.kind === 'log' && isKept(since, log)) return { kind: 'live', cursor: since, isExact: true }
   if (!isFilled) return { kind: 'wait' }
-  return since.kind === 'replay' && isKept(since.log, log)
-    ? planWithin(since, log)
-    : planBehind(since, log, latenessMs)
+  if ('from' in start) return planFrom(start.from, log, { countFrom: start.from, delivered: [], isReturn: false })
+  return start.since.kind === 'replay' && isKept(start.since.log, log)
+    ? planWithin(start.since)
+    : planBehind(start.since, log, latenessMs)
 }
 
-function planFrom (from: Instant, log: EventLog): StartPlan {
-  if (log.isCompleteSince(from)) return { kind: 'log-replay', from, until: log.end(), isExact: false }
-  return {
-    kind: 'backfill',
-    after: { instant: from, id: '' },
-    isExact: false,
-    countFrom: from,
-    until: undefined,
-    delivered: [],
-    isReturn: false
+/** From an instant on: out of the log where it is complete for that, otherwise from Kubiya. */
+function planFrom (
+  from: Instant,
+  log: EventLog,
+  backfill: Pick<BackfillPlan, 'countFrom' | 'delivered' | 'isReturn'>
+): StartPlan {
+  if (from < log.completeSince()) {
+    return { kind: 'backfill', after: { instant: from, id: '' }, isExact: false, ...backfill }
   }
+  const cursor = log.cursorAt(log.offsetFrom(from))
+  return { kind: 'live', cursor, isExact: false, replay: { from, until: log.end().offset } }
 }
 
 /** The rest of a replay. The log still keeps the position that the replay leads to. */
-function planWithin ({ after, delivered = [], log: until }: ReplayCursor, log: EventLog): StartPlan {
-  const { instant } = after
-  const hasBegun = after.id !== '' || delivered.length > 0
-  if (!hasBegun && log.isCompleteSince(instant)) {
-    // Live from the position of the first connection: what entered since is due, however old its instant is.
-    return { kind: 'log-replay', from: instant, until, isExact: true }
-  }
-  // What the log keeps is not limited.
-  const countFrom = log.isCompleteSince(instant) ? LATEST : instant
-  return { kind: 'backfill', after, isExact: true, countFrom, until, delivered, isReturn: true }
+function planWithin ({ after, delivered = [], log: until }: ReplayCursor): StartPlan {
+  return { kind: 'backfill', after, isExact: true, countFrom: after.instant, until, delivered, isReturn: true }
 }
 
 /**
@@ -93,18 +85,12 @@ function planWithin ({ after, delivered = [], log: until }: ReplayCursor, log: E
 function planBehind (since: StreamCursor, log: EventLog, latenessMs: number): StartPlan {
   const [position, upTo] = since.kind === 'log' ? [since, LAST_KEY] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
-  const from = maxInstant(EARLIEST, minInstant(instant, position.instant) - BigInt(latenessMs) * NANOS_PER_MS)
-  if (log.isCompleteSince(from)) return { kind: 'log-replay', from, until: log.end(), isExact: false }
   const before = since.kind === 'replay' ? since.delivered ?? [] : []
-  return {
-    kind: 'backfill',
-    after: { instant: from, id: '' },
-    isExact: false,
+  return planFrom(earlier(minInstant(instant, position.instant), latenessMs), log, {
     countFrom: instant,
-    until: undefined,
     delivered: position.epoch === log.end().epoch ? withDelivered(before, { before: position.offset, upTo }) : [],
     isReturn: true
-  }
+  })
 }
 
 /**
@@ -131,23 +117,26 @@ function isKept (cursor: LogCursor, log: EventLog): boolean {
   return cursor.epoch === log.end().epoch && cursor.offset >= log.startOffset()
 }
 
-/**
- * The gap of a reader whose position was evicted, and the position from which the log continues.
- */
+/** The gap of a reader that lost its position, and the position from which the log continues. */
 export function gapSince (
   stood: StreamCursor,
   log: EventLog,
   latenessMs: number
 ): { readonly gap: Gap, readonly until: LogCursor } {
-  const kept = log.cursorAt(log.startOffset())
+  const gap = (from: Instant, to: Instant): Gap => ({ from, to: maxInstant(from, to), reason: 'history-evicted' })
+  const until = log.cursorAt(log.startOffset())
   const place = stood.kind === 'replay' ? stood.log : stood
-  const isOfThisLog = place.epoch === kept.epoch
-  const until = isOfThisLog && place.offset > kept.offset ? place : kept
-  const evicted = isOfThisLog ? log.evictedBetween(place.offset, until.offset) : undefined
+  if (stood.kind === 'replay' && isKept(place, log)) {
+    return { gap: gap(stood.after.instant, log.newestInstant()), until: place }
+  }
+  const evicted = log.evictedBetween(place.offset, until.offset)
   // An event that entered behind the place may be late: its instant may lie before the last row of a replay.
-  const entered = evicted?.from ?? maxInstant(EARLIEST, place.instant - BigInt(latenessMs) * NANOS_PER_MS)
-  const from = stood.kind === 'log' ? entered : minInstant(stood.after.instant, until === place ? LATEST : entered)
-  const to = (stood.kind === 'log' ? evicted?.to : undefined) ??
-    (until === kept ? log.completeSince() - 1n : log.newestInstant())
-  return { gap: { from, to: maxInstant(from, to), reason: 'history-evicted' }, until }
+  const entered = evicted?.from ?? earlier(place.instant, latenessMs)
+  return stood.kind === 'replay'
+    ? { gap: gap(minInstant(stood.after.instant, entered), log.completeSince() - 1n), until }
+    : { gap: gap(entered, evicted?.to ?? log.completeSince() - 1n), until }
+}
+
+function earlier (instant: Instant, byMs: number): Instant {
+  return maxInstant(EARLIEST, instant - BigInt(byMs) * NANOS_PER_MS)
 }

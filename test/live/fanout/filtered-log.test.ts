@@ -1,8 +1,7 @@
 import t from 'tap'
-import { compileFilter } from '../../../src/audit/filter.ts'
 import { createFrameCache } from '../../../src/live/fanout/frame-cache.ts'
+import { LiveStage, createFilteredLogs } from '../../../src/live/fanout/filtered-log.ts'
 import type { EventLog } from '../../../src/live/log/event-log.ts'
-import { createLogReplay } from '../../../src/live/replay/log-replay.ts'
 import type { Stage } from '../../../src/live/replay/stage.ts'
 import { EPOCH, at, batch, freshNamed, openLog, type Named } from '../../support/timeline.ts'
 
@@ -13,14 +12,10 @@ function logOf (named: Named[], maxEvents = 1000): EventLog {
 }
 
 function replayOf (log: EventLog, fromSeconds: number, batchBytes = 65_536): Stage {
-  return createLogReplay({
-    log,
-    matches: compileFilter({}),
-    frameOf: createFrameCache(EPOCH).entry,
-    batchBytes,
-    from: at(fromSeconds),
-    until: log.end()
-  })
+  const group = createFilteredLogs({ log, frameCache: createFrameCache(EPOCH), batchBytes })({}, { size: 1 })
+  const from = at(fromSeconds)
+  const until = log.end().offset
+  return new LiveStage(log, group, log.cursorAt(log.offsetFrom(from)), { from, until })
 }
 
 /** What the stage delivers until it pauses for good or ends, and how it does. */
@@ -42,34 +37,34 @@ const LATE: Named[] = [['a', 5], ['b', 1], ['undated', undefined], ['c', 9], ['d
 
 t.test('log replay: serves entries in log order, without those before its start', async (t) => {
   const log = logOf(LATE)
-  t.same(drain(replayOf(log, 1)), [['a', 'b', 'undated', 'c', 'd'], 'end'])
-  t.same(drain(replayOf(log, 3)), [['a', 'undated', 'c', 'd'], 'end'])
-  t.same(drain(replayOf(log, 6)), [['c'], 'end'])
-  t.same(drain(replayOf(log, 10)), [[], 'end'])
-  t.same(drain(replayOf(openLog(), 0)), [[], 'end'])
+  t.same(drain(replayOf(log, 1)), [['a', 'b', 'undated', 'c', 'd'], 'wait'])
+  t.same(drain(replayOf(log, 3)), [['a', 'undated', 'c', 'd'], 'wait'])
+  t.same(drain(replayOf(log, 6)), [['c'], 'wait'])
+  t.same(drain(replayOf(log, 10)), [[], 'wait'])
+  t.same(drain(replayOf(openLog(), 0)), [[], 'wait'])
 })
 
 t.test('log replay: delivers a gap to a stream that starts inside it', async (t) => {
   const log = logOf([['a', 1]])
   log.append({ ...batch(1, []), entries: [{ gap: { from: at(2), to: at(5), reason: 'too-large' } }], highWater: at(9) })
-  t.same([drain(replayOf(log, 5)), drain(replayOf(log, 6))], [[['gap'], 'end'], [[], 'end']])
+  t.same([drain(replayOf(log, 5)), drain(replayOf(log, 6))], [[['gap'], 'wait'], [[], 'wait']])
 })
 
-t.test('log replay: leaves what enters later to the live log', async (t) => {
-  const log = logOf([['a', 1], ['b', 2]])
+t.test('log replay: leaves out nothing that enters later', async (t) => {
+  const log = logOf([['a', 1], ['old', 0], ['b', 2]])
   const stage = replayOf(log, 1)
-  log.append({ ...batch(2, []), entries: freshNamed([['c', 3]]), highWater: at(9) })
-  t.same(drain(stage), [['a', 'b'], 'end'])
-  t.same(stage.position(), log.cursorAt(2))
+  log.append({ ...batch(3, []), entries: freshNamed([['late', 0], ['c', 3]]), highWater: at(9) })
+  t.same(drain(stage), [['a', 'b', 'late', 'c'], 'wait'])
+  t.same(stage.position(), log.end())
 })
 
 t.test('log replay: delivers no more than there is room for', async (t) => {
-  const stage = replayOf(logOf([['a', 1], ['b', 2]]), 1)
+  const stage = replayOf(logOf([['a', 1], ['b', 2]]), 1, 10)
   t.equal(stage.next(10).kind, 'full')
   const result = stage.next(250)
   t.same(result.kind === 'batch' && result.frames.map(({ payload }) => nameIn(String(payload))), ['a'])
   t.equal(stage.next(10).kind, 'full')
-  t.same(drain(stage), [['b'], 'end'])
+  t.same(drain(stage), [['b'], 'wait'])
 })
 
 t.test('log replay: is lost when the log evicts its position, and keeps the cursor of that position', async (t) => {
