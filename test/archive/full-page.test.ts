@@ -33,14 +33,12 @@ async function started (t: Test, events: Event[], settings: Record<string, strin
 }
 
 t.test('an export', async (t) => {
-  for (const pageSize of [1000, 5000]) {
-    t.test(`with pages of ${pageSize} has every event once, in few calls`, async (t) => {
-      const service = await started(t, series(12_345))
-      const cli = createCli({ baseUrl: `${service.url}/api/v1` })
-      t.same(numbers(await cli.exported({ pageSize })), downTo(12_344, 0))
-      t.ok(lists(service) <= 30, `${lists(service)} calls`)
-    })
-  }
+  t.test('has every event once, in few calls', async (t) => {
+    const service = await started(t, series(2345))
+    const cli = createCli({ baseUrl: `${service.url}/api/v1` })
+    t.same(numbers(await cli.exported({ pageSize: 1000 })), downTo(2344, 0))
+    t.ok(lists(service) <= 8, `${lists(service)} calls`)
+  })
 
   t.test('goes on behind the page before while events arrive, and has no event twice', async (t) => {
     const service = await started(t, series(3000))

@@ -157,10 +157,10 @@ t.test('descriptors are freed after any pipelined requests, soon', async (t) => 
 t.test('an answer that nobody reads is cut off, and one that is read slowly is not', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, checkMs: 100 } })
   service.sandbox.publish(
-    Array.from({ length: 5000 }, (_, n) => item({ resource_text: 'x'.repeat(4000), timestamp: ago(1000 + n) }))
+    Array.from({ length: 600 }, (_, n) => item({ resource_text: 'x'.repeat(20_000), timestamp: ago(1000 + n) }))
   )
   await service.settled()
-  const path = `${EVENTS}?limit=3000`
+  const path = `${EVENTS}?limit=600`
   const whole = await (await service.get(path, { 'accept-encoding': 'identity' })).text()
   const still = dial(service.url)
   const slow = dial(service.url)

@@ -9,3 +9,15 @@ t.test('the poller delivers a burst of 5 000 completely and in order, with one r
   await has(numbers)
   t.equal(service.sandbox.mostInFlight(), 1)
 })
+
+t.test('the poller delivers 1 500 events of one instant through a page cap of 100', async (t) => {
+  const { service, stream } = await startFollowed(t, {}, { pageCap: 100 })
+  const numbers = Array.from({ length: 1500 }, (_, n) => n)
+  const timestamp = ago(0)
+  service.sandbox.publish(numbers.map((n) => item({ n, timestamp })))
+  await stream.untilEvents(1500)
+  service.sandbox.publish(item({ n: 1500, timestamp: ago(-2) }))
+  await stream.untilEvents(1501)
+  t.same(stream.events().map(({ n }) => n).sort((a, b) => a - b), [...numbers, 1500])
+  t.equal(service.sandbox.mostInFlight(), 1)
+})
