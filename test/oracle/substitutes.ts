@@ -45,7 +45,7 @@ export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: Even
     ...hub,
     subscribe (request, transport) {
       const { start } = request
-      if (!('from' in start) || !log.isCompleteSince(start.from)) return hub.subscribe(request, transport)
+      if (!('from' in start) || start.from < log.completeSince()) return hub.subscribe(request, transport)
       const matches = compileFilter(request.filter)
       const backlog = log.read(log.startOffset(), log.end().offset - log.startOffset()) ?? []
       const wanted = backlog.filter((entry) =>

@@ -59,8 +59,6 @@ export interface EventLog {
   newestInstant (): Instant
   /** From which instant on every event is kept. */
   completeSince (): Instant
-  /** Whether every event from this instant on is kept. */
-  isCompleteSince (instant: Instant): boolean
   /**
    * The first and the last instant of the events that were evicted between two offsets; `undefined` where none is
    * known.
@@ -106,7 +104,6 @@ export function createEventLog (options: EventLogOptions): EventLog {
     read,
     newestInstant: () => newest,
     completeSince: () => reachesBack,
-    isCompleteSince: (instant) => instant >= reachesBack,
     evictedBetween: evictions.between,
     hasNewSince (since, matches) {
       if (since.epoch !== epoch || since.offset < first) return true
