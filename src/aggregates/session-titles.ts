@@ -55,7 +55,7 @@ export function createSessionTitles (): SessionTitles {
 
   function offer (session: number, source: TitleSource, readText: () => string): void {
     const known = sideIn(columns, session)
-    if (known !== undefined && !isBetter(source, known)) return
+    if (known !== undefined && !isBetterTitle(source, known)) return
     const text = readText()
     if (text.trim() !== '') put(session, { ...source, title: onePiece(titleOf(text)) }, known?.title)
   }
@@ -132,7 +132,7 @@ function sideIn ({ isUserMessage, keys, nanos, seconds, titles }: Columns, sessi
 }
 
 /** A message of a user comes before other texts, then the earlier one before the later one. */
-function isBetter (source: TitleSource, known: TitleSource): boolean {
+export function isBetterTitle (source: TitleSource, known: TitleSource): boolean {
   if (source.isUserMessage !== known.isUserMessage) return source.isUserMessage
   if (source.position !== known.position) return source.position < known.position
   const [a, b] = [source.key, known.key]
