@@ -3,7 +3,9 @@ import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { pino } from 'pino'
 import { buildApp, version } from '../src/app.ts'
+import { ConversationPage } from '../src/archive/conversation-body.ts'
 import { EventPage, SearchPage } from '../src/archive/page-body.ts'
+import { Coverage, PublishedSession } from '../src/audit/session.ts'
 import { PublishedEvent } from '../src/audit/event.ts'
 import { KubiyaError } from '../src/http/kubiya-error.ts'
 import { KubiyaItems } from '../src/http/kubiya-schemas.ts'
@@ -33,7 +35,10 @@ export async function writeOpenapi (): Promise<string> {
 
 /** Collects the document from the routes that are registered after it. */
 const collector: FastifyPluginAsync = async (app) => {
-  for (const schema of [PublishedEvent, EventPage, SearchPage, KubiyaItems, Problem, KubiyaError]) app.addSchema(schema)
+  const schemas = [
+    PublishedEvent, EventPage, SearchPage, PublishedSession, Coverage, ConversationPage, KubiyaItems, Problem, KubiyaError
+  ]
+  for (const schema of schemas) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

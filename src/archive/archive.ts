@@ -3,17 +3,20 @@ import { compileFilter } from '../audit/filter.ts'
 import { instantFromMs } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
 import { isWithin } from '../audit/time-range.ts'
+import type { ConversationQuery } from './conversation-query.ts'
+import { produceConversation, type ConversationResponseContext } from './conversation-response.ts'
 import { produceEvent, produceEventFromLog, type EventResponseContext } from './event-response.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
 import { lastOfPageBefore, produceItems, type ItemsResponseContext } from './items-response.ts'
 import { SCAN_PAGE_SIZE, eventsInMemory, producePage, producePageFromLog } from './page-response.ts'
 import type { CacheRequest, CacheResult, Produced, RequestContext, ResponseCache } from './response-cache.ts'
 import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
+import { createSessionSummaries } from './session-summaries.ts'
 import type { StoredResponse } from './stored-response.ts'
 
-type Contexts = ItemsResponseContext & EventResponseContext
+type Contexts = ItemsResponseContext & EventResponseContext & ConversationResponseContext
 
-export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'memory'> {
+export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'memory' | 'summaries'> {
   readonly cache: ResponseCache
   readonly memory: ResponseMemory
   /** Whose events these are. A part of each key, so that no tenant can meet the responses of another. */
@@ -28,7 +31,9 @@ export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'mem
 export interface Archive {
   /** Returns a page of a list or search, at once if it is in the cache. */
   page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
-  /** Drops what was read of pages that are not finished: a refused credential has read it. */
+  /** Returns a page of one session with its figures, or its absence. */
+  conversation (query: ConversationQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
+  /** Drops what was read of pages that are not finished, and figures of sessions: a refused credential has read it. */
   dropParts (): void
   /** Returns one event, or its absence. */
   describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
@@ -47,14 +52,16 @@ const OVERLOADED_RETRY_MS = 5000
 /** Wires the past of one tenant: the cache in front, and behind it what makes a response from Kubiya's answers. */
 export function createArchive ({ earliestNow, upstreamNow, ...options }: ArchiveOptions): Archive {
   const { cache, log, memory, tenant } = options
+  const summaries = createSessionSummaries(log, options.clock)
   const context = {
     ...options,
+    summaries,
     now: () => instantFromMs(upstreamNow()),
     earliest: () => instantFromMs(Math.min(upstreamNow(), earliestNow()))
   }
   // One for each query that a caller holds. To join and hash the key anew costs a hit 0.6 µs, and to look it up 0.02 µs.
   const requests = new WeakMap<PageQuery, CacheRequest>()
-  return { page, describe, dropParts: options.parts.clear }
+  return { page, describe, conversation, dropParts }
 
   function page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     return cache.serve(requests.get(query) ?? prepare(query), requestContext)
@@ -105,6 +112,30 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     }, requestContext)
   }
 
+  function conversation (
+    query: ConversationQuery,
+    requestContext: RequestContext
+  ): CacheResult | Promise<CacheResult | Failure> {
+    const coverage: Coverage = {
+      isStable: true,
+      matches () {
+        const accepts = compileFilter({ session_id: query.id }) // Events that are not shown change the figures.
+        return ({ item }) => accepts(item)
+      }
+    }
+    return cache.serve({
+      key: `${tenant} ${query.key}`,
+      produce: (requester, signal) => withRoom(query.pageSize + SCAN_PAGE_SIZE, (room) =>
+        produceConversation(context, query, room, requester, signal)),
+      isInvalidated: (response) => isInvalidated(response, () => coverage)
+    }, requestContext)
+  }
+
+  function dropParts (): void {
+    options.parts.clear()
+    summaries.clear()
+  }
+
   /**
    * Whether an event entered the log that the response does not show (RFC 9111 §4.4). The position up to which the log
    * was checked is kept in the response, so that each entry of the log is checked once.
@@ -128,7 +159,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     const room = await memory.reserve(events)
     if (room === undefined) return { ok: false, kind: 'overloaded', retryAfterMs: OVERLOADED_RETRY_MS }
     const produced = await produce(room).finally(room.release)
-    if (produced?.ok === false && produced.kind === 'unauthorized') options.parts.clear()
+    if (produced?.ok === false && produced.kind === 'unauthorized') dropParts()
     return produced
   }
 }

@@ -127,15 +127,7 @@ export async function renderPage (
   if (operation === 'items') return writeItems(items, '[', ']', '')
   const [start, end] = [text(window.start), text(window.end)]
   const rest = {
-    pagination: {
-      page: query.page,
-      page_size: query.pageSize,
-      has_more: cursor !== undefined,
-      next: cursor === undefined ? null : `${prefix}${PATHS[operation]}?cursor=${cursor}`,
-      next_cursor: cursor ?? null,
-      ...page.filteredLocally && { scanned: page.scanned, complete: page.complete },
-      ...page.skipped.length > 0 && { skipped: page.skipped.map((each) => skippedInterval(each, window)) }
-    },
+    pagination: paginationOf(query, page, window, `${prefix}${PATHS[operation]}`, cursor),
     window: { start_time: start, end_time: end },
     ...operation === 'search' && {
       search_summary: {
@@ -152,6 +144,25 @@ export async function renderPage (
   return writeItems(items, '{"items":[', `],${JSON.stringify(rest).slice(1)}`, prefix)
 }
 
+/** The position of a page. `path`: where `next` leads, before the cursor. */
+export function paginationOf (
+  { page: number, pageSize }: Pick<PageQuery, 'page' | 'pageSize'>,
+  page: RenderedPage,
+  window: TimeRange,
+  path: string,
+  cursor: string | undefined
+) {
+  return {
+    page: number,
+    page_size: pageSize,
+    has_more: cursor !== undefined,
+    next: cursor === undefined ? null : `${path}?cursor=${cursor}`,
+    next_cursor: cursor ?? null,
+    ...page.filteredLocally && { scanned: page.scanned, complete: page.complete },
+    ...page.skipped.length > 0 && { skipped: page.skipped.map((each) => skippedInterval(each, window)) }
+  }
+}
+
 /** Renders one event. */
 export async function renderEvent (json: string): Promise<RenderedBody> {
   return writeItems([json], '', '', '')
@@ -159,15 +170,15 @@ export async function renderEvent (json: string): Promise<RenderedBody> {
 
 /**
  * Joins the texts of events between a head and a tail, in time slices: ten megabytes take some hundred milliseconds.
- * The validator covers the events and the path prefix of the links.
+ * The validator covers the events and `validated`, such as the path prefix of the links.
  */
-async function writeItems (
+export async function writeItems (
   jsons: readonly string[],
   head: string,
   tail: string,
-  prefix: string
+  validated: string
 ): Promise<RenderedBody> {
-  const hash = createHash('sha256').update(prefix)
+  const hash = createHash('sha256').update(validated)
   const commas = Math.max(0, jsons.length - 1)
   const length = jsons.reduce((sum, json) => sum + Buffer.byteLength(json), Buffer.byteLength(head + tail) + commas)
   const body = Buffer.allocUnsafeSlow(length) // The cache keeps it: a piece of a pool would keep the pool.

@@ -43,9 +43,11 @@ export interface ContentResponse extends Validity {
   readonly last?: SortKey
 }
 
-/** No such event. Its body is a problem, which contains the id of the request, so it is written per request. */
+/** No such event or session. Its body is a problem, which contains the id of the request, so it is written per request. */
 export interface AbsenceResponse extends Validity {
   readonly status: 404
+  /** What is not there. Missing: an event. */
+  readonly subject?: 'session'
   /** The range that was scanned. */
   readonly window: TimeRange
   /** Number of events that were scanned. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { AuditFilter } from './filter.ts'
 import { isJsonObject } from './exact-json.ts'
 import { EARLIEST, LATEST, type Instant } from './instant.ts'
+import { NARRATIVE_KINDS, type NarrativeKind } from './narrative.ts'
 import type { SortKey } from './sort-key.ts'
 import type { Direction } from './source.ts'
 import type { TimeRange } from './time-range.ts'
@@ -40,7 +41,8 @@ export const MOST_DELIVERED_RANGES = 4
 /** Where the next page of a list or search begins, with the whole query. */
 export interface PageCursor {
   readonly kind: 'page'
-  readonly operation: 'list' | 'search'
+  /** `session`: a page of one session's events, oldest first. */
+  readonly operation: 'list' | 'search' | 'session'
   readonly filter: AuditFilter
   readonly window: TimeRange
   readonly direction: Direction
@@ -53,6 +55,8 @@ export interface PageCursor {
    * (in descending order: after every event of the instant).
    */
   readonly after: SortKey
+  /** Of a session: the kind of all entries. */
+  readonly entryKind?: NarrativeKind
 }
 
 /** Where the next page of sessions begins, with the whole query. */
@@ -115,12 +119,18 @@ function pack (cursor: Cursor): unknown[] {
     case 'log': return ['l', cursor.epoch, cursor.offset, cursor.instant]
     case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id,
       ...(cursor.delivered ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
-    case 'page': return ['p', cursor.operation, cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null,
-      cursor.direction, cursor.pageSize, cursor.page, cursor.skip, cursor.after.instant, cursor.after.id]
+    case 'page': return packPage(cursor)
     case 'sessions': return ['s', cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null, cursor.orderBy,
       cursor.outcome ?? null, cursor.pageSize, cursor.after.value, cursor.after.id,
       ...cursor.pin === undefined ? [] : [cursor.pin.table, cursor.pin.rows]]
   }
+}
+
+function packPage (cursor: PageCursor): unknown[] {
+  const { after, direction, entryKind, filter, operation, page, pageSize, skip, window } = cursor
+  const bounds = [window.start ?? null, window.end ?? null]
+  const kinds = entryKind === undefined ? [] : [entryKind]
+  return ['p', operation, filter, ...bounds, direction, pageSize, page, skip, after.instant, after.id, ...kinds]
 }
 
 function unpack (packed: unknown[]): Cursor {
@@ -138,17 +148,18 @@ function unpack (packed: unknown[]): Cursor {
   }
   if (kind === 's') return unpackSessions(rest)
   if (kind !== 'p') throw new TypeError('unknown kind of cursor')
-  const [operation, filter, start, end, direction, pageSize, page, skip, ...after] = rest
+  const [operation, filter, start, end, direction, pageSize, page, skip, instant, id, entryKind] = rest
   return {
     kind: 'page',
-    operation: oneOf(operation, ['list', 'search']),
+    operation: oneOf(operation, ['list', 'search', 'session']),
     filter: unpackFilter(filter),
     window: unpackWindow(start, end),
     direction: oneOf(direction, ['asc', 'desc']),
     pageSize: readCount(pageSize),
     page: readCount(page),
     skip: readCount(skip),
-    after: unpackSortKey(after)
+    after: unpackSortKey([instant, id]),
+    ...entryKind !== undefined && { entryKind: oneOf(entryKind, NARRATIVE_KINDS) }
   }
 }
 
@@ -206,7 +217,7 @@ function readCount (value: unknown): number {
   return value
 }
 
-function oneOf<T extends string> (value: unknown, allowed: T[]): T {
+function oneOf<T extends string> (value: unknown, allowed: readonly T[]): T {
   const found = allowed.find((each) => each === value)
   if (found === undefined) throw new TypeError('unknown value')
   return found

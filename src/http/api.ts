@@ -20,6 +20,7 @@ import { shedLoad } from './request-checks.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import { eventRoutes } from './routes/events.ts'
 import { kubiyaItemRoutes } from './routes/kubiya-items.ts'
+import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import { createResultSender } from './send-result.ts'
@@ -101,6 +102,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     const isProxy = trustedPeerIn(settings.TRUST_PROXY)
     const prefixOf = createLinkPrefix({ basePath: settings.BASE_PATH, isProxy })
     await lists.register(eventRoutes, { ...past, prefixOf })
+    await lists.register(sessionRoutes, { ...past, prefixOf })
   }, { prefix: AUDIT })
 
   await app.register(async (present) => {

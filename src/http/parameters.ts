@@ -188,7 +188,7 @@ function followCursor (
     filterBytes(cursor.filter) <= MOST_FILTER_BYTES && cursor.pageSize >= 1 && cursor.pageSize <= LARGEST_LIMIT &&
     cursor.page >= 1
   if (!isValid) return fault('invalid-cursor', ['cursor', `is no cursor of this service's ${operation}`])
-  return { ok: true, query: createPageQuery({ ...cursor, prefix }), isRepeatable: true }
+  return { ok: true, query: createPageQuery({ ...cursor, operation, prefix }), isRepeatable: true }
 }
 
 /** The fault of a filter whose values are too large together. Each of them alone is short enough. */

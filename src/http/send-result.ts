@@ -124,7 +124,13 @@ function hasContent (result: CacheResult): result is ContentResult {
   return result.response.status === 200
 }
 
-function sendAbsence (reply: FastifyReply, { complete, scanned, window }: AbsenceResponse): FastifyReply {
+function sendAbsence (reply: FastifyReply, absence: AbsenceResponse): FastifyReply {
+  const { complete, scanned, subject, window } = absence
+  if (subject === 'session') {
+    const extent = complete ? 'the whole log was' : 'not the whole log was'
+    const detail = `No such session: ${scanned} events were read, and ${extent} searched.`
+    return sendProblem(reply, 'not-found', detail, { scanned, complete })
+  }
   const [start, end] = [window.start ?? 0n, window.end ?? window.start ?? 0n].map(formatInstant)
   const extent = complete ? 'all of them' : 'not all of them'
   const detail = `No such event: ${scanned} events from ${start} to ${end} were read, ${extent}.`

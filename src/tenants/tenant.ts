@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
 import type { ResponseMemory } from '../archive/response-memory.ts'
+import { createSessionCounter } from '../aggregates/session-counter.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
 import { createPageParts } from '../archive/page-parts.ts'
 import { createResponseCache, type ResponseCache } from '../archive/response-cache.ts'
@@ -68,6 +69,7 @@ export interface TenantOptions {
   readonly version: string
 }
 
+const SESSION_SCAN_LIMIT = 100_000
 const PARTS_BYTES = 64 * 1024 * 1024 // Two answers of 16 MiB, at two bytes a character.
 
 export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
@@ -99,6 +101,8 @@ export function createTenant (options: TenantOptions): Tenant {
     recent,
     tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
+    createSessionCounter,
+    sessionScanLimit: SESSION_SCAN_LIMIT,
     hasPlenty: (key) => budget.hasPlenty(key, clock.now()),
     latenessMs: settings.LATENESS_MS,
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
