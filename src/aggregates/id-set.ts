@@ -68,7 +68,7 @@ function hashKey (id: string): IdKey {
 
 const FEWEST_SLOTS = 1024
 const FULLEST = 13 / 16
-const MIX = 0x9e3779b1
+const [MIX, LAST_MIX] = [0x85ebca6b, 0xc2b2ae35]
 
 /**
  * A set of id keys in one typed array, with open addressing and linear probing. It takes 8 bytes a slot. Slots are
@@ -131,8 +131,7 @@ export function createIdSet (): IdSet {
   }
 
   function homeOf (high: number, low: number): number {
-    const mixed = Math.imul(high, highFactor) ^ Math.imul(low ^ low >>> 15, lowFactor)
-    return (Math.imul(mixed ^ mixed >>> 16, MIX) >>> 7) & mask
+    return spread({ high, low }, highFactor, lowFactor) & mask
   }
 
   function isFilled (slot: number): boolean {
@@ -143,6 +142,14 @@ export function createIdSet (): IdSet {
     slots[2 * slot] = high
     slots[2 * slot + 1] = low
   }
+}
+
+/** Spreads keys over 32 bits: each half times its factor, then the last steps of MurmurHash3. */
+export function spread ({ high, low }: IdKey, highFactor: number, lowFactor: number): number {
+  const mixed = Math.imul(high, highFactor) ^ Math.imul(low ^ low >>> 15, lowFactor)
+  const once = Math.imul(mixed ^ mixed >>> 16, MIX)
+  const twice = Math.imul(once ^ once >>> 13, LAST_MIX)
+  return twice ^ twice >>> 16
 }
 
 /** A slot of two zeros is free, so no key may be two zeros. */
