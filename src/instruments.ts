@@ -37,6 +37,8 @@ export interface Instruments {
   eventsAppended (events: number, late: number): void
   /** The time from an event's instant to its entry into the log, for an event that has just become visible. */
   deliveryLag (lagMs: number): void
+  /** A closed hour was read again: the number of events by which the table of counts differed. */
+  driftMeasured (events: number): void
   streamBegan (transport: TransportKind): void
   /** Once for each stream that began. `code` is a WebSocket close code, also for Server-Sent Events. */
   streamEnded (transport: TransportKind, code: number): void
@@ -61,6 +63,7 @@ export const silentInstruments: Instruments = {
   duplicatesDropped: nothing,
   eventsAppended: nothing,
   deliveryLag: nothing,
+  driftMeasured: nothing,
   streamBegan: nothing,
   streamEnded: nothing,
   delivered: nothing,

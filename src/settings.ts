@@ -121,6 +121,19 @@ export const Settings = Type.Object({
     10_000_000,
     'Maximum of events that one search, or one describe by an upstream id, reads.'
   ),
+  AGGREGATE_HOURS: count(
+    24,
+    0,
+    720,
+    'How many hours of events are kept in memory for counts, once a count was asked. 0: each count reads Kubiya.'
+  ),
+  AGGREGATE_EVENTS: count(200_000, 1000, 10_000_000, 'Maximum of events that are kept for counts; some 80 bytes each.'),
+  AGGREGATE_SCAN_LIMIT: count(
+    100_000,
+    1000,
+    10_000_000,
+    'Maximum of events that one count without `text` reads, if memory does not hold them.'
+  ),
   REPLAY_LIMIT: count(10_000, 1, 10_000_000, 'Maximum of past events that one stream replays before it is live.'),
 
   CACHE_MAX_BYTES: count(67_108_864, 0, 68_719_476_736, 'Memory of cached answers. 0: no cache.'),

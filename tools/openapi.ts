@@ -4,6 +4,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { pino } from 'pino'
 import { buildApp, version } from '../src/app.ts'
 import { ConversationPage } from '../src/archive/conversation-body.ts'
+import { Facets, SessionPage, Summary, Timeline } from '../src/archive/count-body.ts'
 import { EventPage, SearchPage } from '../src/archive/page-body.ts'
 import { Coverage, PublishedSession } from '../src/audit/session.ts'
 import { PublishedEvent } from '../src/audit/event.ts'
@@ -33,12 +34,25 @@ export async function writeOpenapi (): Promise<string> {
   return `${JSON.stringify({ ...document, servers: RELATIVE_SERVERS }, null, 2)}\n`
 }
 
+const SCHEMAS = [
+  PublishedEvent,
+  EventPage,
+  SearchPage,
+  Summary,
+  Timeline,
+  Facets,
+  PublishedSession,
+  SessionPage,
+  Coverage,
+  ConversationPage,
+  KubiyaItems,
+  Problem,
+  KubiyaError
+]
+
 /** Collects the document from the routes that are registered after it. */
 const collector: FastifyPluginAsync = async (app) => {
-  const schemas = [
-    PublishedEvent, EventPage, SearchPage, PublishedSession, Coverage, ConversationPage, KubiyaItems, Problem, KubiyaError
-  ]
-  for (const schema of schemas) app.addSchema(schema)
+  for (const schema of SCHEMAS) app.addSchema(schema)
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -54,6 +68,7 @@ const collector: FastifyPluginAsync = async (app) => {
       security: [],
       tags: [
         { name: 'events', description: 'Audit events: the past and the present.' },
+        { name: 'counts', description: 'Counts of audit events, and sessions.' },
         { name: 'compatible', description: "For programs that speak Kubiya's own API." },
         { name: 'operations', description: 'For those who run the service.' }
       ]

@@ -151,7 +151,9 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
       ? [extraSource(await readExtra({ ...query, window: extra }, requester, endMs), extra)]
       : []
     if (table !== live) return UNAVAILABLE // A refused credential, or a recount.
-    if (table.coveredFrom() === undefined) return failureOf(stop)
+    const refusal = older.find((each) => isRefusal(each.stop))
+    if (refusal !== undefined) return failureOf(refusal.stop)
+    if (table.coveredFrom() === undefined || isRefusal(stop)) return failureOf(stop)
     return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
   }
 
@@ -159,7 +161,7 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   async function fromExtra (query: EventsQuery, requester: Requester, endMs: number): Promise<Gathered | Failure> {
     const extra = await readExtra(query, requester, endMs)
     const source = extraSource(extra, query.window)
-    if (source.coveredFrom === undefined) return failureOf(source.stop)
+    if (source.coveredFrom === undefined || isRefusal(source.stop)) return failureOf(source.stop)
     const feed: FreshFeed = { ok: true, readMs: extra.startedMs, polledMs: extra.startedMs }
     return { ...gathered(query.window, feed, [source], false), position: extra.position }
   }
@@ -239,6 +241,11 @@ function coveredPart ({ coveredFrom, window }: Pick<Source, 'window'> & { covere
 function covers (table: LiveTable, { start = EARLIEST }: TimeRange): boolean {
   const from = table.coveredFrom()
   return from !== undefined && from <= start
+}
+
+/** Nobody may see what a refused credential has read. */
+function isRefusal (stop: ScanStop | undefined): boolean {
+  return typeof stop === 'object' && (stop.kind === 'unauthorized' || stop.kind === 'forbidden')
 }
 
 function failureOf (stop: ScanStop | undefined): Failure {

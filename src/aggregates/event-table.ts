@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { AuditEvent } from '../audit/event.ts'
 import type { Instant } from '../audit/instant.ts'
 import { narrate } from '../audit/narrative.ts'
@@ -36,6 +37,8 @@ export interface EventTable {
 }
 
 export interface TableSnapshot {
+  /** Tells tables apart: numbers of rows mean something in one table only. */
+  readonly id: number
   readonly chunks: readonly Chunk[]
   readonly dictionaries: { readonly [Column in DictionaryColumn]: Dictionary }
   readonly sessions: SessionSides
@@ -68,6 +71,8 @@ export interface EventTableOptions {
 
 const EVICTED_SHARE = 1 / 16
 
+const MOST_IDS = 2 ** 47 // `randomInt` allows no more.
+
 /**
  * A columnar table. It takes at most `maxEvents` × 80 bytes, an open chunk of 240 KiB, and for texts eight times
  * `MOST_DICTIONARY_BYTES` and once `MOST_TITLE_BYTES`.
@@ -78,6 +83,7 @@ export function createEventTable (options: EventTableOptions): EventTable {
   const rows = createChunkList({ capacity: Math.min(chunkRows, MOST_CHUNK_ROWS), onDropped: (key) => ids.remove(key) })
   let dictionaries = emptyDictionaries()
   let titles = createSessionTitles()
+  const id = randomInt(MOST_IDS)
   let sequence = 0
   let evictedUpTo: Instant | undefined
 
@@ -149,6 +155,7 @@ export function createEventTable (options: EventTableOptions): EventTable {
       chunks: rows.snapshot(),
       dictionaries: mapColumns((column) => dictionaries[column].snapshot()),
       sessions: titles.snapshot(),
+      id,
       sequence,
       gaps: gaps.list()
     }

@@ -107,7 +107,7 @@ export function createTableScan (options: TableScanOptions): TableScan {
 
   async function readTo (start: Instant, paid: AuditSource, key: string): Promise<ScanStop | undefined> {
     const end = coveredFrom ?? options.end
-    const window = { start, ...end !== undefined && { end } }
+    const window = { ...start > EARLIEST && { start }, ...end !== undefined && { end } }
     const purpose = { kind: 'caller' as const, key, signal: closing.signal, isBulk: true }
     const request = { filter, window, direction: 'desc' as const, pageSize: PAGE_ROWS, scanLimit: rowLimit, purpose }
     for await (const step of scan(bisecting(paid, { skipsRows: true }), request)) {

@@ -1,10 +1,13 @@
+import type { Aggregates } from '../aggregates/aggregates.ts'
 import type { AuditEvent } from '../audit/event.ts'
-import { compileFilter } from '../audit/filter.ts'
+import { compileFilter, type AuditFilter } from '../audit/filter.ts'
 import { instantFromMs } from '../audit/instant.ts'
 import type { Failure } from '../audit/source.ts'
-import { isWithin } from '../audit/time-range.ts'
+import { isWithin, type TimeRange } from '../audit/time-range.ts'
 import type { ConversationQuery } from './conversation-query.ts'
 import { produceConversation, type ConversationResponseContext } from './conversation-response.ts'
+import { selectionOf, windowOf, type CountQuery } from './count-query.ts'
+import { produceCounts, produceCountsFromMemory, type CountResponseContext } from './count-response.ts'
 import { produceEvent, produceEventFromLog, type EventResponseContext } from './event-response.ts'
 import { endIsRelative, rangeOf, type PageQuery } from './page-query.ts'
 import { lastOfPageBefore, produceItems, type ItemsResponseContext } from './items-response.ts'
@@ -14,9 +17,14 @@ import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
 import { createSessionSummaries } from './session-summaries.ts'
 import type { StoredResponse } from './stored-response.ts'
 
-type Contexts = ItemsResponseContext & EventResponseContext & ConversationResponseContext
+type Contexts =
+  & ItemsResponseContext
+  & EventResponseContext
+  & ConversationResponseContext
+  & CountResponseContext
 
-export interface ArchiveOptions extends Omit<Contexts, 'now' | 'earliest' | 'memory' | 'summaries'> {
+export interface ArchiveOptions extends Omit<Contexts, 'aggregates' | 'now' | 'earliest' | 'memory' | 'summaries'> {
+  readonly aggregates: Aggregates
   readonly cache: ResponseCache
   readonly memory: ResponseMemory
   /** Whose events these are. A part of each key, so that no tenant can meet the responses of another. */
@@ -33,7 +41,9 @@ export interface Archive {
   page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
   /** Returns a page of one session with its figures, or its absence. */
   conversation (query: ConversationQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
-  /** Drops what was read of pages that are not finished, and figures of sessions: a refused credential has read it. */
+  /** Returns counts of the events of a window. */
+  count (query: CountQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
+  /** Drops what was read and not answered yet, and all counts: a refused credential has read it. */
   dropParts (): void
   /** Returns one event, or its absence. */
   describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure>
@@ -61,7 +71,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   }
   // One for each query that a caller holds. To join and hash the key anew costs a hit 0.6 µs, and to look it up 0.02 µs.
   const requests = new WeakMap<PageQuery, CacheRequest>()
-  return { page, describe, conversation, dropParts }
+  return { page, count, describe, conversation, dropParts }
 
   function page (query: PageQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
     return cache.serve(requests.get(query) ?? prepare(query), requestContext)
@@ -83,7 +93,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     return request
   }
 
-  function keyOf (query: PageQuery): string {
+  function keyOf (query: Pick<PageQuery, 'key'>): string {
     return `${tenant} ${query.key}`
   }
 
@@ -94,12 +104,22 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
   function coverageOf (query: PageQuery): Coverage {
     return {
       isStable: !endIsRelative(query),
-      matches () {
-        const accepts = compileFilter(query.filter)
-        const window = rangeOf(query, context.now(), context.earliest())
-        return ({ instant, item }) => accepts(item) && (instant === undefined || isWithin(instant, window))
-      }
+      matches: () => matcherOf(query.filter, rangeOf(query, context.now(), context.earliest()))
     }
+  }
+
+  /** `no-cache` counts anew what Kubiya has, where that is allowed now. Otherwise it is an ordinary request. */
+  function count (query: CountQuery, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
+    const noCache = requestContext.noCache && options.aggregates.beginRecount()
+    return cache.serve({
+      key: keyOf(query),
+      produceFromLog: () => withRoom(1, () => produceCountsFromMemory(context, query)),
+      produce: (requester) => withRoom(1, () => produceCounts(context, query, requester)),
+      isInvalidated: (response) => isInvalidated(response, () => ({
+        isStable: !endIsRelative(query),
+        matches: () => matcherOf(selectionOf(query), windowOf(query, context.now(), context.earliest()))
+      }))
+    }, { ...requestContext, noCache })
   }
 
   function describe (id: string, requestContext: RequestContext): CacheResult | Promise<CacheResult | Failure> {
@@ -133,6 +153,7 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
 
   function dropParts (): void {
     options.parts.clear()
+    options.aggregates.clear()
     summaries.clear()
   }
 
@@ -162,4 +183,9 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     if (produced?.ok === false && produced.kind === 'unauthorized') dropParts()
     return produced
   }
+}
+
+function matcherOf (filter: AuditFilter, window: TimeRange): (event: AuditEvent) => boolean {
+  const accepts = compileFilter(filter)
+  return ({ instant, item }) => accepts(item) && (instant === undefined || isWithin(instant, window))
 }

@@ -76,12 +76,12 @@ export function rangeOf ({ window }: PageQuery, now: Instant, earliest: Instant)
 }
 
 /** Whether the window stays the same as time goes by. */
-export function hasAbsoluteRange ({ window }: PageQuery): boolean {
+export function hasAbsoluteRange ({ window }: { readonly window: RequestedRange | TimeRange }): boolean {
   return !isRequested(window) || isAbsolute(window)
 }
 
 /** Whether the upper bound moves with time, so that later events will fall into the window. */
-export function endIsRelative ({ window }: PageQuery): boolean {
+export function endIsRelative ({ window }: { readonly window: RequestedRange | TimeRange }): boolean {
   return isRequested(window) && window.end?.kind === 'ago'
 }
 
@@ -102,6 +102,7 @@ function keyOf (query: Omit<PageQuery, 'key'>): string {
     after === undefined ? null : [String(after.instant), after.id, skip], prefix])
 }
 
-function isRequested (window: RequestedRange | TimeRange): window is RequestedRange {
+/** Whether a range is still as it was requested. */
+export function isRequested (window: RequestedRange | TimeRange): window is RequestedRange {
   return 'unbounded' in window
 }

@@ -58,15 +58,23 @@ export type PublishedSession = Static<typeof PublishedSession>
 
 export const EntryKind = choice<NarrativeKind>(NARRATIVE_KINDS, 'What the entry is in a conversation.')
 
-/** How far the figures of an answer reach. */
+/** What an answer has really counted. */
 export const Coverage = Type.Object({
-  complete: Type.Boolean({ description: 'Whether every event of the window was counted.' }),
+  complete: Type.Boolean({
+    description: 'Whether every event of the window was counted. False: `start_time` says how far the count went.'
+  }),
   scanned: count('Events that were looked at for this answer.'),
-  start_time: orNull(Type.String({ description: 'Start of what was counted; null: no lower bound.' })),
-  end_time: orNull(Type.String({ description: 'End of what was counted.' })),
-  as_of: Type.String({ description: 'Kubiya was read at this time.' }),
-  retry_after: Type.Optional(Type.Integer({ minimum: 0, description: 'Seconds after which more may be counted.' }))
-}, { $id: 'Coverage', description: 'What was really counted.' })
+  start_time: orNull(Type.String({ description: 'From here on every event was counted; null: no lower bound.' })),
+  end_time: orNull(Type.String({ description: 'End of the stretch that was counted.' })),
+  as_of: Type.String({ description: "When the last good poll of Kubiya began, by Kubiya's clock." }),
+  retry_after: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Seconds after which the same request will have counted more.' })
+  ),
+  skipped: Type.Optional(Type.Array(
+    Type.Object({ from: Type.String(), to: Type.String() }),
+    { description: 'Intervals with events that could not be read. Missing if there are none.' }
+  ))
+}, { $id: 'Coverage', description: 'What was really counted, the newest part first.' })
 export type Coverage = Static<typeof Coverage>
 
 /** Counts the events of one session, whatever other session an event also names. */

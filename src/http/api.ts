@@ -18,6 +18,7 @@ import {
 import { createLinkPrefix } from './link-prefix.ts'
 import { shedLoad } from './request-checks.ts'
 import type { ResponseHeaders } from './response-headers.ts'
+import { countRoutes } from './routes/counts.ts'
 import { eventRoutes } from './routes/events.ts'
 import { kubiyaItemRoutes } from './routes/kubiya-items.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -103,6 +104,7 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     const prefixOf = createLinkPrefix({ basePath: settings.BASE_PATH, isProxy })
     await lists.register(eventRoutes, { ...past, prefixOf })
     await lists.register(sessionRoutes, { ...past, prefixOf })
+    await lists.register(countRoutes, { ...past, prefixOf })
   }, { prefix: AUDIT })
 
   await app.register(async (present) => {

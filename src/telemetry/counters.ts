@@ -24,6 +24,7 @@ export function createCounters (families: MetricFamilies): Instruments {
     ...countRequests(families),
     ...countCacheLookups(families),
     ...countPolls(families),
+    ...countDrift(families),
     ...countStreams(families),
     ...countDeliveries(families)
   }
@@ -124,6 +125,21 @@ function countPolls (
       batchEvents(added)
     },
     deliveryLag: (lagMs) => lagSeconds(Math.max(0, lagMs) / 1000)
+  }
+}
+
+/** A gauge without a value until the first check. */
+function countDrift ({ gauge }: MetricFamilies): Pick<Instruments, 'driftMeasured'> {
+  let drift: number | undefined
+  gauge(
+    'aggregate_drift_events',
+    'By how many events the table of counts differed from Kubiya in the last hour that was checked. It should be 0.',
+    () => drift === undefined ? [] : [{ labels: {}, value: drift }]
+  )
+  return {
+    driftMeasured (events) {
+      drift = events
+    }
   }
 }
 

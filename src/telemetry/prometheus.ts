@@ -9,6 +9,8 @@ import { createProcessMetrics } from './process-metrics.ts'
 /** What one tenant holds. */
 export interface Usage {
   readonly cache: { readonly entries: number, readonly bytes: number }
+  /** The table of counts. */
+  readonly counts: { readonly events: number, readonly bytes: number }
   /** The state of each limit on requests to Kubiya. */
   readonly budget: readonly BudgetLevel[]
 }
@@ -64,6 +66,8 @@ function addServiceGauges ({ gauge }: MetricFamilies, options: MetricsOptions): 
     'sandbox'
   ])
   gauge('tenants', 'Upstream credentials that have a cache and a poller.', () => usage().length)
+  gauge('aggregate_events', 'Events in the tables of counts.', () => sumOf(({ counts }) => counts.events))
+  gauge('aggregate_bytes', 'Memory of the tables of counts.', () => sumOf(({ counts }) => counts.bytes))
   gauge('cache_entries', 'Cached answers.', () => sumOf(({ cache }) => cache.entries))
   gauge('cache_bytes', 'Bytes of cached answers, including their encodings.', () => sumOf(({ cache }) => cache.bytes))
   gauge('cache_capacity_bytes', 'Maximum of bytes in the cache.', () => cacheCapacityBytes)

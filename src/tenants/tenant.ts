@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
+import { createAggregates, type Aggregates } from '../aggregates/aggregates.ts'
+import { measureDrift } from '../aggregates/drift-detector.ts'
+import type { LiveTable } from '../aggregates/live-table.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { createSessionCounter } from '../aggregates/session-counter.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
@@ -10,6 +13,7 @@ import type { StreamCursor } from '../audit/cursor.ts'
 import { POLLER } from '../audit/source.ts'
 import type { Clock } from '../clock.ts'
 import { createLocalRelay } from '../relay/local-relay.ts'
+import type { Relay } from '../relay/relay.ts'
 import type { AuditEvent } from '../audit/event.ts'
 import type { BudgetLevel, RequestBudget } from '../kubiya/request-budget.ts'
 import { createKubiyaClient, type KubiyaClient } from '../kubiya/client.ts'
@@ -18,6 +22,7 @@ import type { Health } from '../live/ingest/upstream-health.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { isForged } from '../live/replay/start-position.ts'
 import type { Instruments } from '../instruments.ts'
+import { knownMs } from '../live/recent/freshness.ts'
 import { createLiveFeed, findEvent, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
@@ -53,6 +58,8 @@ export interface Pools {
 
 export interface TenantUsage {
   readonly cache: { readonly entries: number, readonly bytes: number }
+  /** The table of counts. */
+  readonly counts: { readonly events: number, readonly bytes: number }
   readonly budget: readonly BudgetLevel[]
 }
 
@@ -69,7 +76,8 @@ export interface TenantOptions {
   readonly version: string
 }
 
-const SESSION_SCAN_LIMIT = 100_000
+// The longest wait for the events of a count. It then tells how far it went.
+const LONGEST_COUNT_MS = 8000
 const PARTS_BYTES = 64 * 1024 * 1024 // Two answers of 16 MiB, at two bytes a character.
 
 export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
@@ -89,12 +97,16 @@ export function createTenant (options: TenantOptions): Tenant {
   let refusedMs = -Infinity
   const onRefused = () => { refusedMs = clock.monotonicMs() }
   const client = createClient(options, budget, () => isShutDown, onRefused)
-  const feed = createFeed(options, client, budget, { onPoll, onError, refusedMs: () => refusedMs })
+  const relay = createLocalRelay()
+  const feed = createFeed(options, client, relay, budget, { onPoll, onError, refusedMs: () => refusedMs })
   const { hub, log, poller, recent } = feed
+  const aggregates = createTenantAggregates(options, client, feed, budget, onError)
+  relay.subscribe(aggregates.append)
   const cache = createCache(options, onError)
   const archive = createArchive({
     source: client,
     cache,
+    aggregates,
     memory: options.memory,
     parts: createPageParts({ clock, pool: options.pools.parts }),
     log: { position: log.end, hasNew: log.hasNewSince, find },
@@ -102,7 +114,7 @@ export function createTenant (options: TenantOptions): Tenant {
     tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,
     createSessionCounter,
-    sessionScanLimit: SESSION_SCAN_LIMIT,
+    sessionScanLimit: settings.AGGREGATE_SCAN_LIMIT,
     hasPlenty: (key) => budget.hasPlenty(key, clock.now()),
     latenessMs: settings.LATENESS_MS,
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
@@ -118,7 +130,7 @@ export function createTenant (options: TenantOptions): Tenant {
     health: poller.health,
     clock: poller.upstreamClock,
     isForged: (cursor) => isForged(cursor, log),
-    usage: () => ({ cache: cache.usage(), budget: budget.levels(clock.now()) }),
+    usage: () => ({ cache: cache.usage(), counts: aggregates.usage(), budget: budget.levels(clock.now()) }),
     start: poller.start,
     drain,
     close,
@@ -158,7 +170,7 @@ export function createTenant (options: TenantOptions): Tenant {
   async function shutdownNow (reason: CloseReason): Promise<void> {
     isShutDown = true
     cache.close()
-    archive.dropParts()
+    archive.dropParts() // The table of counts as well.
     hub.endAll(reason)
     poller.stop().catch(onError)
     await hub.close(0)
@@ -199,13 +211,14 @@ function createClient (
 function createFeed (
   { clock, instruments, logger, pools, settings, tracer }: TenantOptions,
   source: KubiyaClient,
+  relay: Relay,
   budget: RequestBudget,
   callbacks: Pick<LiveFeedOptions, 'onPoll' | 'onError' | 'refusedMs'>
 ): LiveFeed {
   return createLiveFeed({
     ...callbacks,
     source,
-    relay: createLocalRelay(),
+    relay,
     clock,
     budget: () => ({ waitMs: budget.waitMs(POLLER, clock.now()), scarcity: budget.scarcity(clock.now()) }),
     pools,
@@ -229,6 +242,51 @@ function createFeed (
     heartbeatMs: settings.HEARTBEAT_MS,
     maxAgeMs: settings.STREAM_MAX_AGE_MS
   })
+}
+
+function createTenantAggregates (
+  { clock, instruments, logger, settings }: TenantOptions,
+  source: KubiyaClient,
+  { freshness, log, poller }: LiveFeed,
+  budget: RequestBudget,
+  onError: (error: unknown) => void
+): Aggregates {
+  return createAggregates({
+    source,
+    clock,
+    onError,
+    upstreamNow: poller.upstreamClock,
+    hours: settings.AGGREGATE_HOURS,
+    maxEvents: settings.AGGREGATE_EVENTS,
+    scanLimit: settings.AGGREGATE_SCAN_LIMIT,
+    searchScanLimit: settings.SEARCH_SCAN_LIMIT,
+    latenessMs: settings.LATENESS_MS,
+    openTtlMs: settings.CACHE_OPEN_TTL_MS,
+    waitMs: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_COUNT_MS),
+    position: log.end,
+    hasHalfOfBudget,
+    onHour (table) {
+      if (hasHalfOfBudget()) checkDrift(table).catch(onError)
+    },
+    async freshFeed (from) {
+      const fresh = await freshness.freshly(async () => ({ from }))
+      if (fresh?.ok !== true) return fresh
+      const { failure, reads } = fresh
+      return { ok: true, readMs: knownMs(from, reads), polledMs: reads.last.startedMs, ...failure && { failure } }
+    }
+  })
+
+  function hasHalfOfBudget (): boolean {
+    return budget.levels(clock.now()).every(({ capacity, left }) => left >= capacity / 2)
+  }
+
+  async function checkDrift (table: LiveTable): Promise<void> {
+    const [nowMs, { AGGREGATE_SCAN_LIMIT: rowLimit, LATENESS_MS: latenessMs }] = [poller.upstreamClock(), settings]
+    const events = await measureDrift({ source, table, nowMs, latenessMs, rowLimit })
+    if (events === undefined) return
+    instruments.driftMeasured(events)
+    if (events > 0) logger.warn({ events }, 'counts of the last closed hour differ from Kubiya')
+  }
 }
 
 function createCache (

@@ -152,6 +152,24 @@ t.test('a failure before the first page is a failure, not a count of zero', asyn
   t.match(await aggregates.fromKubiya(LAST_DAY, REQUESTER), { ok: false, kind: 'unavailable' })
 })
 
+t.test('a credential that is refused during the fill gets no count', async (t) => {
+  const { aggregates, fail, source } = createWorld()
+  const read = source.read
+  source.read = async (query, purpose) => {
+    if (source.questions.length === 2) fail('unauthorized')
+    return read(query, purpose)
+  }
+  t.match(await aggregates.fromKubiya(LAST_DAY, REQUESTER), { ok: false, kind: 'unauthorized' })
+})
+
+t.test('a count without a lower bound sends none to Kubiya', async (t) => {
+  const { aggregates, source } = createWorld({ stepS: 60, span: 40 })
+  const result = await aggregates.fromKubiya({ ...LAST_DAY, window: {} }, REQUESTER)
+  t.equal(eventsOf(result), 2400)
+  t.match(coverageOf(result), { complete: true, start: undefined })
+  t.ok(source.questions.some(({ window }) => window.start === undefined))
+})
+
 t.test('a count whose wait ends answers with what there is, and the reading goes on', async (t) => {
   const { aggregates, clock, hang, source } = createWorld()
   const read = source.read

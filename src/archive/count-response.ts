@@ -1,0 +1,166 @@
+import type { Aggregates, EventsQuery, Gathered } from '../aggregates/aggregates.ts'
+import type { TablePart } from '../aggregates/event-table.ts'
+import { countFacets } from '../aggregates/facets.ts'
+import { countSessions, type SessionPosition } from '../aggregates/sessions.ts'
+import { countSummary } from '../aggregates/summary.ts'
+import { countTimeline, eventExtent, intervalFor } from '../aggregates/timeline.ts'
+import { encodeCursor } from '../audit/cursor.ts'
+import type { AuditFilter } from '../audit/filter.ts'
+import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
+import type { Requester } from '../audit/requester.ts'
+import type { Failure } from '../audit/source.ts'
+import { isFinal } from '../audit/time-range.ts'
+import { representationOf } from './content-encoding.ts'
+import { renderCounts } from './count-body.ts'
+import {
+  MOST_BUCKETS,
+  selectionOf,
+  windowOf,
+  type CountKind,
+  type CountQuery,
+  type SessionsKind
+} from './count-query.ts'
+import { hasAbsoluteRange } from './page-query.ts'
+import type { Produced } from './response-cache.ts'
+import { MUST_REVALIDATE, type ContentResponse } from './stored-response.ts'
+
+const SESSIONS_PATH = '/api/v1/audit/sessions'
+
+export interface CountResponseContext {
+  readonly aggregates: Pick<Aggregates, 'fromKubiya' | 'fromMemory'>
+  /** Now by Kubiya's clock, and by the slower of Kubiya's clock and this machine's. */
+  readonly now: () => Instant
+  readonly earliest: () => Instant
+  readonly latenessMs: number
+  readonly openTtlMs: number
+  readonly closedTtlMs: number
+}
+
+/** Counts what is in memory. `undefined`: Kubiya has to be asked. */
+export async function produceCountsFromMemory (
+  context: CountResponseContext,
+  query: CountQuery
+): Promise<Produced | Failure | undefined> {
+  const askedAt = context.now()
+  const gathered = await context.aggregates.fromMemory(eventsOf(context, query, askedAt))
+  return gathered?.ok === true ? respond(context, query, gathered, askedAt) : gathered
+}
+
+/** Counts after Kubiya was asked for what is not in memory. */
+export async function produceCounts (
+  context: CountResponseContext,
+  query: CountQuery,
+  requester: Requester
+): Promise<Produced | Failure> {
+  const askedAt = context.now()
+  const gathered = await context.aggregates.fromKubiya(eventsOf(context, query, askedAt), requester)
+  return gathered.ok ? respond(context, query, gathered, askedAt) : gathered
+}
+
+/** The text of a search for sessions. Their other events count as well, so it is no part of the selection. */
+function markedTextOf ({ filter, kind }: CountQuery): string | undefined {
+  return kind.operation === 'sessions' ? filter.text : undefined
+}
+
+function eventsOf ({ earliest }: CountResponseContext, query: CountQuery, askedAt: Instant): EventsQuery {
+  return { filter: selectionOf(query), markedText: markedTextOf(query), window: windowOf(query, askedAt, earliest()) }
+}
+
+async function respond (
+  context: CountResponseContext,
+  query: CountQuery,
+  gathered: Gathered,
+  askedAt: Instant
+): Promise<Produced> {
+  const { closedTtlMs, earliest, latenessMs, openTtlMs } = context
+  const { coverage, failure, isFromMemory, position, readMs, window } = gathered
+  const { body, etag } = renderCounts(await countsOf(query, gathered, askedAt), window, coverage)
+  const isClosed = hasAbsoluteRange(query) && isFinal(window.end, earliest(), latenessMs) && coverage.complete
+  const response: ContentResponse = {
+    status: 200,
+    etag,
+    headers: ['etag', etag, 'cache-control', MUST_REVALIDATE],
+    identity: representationOf(body),
+    readMs,
+    freshMs: isClosed ? closedTtlMs : openTtlMs,
+    ...isFromMemory && { heldIn: 'memory' },
+    ...!isClosed && { logPosition: position }
+  }
+  return { ok: true, response, keep: coverage.complete && failure === undefined, ...failure && { failure } }
+}
+
+function countsOf ({ filter, kind }: CountQuery, gathered: Gathered, askedAt: Instant): Promise<object> {
+  const { parts } = gathered
+  switch (kind.operation) {
+    case 'summary': return countSummary(parts, filter, kind)
+    case 'facets': return countFacets(parts, filter, kind)
+    case 'timeline': return timelineOf(filter, kind, gathered, askedAt)
+    case 'sessions': return sessionsOf(filter, kind, gathered)
+  }
+}
+
+async function timelineOf (
+  filter: AuditFilter,
+  { by, top, width }: Extract<CountKind, { operation: 'timeline' }>,
+  { coverage, parts, window }: Gathered,
+  askedAt: Instant
+): Promise<object> {
+  const { end = coverage.end } = window
+  const start = window.start ?? (await eventExtent(parts, filter))?.first ?? end
+  // A relative start was counted from the second in which the question came. A poll may have passed since.
+  const spanEnd = window.end ?? floorToSecond(askedAt)
+  const spanSeconds = Math.max(1, Math.ceil(Number(spanEnd - start) / Number(NANOS_PER_SECOND)))
+  const intervalSeconds = 'buckets' in width ? widthOf(spanSeconds, width.buckets) : width.intervalSeconds
+  return countTimeline(parts, filter, { by, top, intervalSeconds, start, end })
+}
+
+async function sessionsOf (filter: AuditFilter, kind: SessionsKind, gathered: Gathered): Promise<object> {
+  const { after, orderBy, outcome, pageSize } = kind
+  const { coverage: { asOf }, parts } = gathered
+  const pin = pinOf(kind, parts)
+  const page = await countSessions(parts, filter, {
+    orderBy,
+    pageSize,
+    asOf,
+    ...outcome && { outcome },
+    ...after && { after },
+    ...pin && { pin: pin.rows }
+  })
+  const next = page.next && nextSessions(filter, kind, gathered, page.next, pin)
+  return {
+    items: page.items,
+    pagination: { page_size: pageSize, has_more: next !== undefined, total: page.total, next: next ?? null },
+    unassigned_events: page.unassigned_events,
+    ...page.capped && { capped: true }
+  }
+}
+
+/**
+ * The rows that all pages count: those of the first page. `undefined`: the table is another one by now, or a second
+ * table is counted, which has no later rows.
+ */
+function pinOf ({ pin }: SessionsKind, [part, ...others]: readonly TablePart[]): SessionsKind['pin'] {
+  if (part === undefined || others.length > 0) return undefined
+  const { id, sequence } = part.snapshot
+  if (pin === undefined) return { table: id, rows: sequence }
+  return pin.table === id ? pin : undefined
+}
+
+/** The link to the next page of sessions. */
+function nextSessions (
+  filter: AuditFilter,
+  { orderBy, outcome, pageSize, prefix }: SessionsKind,
+  { coverage: { asOf }, window }: Gathered,
+  after: SessionPosition,
+  pin: SessionsKind['pin']
+): string {
+  const pinned = { ...window, end: window.end ?? asOf }
+  const cursor = encodeCursor({ kind: 'sessions', filter, window: pinned, orderBy, outcome, pageSize, after, pin })
+  return `${prefix}${SESSIONS_PATH}?cursor=${cursor}`
+}
+
+/** The width of buckets. A window of centuries gets multiples of the greatest width, so that their number is bounded. */
+function widthOf (spanSeconds: number, buckets: number): number {
+  const width = intervalFor(spanSeconds, buckets)
+  return width * Math.max(1, Math.ceil(spanSeconds / width / MOST_BUCKETS))
+}
