@@ -96,7 +96,7 @@ for (const [name, allowed] of Object.entries({
   scan: ['audit'],
   kubiya: ['audit'],
   relay: ['audit'],
-  archive: ['audit', 'scan'],
+  archive: ['audit', 'scan', 'aggregates'],
   aggregates: ['audit', 'scan'],
   live: ['audit', 'scan', 'relay']
 })) {
