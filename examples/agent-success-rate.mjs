@@ -8,24 +8,17 @@ process.stdout.on('error', (error) => {
   process.exit()
 })
 
-const agents = new Map()
-let path = `/api/v1/audit/events?category_type=agents&start_time=${since}&page_size=1000`
-while (path !== null) {
-  const response = await fetch(base + path)
-  const answer = await response.json()
-  if (!response.ok) throw new Error(`${answer.status} ${answer.code}: ${answer.detail}`)
-  for (const { category_name: name, action_successful: successful } of answer.items) {
-    const count = agents.get(name) ?? { succeeded: 0, failed: 0, unknown: 0 }
-    count[successful === true ? 'succeeded' : successful === false ? 'failed' : 'unknown']++
-    agents.set(name, count)
-  }
-  path = answer.pagination.next // null on the last page
-}
+const response = await fetch(`${base}/api/v1/audit/summary?category_type=agents&start_time=${since}&top=100`)
+const answer = await response.json()
+if (!response.ok) throw new Error(`${answer.status} ${answer.code}: ${answer.detail}`)
+const { by, coverage } = answer
 
-console.table([...agents].map(([agent, { succeeded, failed, unknown }]) => ({
+console.table(by.category_name.values.map(({ value: agent, success, failed, unknown }) => ({
   agent,
-  succeeded,
+  succeeded: success,
   failed,
   unknown,
-  rate: succeeded + failed === 0 ? 'n/a' : `${(100 * succeeded / (succeeded + failed)).toFixed(1)} %`
+  rate: success + failed === 0 ? 'n/a' : `${(100 * success / (success + failed)).toFixed(1)} %`
 })))
+if (by.category_name.other_events > 0) console.log(`and ${by.category_name.other_events} events of other agents`)
+if (!coverage.complete) console.log(`counted back to ${coverage.start_time} only`)
