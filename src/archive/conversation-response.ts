@@ -76,7 +76,7 @@ export async function produceConversation (
     }))
   if (!reading.ok) return reading
   const readMs = clock.monotonicMs()
-  const validity = { readMs, freshMs: openTtlMs, isFromLog: false, logPosition: position }
+  const validity = { readMs, freshMs: openTtlMs, logPosition: position }
   const { failure, isComplete, page, scanned } = reading
   const session = known?.session ?? await counter?.count(asOf)
   if (session === undefined) {
