@@ -6,7 +6,7 @@ import { countSummary } from '../aggregates/summary.ts'
 import { countTimeline, eventExtent, intervalFor } from '../aggregates/timeline.ts'
 import { encodeCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
-import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
+import { NANOS_PER_SECOND, floorToSecond, maxInstant, type Instant } from '../audit/instant.ts'
 import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
 import { isFinal } from '../audit/time-range.ts'
@@ -118,13 +118,12 @@ async function sessionsOf (filter: AuditFilter, kind: SessionsKind, gathered: Ga
   const { after, orderBy, outcome, pageSize } = kind
   const { coverage: { asOf }, parts } = gathered
   const pin = pinOf(kind, parts)
-  const page = await countSessions(parts, filter, {
+  const page = await countSessions(pinned(parts, pin), filter, {
     orderBy,
     pageSize,
     asOf,
     ...outcome && { outcome },
-    ...after && { after },
-    ...pin && { pin: pin.rows }
+    ...after && { after }
   })
   const next = page.next && nextSessions(filter, kind, gathered, page.next, pin)
   return {
@@ -136,26 +135,35 @@ async function sessionsOf (filter: AuditFilter, kind: SessionsKind, gathered: Ga
 }
 
 /**
- * The rows that all pages count: those of the first page. `undefined`: the table is another one by now, or a second
- * table is counted, which has no later rows.
+ * The rows that all pages count: those that the newest table had at the first page. An older table has no later rows.
+ * `undefined`: the table is another one by now.
  */
-function pinOf ({ pin }: SessionsKind, [part, ...others]: readonly TablePart[]): SessionsKind['pin'] {
-  if (part === undefined || others.length > 0) return undefined
-  const { id, sequence } = part.snapshot
+function pinOf ({ pin }: SessionsKind, [newest]: readonly TablePart[]): SessionsKind['pin'] {
+  if (newest === undefined) return undefined
+  const { id, sequence } = newest.snapshot
   if (pin === undefined) return { table: id, rows: sequence }
   return pin.table === id ? pin : undefined
+}
+
+function pinned (parts: readonly TablePart[], pin: SessionsKind['pin']): readonly TablePart[] {
+  return parts.map((part) => part.snapshot.id === pin?.table ? { ...part, sequence: pin.rows } : part)
+}
+
+/** The newest instant that the first page counted. It may lie after the last poll, by another clock than Kubiya's. */
+function newestIn (parts: readonly TablePart[], asOf: Instant): Instant {
+  return parts.flatMap(({ snapshot }) => snapshot.chunks).map(({ most }) => most).reduce(maxInstant, asOf)
 }
 
 /** The link to the next page of sessions. */
 function nextSessions (
   filter: AuditFilter,
   { orderBy, outcome, pageSize, prefix }: SessionsKind,
-  { coverage: { asOf }, window }: Gathered,
+  { coverage: { asOf }, parts, window }: Gathered,
   after: SessionPosition,
   pin: SessionsKind['pin']
 ): string {
-  const pinned = { ...window, end: window.end ?? asOf }
-  const cursor = encodeCursor({ kind: 'sessions', filter, window: pinned, orderBy, outcome, pageSize, after, pin })
+  const fixed = { ...window, end: window.end ?? newestIn(parts, asOf) }
+  const cursor = encodeCursor({ kind: 'sessions', filter, window: fixed, orderBy, outcome, pageSize, after, pin })
   return `${prefix}${SESSIONS_PATH}?cursor=${cursor}`
 }
 

@@ -172,6 +172,26 @@ t.test('pages of sessions give each session once while events arrive', async (t)
   }
 })
 
+t.test('pages of sessions give each session once while late events arrive', async (t) => {
+  for (const start of ['-23h', '-60h']) {
+    const service = await startWith(t, itemsOfThreeDays(), { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' })
+    const ahead = (seconds: number) => ago(-1000 * seconds)
+    service.sandbox.publish([item({ extra: { session_id: 'session 5' }, timestamp: ahead(1800) })])
+    const first: Item = await json(service, `${API}/sessions?start_time=${start}&page_size=500`)
+    const seen: Item[] = []
+    for (let path: string | null = `${API}/sessions?start_time=${start}&page_size=4`; path !== null;) {
+      const page: Item = await json(service, path)
+      seen.push(...page.items as Item[])
+      path = page.pagination.next as string | null
+      // The next sessions get an event, which would bring them to the first page.
+      const late = (first.items as Item[]).slice(seen.length, seen.length + 2)
+      service.sandbox.publish(late.map(({ id }) => item({ extra: { session_id: id as string }, timestamp: ago(30_000) })))
+    }
+    const figures = (sessions: Item[]) => sessions.map(({ end_time: end, events, id }) => [id, end, events] as const)
+    t.same(figures(seen), figures(first.items as Item[]), start)
+  }
+})
+
 t.test('a count out of memory costs no call, and its validator gives a 304', async (t) => {
   const service = await startWith(t, itemsOfThreeDays())
   t.match((await service.get(`${API}/summary`)).headers.get('cache-status'), 'fwd=miss')
