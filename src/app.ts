@@ -103,6 +103,8 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
       responseHeaders,
       encode: createEncoder(compress, (err) => logger.error({ err }, 'unexpected error')),
       memory,
+      instruments: metrics.instruments,
+      patience: options.patience,
       onStreamBegan: (request, status) => tracing?.streamStarted(request, status)
     })
     await server.register(healthRoutes, {
@@ -116,6 +118,7 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
   async function drain (): Promise<void> {
     isDraining = true
     accessControl.tickets.close()
+    accessControl.exportTickets.close()
     await tenants.drain()
     await endConnections()
   }

@@ -13,6 +13,9 @@ export type CacheLookup =
   | 'stale-if-error' // served because Kubiya failed
   | 'failed' // Kubiya failed, and no answer was cached
 
+/** How the answer of an export ended. */
+export type ExportOutcome = 'complete' | 'incomplete' | 'cut'
+
 export type TransportKind = 'websocket' | 'sse'
 
 /**
@@ -42,6 +45,9 @@ export interface Instruments {
   streamBegan (transport: TransportKind): void
   /** Once for each stream that began. `code` is a WebSocket close code, also for Server-Sent Events. */
   streamEnded (transport: TransportKind, code: number): void
+  exportBegan (): void
+  /** Once for each export that began. `cut`: its answer has no end. */
+  exportEnded (outcome: ExportOutcome, events: number): void
   /** Events and gaps were written to a subscriber's connection. */
   delivered (transport: TransportKind, prepared: { readonly events: number, readonly gaps: readonly GapReason[] }): void
   /** A subscriber's backlog is full. */
@@ -66,6 +72,8 @@ export const silentInstruments: Instruments = {
   driftMeasured: nothing,
   streamBegan: nothing,
   streamEnded: nothing,
+  exportBegan: nothing,
+  exportEnded: nothing,
   delivered: nothing,
   blocked: nothing,
   unblocked: nothing

@@ -175,6 +175,13 @@ export const Settings = Type.Object({
     1_073_741_824,
     'Unsent bytes of a stream at which writes pause until its reader has caught up.'
   ),
+  MAX_EXPORTS: count(4, 0, 1000, 'Maximum of exports in progress. Each caller has one at a time.'),
+  EXPORT_LIMIT: count(
+    1_000_000,
+    1,
+    10_000_000,
+    'Maximum of events that one export reads. A longer one ends as incomplete, and its cursor continues there.'
+  ),
   HEARTBEAT_MS: count(20_000, 50, DAY_MS, 'Interval between two heartbeats of a stream.'),
   STREAM_MAX_AGE_MS: count(
     0,

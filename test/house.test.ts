@@ -98,6 +98,7 @@ for (const [name, allowed] of Object.entries({
   relay: ['audit'],
   archive: ['audit', 'scan', 'aggregates'],
   aggregates: ['audit', 'scan'],
+  export: ['audit', 'scan'],
   live: ['audit', 'scan', 'relay']
 })) {
   t.test(`${name} imports ${allowed.join(', ')} and ports alone`, async (t) => {

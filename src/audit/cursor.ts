@@ -73,10 +73,23 @@ export interface SessionsCursor {
   readonly pin: { readonly table: number, readonly rows: number } | undefined
 }
 
+/** Where an export continues, with the whole query. */
+export interface ExportCursor {
+  readonly kind: 'export'
+  readonly filter: AuditFilter
+  /** Its end is set: a later part must not grow. */
+  readonly window: TimeRange
+  readonly direction: Direction
+  /** The sort key of the last exported event, or a position with an empty id, as in a `PageCursor`. */
+  readonly after: SortKey
+  /** Whether rows before `after` could not be read. Then no later part makes the export complete. */
+  readonly hasSkipped: boolean
+}
+
 /** A position in a stream. */
 export type StreamCursor = LogCursor | ReplayCursor
 
-export type Cursor = StreamCursor | PageCursor | SessionsCursor
+export type Cursor = StreamCursor | PageCursor | SessionsCursor | ExportCursor
 
 /** The longest cursor, in characters. The longest filter fits into it, and it fits Node's limit of a request's head. */
 export const LONGEST_CURSOR = 13_500
@@ -120,17 +133,23 @@ function pack (cursor: Cursor): unknown[] {
     case 'replay': return ['r', ...pack(cursor.log).slice(1), cursor.after.instant, cursor.after.id,
       ...(cursor.delivered ?? []).map(({ before, upTo }) => [before, upTo.instant, upTo.id])]
     case 'page': return packPage(cursor)
-    case 'sessions': return ['s', cursor.filter, cursor.window.start ?? null, cursor.window.end ?? null, cursor.orderBy,
+    case 'sessions': return ['s', cursor.filter, ...packWindow(cursor.window), cursor.orderBy,
       cursor.outcome ?? null, cursor.pageSize, cursor.after.value, cursor.after.id,
       ...cursor.pin === undefined ? [] : [cursor.pin.table, cursor.pin.rows]]
+    case 'export': return ['e', cursor.filter, ...packWindow(cursor.window),
+      cursor.direction, cursor.hasSkipped ? 1 : 0, cursor.after.instant, cursor.after.id]
   }
 }
 
 function packPage (cursor: PageCursor): unknown[] {
   const { after, direction, entryKind, filter, operation, page, pageSize, skip, window } = cursor
-  const bounds = [window.start ?? null, window.end ?? null]
   const kinds = entryKind === undefined ? [] : [entryKind]
+  const bounds = packWindow(window)
   return ['p', operation, filter, ...bounds, direction, pageSize, page, skip, after.instant, after.id, ...kinds]
+}
+
+function packWindow ({ end, start }: TimeRange): unknown[] {
+  return [start ?? null, end ?? null]
 }
 
 function unpack (packed: unknown[]): Cursor {
@@ -147,8 +166,13 @@ function unpack (packed: unknown[]): Cursor {
     }
   }
   if (kind === 's') return unpackSessions(rest)
-  if (kind !== 'p') throw new TypeError('unknown kind of cursor')
-  const [operation, filter, start, end, direction, pageSize, page, skip, instant, id, entryKind] = rest
+  if (kind === 'e') return unpackExport(rest)
+  if (kind === 'p') return unpackPage(rest)
+  throw new TypeError('unknown kind of cursor')
+}
+
+function unpackPage (packed: unknown[]): PageCursor {
+  const [operation, filter, start, end, direction, pageSize, page, skip, instant, id, entryKind] = packed
   return {
     kind: 'page',
     operation: oneOf(operation, ['list', 'search', 'session']),
@@ -176,6 +200,18 @@ function unpackSessions (packed: unknown[]): SessionsCursor {
     pageSize: readCount(pageSize),
     after: { value: BigInt(value), id },
     pin: table === undefined ? undefined : { table: readCount(table), rows: readCount(rows) }
+  }
+}
+
+function unpackExport ([filter, start, end, direction, hasSkipped, ...after]: unknown[]): ExportCursor {
+  if (end === null) throw new TypeError('an export has an end')
+  return {
+    kind: 'export',
+    filter: unpackFilter(filter),
+    window: unpackWindow(start, end),
+    direction: oneOf(direction, ['asc', 'desc']),
+    after: unpackSortKey(after),
+    hasSkipped: readCount(hasSkipped) > 0
   }
 }
 

@@ -5,6 +5,7 @@ import type { Origins } from '../access/origins.ts'
 import type { Encode } from '../archive/content-encoding.ts'
 import type { Clock } from '../clock.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
+import type { Instruments } from '../instruments.ts'
 import type { AccessControl } from '../tenants/access-control.ts'
 import {
   authenticate,
@@ -19,11 +20,13 @@ import { createLinkPrefix } from './link-prefix.ts'
 import { shedLoad } from './request-checks.ts'
 import type { ResponseHeaders } from './response-headers.ts'
 import { countRoutes } from './routes/counts.ts'
+import { exportRoutes } from './routes/export.ts'
 import { eventRoutes } from './routes/events.ts'
 import { kubiyaItemRoutes } from './routes/kubiya-items.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
+import type { ExportSenderOptions } from './send-export.ts'
 import { createResultSender } from './send-result.ts'
 import type { Settings } from '../settings.ts'
 
@@ -34,6 +37,9 @@ export interface ApiOptions {
   readonly responseHeaders: ResponseHeaders
   readonly encode: Encode
   readonly memory: ResponseMemory
+  readonly instruments: Instruments
+  /** How long a caller may leave an export unread, and how often that is checked. */
+  readonly patience?: Pick<ExportSenderOptions, 'checkMs' | 'stallMs'> | undefined
   /** Called for each stream that begins, with its status. */
   readonly onStreamBegan: (request: FastifyRequest, status: number) => void
 }
@@ -63,6 +69,7 @@ const ACCEPTED = [
 const READABLE = [
   'age',
   'cache-status',
+  'content-disposition',
   'etag',
   'link',
   'ratelimit-limit',
@@ -75,10 +82,8 @@ const READABLE = [
 ]
 
 /** The routes that need a caller. The cheapest checks come first: load, origin, credential, limits. */
-export const api: FastifyPluginAsync<ApiOptions> = async (
-  app,
-  { accessControl, clock, encode, memory, onStreamBegan, responseHeaders, settings }
-) => {
+export const api: FastifyPluginAsync<ApiOptions> = async (app, options) => {
+  const { accessControl, clock, encode, memory, onStreamBegan, responseHeaders, settings } = options
   const { authenticator, hosts, limits, origins, tenants, slots, tickets } = accessControl
   if (settings.MAX_LOOP_DELAY_MS > 0) shedLoad(app, settings.MAX_LOOP_DELAY_MS, clock)
   if (origins.list.length > 0) await shareWith(origins, app)
@@ -107,6 +112,8 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     await lists.register(countRoutes, { ...past, prefixOf })
   }, { prefix: AUDIT })
 
+  await registerExports(app, options, authentication)
+
   await app.register(async (present) => {
     await present.register(authenticate, { ...authentication, isLive: true })
     await present.register(streamRoutes, {
@@ -131,6 +138,28 @@ export const api: FastifyPluginAsync<ApiOptions> = async (
     await items.register(authenticate, { ...authentication, credentialOf: kubiyaCredentialOf, isLive: false })
     await items.register(kubiyaItemRoutes, past)
   }, { prefix: AUDITING })
+}
+
+async function registerExports (
+  app: FastifyInstance,
+  { accessControl, clock, instruments, patience, responseHeaders, settings }: ApiOptions,
+  authentication: Omit<AuthenticateOptions, 'isLive'>
+): Promise<void> {
+  const { exportSlots, exportTickets, limits } = accessControl
+  await app.register(async (exports) => {
+    await exports.register(authenticate, { ...authentication, exportTickets, isLive: false })
+    await exports.register(exportRoutes, {
+      ...patience,
+      exportLimit: settings.EXPORT_LIMIT,
+      slots: exportSlots,
+      tickets: exportTickets,
+      limits,
+      responseHeaders,
+      instruments,
+      isPassthrough: settings.AUTH_MODE === 'passthrough',
+      clock
+    })
+  }, { prefix: AUDIT })
 }
 
 /** Lets pages of other origins read the answers (CORS). */

@@ -38,6 +38,8 @@ export interface AuthenticateOptions {
   readonly origins: Origins
   readonly hosts: Hosts
   readonly tickets: Tickets
+  /** Tickets for exports. Present: these routes accept them. */
+  readonly exportTickets?: Tickets
   readonly limits: RateLimits
   /** The caller's tenant. `undefined`: the maximum number of tenants is active. */
   readonly tenantOf: (caller: Caller) => Tenant | undefined
@@ -45,7 +47,7 @@ export interface AuthenticateOptions {
   readonly credentialOf: (request: FastifyRequest) => Credential | 'none' | 'unreadable'
   /** The value of `WWW-Authenticate`. */
   readonly challenge: string
-  /** Whether these routes deny pages of unknown origins, and accept tickets. */
+  /** Whether these routes deny pages of unknown origins, and accept tickets for streams. */
   readonly isLive: boolean
 }
 
@@ -64,7 +66,7 @@ export function decorate (app: FastifyInstance): void {
  */
 const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
   app,
-  { challenge, authenticator, credentialOf, hosts, isLive, limits, origins, tenantOf, tickets }
+  { challenge, authenticator, credentialOf, exportTickets, hosts, isLive, limits, origins, tenantOf, tickets }
 ) => {
   app.addHook('onRequest', (request, reply, done) => {
     if (isDisconnected(request)) return abandon(reply)
@@ -88,7 +90,7 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
       if (origin !== undefined && !origins.allows(origin) && !isOwn(origin, own)) return originRefusal(origin, own)
     }
     const presented = credentialOf(request)
-    const ticketed = isLive ? redeemed(request) : undefined
+    const ticketed = isLive || exportTickets !== undefined ? redeemed(request) : undefined
     // Exactly one credential is allowed: with two, it would be unclear which one applies.
     if (ticketed !== undefined && presented !== 'none') return UNAUTHORIZED
     const credential = ticketed ?? presented
@@ -101,9 +103,10 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
   function redeemed (request: FastifyRequest): Credential | 'none' | 'unreadable' | undefined {
     const { ticket } = queryOf(request)
     if (ticket === undefined) return undefined
-    return typeof ticket === 'string'
+    if (typeof ticket !== 'string') return 'unreadable'
+    return exportTickets === undefined
       ? tickets.redeem(ticket, pageOf(request), ownPageOf(request)) ?? 'unreadable'
-      : 'unreadable'
+      : exportTickets.redeem(ticket, queryBond(request)) ?? 'unreadable'
   }
 
   /**
@@ -148,6 +151,20 @@ function abandon (reply: FastifyReply): void {
 /** The origin of the page that sent a request. `undefined`: no page, or a page that sends no `Origin`. */
 export function pageOf ({ headers: { origin } }: FastifyRequest): string | undefined {
   return origin === undefined ? undefined : withoutDefaultPort(origin)
+}
+
+/** The query of a request as it was written, without its ticket: equal for the same parameters in any order. */
+export function queryBond ({ url }: FastifyRequest): string {
+  const parameters = new URLSearchParams(searchOf(url))
+  parameters.delete('ticket')
+  parameters.sort()
+  return parameters.toString()
+}
+
+/** The query string of a request, without its question mark. */
+export function searchOf (url: string): string {
+  const mark = url.indexOf('?')
+  return mark < 0 ? '' : url.slice(mark + 1)
 }
 
 function isOwn (origin: string, own: OwnOrigin | undefined): boolean {

@@ -203,7 +203,7 @@ function destroySoon (socket: Socket, clock: Clock): void {
  * Bytes that the system has not accepted yet. `writableLength` counts a write of megabytes as a whole until it ends.
  * Only the handle knows its progress; Node's own socket timeout reads it there too.
  */
-function unreadBytesOf (socket: Socket): number {
+export function unreadBytesOf (socket: Socket): number {
   if (socket.writableLength === 0) return 0
   const { _handle: handle } = socket as Socket & { _handle?: { readonly writeQueueSize?: number } | null }
   return socket.writableLength + (handle?.writeQueueSize ?? 0)

@@ -215,7 +215,7 @@ export function readWindow (
 }
 
 /** Whether both bounds are given, in the wrong order. The window itself is resolved when Kubiya is called. */
-function startsAfterEnd ({ end, start }: RequestedRange, nowMs: number): boolean {
+export function startsAfterEnd ({ end, start }: RequestedRange, nowMs: number): boolean {
   const now = instantFromMs(nowMs)
   return start !== undefined && end !== undefined && resolveTimeBound(start, now) > resolveTimeBound(end, now)
 }

@@ -94,7 +94,8 @@ export function handleError (error: FastifyError, request: FastifyRequest, reply
   return sendProblem(reply, 'internal', 'The error is in the logs under the request id.')
 }
 
-function faultOf (
+/** What is wrong with a parameter, by the validator. */
+export function faultOf (
   { instancePath, keyword, message = 'is not valid', params }: NonNullable<FastifyError['validation']>[number]
 ): { parameter: string, message: string } {
   if (keyword === 'additionalProperties') {

@@ -1,6 +1,6 @@
 import type { GapReason } from '../audit/log-batch.ts'
 import { CLOSE_CODES } from '../live/transport/close-codes.ts'
-import type { Instruments, TransportKind, CacheLookup } from '../instruments.ts'
+import type { CacheLookup, ExportOutcome, Instruments, TransportKind } from '../instruments.ts'
 import type { MetricFamilies, Readable } from './metric-families.ts'
 
 // A client may send any close code up to 4999. Labels must stay few.
@@ -26,6 +26,7 @@ export function createCounters (families: MetricFamilies): Instruments {
     ...countPolls(families),
     ...countDrift(families),
     ...countStreams(families),
+    ...countExports(families),
     ...countDeliveries(families)
   }
 }
@@ -169,6 +170,26 @@ function countStreams ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'str
       open[transport]--
       const ending = endings.get(`${transport} ${code}`) ?? endings.get(`${transport} ${OTHER_CODE}`)
       if (ending !== undefined) ending.value++
+    }
+  }
+}
+
+function countExports ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'exportBegan' | 'exportEnded'> {
+  let open = 0
+  let exported = 0
+  const endings: Record<ExportOutcome, number> = { complete: 0, incomplete: 0, cut: 0 }
+  gauge('exports', 'Exports in progress.', () => open)
+  tally('exports_total', 'Exports that ended, by outcome.', () => by('outcome', endings), ['outcome'])
+  tally('exported_events_total', 'Events of exports that ended.', () => exported)
+
+  return {
+    exportBegan () {
+      open++
+    },
+    exportEnded (outcome, events) {
+      open--
+      endings[outcome]++
+      exported += events
     }
   }
 }

@@ -24,11 +24,19 @@ export interface AccessControl {
   readonly tenants: Tenants
   readonly slots: StreamSlots<ReturnType<Hub['subscribe']>>
   readonly tickets: Tickets
+  readonly exportSlots: StreamSlots<RevocableExport>
+  readonly exportTickets: Tickets
   readonly limits: RateLimits
   readonly origins: Origins
   readonly hosts: Hosts
   /** The value of `WWW-Authenticate` (RFC 9110 §11.6.1). */
   readonly challenge: string
+}
+
+/** An export in progress. */
+export interface RevocableExport {
+  /** Cuts it off. */
+  cut (): void
 }
 
 const REALM = 'realm="kubiya-audit-bff"'
@@ -49,6 +57,11 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     maxPerCaller: settings.MAX_SUBSCRIBERS_PER_CLIENT,
     end: (stream) => stream.end(CLOSE.unauthorized)
   })
+  const exportSlots = createStreamSlots<RevocableExport>({
+    max: settings.MAX_EXPORTS,
+    maxPerCaller: 1,
+    end: (running) => running.cut()
+  })
   const limits = createRateLimits({
     requests: settings.RATE_LIMIT_PER_MINUTE,
     requestsOfAll: settings.RATE_LIMIT_TOTAL_PER_MINUTE,
@@ -61,7 +74,15 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     origins: origins.list,
     isLoopback: isLoopback(settings.HOST)
   })
-  const rest = { slots, limits, tickets: createTickets(clock), origins, hosts }
+  const rest = {
+    slots,
+    exportSlots,
+    limits,
+    tickets: createTickets(clock),
+    exportTickets: createTickets(clock),
+    origins,
+    hosts
+  }
   if (settings.AUTH_MODE === 'passthrough') {
     return { ...rest, ...createOwn(), challenge: `Bearer ${REALM}, UserKey ${REALM}` }
   }
@@ -72,6 +93,11 @@ export async function createAccessControl (options: AccessControlOptions): Promi
     challenge: `Bearer ${REALM}`
   }
 
+  function revoke (key: string): void {
+    slots.revoke(key)
+    exportSlots.revoke(key)
+  }
+
   async function createAuthenticator (): Promise<Authenticator> {
     const recheckMs = settings.AUTH_RECHECK_MS
     switch (settings.AUTH_MODE) {
@@ -80,7 +106,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
           read: () => readTokens(settings),
           recheckMs,
           clock,
-          onRevoked: slots.revoke,
+          onRevoked: revoke,
           onError: (err) => logger.error({ err }, 'tokens cannot be read; the last tokens stay valid')
         })
       case 'jwt': {
@@ -127,7 +153,7 @@ export async function createAccessControl (options: AccessControlOptions): Promi
       graceMs: settings.CACHE_STALE_IF_ERROR_MS,
       authFailures: createAuthFailureLimit(clock),
       onRevoked: (key) => {
-        slots.revoke(key)
+        revoke(key)
         tenants.evict(key)
       },
       clock

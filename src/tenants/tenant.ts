@@ -12,6 +12,7 @@ import { createBytePool, type BytePool } from '../audit/byte-pool.ts'
 import type { StreamCursor } from '../audit/cursor.ts'
 import { POLLER } from '../audit/source.ts'
 import type { Clock } from '../clock.ts'
+import { createExports, type Exports } from '../export/exports.ts'
 import { createLocalRelay } from '../relay/local-relay.ts'
 import type { Relay } from '../relay/relay.ts'
 import type { AuditEvent } from '../audit/event.ts'
@@ -31,6 +32,7 @@ import { clientOptions, createUpstreamBudget, type Upstream } from './upstream.t
 /** Everything that belongs to one upstream credential. It shares no data with another tenant. */
 export interface Tenant {
   readonly archive: Archive
+  readonly exports: Exports
   readonly hub: Hub
   health (): Health
   /** The estimated clock of the upstream, milliseconds since 1970. */
@@ -123,9 +125,11 @@ export function createTenant (options: TenantOptions): Tenant {
     earliestNow: poller.earliestClock,
     clock
   })
+  const exports = createTenantExports(options, client, feed)
 
   return {
     archive,
+    exports,
     hub,
     health: poller.health,
     clock: poller.upstreamClock,
@@ -158,6 +162,7 @@ export function createTenant (options: TenantOptions): Tenant {
   }
 
   async function drain (): Promise<void> {
+    exports.close()
     poller.stop().catch(onError) // A poll in progress ends when the client closes, at the latest.
     await hub.close(settings.DRAIN_MS)
   }
@@ -169,6 +174,7 @@ export function createTenant (options: TenantOptions): Tenant {
 
   async function shutdownNow (reason: CloseReason): Promise<void> {
     isShutDown = true
+    exports.close()
     cache.close()
     archive.dropParts() // The table of counts as well.
     hub.endAll(reason)
@@ -177,6 +183,21 @@ export function createTenant (options: TenantOptions): Tenant {
     feed.close()
     await close()
   }
+}
+
+function createTenantExports (
+  { clock, settings }: TenantOptions,
+  source: KubiyaClient,
+  { poller }: Pick<LiveFeed, 'poller'>
+): Exports {
+  return createExports({
+    source,
+    readLimit: settings.EXPORT_LIMIT,
+    scanLimit: settings.SEARCH_SCAN_LIMIT,
+    upstreamNow: poller.upstreamClock,
+    earliestNow: poller.earliestClock,
+    clock
+  })
 }
 
 function createClient (

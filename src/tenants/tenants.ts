@@ -53,14 +53,14 @@ interface Entry {
   readonly address: string
   /** When the caller last sent a request. */
   askedMs: number
-  /** When the caller last sent a request or had a stream. */
+  /** When the caller last sent a request, or had a stream or an export. */
   usedMs: number
 }
 
 /** A tenant that may end for another one. */
 interface Candidate {
   readonly key: Caller['key']
-  /** Whether it has streams. */
+  /** Whether it has streams or exports. */
   readonly isBusy: boolean
   /** The tenants of its address. */
   readonly count: number
@@ -123,7 +123,7 @@ export function createOwnTenants ({ clock, create, idleMs, max, onError, request
     return [...entries].flatMap(([key, entry]) => {
       if (clock.now() - entry.askedMs < requestMs) return [] // A request may be in progress.
       const count = counts.get(entry.address) ?? 0
-      const isBusy = entry.tenant.hub.size() > 0
+      const isBusy = isUsed(entry.tenant)
       const mayEnd = isBelowShare ? !isBusy || count > share : !isBusy && entry.address === address
       return mayEnd ? [{ key, isBusy, count }] : []
     })
@@ -137,7 +137,7 @@ export function createOwnTenants ({ clock, create, idleMs, max, onError, request
 
   function sweep (): void {
     for (const [key, entry] of entries) {
-      if (entry.tenant.hub.size() > 0) entry.usedMs = clock.now()
+      if (isUsed(entry.tenant)) entry.usedMs = clock.now()
       else if (clock.now() - entry.usedMs >= Math.max(idleMs, requestMs)) drop(key, CLOSE['max-age'])
     }
   }
@@ -191,4 +191,8 @@ export function createOwnTenants ({ clock, create, idleMs, max, onError, request
 /** An idle tenant ends before a busy one; of two, the one whose address has more. Of equals, the first one stays. */
 function isBetterVictim (each: Candidate, best: Candidate): boolean {
   return each.isBusy === best.isBusy ? each.count > best.count : best.isBusy
+}
+
+function isUsed ({ exports, hub }: Tenant): boolean {
+  return hub.size() + exports.size() > 0
 }

@@ -368,6 +368,7 @@ t.test('tenants', async (t) => {
     const tenants = createOwnTenants({
       create: ({ key }) => ({
         hub: { size: () => streams.get(key) ?? 0 },
+        exports: { size: () => 0 },
         start: () => {},
         shutdownNow: async ({ reason }: CloseReason) => { ended.push([key, reason]) }
       }) as unknown as Tenant,

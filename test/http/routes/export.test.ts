@@ -1,0 +1,404 @@
+import { createHash } from 'node:crypto'
+import { connect } from 'node:net'
+import t, { type Test } from 'tap'
+import { startKeyServer } from '../../support/key-server.ts'
+import { EXPORT, exported, ndjsonOf, opened, readOut } from '../../support/exported.ts'
+import { ago, eventually, item, startService, startUpstream, type Service } from '../../support/support.ts'
+
+const [FIRST, SECOND] = ['first-token-of-the-tests', 'second-token-of-the-tests']
+const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
+const DATED = 'start_time=2026-01-01T00:00:00Z&end_time=2026-01-02T00:00:00Z'
+
+/** Items of 2026-01-01, seven of them in each second. */
+function day (count: number, fields: (n: number) => object = () => ({})): object[] {
+  return Array.from({ length: count }, (_, n) => item({ n, timestamp: instantOf(n), ...fields(n) }))
+}
+
+function instantOf (n: number): string {
+  const second = new Date(Date.UTC(2026, 0, 1) + Math.floor(n / 7) * 1000).toISOString().slice(0, 19)
+  return `${second}.${String(n % 7).padStart(6, '0')}Z`
+}
+
+/** All events of a window as a list shows them, page by page: the JSON text of each. */
+async function listed ({ json }: Service, query: string): Promise<string[]> {
+  const texts: string[] = []
+  for (let path: string | null = `/api/v1/audit/events?${query}&page_size=500`; path !== null;) {
+    const page: { items: object[], pagination: { next: string | null } } = await json(path)
+    texts.push(...page.items.map((each) => JSON.stringify(each)))
+    path = page.pagination.next
+  }
+  return texts
+}
+
+/** The parts of an export, from the first one to the one without a `next`. */
+async function parts (url: string, search: string): Promise<{ lines: string[], completes: boolean[] }> {
+  const lines: string[] = []
+  const completes: boolean[] = []
+  for (let query: string | null = search; query !== null;) {
+    const { end, lines: more } = ndjsonOf(await exported(url, query))
+    lines.push(...more)
+    completes.push(end.complete)
+    query = end.next === null ? null : `?cursor=${end.next}`
+  }
+  return { lines, completes }
+}
+
+function lastLog ({ logs }: Service): Record<string, unknown> {
+  return logs.findLast(({ msg }) => msg === 'export ended') ?? {}
+}
+
+t.test('an export', async (t) => {
+  const service = await startService(t)
+  const { sandbox, url } = service
+  sandbox.publish(day(5600, (n) => ({ category_type: n % 3 === 0 ? 'ai' : 'agents', action_successful: [true, false, null][n % 3] })))
+  sandbox.publish(item({ n: 'twin', timestamp: '2026-01-01T00:01:00Z', resource_text: 'twin' }))
+  sandbox.publish(item({ n: 'twin', timestamp: '2026-01-01T00:01:00Z', resource_text: 'twin' }))
+  sandbox.publish(item({ timestamp: '2026-01-01T00:02:00.5Z', resource_text: '=1+1\u2028 שלום \u202e "\\ud800"' }))
+
+  t.test('has every event of a paged list, in both directions, byte for byte, while events arrive', async (t) => {
+    for (const direction of ['asc', 'desc']) {
+      const query = `${DATED}&sort_direction=${direction}`
+      const list = await listed(service, query)
+      sandbox.publish(day(3, () => ({ timestamp: ago(0) })))
+      const answer = await exported(url, `?${query}`)
+      const { end, lines } = ndjsonOf(answer)
+      t.equal(lines.length, 5603)
+      t.same(lines, list, direction)
+      t.match(end, { complete: true, events: 5603, next: null })
+      const before = answer.text.slice(0, answer.text.lastIndexOf('{"export"'))
+      t.equal(end.sha256, createHash('sha256').update(before).digest('hex'))
+      t.same(answer.trailers, { 'x-export-complete': 'true', 'x-export-next': '' })
+      t.match(answer.headers, {
+        'content-type': 'application/x-ndjson; charset=utf-8',
+        'content-disposition': 'attachment; filename="kubiya-audit_20260101T000000Z_20260102T000000Z.ndjson"',
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+        trailer: 'x-export-complete, x-export-next'
+      })
+    }
+  })
+
+  t.test('has the events of a filtered list, also where the filter is judged here', async (t) => {
+    for (const filter of ['category_type=ai', 'status=failed', 'text=%D7%A9%D7%9C%D7%95%D7%9D', 'email=nobody']) {
+      const route = filter.startsWith('text') ? 'search' : ''
+      const found = route === ''
+        ? await listed(service, `${DATED}&sort_direction=asc&${filter}`)
+        : (await service.json(`/api/v1/audit/events/search?${DATED}&${filter}`)).items.map((each: object) =>
+            JSON.stringify(each))
+      t.same(ndjsonOf(await exported(url, `?${DATED}&${filter}`)).lines, found, filter)
+    }
+  })
+
+  t.test('without an end ends now: an event of the future is not in it', async (t) => {
+    sandbox.publish(item({ n: 'now', timestamp: ago(1000) }), item({ n: 'future', timestamp: ago(-60_000) }))
+    const { end, lines } = ndjsonOf(await exported(url))
+    t.ok(lines.some((line) => line.includes('"n":"now"')))
+    t.notOk(lines.some((line) => line.includes('"n":"future"')))
+    t.equal(end.complete, true)
+  })
+
+  t.test('that is cut by a limit goes on behind its last event', async (t) => {
+    const whole = ndjsonOf(await exported(url, `?${DATED}`)).lines
+    const { completes, lines } = await parts(url, `?${DATED}&limit=1234`)
+    t.same(lines, whole)
+    t.same(completes, [false, true])
+    const desc = await parts(url, `?${DATED}&limit=7&sort_direction=desc`)
+    t.same(desc.lines, whole.toReversed())
+    const answer = await exported(url, `?${DATED}&limit=5&format=csv`)
+    const [, next] = /^# incomplete: events=5 next=(\S+)\r\n$/m.exec(answer.text) ?? []
+    t.equal(next, answer.trailers['x-export-next'])
+    t.equal(answer.trailers['x-export-complete'], 'false')
+    const rest = await exported(url, `?cursor=${next}&format=csv&columns=id&bom=true`)
+    t.equal(rest.text.split('\r\n').length, 5603 - 5 + 2)
+  })
+
+  t.test('is one JSON object with format=json, and compressed where that is preferred', async (t) => {
+    const whole = ndjsonOf(await exported(url, `?${DATED}`)).lines
+    for (const coding of ['gzip', 'br', 'identity']) {
+      const answer = await exported(url, `?${DATED}&format=json`, { 'accept-encoding': coding })
+      t.equal(answer.headers['content-encoding'], coding === 'identity' ? undefined : coding)
+      const { export: end, items } = JSON.parse(answer.text)
+      t.same(items, whole.map((line) => JSON.parse(line)))
+      const before = answer.text.slice(0, answer.text.lastIndexOf('],"export"'))
+      t.equal(end.sha256, createHash('sha256').update(before).digest('hex'), coding)
+      t.equal(answer.trailers['x-export-complete'], 'true')
+    }
+  })
+
+  t.test('has no trailers for HTTP/1.0, which has no chunks', async (t) => {
+    const { port } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(`GET ${EXPORT}?${DATED}&limit=2 HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n`)
+    let text = ''
+    for await (const chunk of socket) text += String(chunk)
+    t.match(text, /^HTTP\/1\.1 200 OK/)
+    t.match(text, /\n\{"export":\{"complete":false,"events":2/)
+    t.notMatch(text, /trailer/i)
+  })
+
+  t.test('writes one line to the log, and counts', async (t) => {
+    await exported(url, `?${DATED}&category_type=ai&limit=10&format=txt`)
+    await eventually('it is logged', () => lastLog(service).format === 'txt')
+    t.match(lastLog(service), {
+      caller: '127.0.0.1',
+      filter: { category_type: 'ai' },
+      events: 10,
+      bytes: Number,
+      complete: false,
+      reason: 'limit',
+      ms: Number
+    })
+    const metrics = await (await fetch(service.metricsUrl)).text()
+    t.match(metrics, /^kubiya_audit_bff_exports 0$/m)
+    t.match(metrics, /^kubiya_audit_bff_exports_total\{outcome="complete"\} [1-9]/m)
+  })
+
+  t.test('lists everything that is wrong with its parameters', async (t) => {
+    const errors = async (search: string) => {
+      const response = await service.get(`${EXPORT}${search}`)
+      t.equal(response.status, 400, search)
+      const { code, errors } = await response.json() as { code: string, errors: Array<{ parameter: string }> }
+      return [code, ...errors.map(({ parameter }) => parameter).sort()]
+    }
+    t.same(
+      await errors('?format=xml&columns=a..b,ok&limit=0&start_time=yesterday&foo=1'),
+      ['invalid-parameter', 'columns', 'foo', 'format', 'limit', 'start_time']
+    )
+    t.same(await errors('?limit=1000001&columns=timestamp&guard=maybe&delimiter=x'), [
+      'invalid-parameter', 'columns', 'delimiter', 'guard', 'limit'
+    ])
+    for (const limit of ['1e2', '0x10', '1.5', '-1', '']) {
+      t.same(await errors(`?limit=${limit}`), ['invalid-parameter', 'limit'], limit)
+    }
+    t.same(await errors(`?format=csv&columns=${Array(51).fill('a')}`), ['invalid-parameter', 'columns'])
+    t.same(await errors('?start_time=2030-01-01T00:00:00Z&end_time=2029-01-01T00:00:00Z'), [
+      'invalid-parameter', 'start_time'
+    ])
+    t.same(await errors('?start_time=x&end_time=y'), ['invalid-time', 'end_time', 'start_time'])
+    const page = await service.json('/api/v1/audit/events?page_size=1')
+    for (const cursor of ['abc', page.pagination.next_cursor, page.live_cursor]) {
+      t.same(await errors(`?cursor=${cursor}`), ['invalid-cursor', 'cursor'])
+    }
+    t.same(await errors('?cursor=abc&limit=3&email=a'), ['invalid-parameter', 'cursor', 'email', 'limit'])
+    const post = await fetch(`${url}${EXPORT}/tickets?format=xml`, { method: 'POST' })
+    t.equal(post.status, 400)
+  })
+})
+
+t.test('exports at the same time', async (t) => {
+  const upstream = await startUpstream(t)
+  upstream.publish(day(10))
+  const token = (value: string) => ({ authorization: `Bearer ${value}` })
+
+  t.test('a caller has one export, and another caller one of its own', async (t) => {
+    const service = await startService(t, TWO, {}, upstream)
+    let release = () => {}
+    const clear = upstream.faults.during({
+      kind: 'held',
+      until: new Promise<void>((resolve) => { release = resolve }),
+      when: ({ query }) => JSON.stringify(query).includes('2026-01-01')
+    })
+    const running = exported(service.url, `?${DATED}`, token(FIRST))
+    await eventually('it is in progress', () => upstream.inFlight() > 0)
+    const second = await exported(service.url, `?${DATED}`, token(FIRST))
+    t.equal(second.status, 429)
+    t.match(JSON.parse(second.text), { code: 'rate-limited', retry_after: Number })
+    const other = exported(service.url, `?${DATED}`, token(SECOND))
+    release()
+    clear()
+    t.equal(ndjsonOf(await running).lines.length, 10)
+    t.equal(ndjsonOf(await other).lines.length, 10)
+    t.equal(ndjsonOf(await exported(service.url, `?${DATED}`, token(FIRST))).lines.length, 10, 'the next may begin')
+  })
+
+  t.test('more than MAX_EXPORTS are refused', async (t) => {
+    const service = await startService(t, { ...TWO, MAX_EXPORTS: '1' }, {}, upstream)
+    let release = () => {}
+    const clear = upstream.faults.during({
+      kind: 'held',
+      until: new Promise<void>((resolve) => { release = resolve }),
+      when: ({ query }) => JSON.stringify(query).includes('2026-01-01')
+    })
+    const running = exported(service.url, `?${DATED}`, token(FIRST))
+    await eventually('it is in progress', () => upstream.inFlight() > 0)
+    const second = await exported(service.url, `?${DATED}`, token(SECOND))
+    t.equal(second.status, 503)
+    t.match(JSON.parse(second.text), { code: 'overloaded', retry_after: Number })
+    release()
+    clear()
+    t.equal(ndjsonOf(await running).lines.length, 10)
+  })
+})
+
+t.test('an export and Kubiya', async (t) => {
+  const isExport = ({ query }: { query: object }) => JSON.stringify(query).includes('2026-01-0')
+
+  t.test('an outage in the middle ends it as incomplete, and it goes on without loss or repeats', async (t) => {
+    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '500' })
+    const { sandbox, url } = service
+    sandbox.publish(day(3500))
+    let read = 0
+    const clear = sandbox.faults.during({ kind: 'status', status: 503, when: (asked) => isExport(asked) && ++read > 2 })
+    const first = ndjsonOf(await exported(url, `?${DATED}`))
+    t.match(first.end, { complete: false, next: String })
+    t.ok(first.lines.length > 900 && first.lines.length < 3500, `${first.lines.length} events`)
+    t.match(lastLog(service), { complete: false, reason: 'unavailable' })
+    const down = await exported(url, `?cursor=${first.end.next}`)
+    t.match([down.status, JSON.parse(down.text).code], [502, 'upstream-unavailable'], 'never a file without events')
+    clear()
+    const rest = ndjsonOf(await exported(url, `?cursor=${first.end.next}`))
+    t.equal(rest.end.complete, true)
+    t.same([...first.lines, ...rest.lines], await listed(service, `${DATED}&sort_direction=asc`))
+  })
+
+  t.test('a row that cannot be read makes it and its later parts incomplete, and the rest is exported', async (t) => {
+    const { sandbox, url } = await startService(t, { UPSTREAM_MAX_BYTES: '400000' })
+    sandbox.publish(day(300, (n) => n === 100 ? { resource_text: 'x'.repeat(500_000) } : {}))
+    const { end, lines } = ndjsonOf(await exported(url, `?${DATED}`))
+    t.equal(lines.length, 299)
+    t.match(end, { complete: false, next: null, skipped: [{ reason: 'too-large' }] })
+    const { completes } = await parts(url, `?${DATED}&limit=200`)
+    t.same(completes, [false, false])
+  })
+
+  t.test('a hang-up ends it at once: Kubiya is asked no more', async (t) => {
+    const service = await startService(t, { POLL_MAX_INTERVAL_MS: '60000', POLL_INTERVAL_MS: '60000' })
+    const { sandbox, url } = service
+    sandbox.publish(day(20_000, () => ({ resource_text: 'x'.repeat(1000) })))
+    await service.settled()
+    const { asked, response } = await opened(url, `?${DATED}`)
+    await new Promise((resolve) => { response.once('data', resolve) })
+    asked.destroy()
+    await eventually('it is logged', () => lastLog(service).reason === 'gone')
+    await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
+    const before = sandbox.asked
+    t.ok(before < 15, `${before} requests`)
+    t.match(lastLog(service), { complete: false })
+    t.equal(ndjsonOf(await exported(url, `?${DATED}&limit=1`)).lines.length, 1, 'its slot is free')
+  })
+
+  t.test('a caller who hangs up while Kubiya is silent ends the request in progress', async (t) => {
+    const { sandbox, url } = await startService(t)
+    sandbox.faults.during({ kind: 'hang', when: isExport })
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.write(`GET ${EXPORT}?${DATED} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`)
+    await eventually('Kubiya is asked', () => sandbox.requests.some(isExport))
+    socket.destroy()
+    await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
+    t.equal(sandbox.requests.filter(isExport).length, 1)
+  })
+
+  t.test('a caller who reads nothing is ended, and back pressure has stopped the reading before', async (t) => {
+    const patience = { stallMs: 300, checkMs: 20 }
+    const service = await startService(t, {}, {}, undefined, undefined, { patience })
+    const { sandbox, url } = service
+    sandbox.publish(day(30_000, () => ({ resource_text: 'x'.repeat(1000) })))
+    const { response } = await opened(url, `?${DATED}`)
+    response.pause()
+    await eventually('it is logged', () => lastLog(service).reason === 'stalled')
+    const pages = sandbox.requests.filter(isExport).length
+    t.ok(pages < 25, `${pages} of some 30 pages were read`)
+    await t.rejects(readOut({ response }), /aborted/)
+  })
+
+  t.test('a shutdown ends it as incomplete, and it goes on elsewhere', async (t) => {
+    const upstream = await startUpstream(t)
+    upstream.publish(day(2500))
+    const service = await startService(t, { DRAIN_MS: '5000' }, {}, upstream)
+    let read = 0
+    const clear = upstream.faults.during({ kind: 'hang', when: (asked) => isExport(asked) && ++read >= 2 })
+    const answer = await opened(service.url, `?${DATED}`)
+    await eventually('the second page is asked for', () => read >= 2)
+    const closing = service.close()
+    const first = ndjsonOf(await readOut(answer))
+    await closing
+    clear()
+    t.match(first.end, { complete: false, next: String })
+    const other = await startService(t, {}, {}, upstream)
+    const rest = ndjsonOf(await exported(other.url, `?cursor=${first.end.next}`))
+    t.same([...first.lines, ...rest.lines], await listed(other, `${DATED}&sort_direction=asc`))
+  })
+
+  t.test('each event is charged to the caller, and an exhausted limit is a wait or a refusal', async (t) => {
+    const { sandbox, url } = await startService(t, { EVENTS_LIMIT_PER_MINUTE: '1000' })
+    sandbox.publish(day(1500))
+    const first = await exported(url, `?${DATED}&limit=900`)
+    t.equal(ndjsonOf(first).lines.length, 900)
+    const second = await exported(url, `?${DATED}&limit=900`)
+    t.equal(second.status, 429, 'sixty seconds are too long to wait')
+  })
+
+  t.test("a budget below a quarter of the day's is none for exports, and is one for lists", async (t) => {
+    const service = await startService(t, { KUBIYA_REQUESTS_PER_DAY: '40', KUBIYA_REQUESTS_PER_MINUTE: '0', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+    service.sandbox.publish(day(9000))
+    await service.settled()
+    const { end, lines } = ndjsonOf(await exported(service.url, `?${DATED}`))
+    t.equal(end.complete, false)
+    t.ok(lines.length > 0 && lines.length < 9000, `${lines.length} events`)
+    const refused = await exported(service.url, `?cursor=${end.next}`)
+    t.equal(refused.status, 503)
+    t.match(JSON.parse(refused.text), { code: 'upstream-throttled' })
+    t.equal((await service.get(`/api/v1/audit/events?${DATED}`)).status, 200)
+  })
+})
+
+t.test('tickets of exports', async (t) => {
+  const { settings: jwt, token } = await startKeyServer(t)
+  const upstream = await startUpstream(t)
+  upstream.publish(day(20))
+  const modes: Record<string, [settings: Record<string, string>, headers: Record<string, string>]> = {
+    none: [{}, {}],
+    token: [TWO, { authorization: `Bearer ${FIRST}` }],
+    jwt: [jwt, { authorization: `Bearer ${token}` }],
+    passthrough: [{ AUTH_MODE: 'passthrough' }, { authorization: `UserKey ${upstream.apiKey}` }]
+  }
+  for (const [mode, [settings, headers]] of Object.entries(modes)) {
+    t.test(`a ticket opens one export with the same parameters, in mode ${mode}`, async (t) => {
+      const service = await startService(t, settings, {}, upstream)
+      const { url } = service
+      const query = `?${DATED}&limit=5&format=ndjson`
+      const redeemed = async (ticket: string, search = query) => (await exported(url, `${search}&ticket=${ticket}`)).status
+      if (mode !== 'none') {
+        t.equal((await exported(url, query)).status, 401)
+        t.equal((await fetch(`${url}${EXPORT}/tickets${query}`, { method: 'POST' })).status, 401)
+      }
+      const good = await ticketOf(t, `${url}${EXPORT}/tickets${query}`, headers)
+      const answer = await exported(url, `?ticket=${good}&format=ndjson&${DATED}&limit=5`)
+      t.equal(ndjsonOf(answer).lines.length, 5, 'in any order of the parameters')
+      t.equal(await redeemed(good), 401, 'not twice')
+      const bound = await ticketOf(t, `${url}${EXPORT}/tickets${query}`, headers)
+      t.equal(await redeemed(bound, query.replace('limit=5', 'limit=6')), 401, 'not for another query')
+      t.equal(await redeemed(bound), 401, 'and any use consumes it')
+      const stream = await ticketOf(t, `${url}/api/v1/audit/stream/tickets`, headers)
+      t.equal(await redeemed(stream), 401, 'a ticket of streams opens no export')
+      const forExport = await ticketOf(t, `${url}${EXPORT}/tickets`, headers)
+      const opened = await fetch(`${url}/api/v1/audit/stream?ticket=${forExport}`, { headers: { accept: 'text/event-stream' } })
+      t.equal(opened.status, 401, 'and the other way round')
+      if (mode === 'none') return
+      const both = await ticketOf(t, `${url}${EXPORT}/tickets${query}`, headers)
+      t.equal((await exported(url, `${query}&ticket=${both}`, headers)).status, 401, 'not beside another credential')
+    })
+  }
+
+  t.test('a revoked credential cuts its export off', async (t) => {
+    const { writeFile } = await import('node:fs/promises')
+    const file = `${t.testdir({ tokens: `${FIRST}\n${SECOND}\n` })}/tokens`
+    const service = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS_FILE: file, AUTH_RECHECK_MS: '100' }, {}, upstream)
+    upstream.publish(day(3000))
+    let read = 0
+    const clear = upstream.faults.during({ kind: 'hang', when: ({ query }) => JSON.stringify(query).includes('2026-01-0') && ++read === 2 })
+    const answer = await opened(service.url, `?${DATED}`, { authorization: `Bearer ${FIRST}` })
+    await writeFile(file, `${SECOND}\n`)
+    await t.rejects(readOut(answer), /aborted/)
+    clear()
+  })
+})
+
+async function ticketOf (t: Test, url: string, headers: Record<string, string>): Promise<string> {
+  const response = await fetch(url, { method: 'POST', headers })
+  t.equal(response.status, 201)
+  t.equal(response.headers.get('cache-control'), 'no-store')
+  const { expires_in: seconds, ticket } = await response.json() as { ticket: string, expires_in: number }
+  t.equal(seconds, 30)
+  return ticket
+}
