@@ -73,8 +73,13 @@ const EVICTED_SHARE = 1 / 16
 
 const MOST_IDS = 2 ** 47 // `randomInt` allows no more.
 
+/** The widest row: 41 bytes, 20 where every code needs four bytes, and its id in a set that has just grown. */
+export const MOST_ROW_BYTES = 81
+/** The chunk that is not full, and the least set of ids. */
+export const MOST_OPEN_BYTES = 256 * 1024
+
 /**
- * A columnar table. It takes at most `maxEvents` × 80 bytes, an open chunk of 240 KiB, and for texts eight times
+ * A columnar table. It takes at most `maxEvents` × `MOST_ROW_BYTES`, `MOST_OPEN_BYTES`, and for texts eight times
  * `MOST_DICTIONARY_BYTES` and once `MOST_TITLE_BYTES`.
  */
 export function createEventTable (options: EventTableOptions): EventTable {

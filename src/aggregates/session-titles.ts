@@ -62,9 +62,9 @@ export function createSessionTitles (): SessionTitles {
 
   function put (session: number, side: SessionSide, before: string | undefined): void {
     const grown = textBytes + weightOf(side.title) - weightOf(before)
-    if (grown > MOST_TITLE_BYTES) return
     const { length } = columns.seconds
     const needed = session < length ? length : Math.max(2 * length, session + 1)
+    if (grown + needed * BYTES_OF_A_SOURCE > MOST_TITLE_BYTES) return
     if (isShared || needed > length) columns = copyOf(columns, needed)
     isShared = false
     textBytes = grown
