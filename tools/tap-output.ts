@@ -6,6 +6,7 @@ export interface Counts {
 }
 
 const NO_COUNTS: Counts = { passed: 0, failed: 0, skipped: 0 }
+const PACKAGE_FRAME = /^\s*$|dist\/test\/shared\/chunk-|^\s*\(node_modules\//
 const RESULT = /^( *)(not )?ok \d+(?: - )?(.*)$/
 
 /**
@@ -58,11 +59,11 @@ export function failuresIn (output: string): string[] {
   return failures
 }
 
-/** The YAML block that follows a result. */
+/** The YAML block that follows a result, without the frames of tap itself and the blank lines between frames. */
 function diagnosticsAfter (lines: readonly string[], index: number): string[] {
   if (lines[index + 1]?.trim() !== '---') return []
   const end = lines.findIndex((line, at) => at > index && line.trim() === '...')
-  return lines.slice(index + 1, end === -1 ? undefined : end + 1)
+  return lines.slice(index + 1, end === -1 ? undefined : end + 1).filter((line) => !PACKAGE_FRAME.test(line))
 }
 
 function depthOf (indent = ''): number {
