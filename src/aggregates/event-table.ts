@@ -10,7 +10,7 @@ import { DICTIONARY_COLUMNS, columnsOf, type DictionaryColumn, type EventColumns
 import { FIRST_CODE, createDictionary, type Dictionary, type DictionaryWriter } from './dictionary.ts'
 import { createGapList, type Interval } from './gap-list.ts'
 import { createIdSet, idKeyOf, type IdSet } from './id-set.ts'
-import { recodeColumn } from './recode.ts'
+import { createRecoding } from './recode.ts'
 import { createSessionTitles, type SessionSides } from './session-titles.ts'
 
 /** The counted events of one tenant, as rows of typed arrays in memory. */
@@ -91,6 +91,7 @@ export function createEventTable (options: EventTableOptions): EventTable {
   const id = randomInt(MOST_IDS)
   let sequence = 0
   let evictedUpTo: Instant | undefined
+  let compaction: Promise<void> | undefined
 
   return { add, addGap: gaps.add, dropBefore, clear, compact, snapshot, usage }
 
@@ -146,9 +147,22 @@ export function createEventTable (options: EventTableOptions): EventTable {
     evictedUpTo = undefined
   }
 
-  async function compact (): Promise<void> {
+  function compact (): Promise<void> {
+    compaction ??= compactAll().finally(() => { compaction = undefined })
+    return compaction
+  }
+
+  /** Chunks are recoded in slices of time. Then all codes are replaced in one step, with those of rows since. */
+  async function compactAll (): Promise<void> {
     for (const column of DICTIONARY_COLUMNS) {
-      const { dictionary, codeOf } = recodeColumn(dictionaries[column].snapshot(), column, rows.forRecoding())
+      const before = dictionaries[column]
+      const { codeOf, dictionary, prepare, recode } = createRecoding(before)
+      for (const chunk of rows.snapshot()) {
+        prepare(chunk, column)
+        await pauseIfDue()
+      }
+      if (dictionaries[column] !== before) return // The table was emptied meanwhile.
+      for (const chunk of rows.forRecoding()) chunk.replaceCodes(column, recode)
       dictionaries = { ...dictionaries, [column]: dictionary }
       if (column === 'session') titles.recode(codeOf)
       await pauseIfDue()

@@ -38,7 +38,7 @@ export async function countFacets (
   }
   const facets: Array<{ readonly field: CountedField } & FieldCounts> = []
   for (const field of fields) {
-    facets.push({ field, ...fieldCounts(tallies.get(field) ?? [], top) })
+    facets.push({ field, ...await fieldCounts(tallies.get(field) ?? [], top) })
     await pauseIfDue()
   }
   const capped = !isExact || [...tallies.values()].flat().some(isCapped)

@@ -1,35 +1,50 @@
-import type { ChunkWriter, Codes } from './chunk.ts'
+import type { Chunk, Codes } from './chunk.ts'
 import type { DictionaryColumn } from './columns.ts'
-import { FIRST_CODE, OTHER, createDictionary, type Dictionary, type DictionaryWriter } from './dictionary.ts'
+import { FIRST_CODE, MOST_VALUES, OTHER, createDictionary, type DictionaryWriter } from './dictionary.ts'
 
 const WIDEST_SHORT_CODE = 0xffff
 
-export interface RecodedColumn {
+/** New codes for the texts that the rows of one column have. */
+export interface Recoding {
+  /** The texts that were met in a row. */
   readonly dictionary: DictionaryWriter
-  /** The new code of an old one. `undefined`: no row has the text. */
+  /** Recodes a full chunk ahead, so that its codes need only be replaced. */
+  prepare (chunk: Chunk, column: DictionaryColumn): void
+  /** The codes that were prepared for these, or new ones for so many rows. */
+  recode (codes: Codes, rows: number): Codes
+  /** The new code of an old one. `undefined`: the text was met in no row. */
   codeOf (code: number): number | undefined
 }
 
-/** Gives the texts that rows still have new codes, and writes them into the chunks. */
-export function recodeColumn (
-  before: Dictionary,
-  column: DictionaryColumn,
-  chunks: readonly ChunkWriter[]
-): RecodedColumn {
+/** Recodes a column of a table. Texts may be added to the dictionary before while chunks are prepared. */
+export function createRecoding (before: DictionaryWriter): Recoding {
   const dictionary = createDictionary()
-  const newCodes = new Uint32Array(before.size) // 0: not used so far, as `MISSING` stays what it is.
-  for (const chunk of chunks) chunk.replaceCodes(column, recode)
-  return { dictionary, codeOf: (code) => code < FIRST_CODE ? code : newCodes[code] || undefined }
-
-  function recode (codes: Codes, rows: number): Codes {
-    const recoded = new Uint32Array(codes.length)
-    for (let row = 0; row < rows; row++) recoded[row] = recodeOne(codes[row] ?? 0)
-    return dictionary.snapshot().size <= WIDEST_SHORT_CODE ? Uint16Array.from(recoded) : recoded
+  const newCodes = new Uint32Array(FIRST_CODE + MOST_VALUES) // 0: not met so far, as `MISSING` stays what it is.
+  const prepared = new Map<Codes, Codes>()
+  return {
+    dictionary,
+    prepare,
+    recode: (codes, rows) => prepared.get(codes) ?? recoded(codes, rows),
+    codeOf: (code) => code < FIRST_CODE ? code : newCodes[code] || undefined
   }
 
-  function recodeOne (code: number): number {
+  function prepare ({ codes, rows, secondSessions }: Chunk, column: DictionaryColumn): void {
+    const columns = column === 'session' ? [codes.session, secondSessions] : [codes[column]]
+    for (const each of columns) {
+      if (each !== undefined && each.length === rows) prepared.set(each, recoded(each, rows))
+    }
+  }
+
+  function recoded (codes: Codes, rows: number): Codes {
+    const { textOf } = before.snapshot()
+    const wide = new Uint32Array(codes.length)
+    for (let row = 0; row < rows; row++) wide[row] = recodeOne(codes[row] ?? 0, textOf)
+    return dictionary.snapshot().size <= WIDEST_SHORT_CODE ? new Uint16Array(wide) : wide
+  }
+
+  function recodeOne (code: number, textOf: (code: number) => string | undefined): number {
     if (code === OTHER) return dictionary.markCapped()
-    if (code >= FIRST_CODE && newCodes[code] === 0) newCodes[code] = dictionary.encode(before.textOf(code))
+    if (code >= FIRST_CODE && newCodes[code] === 0) newCodes[code] = dictionary.encode(textOf(code))
     return newCodes[code] ?? 0
   }
 }

@@ -1,7 +1,9 @@
 import { minInstant, type Instant } from '../audit/instant.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import type { Chunk } from './chunk.ts'
 import { FAILED, type DictionaryColumn } from './columns.ts'
 import type { TablePart } from './event-table.ts'
+import { createRanking } from './ranking.ts'
 import { selectRows } from './selection.ts'
 import { isUserMessageAt, statusAt, type RowPlace } from './session-rows.ts'
 import { isBetterTitle, type SessionSide } from './session-titles.ts'
@@ -9,6 +11,7 @@ import type { SessionTotals } from './session-totals.ts'
 
 /** Lists of a session hold at most so many values: those with most events. */
 export const MOST_LISTED = 100
+const VALUES_BETWEEN_PAUSES = 1000
 
 export interface SessionDetails {
   readonly users: ReadonlyArray<{ readonly email: string, readonly events: number, readonly messages: number }>
@@ -55,7 +58,9 @@ export async function detailSessions (
     if (start === undefined) continue
     await eachRow({ ...part, window: { end: start - 1n } }, draftOf, (draft) => { draft.hasEarlier = true })
   }
-  return [...drafts.values()].map(detailsOf)
+  const details: SessionDetails[] = []
+  for (const draft of drafts.values()) details.push(await detailsOf(draft))
+  return details
 }
 
 /** Visits the rows of a part that belong to a draft. */
@@ -114,26 +119,38 @@ function addTo (counts: Counts, value: string | undefined, isMarked: boolean): v
   if (isMarked) count.marked++
 }
 
-function detailsOf ({ agents, categories, firstCategory, hasEarlier, side, tools, users }: Draft): SessionDetails {
-  const byMessages = [...users.values()].sort((a, b) => b.marked - a.marked || byEvents(a, b))
+async function detailsOf (
+  { agents, categories, firstCategory, hasEarlier, side, tools, users }: Draft
+): Promise<SessionDetails> {
+  const byMessages = await ranked(users, hasMoreMarked)
   return {
-    users: byMessages.slice(0, MOST_LISTED).map(({ events, marked, value }) =>
-      ({ email: value, events, messages: marked })),
-    agents: ranked(agents).map(({ events, value }) => ({ name: value, events })),
-    tools: ranked(tools).map(({ events, marked, value }) => ({ name: value, events, failed: marked })),
-    categories: ranked(categories).map(({ events, value }) => ({ value, events })),
+    users: byMessages.map(({ events, marked, value }) => ({ email: value, events, messages: marked })),
+    agents: (await ranked(agents)).map(({ events, value }) => ({ name: value, events })),
+    tools: (await ranked(tools)).map(({ events, marked, value }) => ({ name: value, events, failed: marked })),
+    categories: (await ranked(categories)).map(({ events, value }) => ({ value, events })),
     title: side?.title ?? null,
     firstCategory,
     hasEarlier
   }
 }
 
-function ranked (counts: Counts): Count[] {
-  return [...counts.values()].sort(byEvents).slice(0, MOST_LISTED)
+/** The first values in an order, in slices of time: one session may name all values of a dictionary. */
+async function ranked (counts: Counts, isBefore = hasMoreEvents): Promise<readonly Count[]> {
+  const best = createRanking(MOST_LISTED, isBefore)
+  let seen = 0
+  for (const count of counts.values()) {
+    if (seen++ % VALUES_BETWEEN_PAUSES === 0) await pauseIfDue()
+    best.offer(count)
+  }
+  return best.list()
 }
 
-function byEvents (a: Count, b: Count): number {
-  return b.events - a.events || (a.value < b.value ? -1 : 1)
+function hasMoreEvents (a: Count, b: Count): boolean {
+  return a.events === b.events ? a.value < b.value : a.events > b.events
+}
+
+function hasMoreMarked (a: Count, b: Count): boolean {
+  return a.marked === b.marked ? hasMoreEvents(a, b) : a.marked > b.marked
 }
 
 function newDraft (first: RowPlace): Draft {

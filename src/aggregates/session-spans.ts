@@ -1,9 +1,11 @@
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { UNDATED, type Chunk } from './chunk.ts'
 import { FIRST_CODE, MISSING, OTHER, type Dictionary } from './dictionary.ts'
 import type { TableSnapshot } from './event-table.ts'
 import type { SelectedRows } from './selection.ts'
 
 const NANOS = 1_000_000_000
+const SESSIONS_BETWEEN_PAUSES = 1000
 
 /** The events of each session in one table, and from when to when they are. */
 export interface SessionSpans {
@@ -60,11 +62,11 @@ export function createSessionSpans ({ dictionaries: { session: dictionary } }: T
   }
 }
 
-/** Joins the spans of several tables by session. */
-export function joinSpans (spans: readonly SessionSpans[]): JoinedSpans {
+/** Joins the spans of several tables by session, in slices of time. */
+export async function joinSpans (spans: readonly SessionSpans[]): Promise<JoinedSpans> {
   const eventsOf = (code: number) => spans.reduce((sum, { events }) => sum + (events[code] ?? 0), 0)
   return {
-    ...spans.length === 1 && spans[0] !== undefined ? ofOne(spans[0]) : ofSeveral(spans),
+    ...spans.length === 1 && spans[0] !== undefined ? ofOne(spans[0]) : await ofSeveral(spans),
     eventsWithoutSession: eventsOf(MISSING),
     isCapped: eventsOf(OTHER) > 0
   }
@@ -88,10 +90,11 @@ function ofOne ({ dictionary, events, firstNanos, firstSeconds, lastNanos, lastS
   return figures.all()
 }
 
-function ofSeveral (parts: readonly SessionSpans[]): Figures {
+async function ofSeveral (parts: readonly SessionSpans[]): Promise<Figures> {
   const joined = new Map<string, Extent>()
   for (const spans of parts) {
     for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
+      if (code % SESSIONS_BETWEEN_PAUSES === 0) await pauseIfDue()
       if ((spans.events[code] ?? 0) === 0) continue
       const session = spans.dictionary.textOf(code) ?? ''
       const [known, more] = [joined.get(session), extentAt(spans, code)]

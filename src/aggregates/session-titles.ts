@@ -8,7 +8,7 @@ export const MOST_TITLE_BYTES = 16 * 1024 * 1024
 
 const FEWEST_SESSIONS = 256
 const BYTES_OF_A_TEXT = 24 // Its header and its place in the list.
-const BYTES_OF_A_SOURCE = 21
+const BYTES_OF_A_SOURCE = 23
 
 /** What a table holds of a session beside its rows. */
 export interface SessionSide {
@@ -45,6 +45,8 @@ interface Columns {
   readonly nanos: Uint32Array
   readonly keys: Uint32Array
   readonly isUserMessage: Uint8Array
+  /** The bytes that each title takes. */
+  readonly weights: Uint16Array
 }
 
 export function createSessionTitles (): SessionTitles {
@@ -57,11 +59,11 @@ export function createSessionTitles (): SessionTitles {
     const known = sideIn(columns, session)
     if (known !== undefined && !isBetterTitle(source, known)) return
     const text = readText()
-    if (text.trim() !== '') put(session, { ...source, title: onePiece(titleOf(text)) }, known?.title)
+    if (text.trim() !== '') put(session, { ...source, title: onePiece(titleOf(text)) })
   }
 
-  function put (session: number, side: SessionSide, before: string | undefined): void {
-    const grown = textBytes + weightOf(side.title) - weightOf(before)
+  function put (session: number, side: SessionSide): void {
+    const grown = textBytes + weightOf(side.title) - (columns.weights[session] ?? 0)
     const { length } = columns.seconds
     const needed = session < length ? length : Math.max(2 * length, session + 1)
     if (grown + needed * BYTES_OF_A_SOURCE > MOST_TITLE_BYTES) return
@@ -79,14 +81,17 @@ export function createSessionTitles (): SessionTitles {
 
   function recode (codeOf: (session: number) => number | undefined): void {
     const before = columns
-    columns = createColumns(FEWEST_SESSIONS)
+    const codes = before.titles.map((title, session) => title === undefined ? undefined : codeOf(session))
+    const most = codes.reduce<number>((greatest, code) => Math.max(greatest, code ?? 0), 0)
+    columns = createColumns(Math.max(FEWEST_SESSIONS, most + 1))
     isShared = false
     textBytes = 0
-    for (let session = 0; session < before.titles.length; session++) {
-      const side = sideIn(before, session)
-      const code = side === undefined ? undefined : codeOf(session)
-      if (side !== undefined && code !== undefined) put(code, side, undefined)
-    }
+    for (let code = 0; code <= most; code++) columns.titles.push(undefined)
+    codes.forEach((code, session) => {
+      if (code === undefined) return
+      move(before, session, columns, code)
+      textBytes += columns.weights[code] ?? 0
+    })
   }
 }
 
@@ -96,7 +101,8 @@ function createColumns (capacity: number): Columns {
     seconds: new Float64Array(capacity),
     nanos: new Uint32Array(capacity),
     keys: new Uint32Array(2 * capacity),
-    isUserMessage: new Uint8Array(capacity)
+    isUserMessage: new Uint8Array(capacity),
+    weights: new Uint16Array(capacity)
   }
 }
 
@@ -106,10 +112,12 @@ function copyOf (columns: Columns, capacity: number): Columns {
   copy.nanos.set(columns.nanos)
   copy.keys.set(columns.keys)
   copy.isUserMessage.set(columns.isUserMessage)
+  copy.weights.set(columns.weights)
   return copy
 }
 
-function write ({ isUserMessage, keys, nanos, seconds, titles }: Columns, session: number, side: SessionSide): void {
+function write (columns: Columns, session: number, side: SessionSide): void {
+  const { isUserMessage, keys, nanos, seconds, titles, weights } = columns
   while (titles.length < session) titles.push(undefined)
   const second = floorToSecond(side.position)
   titles[session] = side.title
@@ -118,6 +126,17 @@ function write ({ isUserMessage, keys, nanos, seconds, titles }: Columns, sessio
   keys[2 * session] = side.key.high
   keys[2 * session + 1] = side.key.low
   isUserMessage[session] = side.isUserMessage ? 1 : 0
+  weights[session] = weightOf(side.title)
+}
+
+function move (from: Columns, session: number, to: Columns, code: number): void {
+  to.titles[code] = from.titles[session]
+  to.seconds[code] = from.seconds[session] ?? 0
+  to.nanos[code] = from.nanos[session] ?? 0
+  to.keys[2 * code] = from.keys[2 * session] ?? 0
+  to.keys[2 * code + 1] = from.keys[2 * session + 1] ?? 0
+  to.isUserMessage[code] = from.isUserMessage[session] ?? 0
+  to.weights[code] = from.weights[session] ?? 0
 }
 
 function sideIn ({ isUserMessage, keys, nanos, seconds, titles }: Columns, session: number): SessionSide | undefined {
@@ -144,6 +163,6 @@ function onePiece (text: string): string {
   return String(JSON.parse(JSON.stringify(text)))
 }
 
-function weightOf (title: string | undefined): number {
-  return title === undefined ? 0 : BYTES_OF_A_TEXT + bytesOf(title)
+function weightOf (title: string): number {
+  return BYTES_OF_A_TEXT + bytesOf(title)
 }

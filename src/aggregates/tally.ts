@@ -1,7 +1,9 @@
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { STATUS_BITS, type Chunk, type Codes } from './chunk.ts'
 import { FAILED, STATUSES, SUCCESS, UNKNOWN, columnOf, type CountedField } from './columns.ts'
 import { FIRST_CODE, MISSING, OTHER, createDictionary, type Dictionary } from './dictionary.ts'
 import type { TableSnapshot } from './event-table.ts'
+import { createRanking } from './ranking.ts'
 import type { SelectedRows } from './selection.ts'
 
 /** Numbers of events. `events` is the sum of the others. */
@@ -37,6 +39,7 @@ export interface FieldTally {
 }
 
 const WIDTH = STATUSES.length
+const VALUES_BETWEEN_PAUSES = 1000
 const STATUS_TEXTS = statusTexts()
 
 /** The texts of a field. A status has the code `FIRST_CODE` plus its index. */
@@ -102,16 +105,16 @@ export function totalOf ({ counts, dictionary }: FieldTally): Tally {
   return total
 }
 
-/** Joins the tallies of several tables by value. At most `top` values are listed. */
-export function fieldCounts (tallies: readonly FieldTally[], top: number): FieldCounts {
-  const best = createRanking(top)
+/** Joins the tallies of several tables by value, in slices of time. At most `top` values are listed. */
+export async function fieldCounts (tallies: readonly FieldTally[], top: number): Promise<FieldCounts> {
+  const best = createRanking(top, isBefore)
   const events = (code: number) => tallies.reduce((sum, { counts }) => sum + eventsAt(counts, code), 0)
   let distinct = 0
   let ofValues = 0
-  for (const [value, tally] of valueTallies(tallies)) {
-    distinct++
+  for (const tally of await valueTallies(tallies)) {
+    if (++distinct % VALUES_BETWEEN_PAUSES === 0) await pauseIfDue()
     ofValues += tally.events
-    best.offer(value, tally)
+    best.offer(tally)
   }
   const values = best.list()
   const listed = values.reduce((sum, each) => sum + each.events, 0)
@@ -124,53 +127,30 @@ export function isCapped ({ counts }: FieldTally): boolean {
 }
 
 /** Each value that was counted, once. */
-function valueTallies (tallies: readonly FieldTally[]): Iterable<readonly [string, Tally]> {
+async function valueTallies (tallies: readonly FieldTally[]): Promise<Iterable<ValueTally>> {
   const [first] = tallies
   if (first === undefined) return []
   if (tallies.length === 1) return valuesOf(first)
-  const joined = new Map<string, Tally>()
+  const joined = new Map<string, ValueTally>()
+  let seen = 0
   for (const tally of tallies) {
-    for (const [value, more] of valuesOf(tally)) {
-      const known = joined.get(value)
-      joined.set(value, known === undefined ? more : sumOf(known, more))
+    for (const more of valuesOf(tally)) {
+      if (++seen % VALUES_BETWEEN_PAUSES === 0) await pauseIfDue()
+      const known = joined.get(more.value)
+      joined.set(more.value, known === undefined ? more : { value: more.value, ...sumOf(known, more) })
     }
   }
-  return joined
+  return joined.values()
 }
 
-function * valuesOf ({ counts, dictionary }: FieldTally): Generator<readonly [string, Tally], void, void> {
+function * valuesOf ({ counts, dictionary }: FieldTally): Generator<ValueTally, void, void> {
   for (let code = FIRST_CODE; code < dictionary.size; code++) {
-    if (eventsAt(counts, code) > 0) yield [dictionary.textOf(code) ?? '', tallyAt(counts, code)]
+    if (eventsAt(counts, code) > 0) yield { value: dictionary.textOf(code) ?? '', ...tallyAt(counts, code) }
   }
 }
 
-interface Ranking {
-  offer (value: string, tally: Tally): void
-  list (): readonly ValueTally[]
-}
-
-/** Keeps the best values in order: most events first, then by value. Sorting all values would take too long. */
-function createRanking (most: number): Ranking {
-  const best: ValueTally[] = []
-  return { offer, list: () => best }
-
-  function offer (value: string, tally: Tally): void {
-    const last = best.at(-1)
-    if (best.length === most && (last === undefined || !isBefore(value, tally, last))) return
-    let [low, high] = [0, best.length]
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      const other = best[middle]
-      if (other !== undefined && isBefore(value, tally, other)) high = middle
-      else low = middle + 1
-    }
-    best.splice(low, 0, { value, ...tally })
-    if (best.length > most) best.pop()
-  }
-}
-
-function isBefore (value: string, { events }: Tally, other: ValueTally): boolean {
-  return events === other.events ? value < other.value : events > other.events
+function isBefore (a: ValueTally, b: ValueTally): boolean {
+  return a.events === b.events ? a.value < b.value : a.events > b.events
 }
 
 function statusTexts (): Dictionary {

@@ -126,7 +126,7 @@ async function countSeries (
     isExact &&= isPartExact
     tallies.push(tally)
   }
-  const { missing_events: missing, other_events: others, values } = fieldCounts(tallies, top)
+  const { missing_events: missing, other_events: others, values } = await fieldCounts(tallies, top)
   const series = values.map(({ events, value }) => ({ value, events }))
   const rest = missing + others
   return {

@@ -181,6 +181,25 @@ t.test('compaction drops texts that no row has, and keeps the rest', async (t) =
   t.ok(table.usage().bytes < before / 2, `${table.usage().bytes} of ${before} bytes`)
 })
 
+t.test('a table may be filled and emptied while it is compacted', async (t) => {
+  const table = createEventTable({ maxEvents: 100_000 })
+  const add = (from: number, count: number) => {
+    for (let n = from; n < from + count; n++) table.add(numberedEvent(n, at(n), { category_type: `c${n}` }), at(n))
+  }
+  add(0, 2 * MOST_CHUNK_ROWS + 100)
+  const first = table.compact()
+  const second = table.compact()
+  table.clear()
+  add(0, 2000)
+  await Promise.all([first, second])
+  t.equal(table.usage().events, 2000)
+  t.same(texts(table.snapshot(), 'category_type').slice(1998), ['c1998', 'c1999'])
+  const third = table.compact()
+  add(2000, 900)
+  await third
+  t.same(texts(table.snapshot(), 'category_type').slice(1998), Array.from({ length: 902 }, (_, n) => `c${1998 + n}`))
+})
+
 t.test('a text that is not held stays in the count of others until its rows go', async (t) => {
   const table = createEventTable({ maxEvents: 100_000 })
   addItems(table, [dated(0, { email: 'x'.repeat(2000) }), ...Array.from({ length: MOST_CHUNK_ROWS }, (_, n) => dated(n + 1))])

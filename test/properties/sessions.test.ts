@@ -31,7 +31,7 @@ interface Question {
 const BASE = at(0)
 const SECOND = 1_000_000_000n
 const LONGEST_SECONDS = 900
-const WHOLE: TimeRange = { start: BASE, end: BASE + BigInt(LONGEST_SECONDS) * SECOND }
+const WHOLE: TimeRange = { start: BASE, end: BASE + BigInt(LONGEST_SECONDS + 1) * SECOND } // Instants have fractions.
 const AS_OF = BASE + 700n * SECOND
 const SILENCE = 300n * SECOND
 const TRIGGERS: Record<string, SessionTrigger> = { triggers: 'webhook', slack: 'slack', 'my-api': 'api' }

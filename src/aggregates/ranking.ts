@@ -1,0 +1,29 @@
+/** The first elements in an order. */
+export interface Ranking<Element> {
+  offer (element: Element): void
+  /** The elements in order. */
+  list (): readonly Element[]
+}
+
+/** Keeps the first `most` of the elements that are offered. To sort a hundred thousand would block the process. */
+export function createRanking<Element> (
+  most: number,
+  isBefore: (a: Element, b: Element) => boolean
+): Ranking<Element> {
+  const best: Element[] = []
+  return { offer, list: () => best }
+
+  function offer (element: Element): void {
+    const last = best.at(-1)
+    if (best.length === most && (last === undefined || !isBefore(element, last))) return
+    let [low, high] = [0, best.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const other = best[middle]
+      if (other !== undefined && isBefore(element, other)) high = middle
+      else low = middle + 1
+    }
+    best.splice(low, 0, element)
+    if (best.length > most) best.pop()
+  }
+}
