@@ -29,6 +29,7 @@ const LARGEST_PAGE = 1000
 // Rows of one instant, or of an upstream that does not sort, are held until their order is certain.
 const MOST_HELD_BYTES = 32 * 1024 * 1024
 const ENDED: Failure = { ok: false, kind: 'unavailable' }
+const TOO_LARGE: Failure = { ok: false, kind: 'too-large' }
 
 /** Reads an export: its events in order, each once, and then its end. The next page is read ahead. */
 export function readExport (
@@ -66,7 +67,7 @@ async function * readSteps (
     }
     const reason = rows.isCut() || (!step.end && rows.scanned() >= readLimit) ? 'limit' : step.end ? 'end' : undefined
     if (reason !== undefined) return yield rows.end(reason)
-    if (rows.heldBytes() > MOST_HELD_BYTES) return yield rows.end('too-large')
+    if (rows.heldBytes() > MOST_HELD_BYTES) return yield rows.end('too-large', TOO_LARGE)
   }
 }
 
@@ -143,8 +144,9 @@ function charged (source: AuditSource, requester: Requester, signal: AbortSignal
   }
 }
 
+/** The rest of the window. Events without an instant before the first dated event have its instant, but not its place. */
 function remaining ({ after, direction, window }: ExportRequest): TimeRange {
-  if (after === undefined) return window
+  if (after === undefined || (direction === 'asc' && after.id.startsWith('\0'))) return window
   return direction === 'asc' ? { ...window, start: after.instant } : { ...window, end: after.instant }
 }
 

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
+import { TICKET_MS } from '../../../src/access/tickets.ts'
+import { systemClock, type Clock } from '../../../src/clock.ts'
 import { startKeyServer } from '../../support/key-server.ts'
 import { EXPORT, exported, ndjsonOf, opened, readOut } from '../../support/exported.ts'
 import { ago, eventually, item, startService, startUpstream, type Service } from '../../support/support.ts'
@@ -379,6 +381,25 @@ t.test('tickets of exports', async (t) => {
       t.equal((await exported(url, `${query}&ticket=${both}`, headers)).status, 401, 'not beside another credential')
     })
   }
+
+  t.test('a ticket that has expired opens none', async (t) => {
+    const expiries: Array<() => void> = []
+    const clock: Clock = {
+      ...systemClock,
+      setTimer (callback, waitMs) {
+        if (waitMs === TICKET_MS) expiries.push(callback)
+        return systemClock.setTimer(callback, waitMs)
+      }
+    }
+    const { url } = await startService(t, TWO, {}, upstream, undefined, { clock })
+    const headers = { authorization: `Bearer ${FIRST}` }
+    const query = `?${DATED}&limit=5`
+    const fresh = await ticketOf(t, `${url}${EXPORT}/tickets${query}`, headers)
+    t.equal((await exported(url, `${query}&ticket=${fresh}`)).status, 200)
+    const old = await ticketOf(t, `${url}${EXPORT}/tickets${query}`, headers)
+    for (const expire of expiries) expire()
+    t.equal((await exported(url, `${query}&ticket=${old}`)).status, 401)
+  })
 
   t.test('a revoked credential cuts its export off', async (t) => {
     const { writeFile } = await import('node:fs/promises')
