@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer, type Server } from 'node:net'
 import { basename } from 'node:path'
 import t from 'tap'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
@@ -10,18 +12,20 @@ import { ago, item, startService } from '../support/support.ts'
 interface Run {
   /** Resolves with the whole output once it contains the text. */
   printed (text: string): Promise<string>
-  /** Resolves with the exit code and the whole output when the example ends by itself. */
-  ended: Promise<{ code: number | null, output: string }>
+  /** Resolves with the exit code and all that was printed when the example ends by itself. */
+  ended: Promise<{ code: number | null, output: string, errors: string }>
 }
 
 function example (owner: { teardown (action: () => unknown): void }, name: string, ...parameters: string[]): Run {
   const child = spawn(process.execPath, [`examples/${name}.mjs`, ...parameters], {
-    stdio: ['ignore', 'pipe', 'inherit']
+    stdio: ['ignore', 'pipe', 'pipe']
   })
   owner.teardown(() => child.kill('SIGKILL'))
   let output = ''
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
   child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output }))
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output, errors }))
   return {
     ended,
     async printed (text) {
@@ -47,12 +51,32 @@ t.test('every example ends without an error when its output is closed', async (t
   }))
 })
 
-t.test('the page loop reads every event of the window, for any page size', async (t) => {
-  const { url, sandbox } = await startService(t, {}, { pageCap: 100 })
-  sandbox.publish(Array.from({ length: 1203 }, (_, index) => item({ timestamp: ago(index * 1000) })))
-  const { code, output } = await example(t, 'page-loop', url, '-6h').ended
+t.test('the complete export writes every event of the window once, in order, although each part is limited', async (t) => {
+  const { url, sandbox } = await startService(t, { EXPORT_LIMIT: '1000' })
+  sandbox.publish(Array.from({ length: 2203 }, (_, n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
+  const { code, errors, output } = await example(t, 'complete-export', url, '-6h').ended
   t.equal(code, 0)
-  t.match(output, /^1203 events on 3 pages$/m)
+  t.same(output.split('\n').slice(0, -1).map((line) => JSON.parse(line).n), [...Array(2203).keys()])
+  t.match(errors, /^2203 events in 3 parts, complete$/m)
+})
+
+t.test('the complete export fails for a part that is damaged, cut off, or not complete', async (t) => {
+  const end = { complete: true, events: 1, next: null, sha256: '0'.repeat(64) }
+  const sha256 = createHash('sha256').update('{"id":"a"}\n').digest('hex')
+  const faults: Record<string, [answer: string, error: RegExp]> = {
+    damaged: [`{"id":"a"}\n${JSON.stringify({ export: end })}\n`, /damaged/],
+    'cut off': ['{"id":"a"}\n{"id":"b"}\n', /cut off/],
+    'not complete': [`{"id":"a"}\n${JSON.stringify({ export: { ...end, complete: false, sha256 } })}\n`, /1 parts, not complete/]
+  }
+  for (const [name, [answer, error]] of Object.entries(faults)) {
+    const server = createHttpServer((_request, response) => response.end(answer)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.teardown(() => server.close())
+    const { code, errors, output } = await example(t, 'complete-export', `http://127.0.0.1:${portOf(server)}`).ended
+    t.equal(code, 1, name)
+    t.match(errors, error)
+    t.equal(output, '{"id":"a"}\n', 'what came before is written')
+  }
 })
 
 t.test('the agent success rate does not count unknown outcomes', async (t) => {
@@ -119,9 +143,14 @@ t.test('the reconnecting subscriber prints each event once, across a restart of 
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const address = server.address()
+  const port = portOf(server)
   server.close()
   await once(server, 'close')
+  return port
+}
+
+function portOf (server: Server): number {
+  const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   return address.port
 }
