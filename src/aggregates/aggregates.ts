@@ -9,6 +9,7 @@ import { coverageOf, rowsLookedAt, type Coverage } from './coverage.ts'
 import type { TablePart, TableSnapshot } from './event-table.ts'
 import { createExtraTables, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
 import { createLiveTable, horizonOf, type LiveTable, type LiveTableOptions } from './live-table.ts'
+import { createRecount } from './recount.ts'
 import type { ScanProgress, ScanStop } from './table-scan.ts'
 
 /** How new the poller's events are. Times are monotonic, milliseconds. */
@@ -68,7 +69,10 @@ export interface Aggregates {
   fromMemory (query: EventsQuery): Promise<Gathered | Failure | undefined>
   /** Reads what is missing, on the requester's account, for a bounded time. */
   fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure>
-  /** Drops what is held, so that Kubiya is asked for all of it: rarely, and not while the budget is short. */
+  /**
+   * Has Kubiya asked anew for all that is held: rarely, and not while the budget is short. What is held stays in use
+   * until then.
+   */
   beginRecount (): boolean
   /** Takes what has entered the log. */
   append (batch: Batch): void
@@ -97,37 +101,55 @@ const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 const TIMEOUT: Failure = { ok: false, kind: 'timeout' }
 
 export function createAggregates (options: AggregatesOptions): Aggregates {
-  const { clock, freshFeed, hasHalfOfBudget, hours, latenessMs, onHour, position, upstreamNow, waitMs } = options
+  const { clock, freshFeed, hasHalfOfBudget, hours, latenessMs, onError, onHour, position, upstreamNow, waitMs } = options
   const extraTables = createExtraTables(options)
   let live: LiveTable | undefined
+  let isRecountDue = false
   let recountedMs = -Infinity
+  const recount = createRecount({ clock, maxMs: LEAST_BETWEEN_RECOUNTS_MS, createTable, onError, onRead: replace })
 
   return {
     fromMemory,
     fromKubiya,
     beginRecount,
-    append: (batch) => live?.append(batch),
+    append (batch) {
+      live?.append(batch)
+      recount.append(batch)
+    },
     clear,
-    usage: () => live?.usage() ?? NO_USAGE
+    usage
   }
 
   function clear (): void {
     live?.close()
     live = undefined
+    recount.end()
+    isRecountDue = false
     extraTables.clear()
+  }
+
+  function replace (table: LiveTable): void {
+    live?.close()
+    live = table
+  }
+
+  function usage () {
+    const { bytes, events } = live?.usage() ?? NO_USAGE
+    return { events, bytes: bytes + recount.bytes() }
   }
 
   function beginRecount (): boolean {
     const nowMs = clock.monotonicMs()
     if (nowMs - recountedMs < LEAST_BETWEEN_RECOUNTS_MS || !hasHalfOfBudget()) return false
     recountedMs = nowMs
-    clear()
+    isRecountDue = true
+    extraTables.clear()
     return true
   }
 
   async function fromMemory (query: EventsQuery): Promise<Gathered | Failure | undefined> {
     const table = live
-    const { extra, live: window } = planOf(query)
+    const { extra, live: window } = planOf(query, horizon())
     if (table === undefined || window === undefined || extra !== undefined || !covers(table, window)) return undefined
     table.touch()
     const feed = await freshFeed(window.start ?? EARLIEST)
@@ -138,10 +160,9 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
 
   async function fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure> {
     const endMs = clock.monotonicMs() + waitMs
-    const { extra, live: window } = planOf(query)
+    const { extra, live: window } = planOf(query, horizon())
     if (window === undefined) return fromExtra(query, requester, endMs)
-    live ??= createTable()
-    const table = live
+    const table = await openTable(requester, endMs)
     table.touch()
     const feed = await freshFeed(window.start ?? EARLIEST)
     if (feed === undefined) return fromExtra(query, requester, endMs)
@@ -150,11 +171,20 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     const older = extra !== undefined && covers(table, window)
       ? [extraSource(await readExtra({ ...query, window: extra }, requester, endMs), extra)]
       : []
-    if (table !== live) return UNAVAILABLE // A refused credential, or a recount.
+    if (table !== live) return UNAVAILABLE // A refused credential, or a recount has ended.
     const refusal = older.find((each) => isRefusal(each.stop))
     if (refusal !== undefined) return failureOf(refusal.stop)
     if (table.coveredFrom() === undefined || isRefusal(stop)) return failureOf(stop)
     return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
+  }
+
+  /** The table of the last hours. A recount that is due comes first. */
+  async function openTable (requester: Requester, endMs: number): Promise<LiveTable> {
+    const recountedFrom = isRecountDue ? live?.coveredFrom() : undefined
+    isRecountDue = false
+    if (recountedFrom !== undefined) await recount.start(recountedFrom, requester, leftMs(endMs))
+    live ??= createTable()
+    return live
   }
 
   /** Counts in a table of its own. Nothing of the poller's is in it. */
@@ -177,13 +207,8 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     return extra
   }
 
-  function planOf ({ filter, markedText, window }: EventsQuery): Plan {
-    const { end, start = EARLIEST } = window
-    const horizon = horizonOf(upstreamNow(), hours)
-    const hasText = filter.text !== undefined || markedText !== undefined
-    if (hours === 0 || hasText || (end !== undefined && end < horizon)) return { live: undefined, extra: window }
-    if (start >= horizon) return { live: window, extra: undefined }
-    return { live: { ...window, start: horizon }, extra: { ...window, end: horizon - 1n } }
+  function horizon (): Instant | undefined {
+    return hours === 0 ? undefined : horizonOf(upstreamNow(), hours)
   }
 
   function createTable (): LiveTable {
@@ -222,6 +247,15 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   function leftMs (endMs: number): number {
     return Math.max(0, endMs - clock.monotonicMs())
   }
+}
+
+/** `horizon`: where the live table begins. `undefined`: there is none. */
+function planOf ({ filter, markedText, window }: EventsQuery, horizon: Instant | undefined): Plan {
+  const { end, start = EARLIEST } = window
+  const hasText = filter.text !== undefined || markedText !== undefined
+  if (horizon === undefined || hasText || (end !== undefined && end < horizon)) return { live: undefined, extra: window }
+  if (start >= horizon) return { live: window, extra: undefined }
+  return { live: { ...window, start: horizon }, extra: { ...window, end: horizon - 1n } }
 }
 
 function sourceOf (table: LiveTable, window: TimeRange, { readMs }: FreshFeed): Source {

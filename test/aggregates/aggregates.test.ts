@@ -284,12 +284,15 @@ t.test('a failed poll shows as an old as_of', async (t) => {
 
 t.test('a recount is allowed once in 15 minutes, and only while half of the budget is left', async (t) => {
   let hasHalf = false
-  const { aggregates, clock } = createWorld({ stepS: 60, hasHalfOfBudget: () => hasHalf })
+  const { aggregates, clock, source } = createWorld({ stepS: 60, hasHalfOfBudget: () => hasHalf })
   await aggregates.fromKubiya(LAST_DAY, REQUESTER)
+  const [{ bytes, events }, calls] = [aggregates.usage(), source.questions.length]
   t.notOk(aggregates.beginRecount())
   hasHalf = true
   t.ok(aggregates.beginRecount())
-  t.equal(aggregates.usage().events, 0)
+  await aggregates.fromKubiya(LAST_DAY, REQUESTER)
+  t.equal(source.questions.length, 2 * calls, 'all is read again')
+  t.same(aggregates.usage(), { bytes, events }, 'the new table replaces the old one')
   t.notOk(aggregates.beginRecount())
   clock.advance(15 * 60_000)
   t.ok(aggregates.beginRecount())

@@ -222,6 +222,17 @@ t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => 
   }
 })
 
+t.test('no-cache while Kubiya fails leaves the counts as they are', async (t) => {
+  const service = await startWith(t, itemsOfThreeDays())
+  const { totals: { events } } = await json(service, `${API}/summary`)
+  service.sandbox.faults.during({ kind: 'status', status: 500 })
+  for (const headers of [{ 'cache-control': 'no-cache' }, {}]) {
+    const answer = await service.get(`${API}/summary?top=${Object.keys(headers).length}`, headers)
+    t.equal(answer.status, 200)
+    t.match(await answer.json(), { totals: { events }, coverage: { complete: true } })
+  }
+})
+
 t.test('a failure of Kubiya is no count of zero', async (t) => {
   const service = await startWith(t, itemsOfThreeDays())
   service.sandbox.faults.during({ kind: 'status', status: 500 })
