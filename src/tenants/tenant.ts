@@ -78,6 +78,8 @@ export interface TenantOptions {
   readonly version: string
 }
 
+// A count right after the start waits for the first poll: before it, nothing would keep its events up to date.
+const FIRST_POLL = { sinceMs: 0, fullSinceMs: 0 }
 // The longest wait for the events of a count. It then tells how far it went.
 const LONGEST_COUNT_MS = 8000
 const PARTS_BYTES = 64 * 1024 * 1024 // Two answers of 16 MiB, at two bytes a character.
@@ -290,6 +292,7 @@ function createTenantAggregates (
       if (hasHalfOfBudget()) checkDrift(table).catch(onError)
     },
     async freshFeed (from) {
+      await poller.demand(FIRST_POLL)
       const fresh = await freshness.freshly(async () => ({ from }))
       if (fresh?.ok !== true) return fresh
       const { failure, reads } = fresh

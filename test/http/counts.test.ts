@@ -210,6 +210,17 @@ t.test('a count out of memory costs no call, and its validator gives a 304', asy
   t.equal(service.sandbox.asked, 0)
 })
 
+t.test('a count right after the start fills the table that later counts use', async (t) => {
+  const sandbox = await startUpstream(t)
+  sandbox.publish(itemsOfThreeDays())
+  const service = await startService(t, QUIET, {}, sandbox) // Nobody waits for the first poll.
+  t.match((await json(service, `${API}/summary`)).coverage, { complete: true })
+  sandbox.resetRequests()
+  const answer = await service.get(`${API}/summary?top=1`)
+  t.equal(answer.headers.get('cache-status'), 'kubiya-audit-bff; hit; detail=memory')
+  t.equal(sandbox.asked, 0)
+})
+
 t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => {
   const service = await startWith(t, itemsOfThreeDays())
   const { totals: { events } } = await json(service, `${API}/summary`)
