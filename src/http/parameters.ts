@@ -13,7 +13,8 @@ import {
 } from '../audit/time-range.ts'
 import type { StreamRequest } from '../live/fanout/hub.ts'
 import type { ProblemCode } from '../problems.ts'
-import { sendFaults } from './problem-reply.ts'
+import { searchOf } from './authenticate.ts'
+import { faultOf, sendFaults } from './problem-reply.ts'
 
 const LARGEST_PAGE = 1000
 const LARGEST_LIMIT = 10_000
@@ -22,6 +23,7 @@ const DEFAULT_REPLAY = 5n * 60n * NANOS_PER_SECOND
 const LONGEST_TIME = 64
 const LONGEST_TICKET = 64
 const NUMBERS = ['page', 'page_size', 'limit', 'timeout_minutes', 'top', 'buckets']
+const NO_DECIMAL = 'must be a number in decimal digits'
 const DECIMAL = /^-?\d{1,15}(\.\d{1,15})?$/
 
 export const time = (description: string, example: string) =>
@@ -141,13 +143,29 @@ export interface ParsedQuery {
   readonly isRepeatable: boolean
 }
 
+/**
+ * The parameters that the validator accepts, and what is wrong with the others, so that an answer can name all faults.
+ * The route has `attachValidation`.
+ */
+export function takeValid<Query extends object> (
+  { query, url, validationError }: FastifyRequest
+): { readonly parameters: Query, readonly errors: Fault['errors'] } {
+  const found: Fault['errors'] = (validationError?.validation ?? []).map(faultOf)
+  const search = new URLSearchParams(searchOf(url))
+  const wrong = NUMBERS.filter((name) => !DECIMAL.test(search.get(name) ?? '0'))
+    .filter((name) => found.every(({ parameter }) => parameter !== name))
+  const errors = [...found, ...wrong.map((parameter) => ({ parameter, message: NO_DECIMAL }))]
+  const invalid = new Set(errors.map(({ parameter }) => parameter))
+  const valid = Object.entries(query as Query).filter(([name]) => !invalid.has(name))
+  return { parameters: Object.fromEntries(valid) as Query, errors }
+}
+
 /** A hook: numbers are decimal. JavaScript also reads `0x10`, `1e2` and a blank as numbers, most likely by mistake. */
 export function checkNumbers (request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const query = request.query as Record<string, unknown>
   const wrong = NUMBERS.filter((name) => typeof query[name] === 'string' && !DECIMAL.test(query[name]))
   if (wrong.length === 0) return done()
-  const message = 'must be a number in decimal digits'
-  sendFaults(reply, 'invalid-parameter', wrong.map((parameter) => ({ parameter, message })))
+  sendFaults(reply, 'invalid-parameter', wrong.map((parameter) => ({ parameter, message: NO_DECIMAL })))
 }
 
 /** Reads the parameters of a list or search. `prefix`: the path under which a proxy offers the service. */

@@ -258,6 +258,8 @@ t.test('bad parameters of counts get a 400 that names all of them', async (t) =>
     '/summary?top=101': ['top'],
     '/summary?top=-1&no_such=1': ['top', 'no_such'],
     '/summary?top=0x5': ['top'],
+    '/summary?top=1e1&start_time=soon&no_such=1': ['no_such', 'start_time', 'top'],
+    '/timeline?buckets=501&interval=5x&end_time=later': ['buckets', 'end_time', 'interval'],
     '/summary?start_time=soon': ['start_time'],
     '/summary?start_time=now&end_time=-1h': ['start_time'],
     '/timeline?buckets=0': ['buckets'],

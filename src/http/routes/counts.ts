@@ -13,7 +13,7 @@ import {
   readTimelineQuery,
   type CountReading
 } from '../count-parameters.ts'
-import { checkNumbers } from '../parameters.ts'
+import { takeValid } from '../parameters.ts'
 import { sendFaults } from '../problem-reply.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
 import { requestContextOf, type SendResult } from '../send-result.ts'
@@ -48,8 +48,8 @@ export const countRoutes: FastifyPluginAsyncTypebox<CountRoutesOptions> = async 
       SummaryQuery,
       'Summary'
     ),
-    preValidation: checkNumbers
-  }, (request, reply) => answer(request, reply, readSummaryQuery(request.query, tenantOf(request).clock())))
+    attachValidation: true
+  }, (request, reply) => answer<SummaryQuery>(request, reply, readSummaryQuery))
 
   app.get('/timeline', {
     schema: schemaOf(
@@ -59,8 +59,8 @@ export const countRoutes: FastifyPluginAsyncTypebox<CountRoutesOptions> = async 
       TimelineQuery,
       'Timeline'
     ),
-    preValidation: checkNumbers
-  }, (request, reply) => answer(request, reply, readTimelineQuery(request.query, tenantOf(request).clock())))
+    attachValidation: true
+  }, (request, reply) => answer<TimelineQuery>(request, reply, readTimelineQuery))
 
   app.get('/facets', {
     schema: schemaOf(
@@ -70,8 +70,8 @@ export const countRoutes: FastifyPluginAsyncTypebox<CountRoutesOptions> = async 
       FacetsQuery,
       'Facets'
     ),
-    preValidation: checkNumbers
-  }, (request, reply) => answer(request, reply, readFacetsQuery(request.query, tenantOf(request).clock())))
+    attachValidation: true
+  }, (request, reply) => answer<FacetsQuery>(request, reply, readFacetsQuery))
 
   app.get('/sessions', {
     schema: schemaOf(
@@ -81,15 +81,24 @@ export const countRoutes: FastifyPluginAsyncTypebox<CountRoutesOptions> = async 
       SessionsQuery,
       'SessionPage'
     ),
-    preValidation: checkNumbers
-  }, (request, reply) =>
-    answer(request, reply, readSessionsQuery(request.query, tenantOf(request).clock(), prefixOf(request))))
+    attachValidation: true
+  }, (request, reply) => answer<SessionsQuery>(request, reply, readSessionsQuery))
 
-  function answer (request: FastifyRequest, reply: FastifyReply, reading: CountReading): Promise<void> | undefined {
-    if (reading.ok) {
-      return send(request, reply, tenantOf(request).archive.count(reading.query, requestContextOf(request, limits)))
+  /** Counts, or names everything that is wrong with the parameters. */
+  function answer<Query extends object> (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    read: (parameters: Query, nowMs: number, prefix: string) => CountReading
+  ): Promise<void> | undefined {
+    const { archive, clock } = tenantOf(request)
+    const { errors, parameters } = takeValid<Query>(request)
+    const reading = read(parameters, clock(), prefixOf(request))
+    if (reading.ok && errors.length === 0) {
+      return send(request, reply, archive.count(reading.query, requestContextOf(request, limits)))
     }
-    sendFaults(reply, reading.code, reading.errors)
+    const more = reading.ok ? [] : reading.errors
+    const code = reading.ok || errors.length > 0 ? 'invalid-parameter' : reading.code
+    sendFaults(reply, code, [...errors, ...more])
     return undefined
   }
 }
