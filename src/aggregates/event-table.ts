@@ -106,7 +106,9 @@ export function createEventTable (options: EventTableOptions): EventTable {
     const secondSession = dictionaries.session.encode(columns.secondSession)
     rows.append({ position, flags, key, number: sequence++, codes, secondSession })
     if (codes.session >= FIRST_CODE) {
-      const source = { position, key, isUserMessage: columns.isUserMessage }
+      // An event without an instant stands behind the event whose instant it has.
+      const place = event.instant === undefined ? position + 1n : position
+      const source = { position: place, key, isUserMessage: columns.isUserMessage }
       titles.offer(codes.session, source, () => narrate(event.item).text)
     }
     if (rows.rows() > maxEvents) evict()

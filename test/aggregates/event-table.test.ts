@@ -217,9 +217,16 @@ t.test("a session's title is its first user message, otherwise its first text", 
     return titles(table.snapshot())
   }
   const user = { extra: { is_user_message: true } }
-  t.same(titleOf([dated(3, { resource_text: 'c' }), dated(1, { resource_text: ' ' }), dated(2, { resource_text: 'b' })]), [['s', 'b']])
-  t.same(titleOf([dated(1, { resource_text: 'a' }), dated(3, { resource_text: 'c', ...user }), dated(2, { resource_text: 'b', ...user })]), [['s', 'b']])
+  t.same(titleOf([dated(3, { resource_text: 'c' }), dated(1, { resource_text: ' ' }), dated(2, { resource_text: 'b' })]), [
+    ['s', 'b']
+  ])
+  const spoken = [dated(3, { resource_text: 'c', ...user }), dated(2, { resource_text: 'b', ...user })]
+  t.same(titleOf([dated(1, { resource_text: 'a' }), ...spoken]), [['s', 'b']])
   t.same(titleOf([dated(1), dated(2, { resource_text: '' })]), [])
+  for (let n = 0; n < 10; n++) {
+    const behind = titleOf([{ resource_text: `undated ${n}` }, dated(0, { resource_text: 'dated' })])
+    t.same(behind, [['s', 'dated']], 'an event without an instant stands behind its neighbour')
+  }
   t.same(titleOf([dated(1, { resource_text: 'é'.repeat(300) })]), [['s', 'é'.repeat(200)]])
   t.same(titleOf([dated(1, { resource_text: `${'x'.repeat(199)}😀` })]), [['s', 'x'.repeat(199)]])
 })
