@@ -10,7 +10,7 @@ export interface Recoding {
   readonly dictionary: DictionaryWriter
   /** Recodes a full chunk ahead, so that its codes need only be replaced. */
   prepare (chunk: Chunk, column: DictionaryColumn): void
-  /** The codes that were prepared for these, or new ones for so many rows. */
+  /** Returns the prepared codes for these codes. If none were prepared, makes them for the first `rows` rows. */
   recode (codes: Codes, rows: number): Codes
   /** The new code of an old one. `undefined`: the text was met in no row. */
   codeOf (code: number): number | undefined

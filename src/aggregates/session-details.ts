@@ -9,7 +9,7 @@ import { isUserMessageAt, statusAt, type RowPlace } from './session-rows.ts'
 import { isBetterTitle, type SessionSide } from './session-titles.ts'
 import type { SessionTotals } from './session-totals.ts'
 
-/** Lists of a session hold at most so many values: those with most events. */
+/** The maximum of values in each list of a session. Values with fewer events are left out. */
 export const MOST_LISTED = 100
 const VALUES_BETWEEN_PAUSES = 1000
 

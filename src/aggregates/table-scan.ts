@@ -29,7 +29,7 @@ export interface TableScanOptions {
 
 /**
  * Why the reading stopped before its goal.
- * - `row-limit`: so many events were read as one scan may read, or as the table holds.
+ * - `row-limit`: the scan has read the maximum of events, or the table is full.
  * - `unasked`: no question came for a minute.
  */
 export type ScanStop = 'row-limit' | 'unasked' | Failure

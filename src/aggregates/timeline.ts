@@ -51,7 +51,7 @@ export interface TimelineOptions {
   readonly top: number
 }
 
-/** The least width of which so many buckets are at least as long as the span. Otherwise the greatest width. */
+/** The smallest width with which `buckets` buckets cover the span. If none does, the greatest width. */
 export function intervalFor (spanSeconds: number, buckets: number): number {
   return INTERVALS_SECONDS.find((seconds) => seconds * buckets >= spanSeconds) ?? 2_592_000
 }

@@ -118,7 +118,7 @@ function readEscape (text: string, start: number): { readonly text: string, read
   return point > LARGEST_CODE_POINT ? undefined : { text: String.fromCodePoint(point), end: start + 1 + digits }
 }
 
-/** The end of a run of letters, digits and `_`, of at most so many characters. */
+/** The index after the letters, digits and `_` that begin at a position. A longer word than the bound is cut there. */
 function endOfWord (text: string, start: number, longest: number): number {
   let end = start
   while (end - start < longest && isWordUnit(text.charCodeAt(end))) end++

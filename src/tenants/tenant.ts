@@ -1,8 +1,5 @@
 import { createHash } from 'node:crypto'
 import type { FastifyBaseLogger } from 'fastify'
-import { createAggregates, type Aggregates } from '../aggregates/aggregates.ts'
-import { measureDrift } from '../aggregates/drift-detector.ts'
-import type { LiveTable } from '../aggregates/live-table.ts'
 import type { ResponseMemory } from '../archive/response-memory.ts'
 import { createSessionCounter } from '../aggregates/session-counter.ts'
 import { createArchive, type Archive } from '../archive/archive.ts'
@@ -23,10 +20,10 @@ import type { Health } from '../live/ingest/upstream-health.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { isForged } from '../live/replay/start-position.ts'
 import type { Instruments } from '../instruments.ts'
-import { knownMs } from '../live/recent/freshness.ts'
 import { createLiveFeed, findEvent, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
+import { createTenantAggregates } from './tenant-aggregates.ts'
 import { clientOptions, createUpstreamBudget, type Upstream } from './upstream.ts'
 
 /** Everything that belongs to one upstream credential. It shares no data with another tenant. */
@@ -78,10 +75,6 @@ export interface TenantOptions {
   readonly version: string
 }
 
-// A count right after the start waits for the first poll: before it, nothing would keep its events up to date.
-const FIRST_POLL = { sinceMs: 0, fullSinceMs: 0 }
-// The longest wait for the events of a count. It then tells how far it went.
-const LONGEST_COUNT_MS = 8000
 const PARTS_BYTES = 64 * 1024 * 1024 // Two answers of 16 MiB, at two bytes a character.
 
 export function createPools ({ CACHE_MAX_BYTES: cacheBytes, HISTORY_BYTES: historyBytes }: Settings): Pools {
@@ -104,7 +97,7 @@ export function createTenant (options: TenantOptions): Tenant {
   const relay = createLocalRelay()
   const feed = createFeed(options, client, relay, budget, { onPoll, onError, refusedMs: () => refusedMs })
   const { hub, log, poller, recent } = feed
-  const aggregates = createTenantAggregates(options, client, feed, budget, onError)
+  const aggregates = createTenantAggregates({ ...options, source: client, feed, budget, onError })
   relay.subscribe(aggregates.append)
   const cache = createCache(options, onError)
   const archive = createArchive({
@@ -265,52 +258,6 @@ function createFeed (
     heartbeatMs: settings.HEARTBEAT_MS,
     maxAgeMs: settings.STREAM_MAX_AGE_MS
   })
-}
-
-function createTenantAggregates (
-  { clock, instruments, logger, settings }: TenantOptions,
-  source: KubiyaClient,
-  { freshness, log, poller }: LiveFeed,
-  budget: RequestBudget,
-  onError: (error: unknown) => void
-): Aggregates {
-  return createAggregates({
-    source,
-    clock,
-    onError,
-    upstreamNow: poller.upstreamClock,
-    hours: settings.AGGREGATE_HOURS,
-    maxEvents: settings.AGGREGATE_EVENTS,
-    scanLimit: settings.AGGREGATE_SCAN_LIMIT,
-    searchScanLimit: settings.SEARCH_SCAN_LIMIT,
-    latenessMs: settings.LATENESS_MS,
-    openTtlMs: settings.CACHE_OPEN_TTL_MS,
-    waitMs: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_COUNT_MS),
-    position: log.end,
-    hasHalfOfBudget,
-    onHour (table) {
-      if (hasHalfOfBudget()) checkDrift(table).catch(onError)
-    },
-    async freshFeed (from) {
-      await poller.demand(FIRST_POLL)
-      const fresh = await freshness.freshly(async () => ({ from }))
-      if (fresh?.ok !== true) return fresh
-      const { failure, reads } = fresh
-      return { ok: true, readMs: knownMs(from, reads), polledMs: reads.last.startedMs, ...failure && { failure } }
-    }
-  })
-
-  function hasHalfOfBudget (): boolean {
-    return budget.levels(clock.now()).every(({ capacity, left }) => left >= capacity / 2)
-  }
-
-  async function checkDrift (table: LiveTable): Promise<void> {
-    const [nowMs, { AGGREGATE_SCAN_LIMIT: rowLimit, LATENESS_MS: latenessMs }] = [poller.upstreamClock(), settings]
-    const events = await measureDrift({ source, table, nowMs, latenessMs, rowLimit })
-    if (events === undefined) return
-    instruments.driftMeasured(events)
-    if (events > 0) logger.warn({ events }, 'counts of the last closed hour differ from Kubiya')
-  }
 }
 
 function createCache (

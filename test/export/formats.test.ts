@@ -91,7 +91,10 @@ t.test('an export without events', async (t) => {
 })
 
 t.test('the end of an incomplete export has the cursor, and the intervals that could not be read', async (t) => {
-  const skipped = [{ from: at(1), to: at(3), rows: 1, reason: 'too-large' }, { from: at(5), to: undefined, rows: 1, reason: 'upstream-outage' }] as const
+  const skipped = [
+    { from: at(1), to: at(3), rows: 1, reason: 'too-large' },
+    { from: at(5), to: undefined, rows: 1, reason: 'upstream-outage' }
+  ] as const
   const { text } = await written('ndjson', [[{ a: 1 }]], { ...INCOMPLETE, skipped })
   const { export: end } = JSON.parse(text.split('\n')[1] ?? '')
   t.same(decodeCursor(end.next), NEXT)

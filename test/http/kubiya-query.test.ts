@@ -101,7 +101,8 @@ t.test('the query of items', async (t) => {
         [`page=${page}`, 'page'] as [string, string]
       ),
       ...['0', '10001', '1e9', '99999999999'].map((size) => [`page_size=${size}`, 'page_size'] as [string, string]),
-      ...['1', '[]', 'null', '{"timestamp":2}', '{"timestamp":"-1"}', '{"id":1}', '{"timestamp":-1,"id":1}', '{"timestamp":1,"timestamp":-1}', '{', '']
+      ...['1', '[]', 'null', '{"timestamp":2}', '{"timestamp":"-1"}', '{"id":1}', '{"timestamp":-1,"id":1}',
+        '{"timestamp":1,"timestamp":-1}', '{', '']
         .map(
           (sort) => [`sort=${encodeURIComponent(sort)}`, 'sort'] as [string, string]
         ),

@@ -141,7 +141,8 @@ async function compare (t: Test, service: Service, { end, start }: { start: Inst
   const { items, pagination } = await ask('sessions?page_size=500')
   const expected = recountSummary(events, {}, window, 0)
   t.equal(pagination.total, expected.totals.sessions)
-  const figures = (items as Item[]).map(({ duration_seconds: seconds, events, failed, id, success }) => [id, events, success, failed, seconds])
+  const figures = (items as Item[]).map(({ duration_seconds: seconds, events, failed, id, success }) =>
+    [id, events, success, failed, seconds])
   const recounted = figures.map(([id]) => {
     const ofSession = events.filter(({ json }) => {
       const { extra, session_id: outer } = JSON.parse(json) as Item

@@ -34,7 +34,7 @@ export interface PageReadOptions {
   readonly scanLimit: number
   /** Asked between the requests: nobody waits for the page any more. */
   readonly isGivenUp: () => boolean
-  /** Waits before the next attempt, after so many failures in a row. */
+  /** Waits before the next attempt. The wait grows with the number of failures in a row. */
   readonly backOff: (failure: Failure, failures: number) => Promise<void>
   /** Whether the poller reaches Kubiya. */
   readonly isUpstreamThere: () => boolean

@@ -192,22 +192,31 @@ t.test('exports at the same time', async (t) => {
   upstream.publish(day(10))
   const token = (value: string) => ({ authorization: `Bearer ${value}` })
 
-  t.test('a caller has one export, and another caller one of its own', async (t) => {
-    const service = await startService(t, TWO, {}, upstream)
-    let release = () => {}
+  /** An export of the first caller whose page Kubiya holds until it is released. */
+  async function heldExport (url: string) {
+    let answer = () => {}
     const clear = upstream.faults.during({
       kind: 'held',
-      until: new Promise<void>((resolve) => { release = resolve }),
+      until: new Promise<void>((resolve) => { answer = resolve }),
       when: ({ query }) => JSON.stringify(query).includes('2026-01-01')
     })
-    const running = exported(service.url, `?${DATED}`, token(FIRST))
+    const running = exported(url, `?${DATED}`, token(FIRST))
     await eventually('it is in progress', () => upstream.inFlight() > 0)
+    const release = () => {
+      answer()
+      clear()
+    }
+    return { running, release }
+  }
+
+  t.test('a caller has one export, and another caller one of its own', async (t) => {
+    const service = await startService(t, TWO, {}, upstream)
+    const { release, running } = await heldExport(service.url)
     const second = await exported(service.url, `?${DATED}`, token(FIRST))
     t.equal(second.status, 429)
     t.match(JSON.parse(second.text), { code: 'rate-limited', retry_after: Number })
     const other = exported(service.url, `?${DATED}`, token(SECOND))
     release()
-    clear()
     t.equal(ndjsonOf(await running).lines.length, 10)
     t.equal(ndjsonOf(await other).lines.length, 10)
     t.equal(ndjsonOf(await exported(service.url, `?${DATED}`, token(FIRST))).lines.length, 10, 'the next may begin')
@@ -215,19 +224,11 @@ t.test('exports at the same time', async (t) => {
 
   t.test('more than MAX_EXPORTS are refused', async (t) => {
     const service = await startService(t, { ...TWO, MAX_EXPORTS: '1' }, {}, upstream)
-    let release = () => {}
-    const clear = upstream.faults.during({
-      kind: 'held',
-      until: new Promise<void>((resolve) => { release = resolve }),
-      when: ({ query }) => JSON.stringify(query).includes('2026-01-01')
-    })
-    const running = exported(service.url, `?${DATED}`, token(FIRST))
-    await eventually('it is in progress', () => upstream.inFlight() > 0)
+    const { release, running } = await heldExport(service.url)
     const second = await exported(service.url, `?${DATED}`, token(SECOND))
     t.equal(second.status, 503)
     t.match(JSON.parse(second.text), { code: 'overloaded', retry_after: Number })
     release()
-    clear()
     t.equal(ndjsonOf(await running).lines.length, 10)
   })
 })
@@ -331,7 +332,12 @@ t.test('an export and Kubiya', async (t) => {
   })
 
   t.test("a budget below a quarter of the day's is none for exports, and is one for lists", async (t) => {
-    const service = await startService(t, { KUBIYA_REQUESTS_PER_DAY: '40', KUBIYA_REQUESTS_PER_MINUTE: '0', POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000' })
+    const service = await startService(t, {
+      KUBIYA_REQUESTS_PER_DAY: '40',
+      KUBIYA_REQUESTS_PER_MINUTE: '0',
+      POLL_INTERVAL_MS: '60000',
+      POLL_MAX_INTERVAL_MS: '60000'
+    })
     service.sandbox.publish(day(9000))
     await service.settled()
     const { end, lines } = ndjsonOf(await exported(service.url, `?${DATED}`))
