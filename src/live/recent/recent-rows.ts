@@ -1,7 +1,15 @@
 import type { LogCursor } from '../../audit/cursor.ts'
 import { weightOf, type AuditEvent } from '../../audit/event.ts'
 import { compileFilter } from '../../audit/filter.ts'
-import { EARLIEST, instantFromMs, maxInstant, minInstant, type Instant } from '../../audit/instant.ts'
+import {
+  EARLIEST,
+  NANOS_PER_SECOND,
+  floorToSecond,
+  instantFromMs,
+  maxInstant,
+  minInstant,
+  type Instant
+} from '../../audit/instant.ts'
 import type { RecentPageQuery } from '../../audit/recent-events.ts'
 import { compareKeyedEvents, isAfter, type KeyedEvent } from '../../audit/sort-key.ts'
 import type { TimeRange } from '../../audit/time-range.ts'
@@ -66,8 +74,8 @@ const compareRows = compareKeyedEvents('asc')
 /**
  * Indexes the log by instant. The index follows the log when a query comes: without queries it costs nothing.
  *
- * The log is complete since C. C lies behind each gap, each evicted event, and behind the neighbour of an evicted
- * event without an instant. An evicted event dated past now is kept here and does not move C.
+ * The log is complete since C. C lies behind each gap, each evicted event, and behind the second of the neighbour of an
+ * evicted event without an instant. An evicted event dated past now is kept here and does not move C.
  */
 export function createRecentRows ({ log, now, start }: RecentRowsOptions): RecentRows {
   let since = start
@@ -86,7 +94,7 @@ export function createRecentRows ({ log, now, start }: RecentRowsOptions): Recen
     // The view must not keep much of what the log gave up for its bound.
     if (view !== undefined && entry.offset - view.startOffset > view.rows.length * MOST_STALE_SHARE) view = undefined
     if ('gap' in entry) return raise(entry.gap.to)
-    const instant = instantOf(entry) ?? entry.notAfter ?? entry.newest
+    const instant = instantOf(entry) ?? endOfSecond(entry.notAfter ?? entry.newest)
     if (instant <= instantFromMs(now())) return raise(instant)
     ahead = [...ahead, rowOf(entry.event, instant, entry.offset)].sort(compareRows)
     for (const oldest of ahead) {
@@ -201,6 +209,11 @@ function merge (rows: readonly Row[], more: readonly Row[]): readonly Row[] {
   const [oldest] = sorted
   const border = oldest === undefined ? rows.length : firstFrom(rows, oldest.key.instant)
   return [...rows.slice(0, border), ...[...rows.slice(border), ...sorted].sort(compareRows)]
+}
+
+/** Kubiya answers an event without an instant in each window that contains a part of its second. */
+function endOfSecond (instant: Instant): Instant {
+  return floorToSecond(instant) + NANOS_PER_SECOND - 1n
 }
 
 function rowOf (event: AuditEvent, instant: Instant, offset: number): Row {
