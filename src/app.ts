@@ -6,6 +6,7 @@ import { createResponseMemory, type ResponseMemoryOptions } from './archive/resp
 import { systemClock, type Clock } from './clock.ts'
 import { api } from './http/api.ts'
 import { createMetricsServer } from './http/metrics-server.ts'
+import { consoleRoutes } from './http/routes/console.ts'
 import { docsRoutes, type DocsOptions } from './http/routes/docs.ts'
 import { healthRoutes } from './http/routes/health.ts'
 import { metricsRoutes } from './http/routes/metrics.ts'
@@ -95,6 +96,7 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
       isCompatible: settings.COMPATIBLE_API,
       limits: accessControl.limits
     })
+    if (settings.CONSOLE) await server.register(consoleRoutes, { limits: accessControl.limits })
     await server.register(api, {
       prefix: API_PREFIX,
       settings,

@@ -38,7 +38,7 @@ async function serve (settings: Settings, warnings: readonly string[]): Promise<
   app.server.addHook('onClose', async () => grace.uninstall())
   process.on('SIGUSR2', () => toggleLevel(logger, settings))
   try {
-    logStart(app, await app.listen(), logger)
+    logStart(app, await app.listen(), logger, settings)
   } catch (err) {
     logger.fatal({ err }, 'cannot listen')
     await app.server.close()
@@ -64,8 +64,14 @@ function toggleLevel (logger: Logger, { LOG_LEVEL: configured }: Settings): void
 }
 
 /** Logs the URLs, the upstream, and commands to try, at any log level. */
-function logStart ({ upstream }: App, { metricsUrl, url }: Awaited<ReturnType<App['listen']>>, logger: Logger): void {
+function logStart (
+  { upstream }: App,
+  { metricsUrl, url }: Awaited<ReturnType<App['listen']>>,
+  logger: Logger,
+  { CONSOLE: hasConsole }: Settings
+): void {
   const lines = logger.child({}, { level: 'info' })
+  if (hasConsole) lines.info(`console: ${url}/console/`)
   lines.info(`kubiya-audit-bff ${version} listens on ${url}`)
   if (upstream.sandbox) {
     lines.warn(

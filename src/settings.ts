@@ -235,6 +235,10 @@ export const Settings = Type.Object({
         '`AUTH_MODE=none`, any other name is refused, except an address, `localhost`, a host of `ALLOWED_ORIGINS`, ' +
         'and a private name where `HOST` is not loopback. Pages of a listed name may stream.'
   })),
+  CONSOLE: Type.Boolean({
+    default: true,
+    description: 'Serves the console, a page to look at events, at `/console/`. `/` leads browsers there.'
+  }),
   COMPATIBLE_API: Type.Boolean({
     default: true,
     description:

@@ -74,6 +74,7 @@ t.test('settings', async (t) => {
       ALLOW_ANONYMOUS: false,
       ALLOW_PLAIN_HTTP: false,
       COMPATIBLE_API: true,
+      CONSOLE: true,
       KUBIYA_BASE_URL: 'https://api.kubiya.ai',
       KUBIYA_SESSION_FILTER: 'extra.session_id',
       KUBIYA_REQUESTS_PER_MINUTE: 100,

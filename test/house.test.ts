@@ -17,7 +17,7 @@ interface Import {
   readonly isType: boolean
 }
 
-const files = (await readdir(SRC, { recursive: true })).filter((name) => name.endsWith('.ts')).sort()
+const files = (await readdir(SRC, { recursive: true })).filter((name) => /\.tsx?$/.test(name)).sort()
 const sources = new Map(
   await Promise.all(files.map(async (name) => [name, await readFile(join(SRC, name), 'utf8')] as const))
 )
@@ -50,6 +50,16 @@ function strangers (name: string, allowed: (each: Import) => boolean): string[] 
   return ours(name).filter((each) => room(each.target) !== name && !allowed(each)).map(({ from, target }) =>
     `${from} imports ${target}`
   )
+}
+
+/** The files of a folder, and all whose code they import, directly or through others. */
+function reachable (folder: string): string[] {
+  const reached = new Set(files.filter((name) => room(name) === folder))
+  for (const name of reached) {
+    // The loop visits these too.
+    for (const { from, isOurs, isType, target } of imports) if (from === name && isOurs && !isType) reached.add(target)
+  }
+  return [...reached]
 }
 
 const PORTS = ['problems.ts', 'instruments.ts', 'tracer.ts']
@@ -132,7 +142,7 @@ t.test('inside live, data flows one way', async (t) => {
   }
 })
 
-t.test('the client imports types of frames, events and problems only, and nothing imports it', async (t) => {
+t.test('the client imports types of frames, events and problems only, and only the console imports it', async (t) => {
   const known = [
     'live/transport/frames.ts',
     'live/transport/close-codes.ts',
@@ -142,7 +152,19 @@ t.test('the client imports types of frames, events and problems only, and nothin
   ]
   t.same(strangers('client', ({ isType, target }) => isType && known.includes(target)), [])
   t.same(imports.filter(({ from, isOurs }) => !isOurs && room(from) === 'client'), [], 'no packages')
-  t.same(imports.filter(({ from, target }) => room(target) === 'client' && room(from) !== 'client'), [])
+  const users = imports.filter(({ from, target }) => room(target) === 'client' && room(from) !== 'client')
+  t.same(users.filter(({ from }) => room(from) !== 'console'), [], 'of ours')
+})
+
+t.test('the console imports types, the client, pure modules of audit and its three packages', async (t) => {
+  t.same(strangers('console', ({ isType, target }) => isType || ['client', 'audit'].includes(room(target))), [])
+  // esbuild bundles these for browsers.
+  const bundled = reachable('console')
+  t.ok(bundled.includes('console/main.tsx'))
+  const packages = imports.filter(({ from, isOurs, isType }) => !isOurs && !isType && bundled.includes(from))
+  const known = ['preact', 'preact/hooks', '@preact/signals', 'openapi-fetch']
+  t.same(packages.filter(({ target }) => !known.includes(target)), [], 'nothing of Node')
+  t.same(imports.filter(({ from, target }) => room(target) === 'console' && room(from) !== 'console'), [])
 })
 
 t.test('the sandbox imports nothing of ours, and is imported by app alone', async (t) => {
@@ -258,10 +280,10 @@ const UNCLOCKED: string[] = ['audit/time-slice.ts']
 const GLOBAL_TIME = /\b(?:Date\.now|performance\.now|hrtime|setTimeout|setInterval|node:timers)\b|new Date\(\)/
 
 t.test('clock.ts alone takes the time of the machine: others are given a Clock', async (t) => {
-  // The client and the sandbox import nothing of ours.
+  // The client and the sandbox import nothing of ours. The console runs in a browser.
   const users = [...sources].filter(([name, source]) =>
     GLOBAL_TIME.test(source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, '')) &&
-    !['clock.ts', 'main.ts', 'client', 'sandbox'].includes(room(name))
+    !['clock.ts', 'main.ts', 'client', 'console', 'sandbox'].includes(room(name))
   ).map(([name]) => name)
   t.same(users.filter((name) => !UNCLOCKED.includes(name)), [])
   t.same(UNCLOCKED.filter((name) => !users.includes(name)), [], 'the list names no file that is mended')

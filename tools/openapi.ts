@@ -22,7 +22,11 @@ const RELATIVE_SERVERS = SERVERS.map((each) => ({ ...each, url: '.' }))
  * for it.
  */
 export async function writeOpenapi (): Promise<string> {
-  const outcome = readSettings({ KUBIYA_API_KEY: 'none', KUBIYA_BASE_URL: 'http://127.0.0.1:9' })
+  const outcome = readSettings({
+    KUBIYA_API_KEY: 'none',
+    KUBIYA_BASE_URL: 'http://127.0.0.1:9',
+    CONSOLE: 'false' // Its files may not be built yet.
+  })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const { server } = await buildApp(outcome.settings, pino({ level: 'silent' }), {
     docs: fastifyPlugin(collector, { name: 'openapi' })

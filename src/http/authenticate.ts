@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net'
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  FastifyRequest,
+  onRequestHookHandler
+} from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { callerKey } from '../access/client-address.ts'
 import {
@@ -138,6 +144,15 @@ const plugin: FastifyPluginAsync<AuthenticateOptions> = async (
 }
 
 export const authenticate = fastifyPlugin(plugin, { name: 'authenticate' })
+
+/** A hook for routes without a credential: counts the requests of an address. */
+export function limitByAddress (limits: Pick<RateLimits, 'request'>): onRequestHookHandler {
+  return (request, reply, done) => {
+    const refusal = limits.request(callerKey(request.ip, request.ips))
+    if (refusal === undefined) done()
+    else sendDenied(reply, refusal)
+  }
+}
 
 /** Whether the client has disconnected. Its address is then unknown, and no work should start. */
 function isDisconnected ({ raw: { socket } }: FastifyRequest): boolean {

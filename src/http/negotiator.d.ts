@@ -4,5 +4,7 @@ declare module 'negotiator' {
     constructor (request: { readonly headers: Readonly<Record<string, string | undefined>> })
     /** Encodings of `available` that are acceptable, best first; `preferred` decides among equal weights. */
     encodings (available: readonly string[], options: { readonly preferred: readonly string[] }): string[]
+    /** Media types of `available` that are acceptable, best first; among equals, in their order. */
+    mediaTypes (available: readonly string[]): string[]
   }
 }

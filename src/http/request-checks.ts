@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { Readable } from 'node:stream'
 import { parse } from 'fast-querystring'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hostRefusal, readHost, type Host, type Hosts } from '../access/hosts.ts'
 import { repeat, type Clock } from '../clock.ts'
 import { sendDenied, sendProblem } from './problem-reply.ts'
@@ -14,6 +14,7 @@ export type HostCheck = (request: FastifyRequest, reply: FastifyReply) => boolea
 
 export interface RequestChecksOptions {
   readonly isForeignHost: HostCheck
+  readonly logger: FastifyBaseLogger
   /** The only route with upgrades. */
   readonly streamPath: string
 }
@@ -42,13 +43,16 @@ const NANOS_PER_MS = 1e6
  * Checks every request before anything else looks at it: its framing, its number of headers, its host, its upgrade. One
  * hook with a callback: a hook for each check, or a promise, would cost every cache hit.
  */
-export function checkRequests (server: FastifyInstance, { isForeignHost, streamPath }: RequestChecksOptions): void {
+export function checkRequests (
+  server: FastifyInstance,
+  { isForeignHost, logger, streamPath }: RequestChecksOptions
+): void {
   server.server.maxHeadersCount = MAX_HEADERS + 1 // Node drops all headers beyond this number.
   server.addHook('onRequest', (request, reply, done) => {
     const { raw } = request
     // All requests share one logger, and log calls name the request id. Fastify's child loggers cost 5 µs of a hit.
-    request.log = server.log
-    reply.log = server.log
+    request.log = logger
+    reply.log = logger
     endIfFramingIsUnsure(raw, reply.raw)
     const fault = hostFault(raw) // RFC 9112 §3.2. Node would answer without a body.
     if (raw.rawHeaders.length > 2 * MAX_HEADERS) {

@@ -14,12 +14,15 @@ export const TLS_HEADERS: Readonly<Record<string, string>> = {
   'strict-transport-security': 'max-age=31536000; includeSubDomains'
 }
 
-/** On the page at `/docs`: only its own scripts, styles, images and requests. The rest is what helmet sets on pages. */
+// Only the page's own scripts, styles, images and requests.
+const PAGE_POLICY = [
+  "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+  "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"
+]
+
+/** On the page at `/docs`. The rest is what helmet sets on pages. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  'content-security-policy': [
-    "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
-    "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"
-  ].join('; '),
+  'content-security-policy': PAGE_POLICY.join('; '),
   'cross-origin-opener-policy': 'same-origin',
   'origin-agent-cluster': '?1',
   'x-dns-prefetch-control': 'off',
@@ -27,6 +30,12 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'x-frame-options': 'SAMEORIGIN',
   'x-permitted-cross-domain-policies': 'none',
   'x-xss-protection': '0'
+}
+
+/** On the console, which turns no text into code: no Trusted Types policy can be created. */
+export const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
+  ...PAGE_HEADERS,
+  'content-security-policy': [...PAGE_POLICY, "require-trusted-types-for 'script'", "trusted-types 'none'"].join('; ')
 }
 
 export interface ResponseHeadersOptions {
@@ -59,7 +68,7 @@ export function createResponseHeaders (
   return { apply, fixed: [...entries.flat(), 'vary', vary], varying }
 
   function apply (request: FastifyRequest, reply: FastifyReply): void {
-    // The page at `/docs` has set its own policy.
+    // The pages have set their own policy.
     for (const [name, value] of entries) if (!reply.hasHeader(name)) reply.header(name, value)
     if (request.protocol === 'https') reply.headers(TLS_HEADERS)
     reply.header('x-request-id', request.id)

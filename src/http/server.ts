@@ -77,7 +77,8 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
     },
     clientErrorHandler: refuse
   })
-  server.log = logger // As an option, it would have a child for each request: see `checkRequests`.
+  // As an option, it would have a child for each request: see `checkRequests`. main.ts logs the addresses.
+  server.log = logger.child({}, { level: logger.isLevelEnabled('warn') ? 'warn' : logger.level })
   connections.follow(server.server)
   tracing?.instrument(server)
   addHooks(server, options, responseHeaders)
@@ -88,7 +89,7 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
     refuse
   })
   // After the upgrades, whose hook closes the socket of a refused upgrade.
-  checkRequests(server, { isForeignHost, streamPath })
+  checkRequests(server, { isForeignHost, logger, streamPath })
   return { server, responseHeaders, endConnections }
 
   /** Answers what the router never sees: bytes that are no HTTP request, or no WebSocket handshake. */

@@ -14,7 +14,7 @@ import { createResponseCache, type CacheRequest } from '../../src/archive/respon
 import type { CacheableResponse } from '../../src/archive/stored-response.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import type { Requester } from '../../src/audit/requester.ts'
-import { negotiateEncoding } from '../../src/http/send-result.ts'
+import { negotiateEncoding } from '../../src/http/content-negotiation.ts'
 import { ago, eventually, item, startService, type Service } from '../support/support.ts'
 
 t.test('Accept-Encoding selects the preferred coding', async (t) => {

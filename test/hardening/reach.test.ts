@@ -214,7 +214,12 @@ t.test('a request for a foreign host reaches only the probes, and Kubiya is not 
     '/docs',
     '/docs/',
     '/docs/page.js',
+    '/',
+    '/console',
+    '/console/',
+    '/client.js',
     '/openapi.json',
+    '/asyncapi.json',
     '/metrics',
     '/nothing',
     `${EVENTS}/%`,
@@ -612,7 +617,7 @@ t.test('public routes reveal no figures, and are limited if they cost anything',
   t.equal((await service.get('/openapi.json')).status, 200)
   t.equal((await service.get('/docs')).status, 200)
   t.equal((await service.get('/docs/page.js')).status, 200)
-  for (const path of ['/openapi.json', '/docs', '/docs/', '/docs/swagger-ui.css']) {
+  for (const path of ['/openapi.json', '/docs', '/docs/', '/docs/swagger-ui.css', '/console/', '/client.js']) {
     const response = await service.get(path)
     t.equal(response.status, 429, path)
     t.ok(Number(response.headers.get('retry-after')) > 0, path)

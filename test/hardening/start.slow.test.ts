@@ -10,7 +10,7 @@ import { eventually } from '../support/support.ts'
 interface Owner { teardown (action: () => unknown): void }
 
 const MANIFESTS = ['package.json', 'build.mjs', 'LICENSE']
-const BUILT = ['main.js', 'main.js.map', 'packages', 'docs', 'LICENSES.txt']
+const BUILT = ['main.js', 'main.js.map', 'packages', 'console', 'docs', 'LICENSES.txt']
 
 /** A checkout without development packages, outside of this one: nothing is found in a folder above. */
 async function checkOut (t: Owner, parts = BUILT): Promise<string> {
@@ -61,7 +61,8 @@ t.test('an incomplete dist says in one line what to run', async (t) => {
   const lacks: Record<string, string[]> = {
     'no dist': [],
     'no main': BUILT.filter((part) => part !== 'main.js'),
-    'no page': BUILT.filter((part) => part !== 'docs'),
+    'no docs page': BUILT.filter((part) => part !== 'docs'),
+    'no console': BUILT.filter((part) => part !== 'console'),
     'no packages': BUILT.filter((part) => part !== 'packages')
   }
   for (const [what, parts] of Object.entries(lacks)) {

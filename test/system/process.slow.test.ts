@@ -27,13 +27,15 @@ t.test('a start without a key logs the sandbox, the URLs, and commands to try', 
     t.ok((await response.json() as { items: unknown[] }).items.length > 0, name)
   }
   t.ok(said.some(([, msg]) => String(msg).startsWith('live:') && String(msg).includes(url)))
+  t.equal(said[0]?.[1], `console: ${url}/console/`)
+  t.match(await (await fetch(`${url}/console/`)).text(), '<!doctype html>')
   service.child.kill('SIGINT')
   t.same(await service.exited, { code: 0, signal: null })
 })
 
 t.test('the built service needs no packages', async (t) => {
   const folder = t.testdir()
-  for (const path of ['package.json', MAIN, 'dist/packages', 'dist/docs']) {
+  for (const path of ['package.json', MAIN, 'dist/packages', 'dist/console', 'dist/docs']) {
     await cp(path, `${folder}/${path}`, { recursive: true })
   }
   const service = run(t, { PORT: '0', METRICS_PORT: '0' }, `${folder}/${MAIN}`)
@@ -46,7 +48,10 @@ t.test('the built service needs no packages', async (t) => {
       '/openapi.json',
       '/docs/',
       '/docs/swagger-ui.css',
-      '/docs/swagger-ui-bundle.js'
+      '/docs/swagger-ui-bundle.js',
+      '/console/',
+      '/client.js',
+      '/asyncapi.json'
     ]
   ) {
     const response = await fetch(`${url}${path}`)

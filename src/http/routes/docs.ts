@@ -1,23 +1,21 @@
-import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { FastifyPluginAsync, FastifyReply } from 'fastify'
-import { callerKey } from '../../access/client-address.ts'
 import type { RateLimits } from '../../access/rate-limits.ts'
-import { sendDenied } from '../problem-reply.ts'
-import { PAGE_HEADERS } from '../response-headers.ts'
+import { compress } from '../../archive/content-encoding.ts'
+import { limitByAddress } from '../authenticate.ts'
 import { KUBIYA_PREFIX } from '../kubiya-error.ts'
+import { PAGE_HEADERS } from '../response-headers.ts'
 import { secured } from '../security-schemes.ts'
+import { createStaticFile, readStaticFile, sendStaticFile, type StaticFile } from '../static-file.ts'
 import openapi from '../../../openapi/openapi.json' with { type: 'json' }
 
-const SCRIPT = 'text/javascript; charset=utf-8'
 // The files of the page, which the build copies beside the service.
-const TYPES: Record<string, string> = {
-  'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': SCRIPT,
-  'favicon-32x32.png': 'image/png'
-}
+const PARTS = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
 const HTML = 'text/html; charset=utf-8'
+const SCRIPT = 'text/javascript; charset=utf-8'
+const JSON_TYPE = 'application/json; charset=utf-8'
 const CACHED = 'private, max-age=3600'
+const REVALIDATED = 'no-cache'
 // A file of its own, so that the content security policy allows no inline script.
 const START =
   "SwaggerUIBundle({ dom_id: '#page', url: document.getElementById('page').dataset.document, docExpansion: 'list', " +
@@ -31,28 +29,46 @@ export interface DocsOptions {
   readonly limits: Pick<RateLimits, 'request'>
 }
 
-/** The generated OpenAPI document, and a page to read and try it. */
+/** The documents of the API, a page to read and try it, and the client module. */
 export const docsRoutes: FastifyPluginAsync<DocsOptions> = async (app, { isCompatible, limits, mode }) => {
-  // A buffer, because a string would be copied for each slow reader.
-  const document = Buffer.from(JSON.stringify(secured(isCompatible ? openapi : withoutKubiyaPaths(), mode)))
   const quiet = { logLevel: 'warn', schema: { hide: true } } as const
+  const document = createDocument(secured(isCompatible ? openapi : withoutKubiyaPaths(), mode))
 
-  // These routes need no credential, so the limit counts addresses.
-  app.addHook('onRequest', (request, reply, done) => {
-    const refusal = limits.request(callerKey(request.ip, request.ips))
-    if (refusal === undefined) done()
-    else sendDenied(reply, refusal)
-  })
-
-  app.get('/openapi.json', quiet, (_request, reply) => reply.type('application/json; charset=utf-8').send(document))
+  app.addHook('onRequest', limitByAddress(limits))
+  app.get('/openapi.json', quiet, async (request, reply) =>
+    sendStaticFile(request, reply, await document(), REVALIDATED)
+  )
+  for (const name of ['asyncapi.json', 'client.js']) {
+    const file = await readPart(name)
+    app.get(`/${name}`, quiet, (request, reply) => sendStaticFile(request, reply, file, REVALIDATED))
+  }
   // Links are relative, so that the page also works below a gateway's path prefix.
   app.get('/docs', quiet, (_request, reply) => sendPage(reply, '.'))
   app.get('/docs/', quiet, (_request, reply) => sendPage(reply, '..'))
   app.get('/docs/page.js', quiet, (_request, reply) => reply.type(SCRIPT).header('cache-control', CACHED).send(START))
-  for (const [name, type] of Object.entries(TYPES)) {
-    // Read once, not for each request.
-    const part = await readFile(fileURLToPath(import.meta.resolve(`#docs/${name}`)))
-    app.get(`/docs/${name}`, quiet, (_request, reply) => reply.type(type).header('cache-control', CACHED).send(part))
+  for (const name of PARTS) {
+    const file = await readPart(name)
+    app.get(`/docs/${name}`, quiet, (request, reply) => sendStaticFile(request, reply, file, CACHED))
+  }
+}
+
+/** Reads a file once, not for each request. */
+function readPart (name: string): Promise<StaticFile> {
+  return readStaticFile(fileURLToPath(import.meta.resolve(`#docs/${name}`)))
+}
+
+/** The document depends on settings, so the build cannot compress it. The first request does, once for all. */
+function createDocument (value: object): () => Promise<StaticFile> {
+  const body = Buffer.from(JSON.stringify(value))
+  let made: Promise<StaticFile> | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+
+  async function make (): Promise<StaticFile> {
+    const [br, gzip] = await Promise.all([compress(body, 'br'), compress(body, 'gzip')])
+    return createStaticFile(JSON_TYPE, body, { br, gzip })
   }
 }
 

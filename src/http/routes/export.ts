@@ -24,7 +24,7 @@ import { faultOf, sendFailure, sendFaults, sendProblem } from '../problem-reply.
 import type { ResponseHeaders } from '../response-headers.ts'
 import { problemAnswers } from '../response-schemas.ts'
 import { sendExport, type ExportSenderOptions, type SentExport } from '../send-export.ts'
-import { negotiateEncoding } from '../send-result.ts'
+import { negotiateEncoding } from '../content-negotiation.ts'
 
 export interface ExportRoutesOptions extends ExportSenderOptions {
   readonly exportLimit: number
