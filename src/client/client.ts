@@ -1,8 +1,17 @@
 import { streamAddress } from './url.ts'
-import type { AuditStream, AuditStreamError, AuditStreamOptions, Frame, WebSocketConstructor } from './types.ts'
+import type {
+  AuditFrame,
+  AuditFramesOptions,
+  AuditStream,
+  AuditStreamError,
+  AuditStreamOptions,
+  Frame,
+  PublishedEvent,
+  WebSocketConstructor
+} from './types.ts'
 import { createReconnectingStream } from './reconnecting.ts'
 import { createSeenIds } from './seen-ids.ts'
-import { createEventBuffer } from './event-buffer.ts'
+import { createPendingValues } from './pending-values.ts'
 
 export type * from './types.ts'
 
@@ -15,9 +24,25 @@ const BACK_OFF = { leastMs: 250, mostMs: 30_000 }
  * Follows audit events with `for await`. Delivers each event once, also after a lost connection or a restart of the
  * service.
  */
-export function openAuditStream (options: AuditStreamOptions): AuditStream {
+export function openAuditStream (options: AuditStreamOptions): AuditStream<PublishedEvent> {
+  return openStream(options, (frame) => frame.type === 'event' ? frame.event : undefined)
+}
+
+/**
+ * Follows the frames of events and gaps in the order of the stream, so that a gap stands where events may be missing.
+ * Each event comes once, with `late` if it became visible after newer ones.
+ */
+export function openAuditFrames (options: AuditFramesOptions): AuditStream<AuditFrame> {
+  return openStream(options, (frame) => frame)
+}
+
+/** Both kinds of streams. `valueOf` returns what a frame is to the consumer. `undefined`: nothing. */
+function openStream<Value> (
+  options: AuditStreamOptions,
+  valueOf: (frame: AuditFrame) => Value | undefined
+): AuditStream<Value> {
   const { maxPending = MAX_PENDING, signal } = options
-  const pending = createEventBuffer()
+  const pending = createPendingValues<Value>()
   const isNew = createSeenIds(options.remembered ?? REMEMBERED, options.known ?? [])
   const connection = createReconnectingStream({
     addressAt: (cursor) => streamAddress(options, cursor),
@@ -33,8 +58,8 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
   let state: 'idle' | 'running' | 'paused' | 'over' = 'idle'
   streamAddress(options, undefined) // Throws at once if the URL is invalid.
 
-  const stream: AuditStream = {
-    get cursor () { return pending.size() === 0 ? connection.cursor() : pending.cursor() },
+  const stream: AuditStream<Value> = {
+    get cursor () { return pending.count() === 0 ? connection.cursor() : pending.cursor() },
     next,
     async return () {
       finish()
@@ -44,14 +69,14 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
   }
   return stream
 
-  async function next (): ReturnType<AuditStream['next']> {
+  async function next (): ReturnType<AuditStream<Value>['next']> {
     if (signal?.aborted === true) finish()
     if (state === 'idle') {
       signal?.addEventListener('abort', finish)
       run()
     }
     const result = pending.take()
-    if (state === 'paused' && pending.size() === 0) run()
+    if (state === 'paused' && pending.count() === 0) run()
     return result
   }
 
@@ -62,25 +87,29 @@ export function openAuditStream (options: AuditStreamOptions): AuditStream {
 
   function onFrame (frame: Frame, before: string | undefined, size: number): void {
     switch (frame.type) {
-      case 'event': return receive(frame, before, size)
+      case 'event': return isNew(frame.event.id) ? receive(frame, before, size) : undefined
+      case 'gap':
+        callHook(options.onGap, frame)
+        return receive(frame, before, size)
       case 'hello': return callHook(options.onHello, frame)
-      case 'gap': return callHook(options.onGap, frame)
+      case 'expiring': return callHook(options.onExpiring, frame)
       case 'status':
       case 'heartbeat': return callHook(options.onStatus, frame)
     } // Unknown types are ignored: a later version of the service may add some.
   }
 
-  function receive (frame: Extract<Frame, { type: 'event' }>, before: string | undefined, size: number): void {
-    if (!isNew(frame.event.id)) return
-    pending.add(frame, before, size)
-    if (pending.size() < Math.max(1, maxPending) && pending.textLength() < MAX_PENDING_TEXT) return
+  function receive (frame: AuditFrame, before: string | undefined, size: number): void {
+    const value = valueOf(frame)
+    if (value === undefined || state === 'over') return
+    pending.add(value, { before, after: frame.cursor, size })
+    if (pending.count() < Math.max(1, maxPending) && pending.textLength() < MAX_PENDING_TEXT) return
     connection.disconnect() // The service keeps later events. The stream continues from the cursor.
     state = 'paused'
   }
 
-  function callHook<Value> (hook: ((value: Value) => void) | undefined, value: Value): void {
+  function callHook<Argument> (hook: ((argument: Argument) => void) | undefined, argument: Argument): void {
     try {
-      hook?.(value)
+      hook?.(argument)
     } catch (error) {
       connection.disconnect()
       onOver(error)

@@ -26,7 +26,8 @@ export function cursorOf (frame: Frame): string | undefined {
 /** For each type of frame: whether its fields are valid. */
 const CHECKS = new Map<unknown, (frame: Fields) => boolean>([
   ['hello', ({ cursor, resumed }) => isCursor(cursor) && typeof resumed === 'boolean'],
-  ['event', ({ cursor, event }) => isCursor(cursor) && isObject(event) && isText(event.id, LONGEST_ID)],
+  ['event', (frame) => isCursor(frame.cursor) && isObject(frame.event) && isText(frame.event.id, LONGEST_ID) &&
+    (frame.late === undefined || typeof frame.late === 'boolean')],
   ['gap', ({ cursor, from, reason, to }) => isCursor(cursor) && isText(from) && isText(to) && isText(reason)],
   ['status', (frame) => hasUpstream(frame) && (frame.since === undefined || typeof frame.since === 'string')],
   ['heartbeat', (frame) => isCursor(frame.cursor) && hasUpstream(frame)],

@@ -6,13 +6,18 @@ import type { Problem } from '../problems.ts'
 // The public types of the client module.
 export type { AuditFilter, Frame, Problem, PublishedEvent }
 
+export type EventFrame = Extract<Frame, { type: 'event' }>
 export type HelloFrame = Extract<Frame, { type: 'hello' }>
 export type GapFrame = Extract<Frame, { type: 'gap' }>
 export type StatusFrame = Extract<Frame, { type: 'status' }>
 export type HeartbeatFrame = Extract<Frame, { type: 'heartbeat' }>
+export type ExpiringFrame = Extract<Frame, { type: 'expiring' }>
 export type EndFrame = Extract<Frame, { type: 'end' }>
 
-export interface AuditStreamOptions {
+/** An event with its position, or an interval that may lack events. */
+export type AuditFrame = EventFrame | GapFrame
+
+export interface AuditFramesOptions {
   /** URL of the service. A path before `/api` is kept. In a page it may be relative to the page. */
   readonly url: string | URL
   /** Only events that match the filter. Default: all events. */
@@ -32,8 +37,6 @@ export interface AuditStreamOptions {
   /** Ends the iteration on abort, as `break` does: nothing is thrown, and pending events are dropped. */
   readonly signal?: AbortSignal | undefined
 
-  /** Called when events of an interval may be missing. It may be called before the pending events are taken. */
-  readonly onGap?: ((gap: GapFrame) => void) | undefined
   /**
    * Called with the state of Kubiya, also for each heartbeat. So a change during a lost connection is reported, too.
    */
@@ -42,6 +45,8 @@ export interface AuditStreamOptions {
   readonly onHello?: ((hello: HelloFrame) => void) | undefined
   /** Called when a connection was lost or could not be opened. The next try follows after a wait. */
   readonly onReconnect?: ((reconnection: Reconnection) => void) | undefined
+  /** Called when the credential, and the connection with it, ends within a minute. */
+  readonly onExpiring?: ((expiring: ExpiringFrame) => void) | undefined
 
   /** Ids of events that are not delivered, for example those of a listed page. */
   readonly known?: Iterable<string> | undefined
@@ -51,8 +56,9 @@ export interface AuditStreamOptions {
    */
   readonly remembered?: number | undefined
   /**
-   * The most events that wait for a slow consumer. Default: 10 000. At that number, or at 16 Mi characters of JSON
-   * text, the connection is closed. When the consumer has taken all of them, the stream continues from there.
+   * The most events, or events and gaps, that wait for a slow consumer. Default: 10 000. At that number, or at 16 Mi
+   * characters of JSON text, the connection is closed. When the consumer has taken all of them, the stream continues
+   * from there.
    */
   readonly maxPending?: number | undefined
   /**
@@ -66,27 +72,33 @@ export interface AuditStreamOptions {
   readonly fetch?: typeof globalThis.fetch | undefined
 }
 
+export interface AuditStreamOptions extends AuditFramesOptions {
+  /** Called when events of an interval may be missing. It may be called before the pending events are taken. */
+  readonly onGap?: ((gap: GapFrame) => void) | undefined
+}
+
 export interface BackOffBounds {
   readonly leastMs: number
   readonly mostMs: number
 }
 
 /**
- * A stream of audit events, each delivered once. It reconnects when a connection is lost, and continues where the last
- * one stopped. It connects when the first event is requested. A stream is for one consumer and can be iterated once.
+ * A stream of audit events, each delivered once, or of their frames. It reconnects when a connection is lost, and
+ * continues where the last one stopped. It connects when the first value is requested. A stream is for one consumer and
+ * can be iterated once.
  *
  * The iteration throws an `AuditStreamError` when a reconnect cannot help. It also throws the error of a hook.
  */
-export interface AuditStream extends AsyncIterable<PublishedEvent> {
+export interface AuditStream<Value = PublishedEvent> extends AsyncIterable<Value> {
   /**
-   * The cursor after the last event that was taken: the value of `since` after a restart of the consumer. Store it when
-   * that event has been processed. The stream then delivers all later events again.
+   * The cursor after the last value that was taken: the value of `since` after a restart of the consumer. Store it when
+   * that value has been processed. The stream then delivers all later events again.
    */
   readonly cursor: string | undefined
-  next (): Promise<IteratorResult<PublishedEvent, undefined>>
-  /** Ends the stream, also while an event is awaited. */
-  return (): Promise<IteratorResult<PublishedEvent, undefined>>
-  [Symbol.asyncIterator] (): AuditStream
+  next (): Promise<IteratorResult<Value, undefined>>
+  /** Ends the stream, also while a value is awaited. */
+  return (): Promise<IteratorResult<Value, undefined>>
+  [Symbol.asyncIterator] (): AuditStream<Value>
 }
 
 /** Why there is no connection. */

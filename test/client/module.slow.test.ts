@@ -13,13 +13,14 @@ import { layWire } from './wire.ts'
 const CLIENT = 'dist/client.js'
 const NAME: string = 'kubiya-audit-bff/client' // Text alone: types are checked before anything is built.
 const MOST_GZIPPED_BYTES = 4096
+const EXPORTS = ['isAuditStreamError', 'openAuditFrames', 'openAuditStream']
 
 t.test('the client module is one small file without imports', async (t) => {
   const source = await readFile(CLIENT)
   t.notMatch(String(source), /\bimport\b|\brequire\b|\bprocess\b|\bBuffer\b/)
   const { length } = gzipSync(source)
   t.ok(length < MOST_GZIPPED_BYTES, `${length} bytes gzipped`)
-  t.same(Object.keys(await import(NAME)).sort(), ['isAuditStreamError', 'openAuditStream'])
+  t.same(Object.keys(await import(NAME)).sort(), EXPORTS)
 })
 
 t.test("the client module works with Node's WebSocket, as in its example", async (t) => {
@@ -72,7 +73,7 @@ t.test('the client module is packed with its declarations, and with the service'
 t.test('the client module is typed from the schemas, in strict projects of all kinds', async (t) => {
   const file = `${t.testdir({
     'consumer.ts': `
-      import { isAuditStreamError, openAuditStream, type AuditFilter, type Frame, type Problem, type PublishedEvent, type WebSocketConstructor } from 'kubiya-audit-bff/client'
+      import { isAuditStreamError, openAuditFrames, openAuditStream, type AuditFilter, type AuditFrame, type AuditStream, type Frame, type Problem, type PublishedEvent, type WebSocketConstructor } from 'kubiya-audit-bff/client'
       const filter: AuditFilter = { status: 'failed' }
       // @ts-expect-error: no such filter
       const wrong: AuditFilter = { stat: 'failed' }
@@ -85,7 +86,13 @@ t.test('the client module is typed from the schemas, in strict projects of all k
         }
         // @ts-expect-error: no such option
         openAuditStream({ url: '', filters: {} })
-        return String(wrong)
+        const frames: AuditStream<AuditFrame> = openAuditFrames({ url: '', onExpiring: ({ at }) => at })
+        for await (const frame of frames) if (frame.type === 'event') return frame.event.id + String(frame.late)
+          else return frame.reason
+        const events: AuditStream = openAuditStream({ url: '' })
+        // @ts-expect-error: gaps are among the frames
+        openAuditFrames({ url: '', onGap: String })
+        return String(wrong) + String(events.cursor)
       }
       export type Seen = [PublishedEvent, Frame, Problem]
     `,
@@ -167,7 +174,7 @@ t.test('the client package is typed for each way of module resolution', async (t
     'the same file as the service exports'
   )
   const entry = pathToFileURL(join(packages, 'kubiya-audit-client', String(client.main)))
-  t.same(Object.keys(await import(entry.href)).sort(), ['isAuditStreamError', 'openAuditStream'])
+  t.same(Object.keys(await import(entry.href)).sort(), EXPORTS)
 
   const ours = join(packages, 'kubiya-audit-bff')
   await mkdir(join(ours, 'dist'), { recursive: true })

@@ -126,6 +126,34 @@ t.test('the nginx of docs/operations.md serves under a path, and every link work
   await stream.untilEvents(3)
 })
 
+for (const [mark, path] of [['server {', ''], ['location /audit/', '/audit']] as const) {
+  t.test(`the nginx of docs/operations.md lets the console be loaded and stream, under \`${path}/\``, { skip }, async (t) => {
+    const service = await startService(t, BY_TOKEN)
+    const origin = `http://127.0.0.1:${await startNginx(t, service, mark)}`
+    const page = await fetch(`${origin}${path}/`, { headers: { accept: 'text/html' } })
+    t.equal(page.url, `${origin}${path}/console/`)
+    t.match(page.headers.get('content-security-policy'), "trusted-types 'none'")
+    const links = [...(await page.text()).matchAll(/(?:src|href)="(?!data:)([^"]+)"/g)]
+    t.equal(links.length, 2)
+    for (const [, link = ''] of links) t.equal((await fetch(new URL(link, page.url))).status, 200, link)
+    t.equal((await fetch(`${origin}${path}/console`)).url, page.url, 'without a slash at the end')
+
+    service.sandbox.publish(item())
+    const ticketed = await fetch(`${origin}${path}${STREAM}/tickets`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, origin }
+    })
+    t.equal(ticketed.status, 201)
+    const { ticket } = await ticketed.json() as { ticket: string }
+    const address = `${origin.replace('http', 'ws')}${path}${STREAM}?ticket=${ticket}`
+    const stream = openStream(address, ['kubiya-audit.v1'], { origin })
+    t.teardown(() => stream.socket.terminate())
+    await stream.untilEvents(1)
+    const foreign = openStream(address, ['kubiya-audit.v1'], { origin: 'http://127.0.0.1:1' })
+    t.equal((await foreign.refused).status, 403, 'a page of another origin is refused')
+  })
+}
+
 t.test(
   'the nginx of docs/operations.md forwards lists, WebSockets and Server-Sent Events, but not /metrics',
   { skip },
