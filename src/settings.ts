@@ -237,7 +237,9 @@ export const Settings = Type.Object({
   })),
   CONSOLE: Type.Boolean({
     default: true,
-    description: 'Serves the console, a page to look at events, at `/console/`. `/` leads browsers there.'
+    description:
+      'Serves the console, a page to look at events, at `/console/`. `/` leads browsers there ' +
+        '([docs/console.md](console.md)).'
   }),
   COMPATIBLE_API: Type.Boolean({
     default: true,
