@@ -1,7 +1,7 @@
 import t from 'tap'
 import { eventually, item, startService, startUpstream } from '../support/support.ts'
 import { needs } from '../support/program.ts'
-import { findChromium, showPage } from './chromium.ts'
+import { findChromium, showPage } from '../support/chromium.ts'
 import { startSite } from './page.ts'
 
 const FOLLOW = `
