@@ -7,6 +7,11 @@ export default [
     rules: { 'no-redeclare': 'off' }
   },
   {
+    // The page: an effect reads a signal to depend on it, and a handler need not wait for what it starts.
+    files: ['src/console/**'],
+    rules: { 'no-void': ['error', { allowAsStatement: true }], 'react/jsx-handler-names': 'off' }
+  },
+  {
     files: ['**/*.ts', '**/*.tsx'],
     rules: {
       '@typescript-eslint/no-redeclare': 'off',

@@ -1,14 +1,16 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { TSchema } from '@sinclair/typebox'
+import openapiTypes, { astToString } from 'openapi-typescript'
 import { version } from '../src/app.ts'
 import { asyncapi } from './asyncapi.ts'
 import { writeOpenapi } from './openapi.ts'
 import { Settings } from '../src/settings.ts'
 
-// Writes the documents that the schemas generate: two in openapi/, and docs/settings.md.
+// Writes the documents that the schemas generate: three in openapi/, and docs/settings.md.
 // `--check` writes nothing, and fails if a file is out of date.
 
 const OPENAPI = 'openapi/openapi.json'
+const TYPES = 'openapi/openapi.d.ts'
 const ASYNCAPI = 'openapi/asyncapi.json'
 const SETTINGS = 'docs/settings.md'
 
@@ -23,8 +25,10 @@ Names tell the unit: \`…_MS\` is in milliseconds, \`…_BYTES\` in bytes, \`�
 | --- | --- | --- |
 `
 
+const openapi = await writeOpenapi()
 const documents = {
-  [OPENAPI]: await writeOpenapi(),
+  [OPENAPI]: openapi,
+  [TYPES]: astToString(await openapiTypes(openapi)),
   [ASYNCAPI]: asyncapi(version),
   [SETTINGS]: settingsPage()
 }

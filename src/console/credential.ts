@@ -1,0 +1,65 @@
+import { signal, type ReadonlySignal } from '@preact/signals'
+
+/** The credential of the person at the page. It is in memory, and in `sessionStorage` only if the person wants that. */
+export interface Credential {
+  /** The value of `Authorization`, `Bearer …` or `UserKey …`. */
+  readonly value: ReadonlySignal<string | undefined>
+  /** Whether the service has asked for one and there is none that it accepts. */
+  readonly isWanted: ReadonlySignal<boolean>
+  /** The schemes that the service accepts. */
+  readonly schemes: ReadonlySignal<readonly string[]>
+  /** Whether the last one was refused. */
+  readonly isRefused: ReadonlySignal<boolean>
+  set (value: string, isKept: boolean): void
+  forget (): void
+  /** The service answered 401. */
+  refused (schemes: readonly string[]): void
+}
+
+const KEY = 'kubiya-audit-credential'
+
+export function createCredential (storage: Storage | undefined): Credential {
+  const value = signal(read())
+  const isWanted = signal(false)
+  const isRefused = signal(false)
+  const schemes = signal<readonly string[]>(['Bearer'])
+
+  return { value, isWanted, schemes, isRefused, set, forget, refused }
+
+  function set (given: string, isKept: boolean): void {
+    value.value = given
+    isWanted.value = false
+    isRefused.value = false
+    if (isKept) write(given)
+  }
+
+  function forget (): void {
+    value.value = undefined
+    isWanted.value = true
+    isRefused.value = false
+    write(undefined)
+  }
+
+  function refused (wanted: readonly string[]): void {
+    if (wanted.length > 0) schemes.value = wanted
+    isRefused.value = value.value !== undefined || isRefused.value
+    value.value = undefined
+    isWanted.value = true
+    write(undefined)
+  }
+
+  function read (): string | undefined {
+    try {
+      return storage?.getItem(KEY) ?? undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  function write (given: string | undefined): void {
+    try {
+      if (given === undefined) storage?.removeItem(KEY)
+      else storage?.setItem(KEY, given)
+    } catch {} // Storage may be forbidden. The credential then lives as long as the page.
+  }
+}

@@ -1,0 +1,200 @@
+import { Fragment } from 'preact'
+import { useComputed } from '@preact/signals'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
+import { agentOf, sessionOf } from '../../audit/narrative.ts'
+import type { JsonObject } from '../../audit/exact-json.ts'
+import type { PublishedEvent } from '../../client/types.ts'
+import { useApp } from '../app-context.ts'
+import { AROUND_MS } from '../navigation.ts'
+import { curlCommand } from '../curl.ts'
+import { parseExactly } from '../exact-tree.ts'
+import { createResource } from '../resource.ts'
+import { narrativeOf, statusOf } from '../row-log.ts'
+import { clockTime, dateTime, dayOf, msOf, zoneName } from '../time-format.ts'
+import { visibleText } from '../visible-text.ts'
+import { COLUMN_NAMES, FIELD_NAMES, KIND_NAMES, STATUS_NAMES, WORDS } from '../words.ts'
+import { JsonTree } from './json-tree.tsx'
+import { Link } from './link.tsx'
+import { TroubleNote } from './trouble-note.tsx'
+
+const LONGEST_RAW = 1_000_000
+
+/** The event that the URL names, over the list. */
+export function Detail () {
+  const { credential, url } = useApp()
+  const { event: id } = url.value
+  return id === undefined || credential.isWanted.value ? null : <EventDetail key={id} id={id} />
+}
+
+function EventDetail ({ id }: { id: string }) {
+  const app = useApp()
+  const panel = useRef<HTMLDivElement>(null)
+  const query = useComputed(() => app.credential.isWanted.value ? undefined : id)
+  const text = useMemo(() => createResource({ query, load: app.api.eventText }), [])
+  const event = useComputed((): PublishedEvent | undefined =>
+    text.data.value === undefined
+      ? app.list.eventBeside(id, 0)
+      : JSON.parse(text.data.value) as PublishedEvent)
+
+  useEffect(() => {
+    app.list.pause('detail')
+    panel.current?.focus()
+    return () => {
+      text.dispose()
+      app.list.unpause('detail')
+    }
+  }, [])
+
+  return (
+    <div class='detail' role='dialog' aria-label={WORDS.details} tabIndex={-1} ref={panel}>
+      <div class='detail-bar'>
+        <Beside id={id} by={-1} label={WORDS.next} sign='↓' />
+        <Beside id={id} by={1} label={WORDS.previous} sign='↑' />
+        <span class='grow' />
+        <button type='button' onClick={() => { void app.copyLink() }}>{WORDS.copyLink}</button>
+        <button type='button' onClick={() => { void app.copy(text.data.value ?? JSON.stringify(event.value)) }}>
+          {WORDS.copyJson}
+        </button>
+        {event.value !== undefined && (
+          <button type='button' onClick={() => { void app.copy(event.value === undefined ? '' : narrativeOf(event.value).text) }}>
+            {WORDS.copyText}
+          </button>
+        )}
+        <button type='button' onClick={() => { void app.copy(curlCommand(address(), scheme())) }}>{WORDS.copyCurl}</button>
+        <button type='button' class='close' aria-label={WORDS.close} onClick={close}>×</button>
+      </div>
+      {event.value === undefined
+        ? text.trouble.value === undefined
+          ? <p>{WORDS.loading}</p>
+          : text.trouble.value.status === 404
+            ? <p role='alert'>{WORDS.notFound}</p>
+            : <TroubleNote trouble={text.trouble.value} onRetry={text.reload} />
+        : <EventBody event={event.value} json={text.data.value} />}
+    </div>
+  )
+
+  function close (): void {
+    app.go({ event: undefined })
+  }
+
+  function address (): URL {
+    return new URL(`api/v1/audit/events/${encodeURIComponent(id)}`, app.api.base)
+  }
+
+  function scheme (): string | undefined {
+    return app.credential.value.value?.split(' ', 1)[0]
+  }
+}
+
+function Beside ({ by, id, label, sign }: { id: string, by: -1 | 1, label: string, sign: string }) {
+  const app = useApp()
+  const event = app.list.eventBeside(id, by)
+  return (
+    <button
+      type='button'
+      aria-label={label}
+      title={label}
+      disabled={event === undefined}
+      onClick={() => { if (event !== undefined) app.go({ event: event.id }, 'replace') }}
+    >
+      {sign}
+    </button>
+  )
+}
+
+function EventBody ({ event, json }: { event: PublishedEvent, json: string | undefined }) {
+  const { kind, text } = narrativeOf(event)
+  const status = statusOf(event) ?? 'unknown'
+  return (
+    <>
+      <p class='lead'>
+        <span class={`status ${status}`}>{STATUS_NAMES[status]}</span> <span class='kind'>{KIND_NAMES[kind]}</span>
+      </p>
+      <Facts event={event} />
+      {text !== '' && <pre class='said' dir='auto' tabIndex={0}>{visibleText(text)}</pre>}
+      <Around event={event} />
+      <details open>
+        <summary>{WORDS.tree}</summary>
+        <JsonTree value={json === undefined ? event as JsonObject : parseExactly(json)} />
+      </details>
+      {json !== undefined && (
+        <details>
+          <summary>{WORDS.raw}</summary>
+          <pre class='raw' tabIndex={0}>{visibleText(json.slice(0, LONGEST_RAW))}</pre>
+        </details>
+      )}
+    </>
+  )
+}
+
+/** Who, what and when. Each value is a filter. */
+function Facts ({ event }: { event: PublishedEvent }) {
+  const { url } = useApp()
+  const { zone } = url.value
+  const ms = msOf(event.timestamp)
+  const other = zone === 'utc' ? 'local' : 'utc'
+  const { tool } = narrativeOf(event)
+  const facts = [
+    ['email', written(event.email)],
+    ['category_name', agentOf(event as JsonObject) ?? written(event.category_name)],
+    ['tool_name', tool],
+    ['action_type', written(event.action_type)],
+    ['resource_type', written(event.resource_type)],
+    ['category_type', written(event.category_type)]
+  ] as const
+  return (
+    <dl class='facts'>
+      {ms !== undefined && (
+        <>
+          <dt>{COLUMN_NAMES.time}</dt>
+          <dd>
+            <time dateTime={written(event.timestamp)}>{dayOf(ms, zone)} {clockTime(ms, zone)}</time> {zoneName(zone, ms)}
+            {zoneName(zone, ms) !== zoneName(other, ms) && <small> {dateTime(ms, other)} {zoneName(other, ms)}</small>}
+          </dd>
+        </>
+      )}
+      {facts.map(([name, value]) => value === undefined || value === ''
+        ? null
+        : (
+          <Fragment key={name}>
+            <dt>{FIELD_NAMES[name]}</dt>
+            <dd>
+              <Link to={{ filter: { ...url.value.filter, [name]: value }, event: undefined }} title={WORDS.include}>
+                <bdi dir='auto'>{visibleText(value)}</bdi>
+              </Link>
+            </dd>
+          </Fragment>
+          ))}
+    </dl>
+  )
+}
+
+/** Ways from this event to those beside it in time, of its user, and of its session. */
+function Around ({ event }: { event: PublishedEvent }) {
+  const ms = msOf(event.timestamp)
+  const session = sessionOf(event as JsonObject)
+  const email = written(event.email)
+  return (
+    <p class='ways'>
+      {ms !== undefined && (
+        <Link
+          to={{
+            filter: {},
+            start: new Date(ms - AROUND_MS).toISOString(),
+            end: new Date(ms + AROUND_MS).toISOString()
+          }}
+        >
+          {WORDS.aroundThis}
+        </Link>
+      )}
+      {email !== '' && <Link to={{ filter: { email }, event: undefined }}>{WORDS.thisUser}</Link>}
+      {session !== undefined && (
+        <Link to={{ view: 'sessions', session, event: undefined }}>{WORDS.thisSession}</Link>
+      )}
+    </p>
+  )
+}
+
+function written (value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}

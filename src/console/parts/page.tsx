@@ -1,0 +1,69 @@
+import { useEffect } from 'preact/hooks'
+import { useApp } from '../app-context.ts'
+import { writeRange } from '../range.ts'
+import { TITLE, VIEW_NAMES, WORDS } from '../words.ts'
+import { Announcer, Notice } from './announcer.tsx'
+import { Banner } from './banner.tsx'
+import { Detail } from './detail.tsx'
+import { EventTable } from './event-table.tsx'
+import { FacetList } from './facet-list.tsx'
+import { FilterChips, Header } from './header.tsx'
+import { Help } from './help.tsx'
+import { Histogram } from './histogram.tsx'
+import { OverviewView } from './overview-view.tsx'
+import { SessionTable } from './session-table.tsx'
+import { SessionView } from './session-view.tsx'
+import { SignIn } from './sign-in.tsx'
+import { EvictedNote, TailBar } from './tail-bar.tsx'
+
+export function Page () {
+  const { preferences, url } = useApp()
+  const { view } = url.value
+  const theme = preferences.theme.value
+  useEffect(() => { document.title = `${VIEW_NAMES[view]} · ${TITLE}` }, [view])
+  useEffect(() => { document.documentElement.dataset.theme = theme }, [theme])
+  return (
+    <>
+      <a class='skip' href='#main'>{WORDS.skip}</a>
+      <Header />
+      <Banner />
+      <FilterChips />
+      <main id='main' class={`view-${view}`} tabIndex={-1}><View /></main>
+      <Detail />
+      <SignIn />
+      <Help />
+      <Announcer />
+      <Notice />
+    </>
+  )
+}
+
+function View () {
+  const { session, view } = useApp().url.value
+  if (view === 'overview') return <OverviewView />
+  if (view === 'events') return <EventsView />
+  return session === undefined ? <SessionTable /> : <SessionView key={session} id={session} />
+}
+
+function EventsView () {
+  const app = useApp()
+  const timeline = app.timeline.data.value
+  return (
+    <>
+      <div class='events'>
+        {timeline === undefined
+          ? <div class='histogram empty' />
+          : (
+            <Histogram
+              timeline={timeline}
+              onRange={(startMs, endMs) => { app.go(writeRange({ startMs, endMs }, Date.now())) }}
+            />
+            )}
+        <TailBar />
+        <EvictedNote />
+        <EventTable />
+      </div>
+      <FacetList />
+    </>
+  )
+}
