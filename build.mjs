@@ -80,7 +80,7 @@ const outputs = {
       packages: 'bundle',
       external: ['typescript', 'openapi-typescript', 'playwright-core', ...UNUSED],
       // tap's domains hook every promise. They take a sixth of the CPU time of all tests.
-      alias: { 'async-hook-domain': './test/support/no-domain.ts' },
+      alias: { 'async-hook-domain': './test/support/no-domain.ts', '@fastify/ajv-compiler': './test/support/shared-validators.cts' },
       plugins: [{ name: 'unmapped-packages', setup: leavePackagesUnmapped }],
       banner: { js: REQUIRE },
       sourcesContent: false
