@@ -1,36 +1,7 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createSdk, createCli, get, type Event } from '../support/kubiya-clients.ts'
-import { item, startService, type Service } from '../support/support.ts'
-
-const ITEMS = '/api/v1/auditing/items'
-const START_MS = Date.parse('2025-06-03T00:00:00Z')
-
-function dated (n: number, fields: Event = {}): Event {
-  return item({ n, timestamp: new Date(START_MS + n * 1000).toISOString(), ...fields })
-}
-
-function series (count: number, fields: (n: number) => Event = () => ({})): Event[] {
-  return Array.from({ length: count }, (_, n) => dated(n, fields(n)))
-}
-
-function downTo (from: number, to: number): number[] {
-  return Array.from({ length: from - to + 1 }, (_, n) => from - n)
-}
-
-function numbers (events: Event[]): number[] {
-  return events.map(({ n }) => n as number)
-}
-
-function lists ({ sandbox }: Service): number {
-  return sandbox.requests.filter(({ path }) => path.endsWith('/items')).length
-}
-
-async function started (t: Test, events: Event[], settings: Record<string, string> = {}): Promise<Service> {
-  const service = await startService(t, settings)
-  service.sandbox.publish(events)
-  await service.settled()
-  return service
-}
+import { item } from '../support/support.ts'
+import { ITEMS, series, downTo, numbers, lists, started } from './dated-lists.ts'
 
 t.test('an export', async (t) => {
   t.test('has every event once, in few calls', async (t) => {
@@ -48,16 +19,6 @@ t.test('an export', async (t) => {
       service.sandbox.publish(Array.from({ length: 7 }, () => item({ n: n++ })))
     })
     t.same(numbers(found), downTo(2999, 0))
-  })
-
-  t.test('has every event at a border of one long instant', async (t) => {
-    const timestamp = new Date(START_MS).toISOString()
-    const service = await started(t, Array.from({ length: 2500 }, (_, n) => item({ n, timestamp })))
-    const cli = createCli({ baseUrl: `${service.url}/api/v1` })
-    for (const direction of [1, -1] as const) {
-      const found = numbers(await cli.exported({ pageSize: 400, direction }))
-      t.same([found.length, new Set(found).size], [2500, 2500])
-    }
   })
 
   t.test('has every event of a filter that only this service applies', async (t) => {
@@ -118,13 +79,6 @@ t.test('a page that cannot be filled is a failure, and the next request goes on 
     t.equal(stopped.headers['retry-after'], '2')
   })
 
-  t.test('where the events are too large for one answer', async (t) => {
-    const service = await started(t, series(40, () => ({ resource_text: 'x'.repeat(500_000) })))
-    const stopped = await get(`${service.url}${ITEMS}?page_size=40`, {})
-    t.match(JSON.parse(stopped.text), { status: 503, errorCode: 'OVERLOADED', details: /ask for fewer rows/ })
-    t.equal((await service.json(`${ITEMS}?page_size=20`)).length, 20)
-  })
-
   t.test('where one row is larger than this service reads, as that failure and with few calls', async (t) => {
     const events = series(30, (n) => n === 15 ? { resource_text: 'x'.repeat(400_000) } : {})
     const service = await started(t, events, { UPSTREAM_MAX_BYTES: '300000' })
@@ -134,18 +88,6 @@ t.test('a page that cannot be filled is a failure, and the next request goes on 
       t.match(stopped, { status: 502, errorCode: 'UPSTREAM_INVALID', details: /ask for fewer rows/ })
     }
     t.equal((await service.json(`${ITEMS}?page_size=10`)).length, 10)
-  })
-
-  t.test('and nothing is kept once Kubiya refuses the credential', async (t) => {
-    const service = await started(t, series(5000))
-    let calls = 0
-    const end = service.sandbox.faults.during({ kind: 'status', status: 401, when: () => ++calls > 2 })
-    const path = `${ITEMS}?page_size=4000`
-    t.match(JSON.parse((await get(`${service.url}${path}`, {})).text), { status: 502, errorCode: 'UPSTREAM_UNAUTHORIZED' })
-    end()
-    service.sandbox.resetRequests()
-    t.same(numbers(await service.json(path)), downTo(4999, 1000))
-    t.ok(lists(service) >= 4, `${lists(service)} calls for all of it`)
   })
 })
 

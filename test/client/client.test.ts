@@ -9,19 +9,9 @@ import { QUICK, consume, numberOf } from './consumer.ts'
 import { event, hello, say, startFake } from './fake.ts'
 import { layWire } from './wire.ts'
 import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { series, burst } from './burst.ts'
 
 const EVENTS = '/api/v1/audit/events'
-
-function series (count: number, from = 0): number[] {
-  return Array.from({ length: count }, (_, index) => from + index)
-}
-
-/** Items n, n + 1 …, a millisecond apart, the last of them now. */
-/** Microseconds apart, so that what comes next is dated later. */
-function burst (count: number, from = 0): object[] {
-  const now = new Date().toISOString().slice(0, -1)
-  return series(count).map((index) => item({ n: from + index, timestamp: `${now}${String(index).padStart(3, '0')}Z` }))
-}
 
 function group (service: Service, count: number): Promise<void> {
   return eventually(`there are ${count} subscribers`, async () => await service.subscribers() === count)
@@ -182,19 +172,6 @@ t.test('lost connection', async (t) => {
     t.same(new Set(forgetful.numbers()), new Set(series(60)))
     t.equal(consumer.losses[0]?.reason, 'shutdown')
     t.same(consumer.hellos.map(({ resumed }) => resumed).at(-1), false)
-  })
-
-  t.test('a stream reconnects after silence without heartbeats', async (t) => {
-    const service = await startService(t, { HEARTBEAT_MS: '1000' })
-    const wire = await layWire(t, service.url)
-    const consumer = consume(t, { url: wire.url })
-    await eventually('heartbeats come', () => consumer.statuses.length >= 3)
-    t.same(consumer.losses, [], 'while they come all is well')
-    wire.silence()
-    service.sandbox.publish(burst(3))
-    await consumer.untilEvents(3)
-    t.match(consumer.losses, [{ reason: 'silent' }])
-    t.same(consumer.numbers(), series(3))
   })
 
   t.test('a stream reconnects after max-age', async (t) => {

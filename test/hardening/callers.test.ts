@@ -4,39 +4,11 @@ import type { AddressInfo } from 'node:net'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { openEventStream } from '../support/event-stream.ts'
-import { ago, eventually, item, openStream, startService, type Service, type Stream } from '../support/support.ts'
-import { startCrowd, type Crowd } from './crowd.ts'
+import { ago, eventually, item, openStream, startService } from '../support/support.ts'
 import { dial, handshake, head } from './raw.ts'
-
-const EVENTS = '/api/v1/audit/events'
-const STREAM = '/api/v1/audit/stream'
-const [ALICE, BOB, STRANGER] = [
-  'UserKey alice-key-0123456789',
-  'Bearer bob-key-0123456789',
-  'UserKey stranger-key-0123456789'
-]
-
-/** The service in front of accounts, each of which sees its own events. */
-async function startPassthrough (
-  t: Test,
-  settings: Record<string, string> = {}
-): Promise<{ service: Service, crowd: Crowd }> {
-  const crowd = await startCrowd(t, [ALICE, BOB])
-  crowd.account(ALICE).publish(
-    Array.from({ length: 3 }, (_, n) => item({ owner: 'alice', n, timestamp: ago(5000 - n) }))
-  )
-  crowd.account(BOB).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'bob', n, timestamp: ago(5000 - n) })))
-  const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, ...settings })
-  return { service, crowd }
-}
-
-function listen (t: Test, service: Service, authorization: string, query = ''): Stream {
-  const stream = openStream(`${service.url.replace('http', 'ws')}${STREAM}${query}`, [], { authorization })
-  t.teardown(() => stream.socket.terminate())
-  return stream
-}
+import { EVENTS, STREAM, ALICE, BOB, STRANGER, startPassthrough, listen } from './passthrough-callers.ts'
 
 /** As much of an answer as is looked at here. */
 interface Answer {
@@ -197,17 +169,6 @@ t.test('passthrough credentials', async (t) => {
     const first = await service.get(EVENTS, { authorization: ALICE })
     t.equal(first.status, 403)
     t.match(await first.json(), { code: 'forbidden' })
-  })
-
-  t.test('MAX_TENANTS limits tenants: an idle one is replaced, a busy one is not', async (t) => {
-    const { service } = await startPassthrough(t, { MAX_TENANTS: '1', UPSTREAM_TIMEOUT_MS: '2000' })
-    const alice = listen(t, service, ALICE)
-    await alice.untilEvents(3)
-    const refused = await service.get(EVENTS, { authorization: BOB })
-    t.equal(refused.status, 503)
-    t.ok(Number(refused.headers.get('retry-after')) > 0)
-    alice.socket.close()
-    await eventually('bob is served', async () => (await service.get(EVENTS, { authorization: BOB })).status === 200)
   })
 
   t.test('an unused tenant ends and frees everything', async (t) => {

@@ -4,21 +4,7 @@ import { containsText, fold, foldAhead } from '../../src/audit/folded-text.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
 import { scrape } from '../support/figures.ts'
 import { ago, item, startService } from '../support/support.ts'
-
-const MB = 1024 * 1024
-const MARKS = ['\u0345', '\u0301', '\u0323', '\u0327', '\u0334'] as const
-
-/** A megabyte each. Where folding takes quadratic time, one of them takes minutes. */
-const HOSTILE = {
-  'marks out of canonical order': `a${'\u0301'.repeat(MB / 4)}${'\u0323'.repeat(MB / 4)}`,
-  'one starter with marks of falling classes': `a${
-    Array.from({ length: MB / 2 }, (_, n) => MARKS[n % MARKS.length]).join('')
-  }`,
-  'marks that become several': `a${'\u0344'.repeat(MB / 4)}${'\u0323'.repeat(MB / 4)}`,
-  'jamo without end': `\u1100${'\u1161'.repeat(MB / 3)}`,
-  'one character of eighteen': '\ufdfa'.repeat(MB / 3),
-  'runs just short enough': `a${'\u0301\u0323'.repeat(8)}`.repeat(MB / 33)
-}
+import { HOSTILE } from './hostile-texts.ts'
 
 t.test('fold folds every script like Unicode normalization and case mapping', async (t) => {
   const reference = (text: string) => text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
@@ -52,15 +38,6 @@ t.test('foldAhead finds the same texts as fold', async (t) => {
   }), { numRuns: 15 })
 })
 
-for (const [name, text] of Object.entries(HOSTILE)) {
-  t.test(`fold takes linear time for a megabyte of ${name}`, async (t) => {
-    const folded = fold(text)
-    t.ok(folded.length > 0)
-    t.ok(containsText({ extra: { nested: [`${text} xyz`] } }, fold('XYZ')))
-    t.notOk(containsText({ text }, fold('qqq')))
-  })
-}
-
 t.test('text filters of a search and a stream work beside a hostile text', async (t) => {
   const service = await startService(t)
   await service.settled()
@@ -79,8 +56,6 @@ t.test('an event that is nested deeper than the stack can be searched', async (t
   for (let depth = 0; depth < 50_000; depth++) nested = { n: nested }
   t.ok(containsText(nested as Parameters<typeof containsText>[0], fold('Needle')))
 })
-
-const EVENTS = '/api/v1/audit/events'
 
 t.test('an event nested three thousand deep is an event like any other', async (t) => {
   const service = await startService(t)
@@ -148,3 +123,5 @@ for (const [name, extra] of [
     )
   })
 }
+
+const EVENTS = '/api/v1/audit/events'

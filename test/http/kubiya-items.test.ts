@@ -9,14 +9,6 @@ const ITEMS = '/api/v1/auditing/items'
 const TOKEN = 'a-token-of-the-tests'
 const KUBIYA_TYPE = 'application/json; charset=utf-8'
 
-function series (count: number, fields: (n: number) => Event = () => ({})): Event[] {
-  return Array.from({ length: count }, (_, n) => item({ n, timestamp: ago(1000 * (count - n)), ...fields(n) }))
-}
-
-function numbers (events: Event[]): number[] {
-  return events.map(({ n }) => n as number)
-}
-
 /** The error of an answer that has Kubiya's form. */
 function errorOf (t: Test, { headers, status, text }: Awaited<ReturnType<typeof get>>, message: string): KubiyaError {
   t.equal(headers['content-type'], KUBIYA_TYPE, message)
@@ -25,6 +17,14 @@ function errorOf (t: Test, { headers, status, text }: Awaited<ReturnType<typeof 
   t.match(error, { error: /./, details: /./, errorCode: /^[A-Z_]+$/, status }, message)
   t.equal(error.request_id, headers['x-request-id'], message)
   return error
+}
+
+function series (count: number, fields: (n: number) => Event = () => ({})): Event[] {
+  return Array.from({ length: count }, (_, n) => item({ n, timestamp: ago(1000 * (count - n)), ...fields(n) }))
+}
+
+function numbers (events: Event[]): number[] {
+  return events.map(({ n }) => n as number)
 }
 
 t.test("Kubiya's programs", async (t) => {
@@ -83,23 +83,6 @@ t.test("Kubiya's programs", async (t) => {
       }
     })
   }
-
-  t.test('a stream that polls gets every event that fits its polls', async (t) => {
-    const service = await startService(t)
-    const polls = [
-      createSdk({ baseUrl: service.url }).poller(),
-      createCli({ baseUrl: `${service.url}/api/v1` }).poller()
-    ]
-    service.sandbox.publish(item({ n: 1, action_type: 'a1' }))
-    for (const poll of polls) t.same(numbers(await poll()), [1])
-    service.sandbox.publish(item({ n: 2, action_type: 'a2', timestamp: ago(-1000) }))
-    for (const poll of polls) {
-      const given: number[] = []
-      while (given.length === 0) given.push(...numbers(await poll()))
-      t.same(given, [2])
-      t.same(await poll(), [])
-    }
-  })
 })
 
 t.test('in mode none the credential of a program is not looked at, and never forwarded', async (t) => {

@@ -5,34 +5,9 @@ import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { eventsOfHour } from '../../src/sandbox/history/event-generator.ts'
 import { instantOf } from '../../src/sandbox/instant.ts'
-import { startSandbox, type Fault, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts'
+import { type Fault, type Sandbox } from '../../src/sandbox/sandbox.ts'
 import { eventually } from '../support/support.ts'
-
-type Row = Record<string, unknown>
-type Teardown = { teardown: (end: () => Promise<void>) => void }
-
-const HOUR_MS = 3_600_000
-const NOON_MS = Date.parse('2025-06-03T12:34:56Z')
-
-async function started (t: Teardown, options?: SandboxOptions): Promise<Sandbox> {
-  const sandbox = await startSandbox(options)
-  t.teardown(() => sandbox.close())
-  return sandbox
-}
-
-async function ask (sandbox: Sandbox, question: Row = {}, path = '', init: RequestInit = {}): Promise<Response> {
-  const search = new URLSearchParams()
-  for (const [name, value] of Object.entries(question)) {
-    search.set(name, typeof value === 'string' ? value : JSON.stringify(value))
-  }
-  const headers = { authorization: `UserKey ${sandbox.apiKey}` }
-  return await fetch(`${sandbox.url}/api/v1/auditing/items${path}?${search}`, { headers, redirect: 'manual', ...init })
-}
-
-async function rows (sandbox: Sandbox, question: Row = {}): Promise<Row[]> {
-  const response = await ask(sandbox, question)
-  return await response.json() as Row[]
-}
+import { type Row, HOUR_MS, NOON_MS, started, ask, rows } from './generated-day.ts'
 
 async function names (sandbox: Sandbox, question: Row = {}): Promise<unknown[]> {
   return (await rows(sandbox, question)).map((row) => row.n)
@@ -545,19 +520,6 @@ t.test('request log', async (t) => {
 t.test('generated day', async (t) => {
   const HOUR = Math.floor(NOON_MS / HOUR_MS)
 
-  t.test('the generated day depends on the seed alone', async (t) => {
-    t.same(eventsOfHour(1, HOUR), eventsOfHour(1, HOUR))
-    t.not(JSON.stringify(eventsOfHour(1, HOUR)), JSON.stringify(eventsOfHour(2, HOUR)))
-    const now = (): number => NOON_MS
-    const [one, two, three] = await Promise.all([1, 1, 2].map((seed) => started(t, { history: 'day', seed, now })))
-    if (one === undefined || two === undefined || three === undefined) return t.fail('three were started')
-    const question = { page_size: 1000, page: 3 }
-    const page = await rows(one, question)
-    t.equal(page.length, 1000)
-    t.same(page, await rows(two, question))
-    t.not(JSON.stringify(page), JSON.stringify(await rows(three, question)))
-  })
-
   t.test('the generated day continues into the future: old events stay, and new ones are newer', async (t) => {
     let nowMs = NOON_MS
     const sandbox = await started(t, { history: 'day', now: () => nowMs })
@@ -600,40 +562,6 @@ t.test('generated day', async (t) => {
     t.ok(instants.every((instant, at) => at === 0 || instant <= (instants[at - 1] ?? 0n)))
   })
 
-  t.test('the generated day has a plausible rate in every hour', async (t) => {
-    let bursts = 0
-    for (let hour = HOUR; hour < HOUR + 48; hour++) {
-      const instants = eventsOfHour(1, hour).map((event) => Number((instantOf(event.timestamp) ?? 0n) / 1_000_000n))
-      t.ok(instants.length >= 360 && instants.length <= 1500, `${instants.length} events`)
-      const edges = [hour * HOUR_MS, ...instants, (hour + 1) * HOUR_MS]
-      const gaps = edges.slice(1).map((at, place) => at - (edges[place] ?? 0))
-      t.ok(gaps.every((gapMs) => gapMs >= 0 && gapMs < 14_000), `longest gap ${Math.max(...gaps)} ms`)
-      bursts += gaps.filter((gapMs, at) => gapMs < 400 && (gaps[at + 1] ?? 0) < 400).length
-    }
-    t.ok(bursts > 100, 'with bursts')
-    const byDay = eventsOfHour(1, HOUR - HOUR % 24 + 11).length
-    const byNight = eventsOfHour(1, HOUR - HOUR % 24 + 2).length
-    t.ok(byDay > byNight * 1.2, `${byDay} by day, ${byNight} by night`)
-  })
-
-  t.test('the generated day has events like those of the real log', async (t) => {
-    const events = Array.from({ length: 24 }, (_, place) => eventsOfHour(1, HOUR + place)).flat()
-    const kinds = new Set(events.map((event) => `${event.category_type}/${event.action_type}`))
-    const wanted = [
-      'agents/sent', 'agents/invoke', 'agents/executed', 'agents/output', 'tool_execution/executed', 'ai/output',
-      'triggers/received', 'webhook/triggered', 'workflows/execute', 'users/authentication'
-    ]
-    for (const kind of wanted) t.ok(kinds.has(kind), kind)
-    const spellings = [/:\d\dZ$/, /\.\d{3}Z$/, /\.\d{6}Z$/, /\.\d{6}\+00:00$/]
-    for (const spelling of spellings) {
-      t.ok(events.some(({ timestamp }) => spelling.test(String(timestamp))), String(spelling))
-    }
-    t.ok(new Set(events.map(({ email }) => email)).size >= 12)
-    t.ok(events.every((event) => event.org === 'acme' && !('id' in event)))
-    const text = JSON.stringify(events)
-    for (const script of ['é', '✅', 'עוזר']) t.ok(text.includes(script), script)
-  })
-
   t.test('the generated day has sessions in a plausible order', async (t) => {
     const sessions = new Map<unknown, Row[]>()
     for (const event of eventsOfHour(1, HOUR)) {
@@ -647,27 +575,6 @@ t.test('generated day', async (t) => {
       const asked = events.findIndex((event) => (event.extra as Row).is_user_message === true)
       if (place('received') !== -1) t.equal(place('received'), 0)
       if (asked !== -1 && place('executed') !== -1) t.ok(asked < place('executed'))
-    }
-  })
-
-  t.test('the generated day has the examples of the documentation in every hour', async (t) => {
-    let nowMs = NOON_MS - NOON_MS % (24 * HOUR_MS)
-    const sandbox = await started(t, { history: 'day', now: () => nowMs })
-    const examples: Row[] = [
-      { category_type: 'agents', action_type: 'invoke' }, { category_type: 'workflows', action_type: 'execute' },
-      { resource_type: 'agent' }, { category_name: 'my-agent' }, { 'extra.session_id': 'session-123' }
-    ]
-    for (let hour = 0; hour < 24; hour++, nowMs += HOUR_MS) {
-      const timestamp = { gte: new Date(nowMs - 24 * HOUR_MS).toISOString() }
-      for (const example of examples) {
-        const found = await rows(sandbox, { filter: { timestamp, ...example } })
-        t.ok(found.length > 2, `${JSON.stringify(example)} at ${hour}`)
-      }
-      const events = eventsOfHour(1, nowMs / HOUR_MS)
-      t.ok(events.some((event) => event.action_type === 'authentication' && event.action_successful === false))
-      for (const text of ['authentication', 'error', 'timeout']) {
-        t.ok(events.some((event) => Object.values(event).some((value) => String(value).includes(text))), text)
-      }
     }
   })
 })

@@ -3,25 +3,17 @@ import { connect } from 'node:net'
 import { text as textOf } from 'node:stream/consumers'
 import t from 'tap'
 import { openEventStream } from '../support/event-stream.ts'
-import { readFigures, scrape, type Figures } from '../support/figures.ts'
-import { SMALLEST_LOG, ago, eventually, item, openStream, startService, startUpstream, type Service } from '../support/support.ts'
+import { readFigures, scrape } from '../support/figures.ts'
+import { SMALLEST_LOG, ago, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
+import { until } from './scraped.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const SEARCH = '/api/v1/audit/events/search'
 const STREAM = '/api/v1/audit/stream'
 
-/** Scrapes until a series has a value: what a socket has to tell first comes a moment later. */
-async function until (service: Service, series: string, value: number): Promise<Figures> {
-  let figures = await scrape(service)
-  await eventually(`${series} is ${value}`, async () => {
-    figures = await scrape(service)
-    return figures.of(series) === value
-  })
-  return figures
-}
-
 const answers = (route: string, status: number) =>
   `http_request_duration_seconds_count{route="${route}",status="${status}"}`
+
 const results = (result: string) => `cache_lookups_total{result="${result}"}`
 
 t.test('answers are counted once each, by route and status', async (t) => {
@@ -251,37 +243,6 @@ t.test('gaps are counted by reason, for each subscriber', async (t) => {
   service.sandbox.publish(item({ resource_text: 'x'.repeat(10_000) }))
   await Promise.all(streams.map((stream) => stream.until(({ type }) => type === 'gap')))
   await until(service, 'gaps_total{reason="too-large"}', 2)
-})
-
-t.test('a slow reader is counted, and is a blocked subscriber while its backlog is full', async (t) => {
-  const service = await startService(t, {
-    SUBSCRIBER_BACKLOG_BYTES: '4096',
-    LATENESS_MS: '200',
-    STREAM_COMPRESSION: 'false'
-  })
-  await service.settled()
-  const [slow, quick] = [service.stream(), service.stream()]
-  await Promise.all([slow, quick].map((stream) => stream.until(({ type }) => type === 'hello')))
-  let published = 0
-  await block()
-  slow.socket.resume()
-  await slow.untilEvents(published)
-  const figures = await until(service, 'blocked_subscribers', 0)
-  t.ok(figures.of('slow_readers_total') >= 1)
-  t.equal(figures.of('delivered_events_total{transport="websocket"}'), 2 * published)
-  await block()
-  slow.socket.terminate()
-  await until(service, 'blocked_subscribers', 0)
-
-  async function block (): Promise<void> {
-    slow.socket.pause()
-    await eventually('it is blocked', async () => {
-      service.sandbox.publish(Array.from({ length: 40 }, () => item({ note: 'x'.repeat(50_000) })))
-      published += 40
-      await quick.untilEvents(published)
-      return (await scrape(service)).of('blocked_subscribers') === 1
-    })
-  }
 })
 
 t.test('labels stay few, whatever clients send', async (t) => {

@@ -1,36 +1,16 @@
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
 import { TICKET_MS } from '../../../src/access/tickets.ts'
 import { systemClock, type Clock } from '../../../src/clock.ts'
 import { startKeyServer } from '../../support/key-server.ts'
 import { EXPORT, exported, ndjsonOf, opened, readOut } from '../../support/exported.ts'
-import { ago, eventually, item, startService, startUpstream, type Service } from '../../support/support.ts'
+import { ago, eventually, item, startService, startUpstream } from '../../support/support.ts'
+import { DATED, day, listed, lastLog } from './export-day.ts'
 
 const [FIRST, SECOND] = ['first-token-of-the-tests', 'second-token-of-the-tests']
 const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
-const DATED = 'start_time=2026-01-01T00:00:00Z&end_time=2026-01-02T00:00:00Z'
-
-/** Items of 2026-01-01, seven of them in each second. */
-function day (count: number, fields: (n: number) => object = () => ({})): object[] {
-  return Array.from({ length: count }, (_, n) => item({ n, timestamp: instantOf(n), ...fields(n) }))
-}
-
-function instantOf (n: number): string {
-  const second = new Date(Date.UTC(2026, 0, 1) + Math.floor(n / 7) * 1000).toISOString().slice(0, 19)
-  return `${second}.${String(n % 7).padStart(6, '0')}Z`
-}
-
-/** All events of a window as a list shows them, page by page: the JSON text of each. */
-async function listed ({ json }: Service, query: string): Promise<string[]> {
-  const texts: string[] = []
-  for (let path: string | null = `/api/v1/audit/events?${query}&page_size=500`; path !== null;) {
-    const page: { items: object[], pagination: { next: string | null } } = await json(path)
-    texts.push(...page.items.map((each) => JSON.stringify(each)))
-    path = page.pagination.next
-  }
-  return texts
-}
 
 /** The parts of an export, from the first one to the one without a `next`. */
 async function parts (url: string, search: string): Promise<{ lines: string[], completes: boolean[] }> {
@@ -45,14 +25,10 @@ async function parts (url: string, search: string): Promise<{ lines: string[], c
   return { lines, completes }
 }
 
-function lastLog ({ logs }: Service): Record<string, unknown> {
-  return logs.findLast(({ msg }) => msg === 'export ended') ?? {}
-}
-
 t.test('an export', async (t) => {
   const service = await startService(t)
   const { sandbox, url } = service
-  sandbox.publish(day(5600, (n) => ({ category_type: n % 3 === 0 ? 'ai' : 'agents', action_successful: [true, false, null][n % 3] })))
+  sandbox.publish(day(2600, (n) => ({ category_type: n % 3 === 0 ? 'ai' : 'agents', action_successful: [true, false, null][n % 3] })))
   sandbox.publish(item({ n: 'twin', timestamp: '2026-01-01T00:01:00Z', resource_text: 'twin' }))
   sandbox.publish(item({ n: 'twin', timestamp: '2026-01-01T00:01:00Z', resource_text: 'twin' }))
   sandbox.publish(item({ timestamp: '2026-01-01T00:02:00.5Z', resource_text: '=1+1\u2028 שלום \u202e "\\ud800"' }))
@@ -64,9 +40,9 @@ t.test('an export', async (t) => {
       sandbox.publish(day(3, () => ({ timestamp: ago(0) })))
       const answer = await exported(url, `?${query}`)
       const { end, lines } = ndjsonOf(answer)
-      t.equal(lines.length, 5603)
-      t.same(lines, list, direction)
-      t.match(end, { complete: true, events: 5603, next: null })
+      t.equal(lines.length, 2603)
+      t.equal(lines.join('\n'), list.join('\n'), direction)
+      t.match(end, { complete: true, events: 2603, next: null })
       const before = answer.text.slice(0, answer.text.lastIndexOf('{"export"'))
       t.equal(end.sha256, createHash('sha256').update(before).digest('hex'))
       t.same(answer.trailers, { 'x-export-complete': 'true', 'x-export-next': '' })
@@ -87,7 +63,7 @@ t.test('an export', async (t) => {
         ? await listed(service, `${DATED}&sort_direction=asc&${filter}`)
         : (await service.json(`/api/v1/audit/events/search?${DATED}&${filter}`)).items.map((each: object) =>
             JSON.stringify(each))
-      t.same(ndjsonOf(await exported(url, `?${DATED}&${filter}`)).lines, found, filter)
+      t.equal(ndjsonOf(await exported(url, `?${DATED}&${filter}`)).lines.join('\n'), found.join('\n'), filter)
     }
   })
 
@@ -102,16 +78,16 @@ t.test('an export', async (t) => {
   t.test('that is cut by a limit goes on behind its last event', async (t) => {
     const whole = ndjsonOf(await exported(url, `?${DATED}`)).lines
     const { completes, lines } = await parts(url, `?${DATED}&limit=1234`)
-    t.same(lines, whole)
+    t.equal(lines.join('\n'), whole.join('\n'))
     t.same(completes, [false, true])
     const desc = await parts(url, `?${DATED}&limit=7&sort_direction=desc`)
-    t.same(desc.lines, whole.toReversed())
+    t.equal(desc.lines.join('\n'), whole.toReversed().join('\n'))
     const answer = await exported(url, `?${DATED}&limit=5&format=csv`)
     const [, next] = /^# incomplete: events=5 next=(\S+)\r\n$/m.exec(answer.text) ?? []
     t.equal(next, answer.trailers['x-export-next'])
     t.equal(answer.trailers['x-export-complete'], 'false')
     const rest = await exported(url, `?cursor=${next}&format=csv&columns=id&bom=true`)
-    t.equal(rest.text.split('\r\n').length, 5603 - 5 + 2)
+    t.equal(rest.text.split('\r\n').length, 2603 - 5 + 2)
   })
 
   t.test('is one JSON object with format=json, and compressed where that is preferred', async (t) => {
@@ -120,7 +96,7 @@ t.test('an export', async (t) => {
       const answer = await exported(url, `?${DATED}&format=json`, { 'accept-encoding': coding })
       t.equal(answer.headers['content-encoding'], coding === 'identity' ? undefined : coding)
       const { export: end, items } = JSON.parse(answer.text)
-      t.same(items, whole.map((line) => JSON.parse(line)))
+      t.ok(isDeepStrictEqual(items, whole.map((line) => JSON.parse(line))), coding)
       const before = answer.text.slice(0, answer.text.lastIndexOf('],"export"'))
       t.equal(end.sha256, createHash('sha256').update(before).digest('hex'), coding)
       t.equal(answer.trailers['x-export-complete'], 'true')
@@ -236,24 +212,6 @@ t.test('exports at the same time', async (t) => {
 t.test('an export and Kubiya', async (t) => {
   const isExport = ({ query }: { query: object }) => JSON.stringify(query).includes('2026-01-0')
 
-  t.test('an outage in the middle ends it as incomplete, and it goes on without loss or repeats', async (t) => {
-    const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '500' })
-    const { sandbox, url } = service
-    sandbox.publish(day(3500))
-    let read = 0
-    const clear = sandbox.faults.during({ kind: 'status', status: 503, when: (asked) => isExport(asked) && ++read > 2 })
-    const first = ndjsonOf(await exported(url, `?${DATED}`))
-    t.match(first.end, { complete: false, next: String })
-    t.ok(first.lines.length > 900 && first.lines.length < 3500, `${first.lines.length} events`)
-    t.match(lastLog(service), { complete: false, reason: 'unavailable' })
-    const down = await exported(url, `?cursor=${first.end.next}`)
-    t.match([down.status, JSON.parse(down.text).code], [502, 'upstream-unavailable'], 'never a file without events')
-    clear()
-    const rest = ndjsonOf(await exported(url, `?cursor=${first.end.next}`))
-    t.equal(rest.end.complete, true)
-    t.same([...first.lines, ...rest.lines], await listed(service, `${DATED}&sort_direction=asc`))
-  })
-
   t.test('a row that cannot be read makes it and its later parts incomplete, and the rest is exported', async (t) => {
     const { sandbox, url } = await startService(t, { UPSTREAM_MAX_BYTES: '400000' })
     sandbox.publish(day(300, (n) => n === 100 ? { resource_text: 'x'.repeat(500_000) } : {}))
@@ -262,22 +220,6 @@ t.test('an export and Kubiya', async (t) => {
     t.match(end, { complete: false, next: null, skipped: [{ reason: 'too-large' }] })
     const { completes } = await parts(url, `?${DATED}&limit=200`)
     t.same(completes, [false, false])
-  })
-
-  t.test('a hang-up ends it at once: Kubiya is asked no more', async (t) => {
-    const service = await startService(t, { POLL_MAX_INTERVAL_MS: '60000', POLL_INTERVAL_MS: '60000' })
-    const { sandbox, url } = service
-    sandbox.publish(day(20_000, () => ({ resource_text: 'x'.repeat(1000) })))
-    await service.settled()
-    const { asked, response } = await opened(url, `?${DATED}`)
-    await new Promise((resolve) => { response.once('data', resolve) })
-    asked.destroy()
-    await eventually('it is logged', () => lastLog(service).reason === 'gone')
-    await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
-    const before = sandbox.asked
-    t.ok(before < 15, `${before} requests`)
-    t.match(lastLog(service), { complete: false })
-    t.equal(ndjsonOf(await exported(url, `?${DATED}&limit=1`)).lines.length, 1, 'its slot is free')
   })
 
   t.test('a caller who hangs up while Kubiya is silent ends the request in progress', async (t) => {
@@ -289,19 +231,6 @@ t.test('an export and Kubiya', async (t) => {
     socket.destroy()
     await eventually('nothing is in flight', () => sandbox.inFlight() === 0)
     t.equal(sandbox.requests.filter(isExport).length, 1)
-  })
-
-  t.test('a caller who reads nothing is ended, and back pressure has stopped the reading before', async (t) => {
-    const patience = { stallMs: 300, checkMs: 20 }
-    const service = await startService(t, {}, {}, undefined, undefined, { patience })
-    const { sandbox, url } = service
-    sandbox.publish(day(30_000, () => ({ resource_text: 'x'.repeat(1000) })))
-    const { response } = await opened(url, `?${DATED}`)
-    response.pause()
-    await eventually('it is logged', () => lastLog(service).reason === 'stalled')
-    const pages = sandbox.requests.filter(isExport).length
-    t.ok(pages < 25, `${pages} of some 30 pages were read`)
-    await t.rejects(readOut({ response }), /aborted/)
   })
 
   t.test('a shutdown ends it as incomplete, and it goes on elsewhere', async (t) => {
@@ -329,24 +258,6 @@ t.test('an export and Kubiya', async (t) => {
     t.equal(ndjsonOf(first).lines.length, 900)
     const second = await exported(url, `?${DATED}&limit=900`)
     t.equal(second.status, 429, 'sixty seconds are too long to wait')
-  })
-
-  t.test("a budget below a quarter of the day's is none for exports, and is one for lists", async (t) => {
-    const service = await startService(t, {
-      KUBIYA_REQUESTS_PER_DAY: '40',
-      KUBIYA_REQUESTS_PER_MINUTE: '0',
-      POLL_INTERVAL_MS: '60000',
-      POLL_MAX_INTERVAL_MS: '60000'
-    })
-    service.sandbox.publish(day(9000))
-    await service.settled()
-    const { end, lines } = ndjsonOf(await exported(service.url, `?${DATED}`))
-    t.equal(end.complete, false)
-    t.ok(lines.length > 0 && lines.length < 9000, `${lines.length} events`)
-    const refused = await exported(service.url, `?cursor=${end.next}`)
-    t.equal(refused.status, 503)
-    t.match(JSON.parse(refused.text), { code: 'upstream-throttled' })
-    t.equal((await service.get(`/api/v1/audit/events?${DATED}`)).status, 200)
   })
 })
 
