@@ -6,6 +6,7 @@ import { latency } from './figures/latency.ts'
 import { memory } from './figures/memory.ts'
 import { misses } from './figures/misses.ts'
 import { cache } from './figures/cache.ts'
+import { console as page } from './figures/console.ts'
 import { recent } from './figures/recent.ts'
 import { start } from './figures/start.ts'
 import { upstreamCalls } from './figures/upstream-calls.ts'
@@ -27,6 +28,7 @@ const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
   'upstream-calls': upstreamCalls,
   recent,
   aggregates,
+  console: page,
   start
 }
 const RESULTS = 'bench/RESULTS.md'

@@ -13,5 +13,12 @@ export const TARGETS = {
   upstream: { ratio: { most: 1.1 } },
   recent: { readers: { most: 1.1 }, quiet: { most: 6 }, lists: { equal: 1 }, answer: { least: 0.8 } },
   aggregates: { addMicros: { most: 5 }, bytes: { most: 80 }, dayMs: { most: 2 }, largeMs: { most: 20 } },
+  console: {
+    paintMs: { most: 300 },
+    rowMs: { most: 1000 },
+    smooth: { least: 0.99 },
+    heapMiB: { most: 150 },
+    elements: { most: 3000 }
+  },
   start: { empty: { most: 4 } }
 } as const satisfies Record<string, Record<string, Bound>>

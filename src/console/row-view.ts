@@ -2,12 +2,15 @@ import { signal, untracked, type ReadonlySignal } from '@preact/signals'
 import type { GapFrame, PublishedEvent } from '../client/types.ts'
 import { createRowLog, type Pending, type Row, type RowLog, type RowLogOptions } from './row-log.ts'
 
+// At a thousand events a second, each painting replaces most rows. Nobody reads them; the frames stay smooth.
+const LEAST_BETWEEN_PAINTS_MS = 50
+
 /** Why the view stands still. */
 export type PauseReason = 'person' | 'scroll' | 'selection' | 'detail'
 
 /**
- * What the list shows of its rows: painted once a frame, paused on request, with one active row. Who reads it while
- * rendering is rendered again, at most once a frame.
+ * What the list shows of its rows: paused on request, with one active row. Who reads it while rendering is rendered
+ * again when it has changed, at most every 50 ms.
  */
 export interface RowView {
   readonly isPaused: ReadonlySignal<boolean>
@@ -50,6 +53,7 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
   const reasons = new Set<PauseReason>()
   let log = createRowLog(bounds)
   let isPaintDue = false
+  let paintedMs = -Infinity
 
   const view: RowView = {
     isPaused,
@@ -138,12 +142,19 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
     }
   }
 
-  /** Once a frame. The browser runs no frame while the page is hidden; the rows go on. */
+  /** At most every 50 ms, in a frame. The browser runs no frame while the page is hidden; the rows go on. */
   function paint (): void {
     if (isPaintDue) return
     isPaintDue = true
-    requestAnimationFrame(() => {
+    const waitMs = paintedMs + LEAST_BETWEEN_PAINTS_MS - performance.now()
+    if (waitMs > 0) setTimeout(requestPaint, waitMs)
+    else requestPaint()
+  }
+
+  function requestPaint (): void {
+    requestAnimationFrame((nowMs) => {
       isPaintDue = false
+      paintedMs = nowMs
       version.value = untracked(() => version.value) + 1
     })
   }
