@@ -63,6 +63,7 @@ const outputs = {
     { entryPoints: ['tools/client-types.ts'], outfile: 'dist/client-types.js' }
   ],
   documents: { entryPoints: ['tools/generate-docs.ts'], outfile: 'dist/generate-docs.js' },
+  picture: { entryPoints: ['tools/picture.ts'], outfile: 'dist/picture.js' },
   fuzz: { entryPoints: ['test/fuzz/fuzz.ts'], outdir: 'dist/fuzz' },
   soak: { entryPoints: ['test/oracle/soak.ts', 'test/oracle/visits.ts'], outdir: 'dist/soak' },
   bench: { entryPoints: ['bench/bench.ts', 'bench/upstream.ts', 'bench/subscribers.ts', 'bench/callers.ts', ...await found('bench/peers', /\.ts$/)], outdir: 'dist/bench', outbase: 'bench' },

@@ -254,7 +254,7 @@ function useOlderRows (last: number, count: number): void {
   const askedAt = useRef(-1)
   const isNear = useComputed(() => list.hasOlder.value && !list.isLoading.value && list.trouble.value === undefined)
   useEffect(() => {
-    if (!isNear.value || last < count - NEAR_THE_END || askedAt.current === count) return
+    if (!isNear.value || count === 0 || last < count - NEAR_THE_END || askedAt.current === count) return
     askedAt.current = count
     list.loadOlder()
   })
