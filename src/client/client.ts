@@ -25,7 +25,7 @@ const BACK_OFF = { leastMs: 250, mostMs: 30_000 }
  * service.
  */
 export function openAuditStream (options: AuditStreamOptions): AuditStream<PublishedEvent> {
-  return openStream(options, (frame) => frame.type === 'event' ? frame.event : undefined)
+  return openStream(options, (frame) => frame.type === 'event' ? frame.event : undefined, options.onGap)
 }
 
 /**
@@ -38,8 +38,9 @@ export function openAuditFrames (options: AuditFramesOptions): AuditStream<Audit
 
 /** Both kinds of streams. `valueOf` returns what a frame is to the consumer. `undefined`: nothing. */
 function openStream<Value> (
-  options: AuditStreamOptions,
-  valueOf: (frame: AuditFrame) => Value | undefined
+  options: AuditFramesOptions,
+  valueOf: (frame: AuditFrame) => Value | undefined,
+  onGap?: AuditStreamOptions['onGap']
 ): AuditStream<Value> {
   const { maxPending = MAX_PENDING, signal } = options
   const pending = createPendingValues<Value>()
@@ -89,7 +90,7 @@ function openStream<Value> (
     switch (frame.type) {
       case 'event': return isNew(frame.event.id) ? receive(frame, before, size) : undefined
       case 'gap':
-        callHook(options.onGap, frame)
+        callHook(onGap, frame)
         return receive(frame, before, size)
       case 'hello': return callHook(options.onHello, frame)
       case 'expiring': return callHook(options.onExpiring, frame)
@@ -100,7 +101,7 @@ function openStream<Value> (
 
   function receive (frame: AuditFrame, before: string | undefined, size: number): void {
     const value = valueOf(frame)
-    if (value === undefined || state === 'over') return
+    if (value === undefined) return
     pending.add(value, { before, after: frame.cursor, size })
     if (pending.count() < Math.max(1, maxPending) && pending.textLength() < MAX_PENDING_TEXT) return
     connection.disconnect() // The service keeps later events. The stream continues from the cursor.
