@@ -27,7 +27,14 @@ export interface Trouble {
   readonly schemes: readonly string[]
 }
 
-export type Answer<Data> = { readonly ok: true, readonly data: Data } | { readonly ok: false, readonly trouble: Trouble }
+export type Answer<Data> =
+  | {
+    readonly ok: true
+    readonly data: Data
+    /** Whether the service had it in memory, so that asking again costs Kubiya nothing. */
+    readonly isFromMemory: boolean
+  }
+  | { readonly ok: false, readonly trouble: Trouble }
 
 /** What `/readyz` says of Kubiya. */
 export interface Readiness {
@@ -111,7 +118,8 @@ interface Fetched<Data> {
 async function ask<Data> (fetching: Promise<Fetched<Data>>): Promise<Answer<Data>> {
   try {
     const { data, error, response } = await fetching
-    return data === undefined ? { ok: false, trouble: troubleOf(error, response) } : { ok: true, data }
+    if (data === undefined) return { ok: false, trouble: troubleOf(error, response) }
+    return { ok: true, data, isFromMemory: response.headers.get('cache-status')?.includes('detail=memory') === true }
   } catch (error) {
     return { ok: false, trouble: { ...UNREACHABLE, detail: error instanceof Error ? error.message : String(error) } }
   }
@@ -143,7 +151,7 @@ async function readinessOf (base: URL, signal: AbortSignal): Promise<Answer<Read
   try {
     const response = await fetch(new URL('readyz', base), { signal })
     const body = await response.json() as Readiness
-    if (typeof body.upstream?.state === 'string') return { ok: true, data: body }
+    if (typeof body.upstream?.state === 'string') return { ok: true, data: body, isFromMemory: true }
     return { ok: false, trouble: troubleOf(body, response) }
   } catch (error) {
     return { ok: false, trouble: { ...UNREACHABLE, detail: String(error) } }

@@ -77,7 +77,10 @@ function sessionQuery (state: UrlState) {
   }
 }
 
-/** A count that is kept up to date. Where it is incomplete, the service says when more will be there. */
+/**
+ * A count that is kept up to date while the service has it in memory. Another one would read Kubiya each time: it is
+ * loaded again only where the service says when more will be there.
+ */
 function counted<Query, Data extends { readonly coverage: Coverage }> (
   query: ReadonlySignal<Query | undefined>,
   load: (query: Query, signal: AbortSignal) => Promise<Answer<Data>>
@@ -85,9 +88,10 @@ function counted<Query, Data extends { readonly coverage: Coverage }> (
   return createResource({
     query,
     load,
-    reloadMs: ({ coverage }) => coverage.retry_after === undefined
-      ? RELOAD_MS
-      : Math.max(LEAST_RELOAD_MS, coverage.retry_after * 1000)
+    reloadMs: ({ coverage: { retry_after: retryAfter } }, isFromMemory) => {
+      if (retryAfter !== undefined) return Math.max(LEAST_RELOAD_MS, retryAfter * 1000)
+      return isFromMemory ? RELOAD_MS : undefined
+    }
   })
 }
 
@@ -106,7 +110,7 @@ async function loadOverview (api: Api, query: EventQuery, abort: AbortSignal): P
   if (!answer.ok) return answer
   const [summary, failingAgents, failingTools, failedLogins, allAgents, allTools] = answer.data
   const data = { summary, failingAgents, failingTools, failedLogins, allAgents, allTools, coverage: summary.coverage }
-  return { ok: true, data }
+  return { ok: true, data, isFromMemory: answer.isFromMemory }
 }
 
 type DataOf<Answers extends readonly unknown[]> = {
@@ -117,5 +121,9 @@ type DataOf<Answers extends readonly unknown[]> = {
 function together<Answers extends readonly Answer<unknown>[]> (answers: readonly [...Answers]): Answer<DataOf<Answers>> {
   const failed = answers.find((answer) => !answer.ok)
   if (failed?.ok === false) return failed
-  return { ok: true, data: answers.map((answer) => answer.ok ? answer.data : undefined) as DataOf<Answers> }
+  return {
+    ok: true,
+    data: answers.map((answer) => answer.ok ? answer.data : undefined) as DataOf<Answers>,
+    isFromMemory: answers.every((answer) => answer.ok && answer.isFromMemory)
+  }
 }

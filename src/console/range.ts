@@ -2,6 +2,8 @@ import type { UrlState } from './url-state.ts'
 import { dateTime, resolveTime, zoneName, type Zone } from './time-format.ts'
 import { PRESETS, WORDS } from './words.ts'
 
+/** Where a list begins without a start. */
+export const USUAL_START = '-24h'
 const DAY_MS = 86_400_000
 const LEAST_WIDTH_MS = 1000
 
@@ -41,12 +43,12 @@ export function zoomed ({ endMs, startMs }: Range, factor: 0.5 | 2, nowMs: numbe
 
 /** The range in words. */
 export function rangeName ({ end, start }: Pick<UrlState, 'start' | 'end'>, zone: Zone, nowMs: number): string {
-  const preset = PRESETS.find(([, time]) => time === (start ?? '-24h'))
+  const preset = PRESETS.find(([, time]) => time === (start ?? USUAL_START))
   if (preset !== undefined && end === undefined) return preset[0]
   const written = (time: string) => {
     const ms = resolveTime(time, nowMs)
     return ms === undefined ? time : dateTime(ms, zone)
   }
   const ends = end === undefined ? WORDS.untilNow : `– ${written(end)}`
-  return `${written(start ?? '-24h')} ${ends} ${zoneName(zone, nowMs)}`
+  return `${written(start ?? USUAL_START)} ${ends} ${zoneName(zone, nowMs)}`
 }

@@ -7,7 +7,7 @@ export interface ResourceOptions<Query, Data> {
   readonly query: ReadonlySignal<Query | undefined>
   readonly load: (query: Query, signal: AbortSignal) => Promise<Answer<Data>>
   /** The wait until the next load, milliseconds; `undefined`: none. */
-  readonly reloadMs?: (data: Data) => number | undefined
+  readonly reloadMs?: (data: Data, isFromMemory: boolean) => number | undefined
 }
 
 /** What a query gave, kept up to date while it is looked at. Data of an earlier query stays until the next is there. */
@@ -47,7 +47,7 @@ export function createResource<Query, Data> (options: ResourceOptions<Query, Dat
       trouble.value = answer.ok ? undefined : answer.trouble
       failures = answer.ok ? 0 : failures + 1
       if (answer.ok) data.value = answer.data
-      const waitMs = answer.ok ? options.reloadMs?.(answer.data) : retryMs(answer.trouble, failures)
+      const waitMs = answer.ok ? options.reloadMs?.(answer.data, answer.isFromMemory) : retryMs(answer.trouble, failures)
       if (waitMs !== undefined) timer = setTimeout(reloadWhenVisible, waitMs)
     })
     return () => {

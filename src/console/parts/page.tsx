@@ -52,7 +52,7 @@ function EventsView () {
     <>
       <div class='events'>
         {timeline === undefined
-          ? <div class='histogram empty' />
+          ? <p class='histogram empty'>{WORDS.loading}</p>
           : (
             <Histogram
               timeline={timeline}

@@ -1,6 +1,6 @@
 import type { TargetedSubmitEvent } from 'preact'
 import { useApp } from '../app-context.ts'
-import { moved, rangeName, rangeOf, writeRange, zoomed } from '../range.ts'
+import { USUAL_START, moved, rangeName, rangeOf, writeRange, zoomed } from '../range.ts'
 import { fromInputTime, inputTime, zoneName } from '../time-format.ts'
 import { PRESETS, WORDS } from '../words.ts'
 import { Menu } from './menu.tsx'
@@ -20,7 +20,7 @@ export function RangeMenu () {
         <ul>
           {PRESETS.map(([name, start]) => (
             <li key={start}>
-              <Link to={{ start, end: undefined }} isCurrent={state.start === start && state.end === undefined}>{name}</Link>
+              <Link to={{ start, end: undefined }} isCurrent={(state.start ?? USUAL_START) === start && state.end === undefined}>{name}</Link>
             </li>
           ))}
         </ul>
