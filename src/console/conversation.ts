@@ -3,6 +3,9 @@ import { narrate } from '../audit/narrative.ts'
 import type { JsonObject } from '../audit/exact-json.ts'
 import { openAuditFrames } from '../client/client.ts'
 import type { PublishedEvent } from '../client/types.ts'
+import { isUnauthorized } from './live-tail.ts'
+import { statusOf } from './row-log.ts'
+import { msOf } from './time-format.ts'
 import type { Api, ConversationEntry, Coverage, Session, Trouble } from './api.ts'
 
 /** One session from its first event to its last, and on while it is open. */
@@ -21,6 +24,7 @@ export interface ConversationOptions {
   readonly api: Api
   readonly id: string
   readonly credential: () => string | undefined
+  readonly onUnauthorized: () => void
 }
 
 const PAGE_SIZE = 500
@@ -28,7 +32,7 @@ const PAGE_SIZE = 500
 const LOADED_AT_ONCE = 5000
 
 /** Reads the session's pages. An open session is then followed by a stream of its own. */
-export function openConversation ({ api, credential, id }: ConversationOptions): Conversation {
+export function openConversation ({ api, credential, id, onUnauthorized }: ConversationOptions): Conversation {
   const aborting = new AbortController()
   const { signal: abort } = aborting
   const session = signal<Session | undefined>(undefined)
@@ -67,6 +71,11 @@ export function openConversation ({ api, credential, id }: ConversationOptions):
     void load()
   }
 
+  function take (event: PublishedEvent): void {
+    entries.value = [...entries.value, entryOf(event)].sort(compareEntries)
+    if (session.value !== undefined) session.value = grown(session.value, event)
+  }
+
   /** The stream begins at the last entry; what it repeats is known by its id. */
   async function follow (): Promise<void> {
     const startTime = session.value?.end_time ?? undefined
@@ -80,10 +89,34 @@ export function openConversation ({ api, credential, id }: ConversationOptions):
     })
     try {
       for await (const frame of frames) {
-        if (frame.type === 'event') entries.value = [...entries.value, entryOf(frame.event)]
+        if (frame.type === 'event') take(frame.event)
       }
-    } catch {} // What was loaded stays. The page asks for a new credential where it was refused.
+    } catch (error) { // What was loaded stays, unless the credential has ended.
+      if (!abort.aborted && isUnauthorized(error)) onUnauthorized()
+    }
   }
+}
+
+/** The figures of a session after one more event, by the rules of the service. */
+function grown (session: Session, event: PublishedEvent): Session {
+  const status = statusOf(event)
+  const failed = session.failed + (status === 'failed' ? 1 : 0)
+  const outcome = status === 'success' && failed > 0 ? 'recovered' : status ?? session.outcome
+  const [start, end] = [msOf(session.start_time), Math.max(msOf(session.end_time) ?? 0, msOf(event.timestamp) ?? 0)]
+  return {
+    ...session,
+    events: session.events + 1,
+    success: session.success + (status === 'success' ? 1 : 0),
+    failed,
+    unknown: session.unknown + (status === undefined ? 1 : 0),
+    outcome,
+    ...start !== undefined && { end_time: new Date(end).toISOString(), duration_seconds: (end - start) / 1000 }
+  }
+}
+
+/** Oldest first. A late event goes to its place. */
+function compareEntries ({ event: a }: ConversationEntry, { event: b }: ConversationEntry): number {
+  return (msOf(a.timestamp) ?? 0) - (msOf(b.timestamp) ?? 0)
 }
 
 function entryOf (event: PublishedEvent): ConversationEntry {

@@ -109,10 +109,9 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
     trouble.value = answer.ok ? undefined : answer.trouble
     if (!answer.ok) return undefined
     const { items, pagination } = answer.data
-    for (const event of items.toReversed()) rows.add(event, false)
+    rows.addPage(items)
     next = pagination.next_cursor ?? undefined
     hasOlder.value = next !== undefined
-    rows.paint()
     return answer.data
   }
 

@@ -86,7 +86,7 @@ export function createLiveTail (options: LiveTailOptions): LiveTail {
       }
     } catch (error) {
       if (abort.aborted) return
-      if (codeOf(error) === 'unauthorized') options.onUnauthorized()
+      if (isUnauthorized(error)) options.onUnauthorized()
       state.value = { kind: 'over', detail: error instanceof Error ? error.message : String(error) }
     }
   }
@@ -113,6 +113,7 @@ export function createLiveTail (options: LiveTailOptions): LiveTail {
   }
 }
 
-function codeOf (error: unknown): unknown {
-  return typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+/** Whether a stream ended because the service refuses the credential. */
+export function isUnauthorized (error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'unauthorized'
 }

@@ -52,6 +52,8 @@ export interface Pending {
 export interface RowLog {
   /** Adds an event; false where it is there already. */
   add (event: PublishedEvent, isLate: boolean): boolean
+  /** Adds an event of a page, also to a frozen view: the reader has asked for it. */
+  addListed (event: PublishedEvent): boolean
   addGap (gap: Omit<GapRow, 'kind' | 'id' | 'instant'>): void
   addReconnect (atMs: number): void
   /** The rows to show, oldest first. Do not keep it: it changes. */
@@ -83,7 +85,16 @@ export function createRowLog ({ maxBytes, maxRows }: RowLogOptions): RowLog {
   let marks = 0
 
   return {
-    add,
+    add (event, isLate) {
+      const row = accept(event, isLate)
+      if (row !== undefined && frozen !== undefined) pending = countOf(pending, row)
+      return row !== undefined
+    },
+    addListed (event) {
+      const row = accept(event, false)
+      if (row !== undefined && frozen !== undefined) insertInto(frozen, row)
+      return row !== undefined
+    },
     addGap: (gap) => { insert({ kind: 'gap', ...mark(), ...gap }) },
     addReconnect: (atMs) => { insert({ kind: 'reconnect', ...mark(), atMs }) },
     view: () => frozen ?? rows,
@@ -98,20 +109,15 @@ export function createRowLog ({ maxBytes, maxRows }: RowLogOptions): RowLog {
     evicted: () => evicted
   }
 
-  function add (event: PublishedEvent, isLate: boolean): boolean {
-    if (known.has(event.id)) return false
+  /** `undefined`: it is there already. */
+  function accept (event: PublishedEvent, isLate: boolean): EventRow | undefined {
+    if (known.has(event.id)) return undefined
     const instant = parseInstant(event.timestamp) ?? rows.at(-1)?.instant ?? 0n
     const row: EventRow = { kind: 'event', id: event.id, instant, event, isLate, bytes: weightOf(event) }
     known.add(row.id)
     bytes += row.bytes
-    // An older page belongs into a frozen view too: the reader has asked for it.
-    const oldest = frozen?.[0]
-    if (frozen !== undefined) {
-      if (oldest !== undefined && compareRows(row, oldest) < 0 && !isLate) insertInto(frozen, row)
-      else pending = countOf(pending, row)
-    }
     insert(row)
-    return true
+    return row
   }
 
   function insert (row: Row): void {

@@ -37,10 +37,11 @@ export interface FilledRowView {
   readonly view: RowView
   /** False: the event is there already. */
   add (event: PublishedEvent, isLate: boolean): boolean
+  /** Adds the events of a page, newest first. A paused view shows them too. */
+  addPage (events: readonly PublishedEvent[]): void
   addGap (gap: GapFrame): void
   addReconnect (atMs: number): void
   clear (): void
-  paint (): void
   ids (): readonly string[]
   /** Whether older rows have no room. */
   isFull (): boolean
@@ -75,6 +76,10 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
       if (isNew) paint()
       return isNew
     },
+    addPage (events) {
+      for (const event of events.toReversed()) log.addListed(event)
+      paint()
+    },
     addGap ({ from, reason, to }) {
       log.addGap({ from, to, reason })
       paint()
@@ -85,9 +90,10 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
     },
     clear () {
       log = createRowLog(bounds)
+      const isDetailOpen = reasons.has('detail')
       resume()
+      if (isDetailOpen) pause('detail')
     },
-    paint,
     ids: () => [...log.ids()],
     // After an eviction the next page would not begin at the oldest row.
     isFull: () => painted().evicted() > 0 || log.view().length >= bounds.maxRows

@@ -50,11 +50,24 @@ t.test('the rows of the list', async (t) => {
     t.same(log.pending(), { events: 0, failed: 0, evicted: 0 })
   })
 
+  t.test('a page belongs into a frozen view too, also into an empty one; what arrives meanwhile does not', async (t) => {
+    const log = createRowLog(BOUNDS)
+    log.freeze()
+    log.add(event('c', 3), false)
+    log.addListed(event('b', 2))
+    log.addListed(event('c', 3))
+    log.add(event('a', 1), true)
+    t.same(idsOf(log.view()), ['b'])
+    t.equal(log.pending().events, 2)
+    log.unfreeze()
+    t.same(idsOf(log.view()), ['a', 'b', 'c'])
+  })
+
   t.test('an older page goes on below a frozen view', async (t) => {
     const log = createRowLog(BOUNDS)
     log.add(event('b', 2), false)
     log.freeze()
-    log.add(event('a', 1), false)
+    log.addListed(event('a', 1))
     t.same(idsOf(log.view()), ['a', 'b'])
     t.equal(log.pending().events, 0)
     log.unfreeze()

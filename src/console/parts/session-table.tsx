@@ -51,13 +51,16 @@ export function SessionTable () {
   )
 }
 
-/** The pages behind the first one. Another question forgets them. */
+/**
+ * The pages behind the first one, and the first one as it was then: what an update moves out of it stays in the list.
+ * Another question, or the end of a credential, forgets them.
+ */
 function useLaterPages () {
-  const { api, notice, sessions, url } = useApp()
+  const { api, credential, notice, sessions, url } = useApp()
   const pages = useSignal<{ items: readonly Session[], next: string | null } | undefined>(undefined)
   const question = useComputed(() => {
     const { end, filter, order, outcome, start } = url.value
-    return JSON.stringify([filter, start, end, order, outcome])
+    return JSON.stringify([filter, start, end, order, outcome, credential.isWanted.value])
   })
   useEffect(() => { pages.value = undefined }, [question.value])
   const next = pages.value === undefined ? sessions.data.value?.pagination.next ?? null : pages.value.next
@@ -70,7 +73,8 @@ function useLaterPages () {
     if (asked !== question.value) return
     if (answer.ok) {
       const { items, pagination } = answer.data
-      pages.value = { items: [...pages.value?.items ?? [], ...items], next: pagination.next }
+      const before = pages.value?.items ?? sessions.data.value?.items ?? []
+      pages.value = { items: [...before, ...items], next: pagination.next }
     } else notice.value = answer.trouble.detail
   }
 }
@@ -131,7 +135,9 @@ function names (all: readonly string[]): string {
   return all.length > NAMES_SHOWN ? `${shown} +${all.length - NAMES_SHOWN}` : shown
 }
 
-/** A session may be on an updated first page and on a later page. */
+/** A session may be on an updated first page and on a later page. Its first place is the newest. */
 function distinct (sessions: readonly Session[]): Session[] {
-  return [...new Map(sessions.toReversed().map((session) => [session.id, session])).values()].reverse()
+  const byId = new Map<string, Session>()
+  for (const session of sessions) if (!byId.has(session.id)) byId.set(session.id, session)
+  return [...byId.values()]
 }

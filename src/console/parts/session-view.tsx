@@ -1,4 +1,4 @@
-import { useComputed, useSignal } from '@preact/signals'
+import { computed, useSignal } from '@preact/signals'
 import { useEffect, useMemo } from 'preact/hooks'
 import type { ConversationEntry, Session } from '../api.ts'
 import { useApp } from '../app-context.ts'
@@ -17,13 +17,15 @@ export function SessionView ({ id }: { id: string }) {
   const conversation = useMemo(() => openConversation({
     api: app.api,
     id,
-    credential: () => app.credential.value.value
+    credential: () => app.credential.value.value,
+    onUnauthorized: () => { app.credential.refused([]) }
   }), [id, app.credential.isWanted.value])
   useEffect(() => conversation.close, [conversation])
   const [sought, showsHidden] = [useSignal(''), useSignal(false)]
-  const shown = useComputed(() => conversation.entries.value.filter((entry) =>
-    (showsHidden.value || !entry.hidden) && contains(entry, sought.value)))
-  const hiddenCount = useComputed(() => conversation.entries.value.filter(({ hidden }) => hidden).length)
+  // Not `useComputed`, which would keep the entries of the conversation of an earlier credential.
+  const shown = useMemo(() => computed(() => conversation.entries.value.filter((entry) =>
+    (showsHidden.value || !entry.hidden) && contains(entry, sought.value))), [conversation])
+  const hiddenCount = conversation.entries.value.filter(({ hidden }) => hidden).length
   const session = conversation.session.value
   const { layout } = app.url.value
   const trouble = conversation.trouble.value
@@ -45,10 +47,10 @@ export function SessionView ({ id }: { id: string }) {
           onInput={(event) => { sought.value = event.currentTarget.value }}
         />
         <span role='status'>{SENTENCES.counted(shown.value.length)}</span>
-        {hiddenCount.value > 0 && (
+        {hiddenCount > 0 && (
           <label>
             <input type='checkbox' onChange={(event) => { showsHidden.value = event.currentTarget.checked }} />
-            {WORDS.hiddenRepeats} ({number(hiddenCount.value)})
+            {WORDS.hiddenRepeats} ({number(hiddenCount)})
           </label>
         )}
       </p>
