@@ -1,27 +1,12 @@
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
+import { REFUSED, hasLoaded, isLive, row, rows } from '../support/console-page.ts'
 import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const BIDI = 'abc\u202Edef\u001b[31m'
 const SCRIPT = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
 const PAST = 30
-/** Chromium writes every refused request to its console. */
-const REFUSED = /Failed to load resource|WebSocket connection to/
-
-/** The rows near the visible part, newest first. */
-function rows (page: Page) {
-  return page.getByRole('grid', { name: 'Events' }).getByRole('row').filter({ hasNot: page.getByRole('columnheader') })
-}
-
-/** The row with this text. */
-function row (page: Page, text: string) {
-  return rows(page).filter({ hasText: text }).first()
-}
-
-async function hasLoaded (page: Page, count: number): Promise<void> {
-  await page.getByText(`${count} loaded`, { exact: true }).waitFor()
-}
 
 t.test('the events view', inBrowser, async (t) => {
   const browser = await startBrowser(t)
@@ -47,7 +32,7 @@ t.test('the events view', inBrowser, async (t) => {
       await row(page, 'event number 29.').waitFor()
       t.match(await rows(page).first().innerText(), /event number 29/)
       await page.getByText('Kubiya answers').waitFor()
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       await page.getByRole('link', { name: /ann@acme\.test 15/ }).waitFor()
       await page.getByRole('slider', { name: 'Events over time' }).waitFor()
       t.ok(await page.getByRole('table', { name: 'Events over time' }).getByRole('row').count() > 10)
@@ -71,7 +56,7 @@ t.test('the events view', inBrowser, async (t) => {
 
   t.test('a pause loses nothing: it counts, and Resume shows all', (t) =>
     visit(t, address, async ({ page }) => {
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       await page.getByRole('button', { name: 'Pause' }).click()
       for (let n = 0; n < 30; n++) {
         sandbox.publish(item({ id: `p${n}`, resource_text: `while paused ${n}`, action_successful: n > 2 }))
@@ -86,7 +71,7 @@ t.test('the events view', inBrowser, async (t) => {
 
   t.test('a late event stands in its place and is marked', (t) =>
     visit(t, address, async ({ page }) => {
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       sandbox.publish(item({ id: 'now', resource_text: 'in time' }))
       await row(page, 'in time').waitFor()
       sandbox.publish(item({ id: 'late', resource_text: 'behind time', timestamp: ago(20_000) }))
@@ -98,7 +83,7 @@ t.test('the events view', inBrowser, async (t) => {
 
   t.test('an outage is said, and so is its end', (t) =>
     visit(t, address, async ({ page }) => {
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       const end = sandbox.faults.during({ kind: 'status', status: 500 })
       const alert = page.getByRole('alert').filter({ hasText: 'Kubiya does not answer since' })
       await alert.waitFor()
@@ -153,12 +138,12 @@ t.test('the events view', inBrowser, async (t) => {
     const before = await startService(t, { HISTORY_EVENTS: '1000' }, {}, sandbox)
     const { port } = new URL(before.url)
     await visit(t, `${before.url}/console/`, async ({ page }) => {
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       await before.close()
       await page.getByText('Reconnecting').waitFor()
       for (let n = 0; n < 5; n++) sandbox.publish(item({ id: `r${n}`, resource_text: `during the restart ${n}` }))
       const after = await startService(t, { PORT: port }, {}, sandbox)
-      await page.getByText('Live', { exact: true }).waitFor()
+      await isLive(page)
       for (let n = 0; n < 5; n++) await row(page, `during the restart ${n}`).waitFor()
       t.equal(await rows(page).filter({ hasText: 'during the restart' }).count(), 5, 'each once')
       await page.getByText('The connection was lost and is back.').first().waitFor()

@@ -17,6 +17,8 @@ export interface OpenOptions extends Pick<BrowserContextOptions, ContextOption> 
 /** A page in a real browser, with a profile of its own. */
 export interface BrowserPage {
   readonly page: Page
+  /** Every address that the page has requested, also of WebSockets. */
+  readonly requested: readonly string[]
   /**
    * What went wrong in the page since the last call: errors, policy violations, requests to other origins. Faults that
    * nobody has taken fail the test at its end.
@@ -34,12 +36,14 @@ export interface AxeOptions {
   readonly without?: readonly string[]
 }
 
-// `--no-sandbox`: it may run as root in a container. The rest: nothing asks the world outside.
+// `--no-sandbox`: it may run as root in a container. The rest: nothing asks the world outside, and every name below
+// `.test` is this machine, as a stranger's DNS could say.
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-dev-shm-usage',
   '--disable-quic',
+  '--host-resolver-rules=MAP *.test 127.0.0.1',
   '--no-first-run',
   '--disable-background-networking',
   '--disable-component-update',
@@ -65,6 +69,7 @@ export async function startBrowser (t: Owner): Promise<TestBrowser> {
 async function openPage (t: Owner, browser: Browser, url: string, options: OpenOptions): Promise<BrowserPage> {
   const { tolerated, ...rest } = options
   const faults: string[] = []
+  const requested: string[] = []
   const context = await browser.newContext({ locale: 'en-GB', ...rest })
   context.setDefaultTimeout(DEADLINE_MS)
   const page = await context.newPage()
@@ -72,8 +77,8 @@ async function openPage (t: Owner, browser: Browser, url: string, options: OpenO
   page.on('console', (message) => {
     if (message.type() === 'error') report(`console: ${message.text()} (${message.location().url})`)
   })
-  page.on('request', (request) => reportForeign(request.url()))
-  page.on('websocket', (socket) => reportForeign(socket.url()))
+  page.on('request', (request) => take(request.url()))
+  page.on('websocket', (socket) => take(socket.url()))
   page.on('crash', () => report('the page crashed'))
   await page.exposeBinding('reportViolation', (_source, violation: string) => report(`policy: ${violation}`))
   await page.addInitScript({ content: REPORT_VIOLATIONS })
@@ -82,13 +87,14 @@ async function openPage (t: Owner, browser: Browser, url: string, options: OpenO
     if (faults.length > 0) throw new Error(`the page has faults:\n${faults.join('\n')}`)
   })
   await page.goto(url)
-  return { page, takeFaults: () => faults.splice(0) }
+  return { page, requested, takeFaults: () => faults.splice(0) }
 
   function report (fault: string): void {
     if (tolerated?.test(fault) !== true) faults.push(fault)
   }
 
-  function reportForeign (address: string): void {
+  function take (address: string): void {
+    requested.push(address)
     const { host, protocol } = new URL(address)
     if (/^(?:https?|wss?):$/.test(protocol) && host !== new URL(url).host) report(`foreign request: ${address}`)
   }
