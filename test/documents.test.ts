@@ -41,7 +41,7 @@ const CODES: Record<ProblemCode, true> = {
 
 const paths = [
   ...(await readdir('.')).filter((name) => name.endsWith('.md')),
-  ...(await readdir('docs')).map((name) => `docs/${name}`),
+  ...(await readdir('docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
   'src/client/README.md',
   'test/hardening/README.md'
 ]
