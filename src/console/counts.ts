@@ -79,18 +79,19 @@ function sessionQuery (state: UrlState) {
 
 /**
  * A count that is kept up to date while the service has it in memory. Another one would read Kubiya each time: it is
- * loaded again only where the service says when more will be there.
+ * loaded again where the service says when more will be there, and once after the first load, which may have filled
+ * the memory. A count with a text is never in memory.
  */
-function counted<Query, Data extends { readonly coverage: Coverage }> (
+function counted<Query extends EventQuery, Data extends { readonly coverage: Coverage }> (
   query: ReadonlySignal<Query | undefined>,
   load: (query: Query, signal: AbortSignal) => Promise<Answer<Data>>
 ): Resource<Data> {
   return createResource({
     query,
     load,
-    reloadMs: ({ coverage: { retry_after: retryAfter } }, isFromMemory) => {
+    reloadMs: ({ coverage: { retry_after: retryAfter } }, { isFromMemory, query: { text }, serial }) => {
       if (retryAfter !== undefined) return Math.max(LEAST_RELOAD_MS, retryAfter * 1000)
-      return isFromMemory ? RELOAD_MS : undefined
+      return isFromMemory || (serial === 1 && text === undefined) ? RELOAD_MS : undefined
     }
   })
 }

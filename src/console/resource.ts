@@ -7,7 +7,15 @@ export interface ResourceOptions<Query, Data> {
   readonly query: ReadonlySignal<Query | undefined>
   readonly load: (query: Query, signal: AbortSignal) => Promise<Answer<Data>>
   /** The wait until the next load, milliseconds; `undefined`: none. */
-  readonly reloadMs?: (data: Data, isFromMemory: boolean) => number | undefined
+  readonly reloadMs?: (data: Data, load: Load<Query>) => number | undefined
+}
+
+/** What is known of a load that succeeded. */
+export interface Load<Query> {
+  readonly query: Query
+  readonly isFromMemory: boolean
+  /** How many loads of this query there were, this one among them. */
+  readonly serial: number
 }
 
 /** What a query gave, kept up to date while it is looked at. Data of an earlier query stays until the next is there. */
@@ -29,6 +37,7 @@ export function createResource<Query, Data> (options: ResourceOptions<Query, Dat
   const isLoading = signal(false)
   const turn = signal(0)
   let failures = 0
+  let serial = 0
   let lastKey: string | undefined
 
   const dispose = effect(() => {
@@ -36,8 +45,9 @@ export function createResource<Query, Data> (options: ResourceOptions<Query, Dat
     void turn.value
     if (query === undefined) return
     const key = JSON.stringify(query)
-    if (key !== lastKey) failures = 0
+    if (key !== lastKey) failures = serial = 0
     lastKey = key
+    serial++
     const aborting = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     untracked(() => { isLoading.value = true })
@@ -47,7 +57,9 @@ export function createResource<Query, Data> (options: ResourceOptions<Query, Dat
       trouble.value = answer.ok ? undefined : answer.trouble
       failures = answer.ok ? 0 : failures + 1
       if (answer.ok) data.value = answer.data
-      const waitMs = answer.ok ? options.reloadMs?.(answer.data, answer.isFromMemory) : retryMs(answer.trouble, failures)
+      const waitMs = answer.ok
+        ? options.reloadMs?.(answer.data, { query, isFromMemory: answer.isFromMemory, serial })
+        : retryMs(answer.trouble, failures)
       if (waitMs !== undefined) timer = setTimeout(reloadWhenVisible, waitMs)
     })
     return () => {
