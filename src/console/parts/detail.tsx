@@ -18,6 +18,8 @@ import { Link } from './link.tsx'
 import { TroubleNote } from './trouble-note.tsx'
 
 const LONGEST_RAW = 1_000_000
+/** Where the events of a filter are shown. */
+const IN_THE_LIST = { view: 'events', session: undefined, event: undefined } as const
 
 /** The event that the URL names, over the list. */
 export function Detail () {
@@ -159,7 +161,7 @@ function Facts ({ event }: { event: PublishedEvent }) {
           <Fragment key={name}>
             <dt>{FIELD_NAMES[name]}</dt>
             <dd>
-              <Link to={{ filter: { ...url.value.filter, [name]: value }, event: undefined }} title={WORDS.include}>
+              <Link to={{ ...IN_THE_LIST, filter: { ...url.value.filter, [name]: value } }} title={WORDS.include}>
                 <bdi dir='auto'>{visibleText(value)}</bdi>
               </Link>
             </dd>
@@ -179,6 +181,8 @@ function Around ({ event }: { event: PublishedEvent }) {
       {ms !== undefined && (
         <Link
           to={{
+            view: 'events',
+            session: undefined,
             filter: {},
             start: new Date(ms - AROUND_MS).toISOString(),
             end: new Date(ms + AROUND_MS).toISOString()
@@ -187,7 +191,7 @@ function Around ({ event }: { event: PublishedEvent }) {
           {WORDS.aroundThis}
         </Link>
       )}
-      {email !== '' && <Link to={{ filter: { email }, event: undefined }}>{WORDS.thisUser}</Link>}
+      {email !== '' && <Link to={{ ...IN_THE_LIST, filter: { email } }}>{WORDS.thisUser}</Link>}
       {session !== undefined && (
         <Link to={{ view: 'sessions', session, event: undefined }}>{WORDS.thisSession}</Link>
       )}
