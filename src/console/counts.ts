@@ -30,6 +30,8 @@ const TOP_RATES = 200
 const SESSIONS_A_PAGE = 50
 const RELOAD_MS = 5000
 const LEAST_RELOAD_MS = 1000
+/** A first count fills the memory, and may be in the service's cache when it is loaded again. */
+const FIRST_LOADS = 3
 
 /** The filter that finds failed logins (docs/kubiya-api.md §2.6). */
 export const FAILED_LOGINS = { category_type: 'users', action_type: 'authentication', status: 'failed' } as const
@@ -91,7 +93,8 @@ function counted<Query extends EventQuery, Data extends { readonly coverage: Cov
     load,
     reloadMs: ({ coverage: { retry_after: retryAfter } }, { isFromMemory, query: { text }, serial }) => {
       if (retryAfter !== undefined) return Math.max(LEAST_RELOAD_MS, retryAfter * 1000)
-      return isFromMemory || (serial === 1 && text === undefined) ? RELOAD_MS : undefined
+      if (isFromMemory) return RELOAD_MS
+      return serial < FIRST_LOADS && text === undefined ? RELOAD_MS * serial : undefined
     }
   })
 }
