@@ -45,15 +45,16 @@ t.test('the sessions', inBrowser, async (t) => {
     sandbox.publish(events)
   }
   sandbox.publish(conversation())
-  const service = await startService(t, { CACHE_OPEN_TTL_MS: '1000' }, {}, sandbox)
-  const visit = async (t: Test, query: string) =>
-    (await browser.open(t, `${service.url}/console/${query}`, { tolerated: REFUSED })).page
+  const service = await startService(t, {}, {}, sandbox)
+  const open = (t: Test, query: string) =>
+    browser.open(t, `${service.url}/console/${query}`, { tolerated: REFUSED })
+  const visit = async (t: Test, query: string) => (await open(t, query)).page
   const tableRows = (page: Page) => page.getByRole('region', { name: 'Sessions' }).locator('tbody').getByRole('row')
   const has = (name: string, rows: Locator, count: number) =>
     eventually(`${count} ${name}`, async () => await rows.count() === count)
 
   t.test('are a table by outcome and order, and further pages bring each of them once', async (t) => {
-    const page = await visit(t, '?view=sessions')
+    const { page, requested } = await open(t, '?view=sessions')
     await has('sessions', tableRows(page), A_PAGE)
     t.match(await tableRows(page).first().innerText(), /recovered\s+please count the pods/)
     t.match(await tableRows(page).nth(1).innerText(), new RegExp(`success\\s+task ${SESSIONS - 1}\\.`))
@@ -66,6 +67,8 @@ t.test('the sessions', inBrowser, async (t) => {
     const newestFirst = Array.from({ length: SESSIONS }, (_, at) => `task ${SESSIONS - 1 - at}.`)
     t.same(titles, newestFirst, 'each once, newest first')
 
+    await eventually('the first page was loaded again', () =>
+      requested.filter((each) => each.includes('/sessions?page_size=')).length > 1)
     sandbox.publish(item({ id: 'new', resource_text: 'task new.', extra: { session_id: 's-new' } }))
     await has('sessions, and none has gone', tableRows(page), SESSIONS + 2)
     t.match(await tableRows(page).first().innerText(), /task new/)
@@ -150,7 +153,7 @@ t.test('the sessions', inBrowser, async (t) => {
   })
 
   t.test('and events open by the deep links of the chat interface', async (t) => {
-    const page = await visit(t, `?session=s-7`)
+    const page = await visit(t, '?session=s-7')
     await has('bubbles', page.getByRole('region', { name: 'Session' }).getByRole('listitem'), 2)
     await page.goto(`${service.url}/console/?event=t4`)
     await page.getByRole('dialog', { name: 'Event' }).getByText('no access').first().waitFor()
