@@ -30,8 +30,8 @@ const TOP_RATES = 200
 const SESSIONS_A_PAGE = 50
 const RELOAD_MS = 5000
 const LEAST_RELOAD_MS = 1000
-/** A first count fills the memory, and may be in the service's cache when it is loaded again. */
-const FIRST_LOADS = 3
+/** A first count fills the memory. The service's cache keeps it for 10 s, and gives it once more while it counts again. */
+const FIRST_LOADS = 5
 
 /** The filter that finds failed logins (docs/kubiya-api.md §2.6). */
 export const FAILED_LOGINS = { category_type: 'users', action_type: 'authentication', status: 'failed' } as const
@@ -81,8 +81,8 @@ function sessionQuery (state: UrlState) {
 
 /**
  * A count that is kept up to date while the service has it in memory. Another one would read Kubiya each time: it is
- * loaded again where the service says when more will be there, and once after the first load, which may have filled
- * the memory. A count with a text is never in memory.
+ * loaded again where the service says when more will be there, and a few times after the first load, which may have
+ * filled the memory. A count with a text is never in memory.
  */
 function counted<Query extends EventQuery, Data extends { readonly coverage: Coverage }> (
   query: ReadonlySignal<Query | undefined>,
@@ -94,7 +94,7 @@ function counted<Query extends EventQuery, Data extends { readonly coverage: Cov
     reloadMs: ({ coverage: { retry_after: retryAfter } }, { isFromMemory, query: { text }, serial }) => {
       if (retryAfter !== undefined) return Math.max(LEAST_RELOAD_MS, retryAfter * 1000)
       if (isFromMemory) return RELOAD_MS
-      return serial < FIRST_LOADS && text === undefined ? RELOAD_MS * serial : undefined
+      return serial < FIRST_LOADS && text === undefined ? RELOAD_MS : undefined
     }
   })
 }
