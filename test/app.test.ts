@@ -444,6 +444,7 @@ t.test('close', async (t) => {
     release()
     const answer = await asked
     t.equal(answer.status, 200)
+    t.equal(answer.headers.get('connection'), 'close', 'so the end waits for no idle connection')
     t.match(await answer.json(), { items: [{ resource_text: 'asked for in time' }] })
     await closing
   })

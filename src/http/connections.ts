@@ -23,6 +23,8 @@ export interface Connections {
   follow (server: Server): void
   /** Ends a connection after its current answer. False: no answer is in progress. */
   endAfterAnswer (socket: Duplex): boolean
+  /** Makes each answer in progress the last one of its connection. */
+  endAfterAnswers (): void
   /** Destroys all connections. */
   destroyAll (): void
   /** Open connections. */
@@ -73,7 +75,7 @@ export function createConnections (options: ConnectionsOptions): Connections {
     }
   }
 
-  return { Message, follow, endAfterAnswer, destroyAll, size: () => open.size }
+  return { Message, follow, endAfterAnswer, endAfterAnswers, destroyAll, size: () => open.size }
 
   function follow (server: Server): void {
     server.on('close', repeat(clock, destroyStalled, checkMs))
@@ -129,6 +131,12 @@ export function createConnections (options: ConnectionsOptions): Connections {
     connection.isEnding = true
     if (!isEnding && response !== undefined) endAfter(response, socket as Socket, clock)
     return true
+  }
+
+  function endAfterAnswers (): void {
+    for (const { response } of open.values()) {
+      if (response !== undefined && !response.headersSent) response.shouldKeepAlive = false
+    }
   }
 
   function destroyAll (): void {

@@ -101,6 +101,7 @@ export async function createServer (options: ServerOptions): Promise<HttpServer>
   }
 
   async function endConnections (): Promise<void> {
+    connections.endAfterAnswers() // Kept alive, each would delay the end by `LAST_ANSWERS_MS`.
     await closeSockets(server.websocketServer.clients, clock)
     // A caller may have stopped reading its answer.
     server.server.once('close', clock.setTimer(connections.destroyAll, LAST_ANSWERS_MS))
