@@ -3,7 +3,7 @@ import { PublishedEvent } from '../src/audit/event.ts'
 import { FRAME_EXAMPLES } from './frame-examples.ts'
 import { Frame } from '../src/live/transport/frames.ts'
 import { SUBPROTOCOL } from '../src/live/transport/websocket.ts'
-import { StreamQuery } from '../src/http/parameters.ts'
+import { StreamQuery } from '../src/http/stream-parameters.ts'
 import { Settings } from '../src/settings.ts'
 
 const STREAM_PATH = '/api/v1/audit/stream'
