@@ -24,7 +24,7 @@ import {
   type PreparedFrame
 } from '../src/live/transport/frames.ts'
 import { MAX_CLIENT_FRAGMENTS, MAX_CLIENT_MESSAGE_BYTES, SUBPROTOCOL } from '../src/live/transport/websocket.ts'
-import { StreamQuery } from '../src/http/parameters.ts'
+import { StreamQuery } from '../src/http/stream-parameters.ts'
 import { Settings } from '../src/settings.ts'
 import { asyncapi, checkFrame, faultOf } from './support/frame-check.ts'
 

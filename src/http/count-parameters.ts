@@ -7,7 +7,7 @@ import { decodeCursor, type SessionsCursor } from '../audit/cursor.ts'
 import { AuditFilter, MOST_FILTER_BYTES, filterBytes, isFilter, pickFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, instantFromMs } from '../audit/instant.ts'
 import { resolveRange, type RequestedRange } from '../audit/time-range.ts'
-import { cursor, fault, filterFault, readWindow, windowParameters, type Fault } from './parameters.ts'
+import { cursor, cursorFault, fault, filterFault, readWindow, windowParameters, type Fault } from './parameters.ts'
 
 const MOST_SESSIONS = 500
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
@@ -126,9 +126,8 @@ export function readSessionsQuery (parameters: SessionsQuery, nowMs: number, pre
 }
 
 function followSessions (parameters: SessionsQuery, text: string, prefix: string): CountReading {
-  const others = Object.keys(parameters).filter((name) => name !== 'cursor')
-  const message = 'cannot be combined with cursor'
-  if (others.length > 0) return fault('invalid-parameter', ...others.map((name): [string, string] => [name, message]))
+  const combined = cursorFault(parameters)
+  if (combined !== undefined) return combined
   const decoded = decodeCursor(text)
   if (decoded?.kind !== 'sessions' || !isValid(decoded)) {
     return fault('invalid-cursor', ['cursor', "is no cursor of this service's sessions"])

@@ -31,6 +31,14 @@ export type SendResult = (
   outcome: Outcome | Promise<Outcome>
 ) => Promise<void> | undefined
 
+/** What the routes need whose answers are cached. */
+export interface CachedRoutesOptions {
+  readonly send: SendResult
+  readonly limits: RateLimits
+  /** The path under which a proxy offers the service. */
+  readonly prefixOf: (request: FastifyRequest) => string
+}
+
 const MAX_REMEMBERED = 256
 const LONGEST_REMEMBERED = 256
 const MIN_ENCODED_BYTES = 1024 // A smaller body fits one packet.

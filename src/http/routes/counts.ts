@@ -1,6 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { RateLimits } from '../../access/rate-limits.ts'
 import { tenantOf } from '../authenticate.ts'
 import {
   FacetsQuery,
@@ -16,14 +15,7 @@ import {
 import { takeValid } from '../parameters.ts'
 import { sendFaults } from '../problem-reply.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
-import { requestContextOf, type SendResult } from '../send-result.ts'
-
-export interface CountRoutesOptions {
-  readonly send: SendResult
-  readonly limits: RateLimits
-  /** The path under which a proxy offers the service. */
-  readonly prefixOf: (request: FastifyRequest) => string
-}
+import { requestContextOf, type CachedRoutesOptions } from '../send-result.ts'
 
 const COVERAGE = 'The events of the last `AGGREGATE_HOURS` are counted in memory. `coverage` tells what was counted.'
 
@@ -39,7 +31,7 @@ function schemaOf<Query> (operationId: string, summary: string, description: str
 }
 
 /** Counts over HTTP. */
-export const countRoutes: FastifyPluginAsyncTypebox<CountRoutesOptions> = async (app, { limits, prefixOf, send }) => {
+export const countRoutes: FastifyPluginAsyncTypebox<CachedRoutesOptions> = async (app, { limits, prefixOf, send }) => {
   app.get('/summary', {
     schema: schemaOf(
       'getSummary',

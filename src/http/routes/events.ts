@@ -2,22 +2,15 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { LRUCache } from 'lru-cache'
-import type { RateLimits } from '../../access/rate-limits.ts'
 import type { PageQuery } from '../../archive/page-query.ts'
 import type { RequestContext } from '../../archive/response-cache.ts'
 import { isPossibleId } from '../../audit/event-id.ts'
 import { tenantOf } from '../authenticate.ts'
 import { sendFaults } from '../problem-reply.ts'
-import { ListQuery, SearchQuery, checkNumbers, readPageQuery } from '../parameters.ts'
+import { ListQuery, SearchQuery, readPageQuery } from '../list-parameters.ts'
+import { checkNumbers } from '../parameters.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
-import { requestContextOf, type SendResult } from '../send-result.ts'
-
-export interface EventRoutesOptions {
-  readonly send: SendResult
-  readonly limits: RateLimits
-  /** The path under which a proxy offers the service. */
-  readonly prefixOf: (request: FastifyRequest) => string
-}
+import { requestContextOf, type CachedRoutesOptions } from '../send-result.ts'
 
 const MAX_REMEMBERED_QUERIES = 1000
 const LONGEST_REMEMBERED_URL = 2048
@@ -63,7 +56,7 @@ const describeSchema = {
 }
 
 /** The past over HTTP: list, search, describe. Handlers return a promise only if they wait for something. */
-export const eventRoutes: FastifyPluginAsyncTypebox<EventRoutesOptions> = async (app, options) => {
+export const eventRoutes: FastifyPluginAsyncTypebox<CachedRoutesOptions> = async (app, options) => {
   const { limits, prefixOf, send } = options
   // By the URL as it was written, after the prefix. To validate and read a URL again costs 40 µs; a hit costs some 60.
   const queries = new LRUCache<string, PageQuery>({ max: MAX_REMEMBERED_QUERIES })

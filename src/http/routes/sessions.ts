@@ -1,23 +1,14 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
-import type { RateLimits } from '../../access/rate-limits.ts'
 import { createConversationQuery, type ConversationQuery } from '../../archive/conversation-query.ts'
 import { decodeCursor } from '../../audit/cursor.ts'
 import { AuditFilter, FILTER_VALUE_CHARACTERS, isFilter } from '../../audit/filter.ts'
 import { EntryKind } from '../../audit/session.ts'
 import { tenantOf } from '../authenticate.ts'
-import { checkNumbers, cursor as cursorParameter, fault, type Fault } from '../parameters.ts'
+import { checkNumbers, cursor as cursorParameter, cursorFault, fault, type Fault } from '../parameters.ts'
 import { sendFaults } from '../problem-reply.ts'
 import { cachedAnswer, notModifiedAnswer, problemAnswers } from '../response-schemas.ts'
-import { requestContextOf, type SendResult } from '../send-result.ts'
-
-export interface SessionRoutesOptions {
-  readonly send: SendResult
-  readonly limits: RateLimits
-  /** The path under which a proxy offers the service. */
-  readonly prefixOf: (request: FastifyRequest) => string
-}
+import { requestContextOf, type CachedRoutesOptions } from '../send-result.ts'
 
 const LARGEST_PAGE = 1000
 const DEFAULT_PAGE_SIZE = 200
@@ -60,7 +51,7 @@ const conversationSchema = {
 }
 
 /** Sessions over HTTP. */
-export const sessionRoutes: FastifyPluginAsyncTypebox<SessionRoutesOptions> = async (
+export const sessionRoutes: FastifyPluginAsyncTypebox<CachedRoutesOptions> = async (
   app,
   { limits, prefixOf, send }
 ) => {
@@ -94,10 +85,8 @@ function followCursor (
   text: string,
   prefix: string
 ): ConversationQuery | Fault {
-  const others = Object.keys(parameters).filter((name) => name !== 'cursor')
-  if (others.length > 0) {
-    return fault('invalid-parameter', ...others.map((name): [string, string] => [name, 'cannot be combined with cursor']))
-  }
+  const combined = cursorFault(parameters)
+  if (combined !== undefined) return combined
   const cursor = decodeCursor(text)
   const isValid = cursor?.kind === 'page' && cursor.operation === 'session' && cursor.direction === 'asc' &&
     isFilter(cursor.filter, { session_id: true, status: true, text: true }) && cursor.filter.session_id === id &&

@@ -12,7 +12,8 @@ import { createWebSocketTransport, negotiateDeflate } from '../../live/transport
 import { sendFaults, sendProblem } from '../problem-reply.ts'
 import { admitsEventStream } from '../accept-event-stream.ts'
 import { problemAnswers } from '../response-schemas.ts'
-import { StreamHeaders, StreamQuery, checkNumbers, readStreamRequest } from '../parameters.ts'
+import { checkNumbers } from '../parameters.ts'
+import { StreamHeaders, StreamQuery, readStreamRequest } from '../stream-parameters.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
