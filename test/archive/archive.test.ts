@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { encodeCursor } from '../../src/audit/cursor.ts'
-import { instantOf } from '../../src/sandbox/instant.ts'
 import type { Asked, Sandbox } from '../../src/sandbox/sandbox.ts'
-import { SMALLEST_LOG, ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { SMALLEST_LOG, ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 import { type Item, EVENTS, SEARCH, texts } from './pages.ts'
+import { walked, inOrder, written, hour, mixedLog, counted } from './mixed-log.ts'
 
 const DAY_MS = 86_400_000
 
@@ -16,68 +16,6 @@ function query (parameters: Record<string, string | number>): string {
 
 function lists (sandbox: Sandbox): Asked[] {
   return sandbox.requests.filter(({ path }) => path.endsWith('/auditing/items'))
-}
-
-/** All items from a path on, following `next`. */
-async function walked (service: Service, path: string, between: (page: number) => void = () => {}): Promise<Item[]> {
-  const found: Item[] = []
-  for (let next: string | null = path, page = 1; next !== null; page++) {
-    const answer: Item = await service.json(next)
-    found.push(...answer.items)
-    next = answer.pagination.next
-    between(page)
-    if (page > 2000) throw new Error('the pages do not end')
-  }
-  return found
-}
-
-function inOrder (items: Item[], direction: 'asc' | 'desc'): boolean {
-  const sign = direction === 'asc' ? 1 : -1
-  return items.every((each, index) => {
-    const previous = items[index - 1]
-    if (previous === undefined) return true
-    const [a, b] = [instantOf(previous.timestamp) ?? 0n, instantOf(each.timestamp) ?? 0n]
-    if (a !== b) return sign === 1 ? a < b : a > b
-    return sign === 1 ? previous.id < each.id : previous.id > each.id
-  })
-}
-
-/** One instant in several notations. */
-function written (ms: number, style: number): string {
-  const iso = new Date(ms).toISOString()
-  const bare = iso.slice(0, -1)
-  const shifted = (hours: number) => new Date(ms + hours * 3_600_000).toISOString().slice(0, -1)
-  switch (style % 7) {
-    case 0: return iso
-    case 1: return `${bare}456Z`
-    case 2: return `${shifted(2)}+02:00`
-    case 3: return bare
-    case 4: return `${bare}000000Z`
-    case 5: return `${shifted(-3)}789012-03:00`
-    default: return `${iso.slice(0, 19)}Z`
-  }
-}
-
-const hour = 3_600_000
-
-/** 1 234 items with times in mixed formats. Many times are equal; ten items exist three times. */
-function mixedLog (beforeMs: number): Item[] {
-  const items = Array.from({ length: 1204 }, (_, n) => {
-    const isCrowded = n >= 400 && n < 550 // One instant, longer than a page of the upstream.
-    const ms = beforeMs - (isCrowded ? 400 : n - n % 3) * 1700
-    return item({ n, resource_text: `entry ${n}`, timestamp: isCrowded ? written(ms, 0) : written(ms, n) })
-  })
-  const twins = Array.from(
-    { length: 10 },
-    (_, n) => item({ n: 5000 + n, resource_text: `twin ${n}`, timestamp: written(beforeMs - n * 190_000, n) })
-  )
-  return [...items, ...twins, ...twins, ...twins]
-}
-
-function counted (items: Item[]): Map<number, number> {
-  const counts = new Map<number, number>()
-  for (const { n } of items) counts.set(n, (counts.get(n) ?? 0) + 1)
-  return counts
 }
 
 t.test('list', async (t) => {
@@ -416,38 +354,6 @@ t.test('limit joins as many upstream pages as it needs', async (t) => {
     Array.from({ length: 70 }, (_, n) => 350 + n)
   )
 })
-
-for (
-  const [shape, direction, empty] of [['array', 'desc', 'array'], ['items', 'asc', 'items-null'], [
-    'data',
-    'desc',
-    'null'
-  ]] as const
-) {
-  const title = `next (${direction}, shape "${shape}") gives 1 234 events exactly once while 200 more arrive`
-  t.test(title, async (t) => {
-    const service = await startService(t, {}, { pageCap: 100, shape, empty })
-    const log = mixedLog(Date.now() - hour)
-    service.sandbox.publish(log)
-    let arrived = 0
-    const found = await walked(service, `${EVENTS}?page_size=70&sort_direction=${direction}`, () => {
-      const more = Array.from({ length: Math.min(12, 200 - arrived) }, (_, index) => {
-        const n = 10_000 + arrived + index
-        return item({ n, timestamp: n % 2 === 0 ? ago(0) : ago(hour + (n * 7919) % 2_000_000) })
-      })
-      arrived += more.length
-      service.sandbox.publish(more)
-    })
-    t.equal(arrived, 200)
-    t.ok(inOrder(found, direction), 'by instant, then id')
-    t.equal(new Set(found.map(({ id }) => id)).size, found.length, 'no id twice')
-    const [expected, counts] = [counted(log), counted(found)]
-    const wrong = [...expected].filter(([n, times]) => counts.get(n) !== times)
-    t.same(wrong, [])
-    t.equal(found.filter(({ n }) => n < 10_000).length, 1234)
-    t.ok([...counts].every(([n, times]) => n < 10_000 || times === 1), 'what appeared later came at most once')
-  })
-}
 
 for (const [when, agoMs] of [['just now', 10_000], ['hours ago', 3 * hour]] as const) {
   t.test(`next gives each event once if Kubiya sorts by whole seconds, unseen on page 1: ${when}`, async (t) => {
