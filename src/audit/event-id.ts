@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { AuditEvent } from './event.ts'
 import { isWritable, parseInstant, type Instant } from './instant.ts'
 import { writeJson, writeMembers, type JsonObject } from './exact-json.ts'
@@ -50,7 +50,7 @@ export function identityOf (item: JsonObject): Identity {
   const own = upstreamId(item)
   if (own !== undefined) return { upstreamId: own }
   const canonical = writeJson(item)
-  const digest = createHash('sha256').update(canonical).digest('base64url').slice(0, 22)
+  const digest = hash('sha256', canonical, 'base64url').slice(0, 22)
   return { upstreamId: undefined, canonical, digest }
 }
 

@@ -136,8 +136,13 @@ export function writeJson (value: Json, depth = 0): string {
   if (value instanceof ExactNumber) return value.source
   if (value === null || typeof value !== 'object') return String(value)
   if (depth === DEEPEST_RECURSION) return writeDeep(value)
-  if (Array.isArray(value)) return `[${value.map((each) => writeJson(each, depth + 1)).join(',')}]`
-  return `{${writeMembers(value, Object.keys(value), depth)}}`
+  return Array.isArray(value) ? writeArray(value, depth) : `{${writeMembers(value, Object.keys(value), depth)}}`
+}
+
+function writeArray (values: readonly Json[], depth: number): string {
+  let text = '['
+  for (const value of values) text += text.length === 1 ? writeJson(value, depth + 1) : `,${writeJson(value, depth + 1)}`
+  return `${text}]`
 }
 
 /** Text that is written unchanged. */
@@ -170,7 +175,16 @@ function writeDeep (value: Json): string {
 
 /** The JSON of the members in `keys`, sorted, without the braces. */
 export function writeMembers (object: JsonObject, keys: string[], depth = 0): string {
-  return keys.sort().map((key) => `${JSON.stringify(key)}:${writeJson(object[key] ?? null, depth + 1)}`).join(',')
+  let text = ''
+  for (const key of isSorted(keys) ? keys : keys.sort()) {
+    const member = `${JSON.stringify(key)}:${writeJson(object[key] ?? null, depth + 1)}`
+    text = text === '' ? member : `${text},${member}`
+  }
+  return text
+}
+
+function isSorted (keys: readonly string[]): boolean {
+  return keys.every((key, at) => at === 0 || (keys[at - 1] ?? '') <= key)
 }
 
 export function isJsonObject (value: unknown): value is JsonObject {

@@ -47,7 +47,8 @@ export function encodeExport (steps: AsyncIterable<ExportStep>, format: ExportFo
           yield chunkOf(text)
           text = ''
         }
-        await pauseIfDue()
+        const pause = pauseIfDue()
+        if (pause !== undefined) await pause
       }
       if (text !== '') yield chunkOf(text)
     }

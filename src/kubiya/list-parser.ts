@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { AuditEvent } from '../audit/event.ts'
-import { numberDuplicates, type IdentifiedItem } from '../audit/event-id.ts'
-import { objectSpans, type TextSpan } from '../audit/exact-json.ts'
+import { identifyItem, numberDuplicates, type IdentifiedItem } from '../audit/event-id.ts'
+import { isJsonObject, objectSpans, type TextSpan } from '../audit/exact-json.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
 import type { Clock } from '../clock.ts'
 import { isReadable, isReadableWhole, identifyElement, parseElement, readElements } from './response.ts'
@@ -37,6 +37,8 @@ const OPENING = /^[ \t\n\r]*(?:\{[ \t\n\r]*"(?:items|data)"[ \t\n\r]*:[ \t\n\r]*
 const SEPARATOR = /[ \t\n\r]*,[ \t\n\r]*/y
 const CLOSING_BRACKET = /[ \t\n\r]*\]/y
 const BLANKS = /^[ \t\n\r]*$/
+// Shorter rows take a small part of a slice. A promise for each of them would cost more than the pauses are worth.
+const LONG_ROW_CHARACTERS = 65_536
 const MAX_TAIL_CHARACTERS = 65_536 // Behind the list: pagination and the like.
 const MAX_REMEMBERED_BYTES = 16 * 1024 * 1024
 // Full reads come every two minutes at most. Without this limit, 6 MB collected in twelve minutes, and more later.
@@ -71,10 +73,12 @@ export function createListParser ({ clock, remembers }: ListParserOptions): List
     const rows: Row[] = []
     await pauseIfDue()
     for (const span of spans) {
-      const row = await readElement(body, span)
+      const reading = readElement(body, span)
+      const row = reading instanceof Promise ? await reading : reading
       if (row === undefined) return readWhole(body, maxRows)
       rows.push(row)
-      await pauseIfDue()
+      const pause = pauseIfDue()
+      if (pause !== undefined) await pause
     }
     return listOf(rows)
   }
@@ -85,17 +89,24 @@ export function createListParser ({ clock, remembers }: ListParserOptions): List
   }
 
   /** `undefined`: the element is not JSON. */
-  async function readElement (body: string, span: TextSpan): Promise<Row | undefined> {
+  function readElement (body: string, span: TextSpan): Row | undefined | Promise<Row | undefined> {
     if (!isReadable(span)) return 'unreadable'
     const text = body.slice(span.start, span.end)
-    if (!remembers) return readRow(text)
+    const read = text.length > LONG_ROW_CHARACTERS ? readLongRow : readRow
+    return remembers ? remembered(text, span, read) : read(text)
+  }
+
+  async function remembered (
+    text: string,
+    { values }: TextSpan,
+    read: typeof readRow | typeof readLongRow
+  ): Promise<Row | undefined> {
     const key = hash('sha256', text, 'base64')
     const before = known.get(key)
     if (before !== undefined) return before
-    const row = await readRow(text)
+    const row = await read(text)
     if (row !== undefined) {
-      const size = Math.max(text.length * HELD_BYTES_PER_CHARACTER, span.values * HELD_BYTES_PER_VALUE)
-      known.set(key, row, { size })
+      known.set(key, row, { size: Math.max(text.length * HELD_BYTES_PER_CHARACTER, values * HELD_BYTES_PER_VALUE) })
     }
     return row
   }
@@ -134,8 +145,15 @@ function valuesIn (spans: readonly TextSpan[]): number {
   return spans.reduce((sum, span) => isReadable(span) ? sum + span.values : sum, 0)
 }
 
-/** Parses and identifies a row in three turns of the event loop: each takes a tenth of a second or more for 8 MB. */
-async function readRow (text: string): Promise<Row | undefined> {
+/** Parses and identifies a row. `undefined`: it is not JSON. */
+function readRow (text: string): Row | undefined {
+  const element = parseElement(text)
+  if (element === undefined) return undefined
+  return isJsonObject(element) ? identifyItem(element) : 'no-event'
+}
+
+/** The same in three turns of the event loop: each takes a tenth of a second or more for 8 MB. */
+async function readLongRow (text: string): Promise<Row | undefined> {
   const element = parseElement(text)
   if (element === undefined) return undefined
   await pauseIfDue()
