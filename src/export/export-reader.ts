@@ -106,10 +106,15 @@ function createOrderedRows (request: ExportRequest) {
     const last = ready.at(-1)
     if (last !== undefined) position = last.key
     // Behind the last event, so that a search which matches little goes on where it was.
-    if (!isCut && step.reached !== undefined && isBefore(position.instant, step.reached, direction)) {
+    if (!isCut && step.reached !== undefined && isBefore(position.instant, step.reached, direction) && isBounded()) {
       position = { instant: step.reached, id: '' }
     }
     return ready.map(({ event }) => event)
+  }
+
+  /** Whether a window that ends at the next held row has all of them: Kubiya may place an undated event behind it. */
+  function isBounded (): boolean {
+    return direction === 'asc' || held.every(({ event }) => event.instant !== undefined)
   }
 
   function countBefore (reached: Instant | undefined): number {
@@ -144,9 +149,12 @@ function charged (source: AuditSource, requester: Requester, signal: AbortSignal
   }
 }
 
-/** The rest of the window. Events without an instant before the first dated event have its instant, but not its place. */
+/**
+ * The rest of the window; the whole one, where Kubiya's place of an undated event may be outside the rest. An undated
+ * event has the instant of the dated one before it in time, or of the first one. Its place is between the two next to it.
+ */
 function remaining ({ after, direction, window }: ExportRequest): TimeRange {
-  if (after === undefined || (direction === 'asc' && after.id.startsWith('\0'))) return window
+  if (after === undefined || (direction === 'asc' ? after.id.startsWith('\0') : after.id.includes('\0'))) return window
   return direction === 'asc' ? { ...window, start: after.instant } : { ...window, end: after.instant }
 }
 

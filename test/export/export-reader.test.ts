@@ -175,6 +175,26 @@ t.test('events without an instant before the first dated one, and without any, a
   }
 })
 
+t.test('undated events far from the dated one before them are in the parts of a descending export', async (t) => {
+  const undated = [3, 3, 4].map((second, n): Kept => ({ at: at(second), item: { name: `u${n}`, timestamp: 'unreadable' } }))
+  const source = sourceOf([keptAt(0, { name: 'a' }), ...undated, keptAt(9, { name: 'z' })])
+  const whole = await read(source, { direction: 'desc' })
+  t.same(whole.names, ['z', 'u2', 'u1', 'u0', 'a'])
+  for (const limit of [1, 2, 3]) {
+    const outcomes = await parts(source, 'desc', [limit])
+    t.same(outcomes.flatMap(({ names }) => names), whole.names, `${limit} in a part`)
+  }
+})
+
+t.test('an undated event that waits for its place is in the next part of a descending export', async (t) => {
+  const undated: Kept = { at: at(8), item: { name: 'u', timestamp: 'unreadable' } }
+  const kept = [keptAt(0, { name: 'a' }), keptAt(5, { name: 'b' }), undated, keptAt(12, { name: 'c' })]
+  // The first page ends with the dated event before the undated one, so both wait.
+  const source = sourceOf(kept, { pageCap: 3 }, (reads) => reads === 2 ? { ok: false, kind: 'unauthorized' } : undefined)
+  const outcomes = await parts(source, 'desc', [1000])
+  t.same(outcomes.map(({ names }) => names), [['c'], ['u', 'b', 'a']])
+})
+
 t.test('one instant with more rows than a page is exported whole, by id', async (t) => {
   const rows = Array.from({ length: 2300 }, (_, n) => keptAt(5, { id: `id-${String((n * 7919) % 2300).padStart(4, '0')}` }))
   const source = sourceOf([keptAt(4), ...rows, keptAt(6)])
