@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { abandon } from './child.ts'
 import { aggregates } from './figures/aggregates.ts'
+import { exports } from './figures/export.ts'
 import { compressed, fanOut, filters } from './figures/fan-out.ts'
 import { latency } from './figures/latency.ts'
 import { memory } from './figures/memory.ts'
@@ -28,6 +29,7 @@ const FIGURES: Record<string, (isQuick: boolean) => Promise<Row[]>> = {
   'upstream-calls': upstreamCalls,
   recent,
   aggregates,
+  export: exports,
   console: page,
   start
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { answer } from './commands.ts'
@@ -136,4 +137,28 @@ async function crowd (
   return statuses
 }
 
-answer({ load, crowd })
+/** Reads an answer to its end, and counts its lines. */
+async function lines ({ path, port }: { port: number, path: string }): Promise<{ lines: number }> {
+  const [response] = await once(get({ port, path, host: '127.0.0.1', agent: false }), 'response') as [IncomingMessage]
+  if (response.statusCode !== 200) throw new Error(`${path} was answered ${response.statusCode}`)
+  let lines = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) lines++
+  }
+  return { lines }
+}
+
+/** Follows a list page by page, as a program without exports has to, and counts its events. */
+async function pages ({ path, port }: { port: number, path: string }): Promise<{ events: number }> {
+  let events = 0
+  for (let next: string | null = path; next !== null;) {
+    const response = await fetch(`http://127.0.0.1:${port}${next}`)
+    if (!response.ok) throw new Error(`${next} was answered ${response.status}`)
+    const { items, pagination } = await response.json() as { items: unknown[], pagination: { next: string | null } }
+    events += items.length
+    next = pagination.next
+  }
+  return { events }
+}
+
+answer({ load, crowd, lines, pages })

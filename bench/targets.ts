@@ -20,5 +20,6 @@ export const TARGETS = {
     heapMiB: { most: 150 },
     elements: { most: 3000 }
   },
+  export: { micros: { most: 80 }, growthMib: { most: 64 } },
   start: { empty: { most: 4 } }
 } as const satisfies Record<string, Record<string, Bound>>

@@ -5,7 +5,8 @@ import { eventOf } from './events.ts'
 // A stand-in for Kubiya's list call, as cheap as can be: events become visible by the clock, as many as the bench says.
 
 const MOST_KEPT = 20_000
-const rows: Array<{ readonly ms: number, readonly text: string }> = []
+const PAST_MS = 3_600_000
+let rows: Array<{ readonly ms: number, readonly text: string }> = []
 let made = 0
 let requests = 0
 let named = 0
@@ -46,10 +47,23 @@ function make (count: number): void {
   if (rows.length > MOST_KEPT) rows.splice(0, rows.length - MOST_KEPT)
 }
 
+/** A past of so many events, one each second, up to an hour ago. */
+function spread (count: number): number {
+  const firstMs = Math.floor(Date.now() / 1000) * 1000 - PAST_MS - count * 1000
+  const older = Array.from({ length: count }, (_, n) => {
+    const ms = firstMs + n * 1000
+    return { ms, text: JSON.stringify(eventOf(made++, ms)) }
+  })
+  rows = [...older, ...rows]
+  return firstMs
+}
+
 answer({
   listen: async (port: number) => new Promise<void>((resolve) => { server.listen(port, '127.0.0.1', resolve) }),
   /** So many events at once. */
   make,
+  /** A past; gives the instant of its first event, milliseconds. */
+  spread,
   /** So many events every so often; none: stops. */
   tick (each: { events: number, everyMs: number } | null) {
     clearInterval(timer)
