@@ -109,7 +109,7 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
     trouble.value = answer.ok ? undefined : answer.trouble
     if (!answer.ok) return undefined
     const { items, pagination } = answer.data
-    rows.addPage(items)
+    rows.addPage(items, pagination.skipped)
     next = pagination.next_cursor ?? undefined
     hasOlder.value = next !== undefined
     return answer.data

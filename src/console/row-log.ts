@@ -15,10 +15,13 @@ export interface EventRow {
 }
 
 /** Events of an interval may be missing. It stands behind the events that came before it. */
-export interface GapRow {
+export interface GapRow extends Gap {
   readonly kind: 'gap'
   readonly id: string
   readonly instant: bigint
+}
+
+export interface Gap {
   readonly from: string
   readonly to: string
   readonly reason: string
@@ -54,7 +57,9 @@ export interface RowLog {
   add (event: PublishedEvent, isLate: boolean): boolean
   /** Adds an event of a page, also to a frozen view: the reader has asked for it. */
   addListed (event: PublishedEvent): boolean
-  addGap (gap: Omit<GapRow, 'kind' | 'id' | 'instant'>): void
+  addGap (gap: Gap): void
+  /** Adds an interval that a page could not be read for. It stands at its end, once. */
+  addListedGap (gap: Gap): void
   addReconnect (atMs: number): void
   /** The rows to show, oldest first. Do not keep it: it changes. */
   view (): readonly Row[]
@@ -96,6 +101,14 @@ export function createRowLog ({ maxBytes, maxRows }: RowLogOptions): RowLog {
       return row !== undefined
     },
     addGap: (gap) => { insert({ kind: 'gap', ...mark(), ...gap }) },
+    addListedGap (gap) {
+      const id = `~${gap.from}/${gap.to}/${gap.reason}`
+      if (known.has(id)) return
+      known.add(id)
+      const row: GapRow = { kind: 'gap', id, instant: parseInstant(gap.to) ?? 0n, ...gap }
+      insert(row)
+      if (frozen !== undefined) insertInto(frozen, row)
+    },
     addReconnect: (atMs) => { insert({ kind: 'reconnect', ...mark(), atMs }) },
     view: () => frozen ?? rows,
     freeze () { frozen ??= [...rows] },
@@ -128,9 +141,8 @@ export function createRowLog ({ maxBytes, maxRows }: RowLogOptions): RowLog {
   function evict (): void {
     const count = Math.max(1, Math.floor(rows.length * EVICTED_AT_ONCE))
     for (const row of rows.splice(0, count)) {
-      if (row.kind !== 'event') continue
-      bytes -= row.bytes
       known.delete(row.id)
+      if (row.kind === 'event') bytes -= row.bytes
     }
     evicted += count
     if (frozen !== undefined) pending = { ...pending, evicted: pending.evicted + count }
@@ -187,11 +199,19 @@ function countOf (pending: Pending, { event }: EventRow): Pending {
   return { ...pending, events: pending.events + 1, failed: pending.failed + (isFailed ? 1 : 0) }
 }
 
-/** What an event weighs: the length of its texts and keys, and a part for each value. */
-function weightOf (value: unknown): number {
-  if (typeof value === 'string') return value.length + COST_OF_A_VALUE
-  if (typeof value !== 'object' || value === null) return COST_OF_A_VALUE
-  let weight = COST_OF_A_VALUE
-  for (const [key, inner] of Object.entries(value)) weight += key.length + weightOf(inner)
+/** What an event weighs: the length of its texts and keys, and a part for each value. It may be deeper than the stack. */
+function weightOf (event: PublishedEvent): number {
+  let weight = 0
+  const left: unknown[] = [event]
+  while (left.length > 0) {
+    const value = left.pop()
+    weight += COST_OF_A_VALUE
+    if (typeof value === 'string') weight += value.length
+    if (typeof value !== 'object' || value === null) continue
+    for (const [key, inner] of Object.entries(value)) {
+      weight += key.length
+      left.push(inner)
+    }
+  }
   return weight
 }

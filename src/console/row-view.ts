@@ -1,6 +1,6 @@
 import { signal, untracked, type ReadonlySignal } from '@preact/signals'
 import type { GapFrame, PublishedEvent } from '../client/types.ts'
-import { createRowLog, type Pending, type Row, type RowLog, type RowLogOptions } from './row-log.ts'
+import { createRowLog, type Gap, type Pending, type Row, type RowLog, type RowLogOptions } from './row-log.ts'
 
 // At a thousand events a second, each painting replaces most rows. Nobody reads them; the frames stay smooth.
 const LEAST_BETWEEN_PAINTS_MS = 50
@@ -37,8 +37,8 @@ export interface FilledRowView {
   readonly view: RowView
   /** False: the event is there already. */
   add (event: PublishedEvent, isLate: boolean): boolean
-  /** Adds the events of a page, newest first. A paused view shows them too. */
-  addPage (events: readonly PublishedEvent[]): void
+  /** Adds the events of a page, newest first, and what it lacks. A paused view shows them too. */
+  addPage (events: readonly PublishedEvent[], skipped?: readonly Gap[]): void
   addGap (gap: GapFrame): void
   addReconnect (atMs: number): void
   clear (): void
@@ -76,8 +76,9 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
       if (isNew) paint()
       return isNew
     },
-    addPage (events) {
+    addPage (events, skipped = []) {
       for (const event of events.toReversed()) log.addListed(event)
+      for (const gap of skipped) log.addListedGap(gap)
       paint()
     },
     addGap ({ from, reason, to }) {

@@ -217,6 +217,7 @@ export const WORDS = {
   expiring: 'The credential expires soon.',
   listIt: 'List this interval',
   reconnected: 'The connection was lost and is back. Nothing is missing here unless a gap says so.',
+  failed: 'This part of the page has failed.',
   retry: 'Try again'
 } as const
 
@@ -247,6 +248,7 @@ export const SENTENCES = {
   counted: (count: number) => `${number(count)} event${count === 1 ? '' : 's'}`,
   countedBackTo: (time: string) => `Counted back to ${time} so far. The rest follows.`,
   countedAsOf: (time: string) => `The counts are as of ${time}.`,
+  showAll: (characters: number) => `Show all ${number(characters)} characters`,
   bucket: (from: string, to: string, events: number) => `${from} to ${to}: ${number(events)} events`,
   histogramHint: (width: string) =>
     `Bars of ${width}. Drag or press Enter on a bar to choose a time range; the arrow keys move between bars.`,

@@ -83,6 +83,19 @@ t.test('the rows of the list', async (t) => {
     t.same(log.view().map(({ kind }) => kind), ['event', 'gap', 'reconnect', 'event'])
   })
 
+  t.test('what a page could not read is a row at its place, once', async (t) => {
+    const log = createRowLog(BOUNDS)
+    log.add(event('a', 1), false)
+    log.add(event('c', 3), false)
+    const gap = { from: '1970-01-01T00:00:01Z', to: '1970-01-01T00:00:02Z', reason: 'too-large' }
+    log.freeze()
+    log.addListedGap(gap)
+    log.addListedGap(gap)
+    t.same(log.view().map(({ kind }) => kind), ['event', 'gap', 'event'])
+    log.unfreeze()
+    t.same(log.view().map(({ kind }) => kind), ['event', 'gap', 'event'])
+  })
+
   t.test('an event without an instant stands with the newest row of its time', async (t) => {
     const log = createRowLog(BOUNDS)
     log.add(event('a', 1), false)

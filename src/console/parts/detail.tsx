@@ -15,9 +15,9 @@ import { visibleText } from '../visible-text.ts'
 import { COLUMN_NAMES, FIELD_NAMES, KIND_NAMES, STATUS_NAMES, WORDS } from '../words.ts'
 import { JsonTree } from './json-tree.tsx'
 import { Link } from './link.tsx'
+import { LongText } from './long-text.tsx'
 import { TroubleNote } from './trouble-note.tsx'
 
-const LONGEST_RAW = 1_000_000
 /** Where the events of a filter are shown. */
 const IN_THE_LIST = { view: 'events', session: undefined, event: undefined } as const
 
@@ -113,7 +113,7 @@ function EventBody ({ event, json }: { event: PublishedEvent, json: string | und
         <span class={`status ${status}`}>{STATUS_NAMES[status]}</span> <span class='kind'>{KIND_NAMES[kind]}</span>
       </p>
       <Facts event={event} />
-      {text !== '' && <pre class='said' dir='auto' tabIndex={0}>{visibleText(text)}</pre>}
+      {text !== '' && <pre class='said' dir='auto' tabIndex={0}><LongText text={text} /></pre>}
       <Around event={event} />
       <details open>
         <summary>{WORDS.tree}</summary>
@@ -122,7 +122,7 @@ function EventBody ({ event, json }: { event: PublishedEvent, json: string | und
       {json !== undefined && (
         <details>
           <summary>{WORDS.raw}</summary>
-          <pre class='raw' tabIndex={0}>{visibleText(json.slice(0, LONGEST_RAW))}</pre>
+          <pre class='raw' tabIndex={0}><LongText text={json} /></pre>
         </details>
       )}
     </>

@@ -1,5 +1,8 @@
-import { ExactNumber, type Json } from '../../audit/exact-json.ts'
+import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { ExactNumber, type Json, type JsonObject } from '../../audit/exact-json.ts'
 import { visibleText } from '../visible-text.ts'
+import { LongText } from './long-text.tsx'
 
 const MOST_SHOWN = 500
 const OPEN_DEPTH = 2
@@ -24,16 +27,22 @@ function Member ({ depth, name, value }: { name: string, value: Json, depth: num
   const isBranch = typeof value === 'object' && value !== null && !(value instanceof ExactNumber) &&
     Object.keys(value).length > 0
   if (!isBranch) return <>{label}: <Scalar value={value} /></>
+  return <Branch depth={depth} label={label} value={value} />
+}
+
+/** What is closed is not in the document: a value may be deep and wide. */
+function Branch ({ depth, label, value }: { depth: number, label: ComponentChildren, value: Json[] | JsonObject }) {
+  const isOpen = useSignal(depth < OPEN_DEPTH)
   return (
-    <details open={depth < OPEN_DEPTH}>
+    <details open={isOpen.value} onToggle={(event) => { isOpen.value = event.currentTarget.open }}>
       <summary>{label} <small>{Array.isArray(value) ? `[${value.length}]` : ''}</small></summary>
-      <JsonTree value={value} depth={depth + 1} />
+      {isOpen.value && <JsonTree value={value} depth={depth + 1} />}
     </details>
   )
 }
 
 function Scalar ({ value }: { value: Json }) {
   if (value instanceof ExactNumber) return <code class='number'>{value.source}</code>
-  if (typeof value === 'string') return <bdi dir='auto' class='string'>{visibleText(value)}</bdi>
+  if (typeof value === 'string') return <bdi dir='auto' class='string'><LongText text={value} /></bdi>
   return <code class={typeof value}>{JSON.stringify(value)}</code>
 }

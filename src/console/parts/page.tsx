@@ -1,4 +1,5 @@
-import { useEffect } from 'preact/hooks'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useErrorBoundary } from 'preact/hooks'
 import { useApp } from '../app-context.ts'
 import { writeRange } from '../range.ts'
 import { TITLE, VIEW_NAMES, WORDS } from '../words.ts'
@@ -28,13 +29,24 @@ export function Page () {
       <Header />
       <Banner />
       <FilterChips />
-      <main id='main' class={`view-${view}`} tabIndex={-1}><View /></main>
-      <Detail />
+      <main id='main' class={`view-${view}`} tabIndex={-1}><Guarded><View /></Guarded></main>
+      <Guarded><Detail /></Guarded>
       <SignIn />
       <Help />
       <Announcer />
       <Notice />
     </>
+  )
+}
+
+/** A part that fails says so, and leaves the rest of the page as it is. */
+function Guarded ({ children }: { children: ComponentChildren }) {
+  const [failure, retry] = useErrorBoundary()
+  if (failure === undefined) return children
+  return (
+    <p class='trouble' role='alert'>
+      <strong>{WORDS.failed}</strong> {String(failure)} <button type='button' onClick={retry}>{WORDS.retry}</button>
+    </p>
   )
 }
 

@@ -6,9 +6,10 @@ import { openConversation } from '../conversation.ts'
 import { foldTools, type FoldedEntry } from '../folded-entries.ts'
 import { statusOf } from '../row-log.ts'
 import { clockTime, dateTime, duration, msOf, type Zone } from '../time-format.ts'
-import { oneLine, visibleText } from '../visible-text.ts'
+import { oneLine } from '../visible-text.ts'
 import { KIND_NAMES, OUTCOME_NAMES, SENTENCES, STATUS_NAMES, WORDS, number } from '../words.ts'
 import { Link } from './link.tsx'
+import { LongText } from './long-text.tsx'
 import { TroubleNote } from './trouble-note.tsx'
 
 /** A session as a conversation, or as a timeline of its events. */
@@ -93,7 +94,7 @@ function Bubble ({ entry, output }: FoldedEntry) {
   return (
     <li class={`bubble ${entry.kind}${entry.hidden ? ' hidden-repeat' : ''}`}>
       <EntryHead entry={entry} zone={zone} />
-      {isTool ? <ToolBody entry={entry} output={output} /> : <p dir='auto'>{visibleText(entry.text)}</p>}
+      {isTool ? <ToolBody entry={entry} output={output} /> : <p dir='auto'><LongText text={entry.text} /></p>}
     </li>
   )
 }
@@ -118,8 +119,8 @@ function ToolBody ({ entry, output }: FoldedEntry) {
         <code>{oneLine(entry.tool ?? WORDS.tools, 80)}</code>{' '}
         {status !== undefined && <span class={`status ${status}`}>{STATUS_NAMES[status]}</span>}
       </summary>
-      {entry.kind === 'tool_call' && <><h3>{WORDS.arguments}</h3><pre dir='auto'>{visibleText(entry.text)}</pre></>}
-      {result !== undefined && <><h3>{WORDS.output}</h3><pre dir='auto'>{visibleText(result.text)}</pre></>}
+      {entry.kind === 'tool_call' && <><h3>{WORDS.arguments}</h3><pre dir='auto'><LongText text={entry.text} /></pre></>}
+      {result !== undefined && <><h3>{WORDS.output}</h3><pre dir='auto'><LongText text={result.text} /></pre></>}
     </details>
   )
 }
