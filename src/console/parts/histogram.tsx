@@ -59,7 +59,7 @@ export function Histogram ({ onRange, timeline }: {
         <Legend by={timeline.by as SeriesField | 'none'} series={series} />
         <p class='bucket' role='status'>{sentence}</p>
       </div>
-      <NumbersTable {...{ timeline, zone }} />
+      <div class='hidden'><NumbersTable {...{ timeline, zone }} /></div>
     </figure>
   )
 }
@@ -136,7 +136,7 @@ function Legend ({ by, series }: { by: SeriesField | 'none', series: Series }) {
 /** The same numbers for people who do not see bars. */
 function NumbersTable ({ timeline, zone }: { timeline: Timeline, zone: Zone }) {
   return (
-    <table class='hidden'>
+    <table>
       <caption>{WORDS.histogram}</caption>
       <thead>
         <tr>
