@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import closeWithGrace from 'close-with-grace'
 import type { Logger } from 'pino'
 import { buildApp, version, type App } from './app.ts'
@@ -9,11 +8,6 @@ import { createLogger } from './telemetry/logger.ts'
 import type { Tracing } from './telemetry/opentelemetry.ts'
 
 const LAST_STEPS_MS = 10_000
-
-// V8 lets the heap grow to four times of what is in use, before it collects the garbage of its old part. Pages of
-// events grow old while they wait for a caller: an export then took 155 MiB more resident memory, and takes 50 with
-// this bound, for 10 µs of CPU an event.
-setFlagsFromString('--heap-growing-percent=30')
 
 // A closed pipe must not end the service.
 for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
