@@ -23,6 +23,8 @@ export interface EventList extends RowView, Pick<LiveTail, 'arrived' | 'eventsPe
   readonly isLoading: ReadonlySignal<boolean>
   /** Whether Kubiya has older events of the query than the list holds. */
   readonly hasOlder: ReadonlySignal<boolean>
+  /** Whether the last page had a row, new or not. A page without one needs a person to go on: a search may be long. */
+  readonly hasBrought: ReadonlySignal<boolean>
   /** Whether older rows have no room. */
   isFull (): boolean
   loadOlder (): void
@@ -40,6 +42,7 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
   const trouble = signal<Trouble | undefined>(undefined)
   const isLoading = signal(false)
   const hasOlder = signal(false)
+  const hasBrought = signal(false)
   const turn = signal(0)
   const rows = createRowView(BOUNDS)
   const tail = createLiveTail({ base: api.base, rows, ...tailOptions })
@@ -71,6 +74,7 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
     trouble,
     isLoading,
     hasOlder,
+    hasBrought,
     isFull: rows.isFull,
     loadOlder,
     reload
@@ -110,6 +114,7 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
     if (!answer.ok) return undefined
     const { items, pagination } = answer.data
     rows.addPage(items, pagination.skipped)
+    hasBrought.value = items.length > 0
     next = pagination.next_cursor ?? undefined
     hasOlder.value = next !== undefined
     return answer.data

@@ -21,6 +21,7 @@ t.test('the events view', inBrowser, async (t) => {
     }))
   }
   const service = await startService(t, {}, {}, sandbox)
+  await service.settled() // What the first poll finds would come as live events.
   const address = `${service.url}/console/`
   const visit = async (t: Test, url: string, act: (visited: { page: Page }) => Promise<void>) => {
     await act(await browser.open(t, url, { tolerated: REFUSED }))

@@ -56,6 +56,7 @@ t.test('the list', inBrowser, async (t) => {
     sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp: ago((PAST + 60 - n) * 1000) }))
   }
   const service = await startService(t, {}, {}, sandbox)
+  await service.settled() // What the first poll finds would come as live events.
   const visit = async (t: Test, query = '', base = service.url) =>
     (await browser.open(t, `${base}/console/${query}`, { tolerated: REFUSED })).page
   const publish = (id: string, text: string, fields = {}) => sandbox.publish(item({ id, resource_text: text, ...fields }))

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core'
-import { findChromium } from './chromium.ts'
+import { findHeadlessChromium } from './chromium.ts'
 import { DEADLINE_MS } from './inbox.ts'
 import { needs } from './program.ts'
 
@@ -54,7 +54,7 @@ const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-
 const REPORT_VIOLATIONS = `addEventListener('securitypolicyviolation', ({ blockedURI, effectiveDirective, sample }) => {
   reportViolation([effectiveDirective, blockedURI, sample].join(' '))
 })`
-const executable = findChromium()
+const executable = findHeadlessChromium()
 
 /** Options of a test that needs the browser: without one it is skipped with a loud line, and fails in CI. */
 export const inBrowser = needs('Chromium', executable !== undefined)

@@ -248,15 +248,13 @@ function useFollowing (scroller: { current: HTMLDivElement | null }, height: { v
   }, [])
 }
 
-/** Asks for older rows when the end comes near. A page that brought nothing needs a person to go on: a search may be long. */
+/** Asks for older rows when the end comes near. */
 function useOlderRows (last: number, count: number): void {
   const { list } = useApp()
-  const askedAt = useRef(-1)
-  const isNear = useComputed(() => list.hasOlder.value && !list.isLoading.value && list.trouble.value === undefined)
+  const isDue = useComputed(() =>
+    list.hasOlder.value && list.hasBrought.value && !list.isLoading.value && list.trouble.value === undefined)
   useEffect(() => {
-    if (!isNear.value || count === 0 || last < count - NEAR_THE_END || askedAt.current === count) return
-    askedAt.current = count
-    list.loadOlder()
+    if (isDue.value && count > 0 && last >= count - NEAR_THE_END) list.loadOlder()
   })
 }
 
