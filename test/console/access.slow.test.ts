@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, row, rows } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows } from '../support/console-page.ts'
 import { exported, ndjsonOf } from '../support/exported.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const [TOKEN, OTHER] = ['a-token-of-sixteen-characters', 'another-token-of-enough-characters']
 const PAST = 70
@@ -36,14 +36,7 @@ async function showsNothing (t: Test, page: Page): Promise<void> {
 t.test('who may see the events', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  for (let n = 0; n < PAST; n++) {
-    sandbox.publish(item({
-      id: `e${n}`,
-      resource_text: `event number ${n}.`,
-      timestamp: ago((PAST - n) * 1000),
-      extra: { session_id: `s-${n % SESSIONS}` }
-    }))
-  }
+  publishNumbered(sandbox, PAST, (n) => ({ extra: { session_id: `s-${n % SESSIONS}` } }))
   const file = join(t.testdir(), 'tokens')
   await writeFile(file, `${TOKEN}\n`)
   const byToken = { AUTH_MODE: 'token', AUTH_TOKENS_FILE: file, AUTH_RECHECK_MS: '100' }

@@ -1,18 +1,18 @@
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { findBarriers, inBrowser, startBrowser, type OpenOptions } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu } from '../support/console-page.ts'
-import { ago, item, startService, startUpstream } from '../support/support.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered } from '../support/console-page.ts'
+import { startService, startUpstream } from '../support/support.ts'
 
 const PAST = 40
 
 t.test('barriers', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  for (let n = 0; n < PAST; n++) {
-    const [timestamp, extra] = [ago((PAST - n) * 1000), { session_id: `s-${n % 4}`, tool_name: 'kubectl' }]
-    sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp, extra, action_successful: n % 3 > 0 }))
-  }
+  publishNumbered(sandbox, PAST, (n) => ({
+    extra: { session_id: `s-${n % 4}`, tool_name: 'kubectl' },
+    action_successful: n % 3 > 0
+  }))
   const service = await startService(t, {}, {}, sandbox)
   const guarded = await startService(t, { AUTH_MODE: 'token', AUTH_TOKENS: 'a-token-of-sixteen-characters' }, {}, sandbox)
   const visit = async (t: Test, query = '', options: OpenOptions = {}, base = service.url) =>

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, row, rows } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, publishNumbered, row, rows } from '../support/console-page.ts'
 import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const BIDI = 'abc\u202Edef\u001b[31m'
@@ -11,15 +11,11 @@ const PAST = 30
 t.test('the events view', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  for (let n = 0; n < PAST; n++) {
-    sandbox.publish(item({
-      id: `e${n}`,
-      resource_text: `event number ${n}.`,
-      timestamp: ago((PAST + 10 - n) * 60_000),
-      action_successful: n % 5 !== 0,
-      email: n % 2 === 0 ? 'ann@acme.test' : 'bob@acme.test'
-    }))
-  }
+  publishNumbered(sandbox, PAST, (n) => ({
+    timestamp: ago((PAST + 10 - n) * 60_000),
+    action_successful: n % 5 !== 0,
+    email: n % 2 === 0 ? 'ann@acme.test' : 'bob@acme.test'
+  }))
   const service = await startService(t, {}, {}, sandbox)
   await service.settled() // What the first poll finds would come as live events.
   const address = `${service.url}/console/`

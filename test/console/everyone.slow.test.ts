@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { inBrowser, startBrowser, type OpenOptions } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, row } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row } from '../support/console-page.ts'
 import { startProxy } from '../support/console-proxy.ts'
-import { ago, item, startService, startUpstream } from '../support/support.ts'
+import { item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 40
 const HEBREW = 'שלום עולם'
@@ -10,10 +10,10 @@ const HEBREW = 'שלום עולם'
 t.test('the console is for everyone', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  for (let n = 0; n < PAST; n++) {
-    const [timestamp, extra] = [ago((PAST - n) * 1000), { session_id: `s-${n % 4}`, tool_name: 'kubectl' }]
-    sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp, extra, action_successful: n % 3 > 0 }))
-  }
+  publishNumbered(sandbox, PAST, (n) => ({
+    extra: { session_id: `s-${n % 4}`, tool_name: 'kubectl' },
+    action_successful: n % 3 > 0
+  }))
   const service = await startService(t, {}, {}, sandbox)
   const visit = async (t: Test, query = '', options: OpenOptions = {}, base = service.url) =>
     (await browser.open(t, `${base}/console/${query}`, { tolerated: REFUSED, ...options })).page

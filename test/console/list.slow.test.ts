@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser, type TestBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, row, rows } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows } from '../support/console-page.ts'
 import { buildVariant, startProxy, type Replacement } from '../support/console-proxy.ts'
 import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 
@@ -52,9 +52,7 @@ const AS_HTML: Replacement = {
 t.test('the list', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  for (let n = 0; n < PAST; n++) {
-    sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp: ago((PAST + 60 - n) * 1000) }))
-  }
+  publishNumbered(sandbox, PAST, (n) => ({ timestamp: ago((PAST + 60 - n) * 1000) }))
   const service = await startService(t, {}, {}, sandbox)
   await service.settled() // What the first poll finds would come as live events.
   const visit = async (t: Test, query = '', base = service.url) =>
@@ -70,6 +68,27 @@ t.test('the list', inBrowser, async (t) => {
     await hasLoaded(page, PAST)
     t.same(seen, Array.from({ length: PAST }, (_, at) => PAST - 1 - at), 'newest first')
     t.ok(await mostNodes(page) < MOST_NODES, `${await mostNodes(page)} nodes`)
+  })
+
+  t.test('goes on to older pages, although the stream has brought the rows of some', async (t) => {
+    const upstream = await startUpstream(t)
+    const young = await startService(t, {}, {}, upstream)
+    await young.settled()
+    const { live_cursor: early } = await young.json('/api/v1/audit/events')
+    publishNumbered(upstream, 400, (n) => ({ timestamp: ago((400 - n) * 50) }))
+    const watching = young.stream('?start_time=-15m')
+    await watching.untilEvents(400)
+    const { page } = await browser.open(t, 'about:blank', { tolerated: /foreign request/ })
+    // As if the page had been listed before the first poll: the stream brings all 400.
+    await page.route(/\/events\?page_size/, async (route) => {
+      const response = await route.fetch()
+      await route.fulfill({ response, json: { ...await response.json(), live_cursor: early } })
+    })
+    await page.goto(`${young.url}/console/`)
+    await hasLoaded(page, 400, false)
+    await scrollThrough(page)
+    await page.getByText('No older events in this range.').waitFor()
+    await hasLoaded(page, 400)
   })
 
   t.test('pauses while it is scrolled or a text is selected, and goes on at the top', async (t) => {

@@ -9,7 +9,12 @@ export function MoreMenu () {
   const { credential, dialog, preferences } = useApp()
   const { announces, singleKeys, theme } = preferences
   return (
-    <Menu class='more' label={<span title={WORDS.settings}><span aria-hidden='true'>☰</span><span class='hidden'>{WORDS.settings}</span></span>}>
+    <Menu
+      class='more'
+      label={
+        <span title={WORDS.settings}><span aria-hidden='true'>☰</span><span class='hidden'>{WORDS.settings}</span></span>
+      }
+    >
       <fieldset>
         <legend>{WORDS.theme}</legend>
         {THEMES.map((each) => (

@@ -20,7 +20,12 @@ export function RangeMenu () {
         <ul>
           {PRESETS.map(([name, start]) => (
             <li key={start}>
-              <Link to={{ start, end: undefined }} isCurrent={(state.start ?? USUAL_START) === start && state.end === undefined}>{name}</Link>
+              <Link
+                to={{ start, end: undefined }}
+                isCurrent={(state.start ?? USUAL_START) === start && state.end === undefined}
+              >
+                {name}
+              </Link>
             </li>
           ))}
         </ul>
