@@ -35,7 +35,8 @@ export function openConnection (options: ConnectionOptions): Connection {
   let isOver = false
   let isGreeted = false
   let silenceMs = HELLO_MS
-  let silence = setTimeout(loseSilent, silenceMs)
+  let heardMs = performance.now()
+  let silence = setTimeout(listen, silenceMs)
   let lasting: ReturnType<typeof setTimeout> | undefined
 
   socket.addEventListener('open', () => { isOpen = true })
@@ -51,14 +52,20 @@ export function openConnection (options: ConnectionOptions): Connection {
     if (frame === undefined || (frame.type === 'hello') === isGreeted) return onInvalidFrame()
     isGreeted = true
     lasting ??= setTimeout(onLasting, LASTING_MS)
-    if (frame.type === 'hello') silenceMs = frame.heartbeat_seconds * 1000 * SILENT_HEARTBEATS
-    clearTimeout(silence)
-    silence = setTimeout(loseSilent, silenceMs)
+    heardMs = performance.now()
+    if (frame.type === 'hello') {
+      silenceMs = frame.heartbeat_seconds * 1000 * SILENT_HEARTBEATS
+      listen()
+    }
     onFrame(frame, String(data).length)
   }
 
-  function loseSilent (): void {
-    lose({ reason: 'silent' })
+  /** A timer for each frame would cost a browser more than to read the frame. So one timer looks back. */
+  function listen (): void {
+    const leftMs = heardMs + silenceMs - performance.now()
+    if (leftMs <= 0) return lose({ reason: 'silent' })
+    clearTimeout(silence)
+    silence = setTimeout(listen, leftMs)
   }
 
   function lose (loss: Loss): void {

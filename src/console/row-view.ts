@@ -2,15 +2,17 @@ import { signal, untracked, type ReadonlySignal } from '@preact/signals'
 import type { GapFrame, PublishedEvent } from '../client/types.ts'
 import { createRowLog, type Gap, type Pending, type Row, type RowLog, type RowLogOptions } from './row-log.ts'
 
-// At a thousand events a second, each painting replaces most rows. Nobody reads them; the frames stay smooth.
-const LEAST_BETWEEN_PAINTS_MS = 50
+// In a burst each painting replaces most rows, and nobody can read them. So the page mostly rests, and answers quickly.
+const LEAST_REST_MS = 50
+const MOST_REST_MS = 500
+const REST_OF_WORK = 9
 
 /** Why the view stands still. */
 export type PauseReason = 'person' | 'scroll' | 'selection' | 'detail'
 
 /**
  * What the list shows of its rows: paused on request, with one active row. Who reads it while rendering is rendered
- * again when it has changed, at most every 50 ms.
+ * again when it has changed, at most every 50 ms. After a painting that took long it rests longer.
  */
 export interface RowView {
   readonly isPaused: ReadonlySignal<boolean>
@@ -54,7 +56,7 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
   const reasons = new Set<PauseReason>()
   let log = createRowLog(bounds)
   let isPaintDue = false
-  let paintedMs = -Infinity
+  let restsUntilMs = 0
 
   const view: RowView = {
     isPaused,
@@ -149,20 +151,27 @@ export function createRowView (bounds: RowLogOptions): FilledRowView {
     }
   }
 
-  /** At most every 50 ms, in a frame. The browser runs no frame while the page is hidden; the rows go on. */
+  /** In a frame. The browser runs none while the page is hidden; the rows go on. */
   function paint (): void {
     if (isPaintDue) return
     isPaintDue = true
-    const waitMs = paintedMs + LEAST_BETWEEN_PAINTS_MS - performance.now()
+    const waitMs = restsUntilMs - performance.now()
     if (waitMs > 0) setTimeout(requestPaint, waitMs)
     else requestPaint()
   }
 
   function requestPaint (): void {
-    requestAnimationFrame((nowMs) => {
+    requestAnimationFrame(() => {
+      const startedMs = performance.now()
       isPaintDue = false
-      paintedMs = nowMs
       version.value = untracked(() => version.value) + 1
+      restsUntilMs = startedMs + LEAST_REST_MS
+      // The browser runs this task after it has laid out and painted the frame.
+      setTimeout(() => {
+        const nowMs = performance.now()
+        const restMs = Math.min(MOST_REST_MS, Math.max(LEAST_REST_MS, REST_OF_WORK * (nowMs - startedMs)))
+        restsUntilMs = nowMs + restMs
+      })
     })
   }
 }

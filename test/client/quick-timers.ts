@@ -14,9 +14,9 @@ interface Timer {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
-/** Takes the place of `setTimeout` while `work` runs. No real socket works meanwhile. */
+/** Takes the place of `setTimeout` and `performance.now` while `work` runs. No real socket works meanwhile. */
 export async function withQuickTimers<Result> (work: (timers: QuickTimers) => Promise<Result>): Promise<Result> {
-  const { clearTimeout, setTimeout } = globalThis
+  const { clearTimeout, performance, setTimeout } = globalThis
   const timers = new Map<number, Timer>()
   const asked: number[] = []
   let [nowMs, serial] = [0, 0]
@@ -30,7 +30,8 @@ export async function withQuickTimers<Result> (work: (timers: QuickTimers) => Pr
     if (typeof timer === 'number') timers.delete(timer)
     else clearTimeout(timer) // It was set before.
   }
-  Object.assign(globalThis, { setTimeout: set, clearTimeout: clear })
+  const replacement = Object.create(performance, { now: { value: () => nowMs } })
+  Object.assign(globalThis, { setTimeout: set, clearTimeout: clear, performance: replacement })
   try {
     return await work({
       nowMs: () => nowMs,
@@ -38,7 +39,7 @@ export async function withQuickTimers<Result> (work: (timers: QuickTimers) => Pr
       asked: () => ({ leastMs: Math.min(...asked), mostMs: Math.max(...asked) })
     })
   } finally {
-    Object.assign(globalThis, { setTimeout, clearTimeout })
+    Object.assign(globalThis, { setTimeout, clearTimeout, performance })
   }
 
   async function pass (ms: number): Promise<void> {

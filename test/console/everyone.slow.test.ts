@@ -55,7 +55,7 @@ t.test('the console is for everyone', inBrowser, async (t) => {
     sandbox.publish(item({ id: 'rtl', resource_text: HEBREW }))
     const page = await visit(t)
     await row(page, HEBREW).waitFor()
-    const directions = await page.evaluate(`[...document.querySelectorAll('[role=row] bdi')]
+    const directions = await page.evaluate(`[...document.querySelectorAll('[role=gridcell]')]
       .filter(({ textContent }) => textContent === '${HEBREW}').map((text) => getComputedStyle(text).direction)`)
     t.same(directions, ['rtl'])
     await isLive(page)

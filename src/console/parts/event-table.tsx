@@ -1,7 +1,8 @@
 import { useComputed, useSignal } from '@preact/signals'
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks'
 import { useApp, useMedia } from '../app-context.ts'
 import { narrativeOf, statusOf, type EventRow, type Row } from '../row-log.ts'
+import { createRowSlots } from '../row-slots.ts'
 import { sessionOf } from '../../audit/narrative.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
 import { formatInstant } from '../../audit/instant.ts'
@@ -16,7 +17,7 @@ import { Link } from './link.tsx'
 const ROW_HEIGHT = 28
 const WRAPPED_HEIGHT = 66
 /** Rows that are painted beyond the visible ones. */
-const OVERSCAN = 12
+const OVERSCAN = 8
 const NEAR_THE_END = 40
 const MOST_CHARACTERS = 300
 const MOST_WRAPPED_CHARACTERS = 900
@@ -27,13 +28,15 @@ export function EventTable () {
   const { list, url } = useApp()
   const scroller = useRef<HTMLDivElement>(null)
   const [top, height] = [useSignal(0), useSignal(800)]
+  const assignSlots = useMemo(createRowSlots, [])
   const { wraps } = url.value
   const columns = useColumns()
   const rowHeight = wraps ? WRAPPED_HEIGHT : ROW_HEIGHT
   const rows = list.rows()
   const first = Math.max(0, Math.floor(top.value / rowHeight) - OVERSCAN)
   const last = Math.min(rows.length, Math.ceil((top.value + height.value) / rowHeight) + OVERSCAN)
-  const painted = Array.from({ length: Math.max(0, last - first) }, (_, at) => first + at)
+  const painted = rows.slice(rows.length - last, rows.length - first).reverse()
+  const slots = assignSlots(painted.map(({ id }) => id))
   const activeId = list.activeId.value
 
   useFollowing(scroller, height)
@@ -59,11 +62,10 @@ export function EventTable () {
           {columns.map((column) => <span key={column} role='columnheader'>{COLUMN_NAMES[column]}</span>)}
         </div>
         <div class='rows' role='rowgroup' style={{ blockSize: `${rows.length * rowHeight}px` }}>
-          {painted.map((at) => {
-            const row = rows[rows.length - 1 - at]
-            return row !== undefined && (
-              <TableRow key={row.id} columns={columns} {...{ at, row, rowHeight }} newer={rows[rows.length - at]} />
-            )
+          {painted.map((row, index) => {
+            const at = first + index
+            const newer = rows[rows.length - at]
+            return <TableRow key={slots.get(row.id)} {...{ at, columns, newer, row, rowHeight }} />
           })}
         </div>
       </div>
@@ -161,8 +163,13 @@ function Cell ({ column, most, newer, row, zone }: CellProps) {
   const { isDimmed = false, text } = textOf(column, row)
   const shown = oneLine(text, most)
   return (
-    <span role='gridcell' class={isDimmed ? `${column} dimmed` : column} title={column === 'text' ? undefined : shown}>
-      <bdi dir='auto'>{shown}</bdi>
+    <span
+      role='gridcell'
+      class={isDimmed ? `${column} dimmed` : column}
+      dir='auto'
+      title={column === 'text' ? undefined : shown}
+    >
+      {shown}
     </span>
   )
 }
