@@ -1,4 +1,4 @@
-import { NANOS_PER_SECOND, floorToSecond, maxInstant, minInstant, type Instant } from '../audit/instant.ts'
+import { NANOS_PER_SECOND, floorToSecond, type Instant } from '../audit/instant.ts'
 import { DICTIONARY_COLUMNS, type DictionaryColumn } from './columns.ts'
 import type { IdKey } from './id-set.ts'
 
@@ -45,7 +45,10 @@ export interface Row {
 
 export interface ChunkWriter {
   append (row: Row): void
-  isFull (): boolean
+  /** Copies rows of another chunk of the same table, as many as there is room for. Returns how many. */
+  copyRows (from: Chunk, rows: Uint16Array): number
+  /** How many more rows there is room for. */
+  room (): number
   /** The rows so far. Later rows are not in it. */
   snapshot (): Chunk
   /** Replaces the codes of a column by others that stand for the same texts. Snapshots keep the old ones. */
@@ -65,9 +68,10 @@ export function createChunk (capacity: number): ChunkWriter {
   ) as unknown as Record<DictionaryColumn, Codes>
   let secondSessions: Codes | undefined
   let rows = 0
-  let least: Instant = 0n
-  let most: Instant = 0n
-  return { append, isFull: () => rows === capacity, snapshot, replaceCodes, bytes }
+  // The rows with the least and the most position. Numbers are compared: big integers would take ten times as long.
+  let leastRow = 0
+  let mostRow = 0
+  return { append, copyRows, room: () => capacity - rows, snapshot, replaceCodes, bytes }
 
   function append (row: Row): void {
     const { position } = row
@@ -82,12 +86,41 @@ export function createChunk (capacity: number): ChunkWriter {
     if (row.secondSession !== 0 || secondSessions !== undefined) {
       secondSessions = written(secondSessions ?? new Uint16Array(capacity), rows, row.secondSession)
     }
-    least = rows === 0 ? position : minInstant(least, position)
-    most = rows === 0 ? position : maxInstant(most, position)
-    rows++
+    place(rows++)
+  }
+
+  function copyRows (from: Chunk, wanted: Uint16Array): number {
+    const taken = wanted.subarray(0, capacity - rows)
+    copy(from.seconds, seconds, taken, rows)
+    copy(from.nanos, nanos, taken, rows)
+    copy(from.flags, flags, taken, rows)
+    copy(from.numbers, numbers, taken, rows)
+    taken.forEach((row, at) => {
+      keys[2 * (rows + at)] = from.keys[2 * row] ?? 0
+      keys[2 * (rows + at) + 1] = from.keys[2 * row + 1] ?? 0
+    })
+    for (const column of DICTIONARY_COLUMNS) codes[column] = copyCodes(from.codes[column], codes[column], taken, rows)
+    if (from.secondSessions !== undefined) {
+      secondSessions = copyCodes(from.secondSessions, secondSessions ?? new Uint16Array(capacity), taken, rows)
+    }
+    for (const end = rows + taken.length; rows < end; rows++) place(rows)
+    return taken.length
+  }
+
+  /** Notes the position of a new row. */
+  function place (row: number): void {
+    if (row === 0 || isEarlier(row, leastRow)) leastRow = row
+    if (row === 0 || isEarlier(mostRow, row)) mostRow = row
+  }
+
+  function isEarlier (row: number, other: number): boolean {
+    const a = seconds[row] ?? 0
+    const b = seconds[other] ?? 0
+    return a < b || (a === b && (nanos[row] ?? 0) < (nanos[other] ?? 0))
   }
 
   function snapshot (): Chunk {
+    const [least, most] = [positionAt({ nanos, seconds }, leastRow), positionAt({ nanos, seconds }, mostRow)]
     return { rows, least, most, seconds, nanos, flags, keys, numbers, codes: { ...codes }, secondSessions }
   }
 
@@ -102,30 +135,7 @@ export function createChunk (capacity: number): ChunkWriter {
   }
 }
 
-/** A row with its codes, for another chunk of the same table. */
-export function rowAt (chunk: Chunk, row: number): Row {
-  const codeAt = (codes: Codes | undefined) => codes?.[row] ?? 0
-  const { codes, flags, numbers, secondSessions } = chunk
-  return {
-    position: positionAt(chunk, row),
-    flags: flags[row] ?? 0,
-    key: keyAt(chunk, row),
-    number: numbers[row] ?? 0,
-    codes: {
-      category_type: codeAt(codes.category_type),
-      category_name: codeAt(codes.category_name),
-      resource_type: codeAt(codes.resource_type),
-      action_type: codeAt(codes.action_type),
-      email: codeAt(codes.email),
-      session: codeAt(codes.session),
-      tool: codeAt(codes.tool),
-      agent: codeAt(codes.agent)
-    },
-    secondSession: codeAt(secondSessions)
-  }
-}
-
-export function positionAt ({ nanos, seconds }: Chunk, row: number): Instant {
+export function positionAt ({ nanos, seconds }: Pick<Chunk, 'nanos' | 'seconds'>, row: number): Instant {
   return BigInt(seconds[row] ?? 0) * NANOS_PER_SECOND + BigInt(nanos[row] ?? 0)
 }
 
@@ -137,5 +147,19 @@ export function keyAt ({ keys }: Chunk, row: number): IdKey {
 function written (column: Codes, row: number, code: number): Codes {
   const wide = code > 0xffff && column instanceof Uint16Array ? Uint32Array.from(column) : column
   wide[row] = code
+  return wide
+}
+
+type Column = Float64Array | Uint32Array | Uint16Array | Uint8Array
+
+/** Copies the values of some rows behind the `end` values of another column. */
+function copy (from: Column, to: Column, rows: Uint16Array, end: number): void {
+  for (let at = 0; at < rows.length; at++) to[end + at] = from[rows[at] ?? 0] ?? 0
+}
+
+/** Returns the column with the codes, or a wider one if they may need four bytes. */
+function copyCodes (from: Codes, to: Codes, rows: Uint16Array, end: number): Codes {
+  const wide = from instanceof Uint32Array && to instanceof Uint16Array ? Uint32Array.from(to) : to
+  copy(from, wide, rows, end)
   return wide
 }

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import type { AuditEvent } from '../audit/event.ts'
-import type { Instant } from '../audit/instant.ts'
+import { maxInstant, type Instant } from '../audit/instant.ts'
 import { narrate } from '../audit/narrative.ts'
 import type { TimeRange } from '../audit/time-range.ts'
 import { pauseIfDue } from '../audit/time-slice.ts'
@@ -24,8 +24,11 @@ export interface EventTable {
   add (event: AuditEvent, position: Instant, matchesText?: boolean): boolean
   /** An interval, both ends included, that could not be read. Counts over it are not complete. */
   addGap (gap: Interval): void
-  /** Drops the gaps and most rows before an instant. A chunk that is mostly newer keeps its older rows. */
-  dropBefore (instant: Instant): void
+  /**
+   * Drops the gaps and most rows before an instant, in slices of time. A chunk that is mostly newer keeps its older
+   * rows.
+   */
+  dropBefore (instant: Instant): Promise<void>
   /** Drops all rows and gaps. Numbers of rows go on. */
   clear (): void
   /** Drops texts that no row has, in slices of time. Rows may be added and dropped meanwhile. */
@@ -42,6 +45,8 @@ export interface TableSnapshot {
   readonly chunks: readonly Chunk[]
   readonly dictionaries: { readonly [Column in DictionaryColumn]: Dictionary }
   readonly sessions: SessionSides
+  /** Rows at or before it were dropped. Chunks may still contain some of them. */
+  readonly evictedUpTo: Instant | undefined
   /** Rows that were ever added. The number of each row of this snapshot is below it. */
   readonly sequence: number
   /** Disjoint, in the order of time. */
@@ -59,7 +64,10 @@ export interface TablePart {
 }
 
 export interface EventTableOptions {
-  /** Beyond it the oldest rows are dropped, about a sixteenth of all at once. */
+  /**
+   * Beyond it the oldest rows are dropped, about a sixteenth of all. They count no more from then on. Their memory is
+   * freed little by little while further rows are added.
+   */
   readonly maxEvents: number
   /** Called after rows were dropped for `maxEvents`. The table holds all rows after this instant. */
   readonly onEvicted?: (newest: Instant) => void
@@ -70,13 +78,20 @@ export interface EventTableOptions {
 }
 
 const EVICTED_SHARE = 1 / 16
+/** Rows that are looked at for each added row while evicted rows are freed. Twice as many as would be enough. */
+const SWEPT_PER_ROW = 32
+/** How often chunks that were added during a compaction are recoded ahead. */
+const COMPACTION_ROUNDS = 3
 
 const MOST_IDS = 2 ** 47 // `randomInt` allows no more.
 
-/** The widest row: 41 bytes, 20 where every code needs four bytes, and its id in a set that has just grown. */
-export const MOST_ROW_BYTES = 81
-/** The chunk that is not full, and the least set of ids. */
-export const MOST_OPEN_BYTES = 256 * 1024
+/**
+ * The widest row: 41 bytes, 20 where every code needs four bytes, and its id in a set that has just grown. While evicted
+ * rows are freed, there are a thirty-second part more rows than `maxEvents`.
+ */
+export const MOST_ROW_BYTES = 84
+/** The two chunks that are not full, and the least set of ids. */
+export const MOST_OPEN_BYTES = 512 * 1024
 
 /**
  * A columnar table. It takes at most `maxEvents` × `MOST_ROW_BYTES`, `MOST_OPEN_BYTES`, and for texts eight times
@@ -91,6 +106,7 @@ export function createEventTable (options: EventTableOptions): EventTable {
   const id = randomInt(MOST_IDS)
   let sequence = 0
   let evictedUpTo: Instant | undefined
+  let rowsToSweep = 0
   let compaction: Promise<void> | undefined
 
   return { add, addGap: gaps.add, dropBefore, clear, compact, snapshot, usage }
@@ -111,7 +127,8 @@ export function createEventTable (options: EventTableOptions): EventTable {
       const source = { position: place, key, isUserMessage: columns.isUserMessage }
       titles.offer(codes.session, source, () => narrate(event.item).text)
     }
-    if (rows.rows() > maxEvents) evict()
+    if (rows.rows() > maxEvents && !rows.isSweeping()) evict()
+    sweepSome()
     return true
   }
 
@@ -129,15 +146,29 @@ export function createEventTable (options: EventTableOptions): EventTable {
   }
 
   function evict (): void {
-    evictedUpTo = rows.quantile(EVICTED_SHARE)
-    if (evictedUpTo === undefined) return
-    rows.dropUpTo(evictedUpTo, 'all')
+    const oldest = rows.quantile(EVICTED_SHARE)
+    if (oldest === undefined) return
+    evictedUpTo = maxInstant(evictedUpTo ?? oldest, oldest)
+    rows.beginSweep(evictedUpTo, 'all')
+    rowsToSweep = 0
     onEvicted?.(evictedUpTo)
   }
 
-  function dropBefore (instant: Instant): void {
-    rows.dropUpTo(instant - 1n, 'halves')
+  /** Bounds the work of one row: at most one full chunk is swept, and the rows that follow pay for it. */
+  function sweepSome (): void {
+    if (!rows.isSweeping()) return
+    for (rowsToSweep += SWEPT_PER_ROW; rowsToSweep > 0;) {
+      const swept = rows.sweep()
+      if (swept === 0) return
+      rowsToSweep -= swept
+    }
+  }
+
+  async function dropBefore (instant: Instant): Promise<void> {
     gaps.dropBefore(instant)
+    while (rows.sweep() > 0) await pauseIfDue()
+    rows.beginSweep(instant - 1n, 'halves')
+    while (rows.sweep() > 0) await pauseIfDue()
   }
 
   function clear (): void {
@@ -159,9 +190,11 @@ export function createEventTable (options: EventTableOptions): EventTable {
     for (const column of DICTIONARY_COLUMNS) {
       const before = dictionaries[column]
       const { codeOf, dictionary, prepare, recode } = createRecoding(before)
-      for (const chunk of rows.snapshot()) {
-        prepare(chunk, column)
-        await pauseIfDue()
+      for (let round = 0; round < COMPACTION_ROUNDS; round++) {
+        for (const chunk of rows.snapshot()) {
+          prepare(chunk, column)
+          await pauseIfDue()
+        }
       }
       if (dictionaries[column] !== before) return // The table was emptied meanwhile.
       for (const chunk of rows.forRecoding()) chunk.replaceCodes(column, recode)
@@ -176,6 +209,7 @@ export function createEventTable (options: EventTableOptions): EventTable {
       chunks: rows.snapshot(),
       dictionaries: mapColumns((column) => dictionaries[column].snapshot()),
       sessions: titles.snapshot(),
+      evictedUpTo,
       id,
       sequence,
       gaps: gaps.list()

@@ -66,50 +66,85 @@ function hashKey (id: string): IdKey {
   return { high: digest.readUInt32BE(0), low: digest.readUInt32BE(4) }
 }
 
-const FEWEST_SLOTS = 1024
+const SHARD_BITS = 6
+const FEWEST_SLOTS = 16
 const FULLEST = 13 / 16
 const [MIX, LAST_MIX] = [0x85ebca6b, 0xc2b2ae35]
 
 /**
- * A set of id keys in one typed array, with open addressing and linear probing. It takes 8 bytes a slot. Slots are
- * chosen with secret factors: who can choose ids cannot choose slots, so no ids make the set slow.
+ * A set of id keys in typed arrays, with open addressing and linear probing. It takes 8 bytes a slot. Slots are chosen
+ * with secret factors: who can choose ids cannot choose slots, so no ids make the set slow. The set consists of 64
+ * shards, which grow one at a time: to move all keys at once would block the process.
  */
 export function createIdSet (): IdSet {
   const [highFactor = 1, lowFactor = 1] = crypto.getRandomValues(new Uint32Array(2)).map((factor) => factor | 1)
+  const hashOf = (high: number, low: number) => spread({ high, low }, highFactor, lowFactor)
+  let shards = emptyShards()
+  return {
+    add (key) {
+      const low = lowOf(key)
+      const hash = hashOf(key.high, low)
+      return shardOf(hash)?.add(hash, key.high, low) ?? false
+    },
+    remove (key) {
+      const low = lowOf(key)
+      const hash = hashOf(key.high, low)
+      shardOf(hash)?.remove(hash, key.high, low)
+    },
+    clear () {
+      shards = emptyShards()
+    },
+    get size () {
+      return shards.reduce((sum, shard) => sum + shard.size(), 0)
+    },
+    bytes: () => shards.reduce((sum, shard) => sum + shard.bytes(), 0)
+  }
+
+  function emptyShards (): Shard[] {
+    return Array.from({ length: 2 ** SHARD_BITS }, () => createShard(hashOf))
+  }
+
+  function shardOf (hash: number): Shard | undefined {
+    return shards[hash >>> (32 - SHARD_BITS)]
+  }
+}
+
+/** The keys whose hashes have the same first bits. The other bits choose the slot. */
+interface Shard {
+  add (hash: number, high: number, low: number): boolean
+  remove (hash: number, high: number, low: number): void
+  size (): number
+  bytes (): number
+}
+
+function createShard (hashOf: (high: number, low: number) => number): Shard {
   let slots = new Uint32Array(2 * FEWEST_SLOTS)
   let mask = FEWEST_SLOTS - 1
   let size = 0
-  return { add, remove, clear, get size () { return size }, bytes: () => slots.byteLength }
+  return { add, remove, size: () => size, bytes: () => slots.byteLength }
 
-  function add (key: IdKey): boolean {
-    const slot = slotOf(key.high, lowOf(key))
+  function add (hash: number, high: number, low: number): boolean {
+    const slot = slotOf(hash, high, low)
     if (isFilled(slot)) return false
-    put(slot, key.high, lowOf(key))
+    put(slot, high, low)
     size++
     if (size > FULLEST * (mask + 1)) resize(2 * (mask + 1))
     return true
   }
 
   /** Moves the keys that follow, so that no search ends at the free slot before it finds its key. */
-  function remove (key: IdKey): void {
-    let free = slotOf(key.high, lowOf(key))
+  function remove (hash: number, high: number, low: number): void {
+    let free = slotOf(hash, high, low)
     if (!isFilled(free)) return
     size--
     for (let slot = free + 1 & mask; isFilled(slot); slot = slot + 1 & mask) {
-      const high = slots[2 * slot] ?? 0
-      const low = slots[2 * slot + 1] ?? 0
-      const distance = slot - homeOf(high, low) & mask
+      const [nextHigh, nextLow] = [slots[2 * slot] ?? 0, slots[2 * slot + 1] ?? 0]
+      const distance = slot - hashOf(nextHigh, nextLow) & mask
       if (distance < (slot - free & mask)) continue
-      put(free, high, low)
+      put(free, nextHigh, nextLow)
       free = slot
     }
     put(free, 0, 0)
-  }
-
-  function clear (): void {
-    slots = new Uint32Array(2 * FEWEST_SLOTS)
-    mask = FEWEST_SLOTS - 1
-    size = 0
   }
 
   function resize (count: number): void {
@@ -119,19 +154,15 @@ export function createIdSet (): IdSet {
     for (let at = 0; at < before.length; at += 2) {
       const high = before[at] ?? 0
       const low = before[at + 1] ?? 0
-      if (high !== 0 || low !== 0) put(slotOf(high, low), high, low)
+      if (high !== 0 || low !== 0) put(slotOf(hashOf(high, low), high, low), high, low)
     }
   }
 
   /** The slot that holds a key, or the free slot where it belongs. */
-  function slotOf (high: number, low: number): number {
-    let slot = homeOf(high, low)
+  function slotOf (hash: number, high: number, low: number): number {
+    let slot = hash & mask
     while (isFilled(slot) && (slots[2 * slot] !== high || slots[2 * slot + 1] !== low)) slot = slot + 1 & mask
     return slot
-  }
-
-  function homeOf (high: number, low: number): number {
-    return spread({ high, low }, highFactor, lowFactor) & mask
   }
 
   function isFilled (slot: number): boolean {

@@ -93,9 +93,8 @@ export function createLiveTable (options: LiveTableOptions): LiveTable {
     if (nowMs - maintainedMs < HOUR_MS) return
     maintainedMs = nowMs
     const limit = horizonOf(upstreamNow(), hours)
-    table.dropBefore(limit)
     if ((scan.progress().coveredFrom ?? limit) < limit) raise(limit - 1n)
-    table.compact().then(onHour).catch(onError)
+    table.dropBefore(limit).then(table.compact).then(onHour).catch(onError)
   }
 
   function close (): void {

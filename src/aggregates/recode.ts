@@ -31,7 +31,7 @@ export function createRecoding (before: DictionaryWriter): Recoding {
   function prepare ({ codes, rows, secondSessions }: Chunk, column: DictionaryColumn): void {
     const columns = column === 'session' ? [codes.session, secondSessions] : [codes[column]]
     for (const each of columns) {
-      if (each !== undefined && each.length === rows) prepared.set(each, recoded(each, rows))
+      if (each !== undefined && each.length === rows && !prepared.has(each)) prepared.set(each, recoded(each, rows))
     }
   }
 

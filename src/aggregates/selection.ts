@@ -36,15 +36,22 @@ export async function selectRows (part: TablePart, filter: AuditFilter, visit: V
   const { matches, isExact } = compileMatches(part.snapshot, filter)
   if (matches === undefined) return isExact
   const indices = new Uint16Array(MOST_CHUNK_ROWS)
-  const window = secondsOf(part.window)
+  const range = heldWindow(part)
+  const window = secondsOf(range)
   for (const chunk of part.snapshot.chunks) {
     let count = part.sequence === undefined ? chunk.rows : rowsBelow(chunk, part.sequence)
-    count = withinWindow(chunk, part.window, window, indices, count)
+    count = withinWindow(chunk, range, window, indices, count)
     for (const match of matches) count = match(chunk, indices, count)
     if (count > 0) visit(chunk, { indices, count })
     await pauseIfDue()
   }
   return isExact
+}
+
+/** The window, without the rows that were dropped and that a chunk may still contain. */
+function heldWindow ({ snapshot: { evictedUpTo }, window }: TablePart): TimeRange {
+  if (evictedUpTo === undefined || (window.start !== undefined && window.start > evictedUpTo)) return window
+  return { ...window, start: evictedUpTo + 1n }
 }
 
 /** Keeps the indices of matching rows at the front. Returns how many there are. */

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { MOST_CHUNK_ROWS, UNDATED, USER_MESSAGE, MATCHES_TEXT, positionAt } from '../../src/aggregates/chunk.ts'
+import { MOST_CHUNK_ROWS, UNDATED, USER_MESSAGE, MATCHES_TEXT, positionAt, type Chunk } from '../../src/aggregates/chunk.ts'
 import type { DictionaryColumn } from '../../src/aggregates/columns.ts'
 import { MOST_GAPS } from '../../src/aggregates/gap-list.ts'
 import { createEventTable, type EventTable, type TableSnapshot } from '../../src/aggregates/event-table.ts'
+import { createIdSet, type IdSet } from '../../src/aggregates/id-set.ts'
 import { identify } from '../../src/audit/event-id.ts'
 import { EARLIEST, LATEST, formatInstant, type Instant } from '../../src/audit/instant.ts'
 import type { JsonObject } from '../../src/audit/exact-json.ts'
@@ -15,8 +16,9 @@ function addItems (table: EventTable, items: JsonObject[], position = at(0)): bo
 
 const dated = (seconds: number, more: JsonObject = {}): JsonObject => ({ timestamp: formatInstant(at(seconds)), ...more })
 
-function positions ({ chunks }: TableSnapshot): Instant[] {
+function positions ({ chunks, evictedUpTo = EARLIEST - 1n }: TableSnapshot): Instant[] {
   return chunks.flatMap((chunk) => Array.from({ length: chunk.rows }, (_, row) => positionAt(chunk, row)))
+    .filter((position) => position > evictedUpTo)
 }
 
 function texts ({ chunks, dictionaries }: TableSnapshot, column: DictionaryColumn): Array<string | undefined> {
@@ -90,7 +92,7 @@ t.test('a snapshot does not change when rows are added, dropped and compacted', 
   const read = () => JSON.stringify([texts(before, 'session'), titles(before), positions(before).map(String)])
   const held = read()
   addItems(table, [dated(-5, session(7)), ...Array.from({ length: 5000 }, (_, n) => dated(9000 + n, { email: `u${n}` }))])
-  table.dropBefore(at(4200))
+  await table.dropBefore(at(4200))
   await table.compact()
   table.clear()
   addItems(table, [dated(1, { email: 'x' })])
@@ -133,15 +135,41 @@ t.test('beyond maxEvents the oldest rows go, in whatever order rows were added',
   t.same(addItems(table, [items[10] ?? {}]), [false], 'what was not dropped is recognised')
 })
 
+t.test('each added row frees at most one chunk of evicted rows, and memory keeps its bound', async (t) => {
+  let evictions = 0
+  let freed = 0
+  const ids = createIdSet()
+  const counting: IdSet = { ...ids, size: 0, remove: (key) => { freed++; ids.remove(key) } }
+  const [maxEvents, chunkRows] = [4096, 64]
+  const table = createEventTable({ maxEvents, chunkRows, ids: counting, onEvicted: () => { evictions++ } })
+  let [mostFreed, mostChanged, mostRows] = [0, 0, 0]
+  let held = new Set<Chunk>()
+  for (let n = 0; n < 2 * maxEvents; n++) {
+    const before = freed
+    const seconds = n * 7919 % 2 ** 17 // In no order.
+    table.add(numberedEvent(n, at(seconds), { email: `u${n % 99}` }), at(seconds))
+    mostFreed = Math.max(mostFreed, freed - before)
+    mostRows = Math.max(mostRows, table.usage().events)
+    if (n < maxEvents) continue
+    const now = new Set(table.snapshot().chunks)
+    if (n > maxEvents) mostChanged = Math.max(mostChanged, [...held].filter((chunk) => !now.has(chunk)).length)
+    held = now
+  }
+  t.ok(evictions > 4, `${evictions} evictions`)
+  t.ok(mostFreed > 0 && mostFreed <= chunkRows, `${mostFreed} rows`)
+  t.ok(mostChanged <= 4, `${mostChanged} chunks: the newest, the swept one, and what is left of those before`)
+  t.ok(mostRows <= maxEvents * 33 / 32 + 1, `${mostRows} rows`)
+})
+
 t.test('rows before an instant are dropped, and may be added again', async (t) => {
   const table = createEventTable({ maxEvents: 100_000 })
   const items = Array.from({ length: 3 * MOST_CHUNK_ROWS }, (_, n) => dated(n))
   addItems(table, items)
-  table.dropBefore(at(MOST_CHUNK_ROWS + 3000))
+  await table.dropBefore(at(MOST_CHUNK_ROWS + 3000))
   const left = positions(table.snapshot())
   t.equal(left.length, 2 * MOST_CHUNK_ROWS - 3000)
   t.equal(left[0], at(MOST_CHUNK_ROWS + 3000))
-  table.dropBefore(at(2 * MOST_CHUNK_ROWS + 100))
+  await table.dropBefore(at(2 * MOST_CHUNK_ROWS + 100))
   t.equal(table.usage().events, MOST_CHUNK_ROWS, 'a chunk that is mostly newer stays')
   t.same(addItems(table, [items[0] ?? {}, items.at(-1) ?? {}]), [true, false])
 })
@@ -149,7 +177,7 @@ t.test('rows before an instant are dropped, and may be added again', async (t) =
 t.test('one row of a wrong clock does not keep a chunk', async (t) => {
   const table = createEventTable({ maxEvents: 100_000 })
   addItems(table, [dated(10_000_000), ...Array.from({ length: MOST_CHUNK_ROWS }, (_, n) => dated(n))])
-  table.dropBefore(at(MOST_CHUNK_ROWS))
+  await table.dropBefore(at(MOST_CHUNK_ROWS))
   t.same(positions(table.snapshot()), [at(10_000_000)])
 })
 
@@ -168,7 +196,7 @@ t.test('compaction drops texts that no row has, and keeps the rest', async (t) =
     email: `u${n}`, session_id: `b${n}`, extra: { session_id: `s${n}` }, resource_text: `text ${n}`
   })
   addItems(table, Array.from({ length: MOST_CHUNK_ROWS + 3 }, (_, n) => itemOf(n)))
-  table.dropBefore(at(MOST_CHUNK_ROWS))
+  await table.dropBefore(at(MOST_CHUNK_ROWS))
   const before = table.usage().bytes
   await table.compact()
   const snapshot = table.snapshot()
@@ -205,7 +233,7 @@ t.test('a text that is not held stays in the count of others until its rows go',
   addItems(table, [dated(0, { email: 'x'.repeat(2000) }), ...Array.from({ length: MOST_CHUNK_ROWS }, (_, n) => dated(n + 1))])
   await table.compact()
   t.ok(table.snapshot().dictionaries.email.isCapped)
-  table.dropBefore(at(MOST_CHUNK_ROWS))
+  await table.dropBefore(at(MOST_CHUNK_ROWS))
   await table.compact()
   t.notOk(table.snapshot().dictionaries.email.isCapped)
 })
@@ -243,7 +271,7 @@ t.test('gaps are joined where they overlap, and where there are too many', async
   t.equal(gaps.length, MOST_GAPS)
   t.ok(Array.from({ length: 1000 }, (_, n) => at(100 + 2 * n)).every((lost) =>
     gaps.some(({ from, to }) => from <= lost && lost <= to)), 'no lost instant is forgotten')
-  table.dropBefore(at(2098))
+  await table.dropBefore(at(2098))
   t.same(table.snapshot().gaps.at(-1)?.to, at(2099))
   t.equal(before.gaps.length, 2)
 })

@@ -158,7 +158,8 @@ async function play ({ chunkRows, items, maxEvents, steps }: Story, { ids, isFed
       }
       case 'drop': {
         lose(at(step.ms / 1000) - 1n)
-        return tables.forEach((table) => table.dropBefore(at(step.ms / 1000)))
+        await Promise.all(tables.map((table) => table.dropBefore(at(step.ms / 1000))))
+        return
       }
       case 'ask': {
         // The counts run while further steps are taken: they see the rows of this moment.
