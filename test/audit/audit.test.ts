@@ -243,10 +243,33 @@ t.test('JSON', async (t) => {
       t.equal(writeJson(parseJson(number)), number, number)
       t.equal(writeJson(parseJson(`{"deep":[{"n":${number}}]}`)), `{"deep":[{"n":${number}}]}`)
       t.ok(parseJson(number) instanceof ExactNumber, number)
+      for (const before of ['', ' ', '\t', '\n', '\r\n', '1,', '1 ,\n  ', '[],', '"a",']) {
+        const canonical = `[${before}${number}]`.replace(/\s/g, '')
+        t.equal(writeJson(parseJson(`[${before}${number} ]`)), canonical, JSON.stringify(before))
+      }
     }
     for (const number of ['0', '-1.5', '1e3', '123456789012345', '0.1']) {
       t.equal(typeof parseJson(number), 'number', number)
     }
+  })
+
+  t.test('parseJson leaves a text as it is that looks like a number', async (t) => {
+    const texts = ['9007199254740993', ' 1e400', ':1e400', '[0.12345678901234567,', '3e12', 'ab 123456789012345678']
+    const value = Object.fromEntries(texts.map((text) => [text, [text]]))
+    t.same(parseJson(JSON.stringify(value)), value)
+    t.same(parseJson(JSON.stringify(value, null, 2)), value)
+  })
+
+  t.test('writeJson writes any name as JSON does, however many there are', async (t) => {
+    const names = ['', '"', '\\', '\n', '\ud800', '__proto__', 'é', 'x'.repeat(101)]
+    const many = Array.from({ length: 6000 }, (_, n) => `n${n}`)
+    for (let times = 0; times < 2; times++) {
+      for (const name of [...names, ...many]) {
+        const written = `{${JSON.stringify(name)}:1}`
+        if (writeJson(parseJson(written)) !== written) t.fail(written)
+      }
+    }
+    t.equal(writeJson(parseJson('{"b":1,"a\\"":2}')), '{"a\\"":2,"b":1}')
   })
 
   t.test('parseJson keeps the value of every number', async (t) => {
