@@ -21,6 +21,7 @@ export interface DriftOptions {
 
 const HOUR = 3600n * NANOS_PER_SECOND
 const PAGE_ROWS = 1000
+const KEYS_BETWEEN_PAUSES = 1000
 const KEY = 'drift-detector'
 
 /**
@@ -43,7 +44,16 @@ export async function measureDrift (options: DriftOptions): Promise<number | und
     if (shown.size > rowLimit) return undefined
   }
   const counted = isWhole(table, window) ? await keysIn(table.snapshot(), window) : undefined
-  return counted && counted.size + shown.size - 2 * [...shown].filter((key) => counted.has(key)).length
+  return counted && counted.size + shown.size - 2 * await commonOf(counted, shown)
+}
+
+async function commonOf (a: ReadonlySet<string>, b: ReadonlySet<string>): Promise<number> {
+  let [common, looked] = [0, 0]
+  for (const key of b) {
+    if (++looked % KEYS_BETWEEN_PAUSES === 0) await pauseIfDue()
+    if (a.has(key)) common++
+  }
+  return common
 }
 
 function isWhole ({ coveredFrom, snapshot }: DriftOptions['table'], { end, start }: Required<TimeRange>): boolean {

@@ -1,6 +1,8 @@
 /** The first elements in an order. */
 export interface Ranking<Element> {
   offer (element: Element): void
+  /** The last element once there are `most`: no later one enters. `undefined`: there is room. */
+  last (): Element | undefined
   /** The elements in order. */
   list (): readonly Element[]
 }
@@ -11,7 +13,7 @@ export function createRanking<Element> (
   isBefore: (a: Element, b: Element) => boolean
 ): Ranking<Element> {
   const best: Element[] = []
-  return { offer, list: () => best }
+  return { offer, last: () => best.length === most ? best.at(-1) : undefined, list: () => best }
 
   function offer (element: Element): void {
     const last = best.at(-1)

@@ -22,26 +22,16 @@ export function instantOf ({ chunk, row }: RowPlace): Instant | undefined {
   return chunk === undefined || !isDatedAt(chunk, row) ? undefined : positionAt(chunk, row)
 }
 
-/** Keeps the earlier of two rows, by instant and then by id. A row without an instant gives way to one with it. */
-export function keepEarlier (place: RowPlace, chunk: Chunk, row: number): void {
-  if (isPreferred(place, chunk, row, -1)) moveTo(place, chunk, row)
-}
-
-/** Keeps the later of two rows, by instant and then by id. A row without an instant gives way to one with it. */
-export function keepLater (place: RowPlace, chunk: Chunk, row: number): void {
-  if (isPreferred(place, chunk, row, 1)) moveTo(place, chunk, row)
-}
-
-function isPreferred (place: RowPlace, chunk: Chunk, row: number, sign: 1 | -1): boolean {
-  if (place.chunk === undefined) return true
+/** Whether a row is earlier than another one, by instant and then by id. A row without an instant is neither. */
+export function isEarlierRow (chunk: Chunk, row: number, other: Chunk, otherRow: number): boolean {
   const isDated = isDatedAt(chunk, row)
-  if (isDated !== isDatedAt(place.chunk, place.row)) return isDated
-  return sign * compareRows(chunk, row, place.chunk, place.row) > 0
+  return isDated === isDatedAt(other, otherRow) ? compareRows(chunk, row, other, otherRow) < 0 : isDated
 }
 
-function moveTo (place: RowPlace, chunk: Chunk, row: number): void {
-  place.chunk = chunk
-  place.row = row
+/** Whether a row is later than another one, by instant and then by id. A row without an instant is neither. */
+export function isLaterRow (chunk: Chunk, row: number, other: Chunk, otherRow: number): boolean {
+  const isDated = isDatedAt(chunk, row)
+  return isDated === isDatedAt(other, otherRow) ? compareRows(chunk, row, other, otherRow) > 0 : isDated
 }
 
 function isDatedAt ({ flags }: Chunk, row: number): boolean {

@@ -1,11 +1,10 @@
-import { pauseIfDue } from '../audit/time-slice.ts'
 import { UNDATED, type Chunk } from './chunk.ts'
-import { FIRST_CODE, MISSING, OTHER, type Dictionary } from './dictionary.ts'
+import { MISSING, OTHER, type Dictionary } from './dictionary.ts'
 import type { TableSnapshot } from './event-table.ts'
+import { eachValue, type ValueCodes } from './joined-values.ts'
 import type { SelectedRows } from './selection.ts'
 
 const NANOS = 1_000_000_000
-const SESSIONS_BETWEEN_PAUSES = 1000
 
 /** The events of each session in one table, and from when to when they are. */
 export interface SessionSpans {
@@ -22,6 +21,8 @@ export interface SessionSpans {
 export interface JoinedSpans {
   /** The events of each session. */
   readonly events: Float64Array
+  /** The events of all sessions. */
+  readonly sum: number
   /** The seconds from the first to the last dated event of each session that has one. */
   readonly durations: Float64Array
   readonly eventsWithoutSession: number
@@ -64,77 +65,56 @@ export function createSessionSpans ({ dictionaries: { session: dictionary } }: T
 
 /** Joins the spans of several tables by session, in slices of time. */
 export async function joinSpans (spans: readonly SessionSpans[]): Promise<JoinedSpans> {
-  const eventsOf = (code: number) => spans.reduce((sum, { events }) => sum + (events[code] ?? 0), 0)
-  return {
-    ...spans.length === 1 && spans[0] !== undefined ? ofOne(spans[0]) : await ofSeveral(spans),
-    eventsWithoutSession: eventsOf(MISSING),
-    isCapped: eventsOf(OTHER) > 0
-  }
-}
-
-interface Extent {
-  events: number
-  first: readonly [second: number, nanos: number]
-  last: readonly [second: number, nanos: number]
-}
-
-type Figures = Pick<JoinedSpans, 'events' | 'durations'>
-
-function ofOne ({ dictionary, events, firstNanos, firstSeconds, lastNanos, lastSeconds }: SessionSpans): Figures {
-  const figures = createFigures(dictionary.size)
-  for (let code = FIRST_CODE; code < dictionary.size; code++) {
-    const first = firstSeconds[code] ?? Infinity
-    const last = lastSeconds[code] ?? -Infinity
-    figures.add(events[code] ?? 0, first, firstNanos[code] ?? 0, last, lastNanos[code] ?? 0)
-  }
-  return figures.all()
-}
-
-async function ofSeveral (parts: readonly SessionSpans[]): Promise<Figures> {
-  const joined = new Map<string, Extent>()
-  for (const spans of parts) {
-    for (let code = FIRST_CODE; code < spans.dictionary.size; code++) {
-      if (code % SESSIONS_BETWEEN_PAUSES === 0) await pauseIfDue()
-      if ((spans.events[code] ?? 0) === 0) continue
-      const session = spans.dictionary.textOf(code) ?? ''
-      const [known, more] = [joined.get(session), extentAt(spans, code)]
-      joined.set(session, known === undefined ? more : joinExtents(known, more))
-    }
-  }
-  const figures = createFigures(joined.size)
-  for (const { events, first, last } of joined.values()) figures.add(events, first[0], first[1], last[0], last[1])
-  return figures.all()
-}
-
-function extentAt ({ events, firstNanos, firstSeconds, lastNanos, lastSeconds }: SessionSpans, code: number): Extent {
-  return {
-    events: events[code] ?? 0,
-    first: [firstSeconds[code] ?? Infinity, firstNanos[code] ?? 0],
-    last: [lastSeconds[code] ?? -Infinity, lastNanos[code] ?? 0]
-  }
-}
-
-function joinExtents (a: Extent, b: Extent): Extent {
-  const isBefore = ([second, nanos]: Extent['first'], other: Extent['first']) =>
-    second < other[0] || (second === other[0] && nanos < other[1])
-  return {
-    events: a.events + b.events,
-    first: isBefore(a.first, b.first) ? a.first : b.first,
-    last: isBefore(a.last, b.last) ? b.last : a.last
-  }
-}
-
-/** Collects the figures of sessions with events. */
-function createFigures (most: number) {
-  const events = new Float64Array(most)
-  const durations = new Float64Array(most)
-  let [sessions, dated] = [0, 0]
-  return { add, all: () => ({ events: events.subarray(0, sessions), durations: durations.subarray(0, dated) }) }
-
-  /** The difference is taken in nanoseconds: it is exact up to 104 days. */
-  function add (count: number, first: number, firstNanos: number, last: number, lastNanos: number): void {
+  const most = spans.reduce((sum, { dictionary }) => sum + dictionary.size, 0)
+  const [events, durations] = [new Float64Array(most), new Float64Array(most)]
+  let [sessions, dated, sum] = [0, 0, 0]
+  await eachValue(spans.map(({ dictionary }) => dictionary), (codes) => {
+    const [count, duration] = [eventsOf(spans, codes), durationOf(spans, codes)]
     if (count === 0) return
+    sum += count
     events[sessions++] = count
-    if (first !== Infinity) durations[dated++] = ((last - first) * NANOS + lastNanos - firstNanos) / NANOS
+    if (duration !== undefined) durations[dated++] = duration
+  })
+  const eventsAt = (code: number) => spans.reduce((sum, { events }) => sum + (events[code] ?? 0), 0)
+  return {
+    events: events.subarray(0, sessions),
+    durations: durations.subarray(0, dated),
+    sum,
+    eventsWithoutSession: eventsAt(MISSING),
+    isCapped: eventsAt(OTHER) > 0
   }
+}
+
+function eventsOf (spans: readonly SessionSpans[], codes: ValueCodes): number {
+  let sum = 0
+  for (let place = 0; place < spans.length; place++) sum += spans[place]?.events[codes[place] ?? Infinity] ?? 0
+  return sum
+}
+
+/**
+ * From the first dated event to the last one, in seconds. `undefined`: there is none. The difference is taken in
+ * nanoseconds: it is exact up to 104 days.
+ */
+function durationOf (spans: readonly SessionSpans[], codes: ValueCodes): number | undefined {
+  let first: Moment = [Infinity, 0]
+  let last: Moment = [-Infinity, 0]
+  for (let place = 0; place < spans.length; place++) {
+    const code = codes[place]
+    const each = spans[place]
+    if (each === undefined || code === undefined) continue
+    const [start, end] = [momentAt(each.firstSeconds, each.firstNanos, code), momentAt(each.lastSeconds, each.lastNanos, code)]
+    if (isBefore(start, first)) first = start
+    if (isBefore(last, end)) last = end
+  }
+  return first[0] === Infinity ? undefined : ((last[0] - first[0]) * NANOS + last[1] - first[1]) / NANOS
+}
+
+type Moment = readonly [second: number, nanos: number]
+
+function momentAt (seconds: Float64Array, nanos: Uint32Array, code: number): Moment {
+  return [seconds[code] ?? 0, nanos[code] ?? 0]
+}
+
+function isBefore (a: Moment, b: Moment): boolean {
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
 }

@@ -1,12 +1,11 @@
 import type { AuditFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, type Instant } from '../audit/instant.ts'
 import type { SessionOutcome, SessionTrigger } from '../audit/session.ts'
-import { pauseIfDue } from '../audit/time-slice.ts'
 import { FAILED } from './columns.ts'
 import type { TablePart } from './event-table.ts'
 import { detailSessions, earliestStart, type SessionDetails } from './session-details.ts'
 import { instantOf, statusAt } from './session-rows.ts'
-import { durationOf, toSeconds, totalSessions, type SessionTotals } from './session-totals.ts'
+import { durationOf, toSeconds, totalSessions, type AllSessionTotals, type SessionTotals } from './session-totals.ts'
 
 export const SESSION_ORDERS = ['end_time', 'events', 'failed', 'duration'] as const
 export type SessionOrder = typeof SESSION_ORDERS[number]
@@ -57,7 +56,6 @@ export interface SessionPage {
 
 const SILENCE = 300n * NANOS_PER_SECOND
 const NEVER = -(10n ** 21n) // Below every instant. Sessions without one come last.
-const SESSIONS_BETWEEN_PAUSES = 500
 const TRIGGERS: ReadonlyArray<readonly [part: string, SessionTrigger]> = [
   ['webhook', 'webhook'], ['trigger', 'webhook'], ['slack', 'slack'], ['api', 'api']
 ]
@@ -76,10 +74,10 @@ export async function countSessions (
   options: SessionsOptions
 ): Promise<SessionPage> {
   const { asOf, orderBy, outcome, pageSize } = options
-  const { isCapped, sessions, unassigned } = await totalSessions(parts, filter)
+  const { each, isCapped, unassigned } = await totalSessions(parts, filter)
   const accepts = (session: SessionTotals) =>
     session.isMatched && (outcome === undefined || outcomeOf(session) === outcome)
-  const { first, total } = await select(sessions, accepts, options)
+  const { first, total } = await select(each, accepts, options)
   const page = first.slice(0, pageSize)
   const details = await detailSessions(parts, page)
   const context = { asOf, start: earliestStart(parts) }
@@ -109,19 +107,18 @@ interface Ranked {
 
 /** The sessions of one page and one more, in order, and how many there are in all. */
 async function select (
-  sessions: readonly SessionTotals[],
+  each: AllSessionTotals['each'],
   accepts: (session: SessionTotals) => boolean,
   { after, orderBy, pageSize }: SessionsOptions
 ): Promise<{ readonly first: SessionTotals[], readonly total: number }> {
   const first: Ranked[] = []
   let total = 0
-  for (const [index, session] of sessions.entries()) {
-    if (index % SESSIONS_BETWEEN_PAUSES === 0) await pauseIfDue()
-    if (!accepts(session)) continue
+  await each((session) => {
+    if (!accepts(session)) return
     total++
     const position = positionOf(session, orderBy)
     if (after === undefined || compareSessionPositions(position, after) > 0) keep(first, { position, session }, pageSize)
-  }
+  })
   return { first: first.map(({ session }) => session), total }
 }
 

@@ -6,7 +6,9 @@ import { COUNTED_FIELDS, type CountedField } from './columns.ts'
 import type { TablePart } from './event-table.ts'
 import { selectRows, type SelectedRows } from './selection.ts'
 import { createSessionSpans, joinSpans, type JoinedSpans, type SessionSpans } from './session-spans.ts'
+import { sortedNumbers } from './sorted-numbers.ts'
 import {
+  NO_EVENTS,
   createFieldTally,
   fieldCounts,
   isCapped,
@@ -89,8 +91,6 @@ export async function countSummary (
   }
 }
 
-const NO_EVENTS: Tally = { events: 0, success: 0, failed: 0, unknown: 0 }
-
 async function countPart (part: TablePart, filter: AuditFilter): Promise<PartCounts> {
   const { snapshot } = part
   const tallies = COUNTED_FIELDS.map((field) => [field, createFieldTally(snapshot, field)] as const)
@@ -142,26 +142,20 @@ function createDatedCounts (): DatedCounts {
   }
 }
 
-/** Each of the two sorts is a step of its own: 100 000 numbers take some milliseconds. */
 async function sessionCounts (
-  { durations, events, eventsWithoutSession }: JoinedSpans
+  { durations, events, eventsWithoutSession, sum }: JoinedSpans
 ): Promise<SummaryCounts['sessions']> {
-  await pauseIfDue()
-  const eventsPerSession = distributionOf(events)
-  await pauseIfDue()
   const { length } = events
-  let sum = 0
-  for (const each of events) sum += each
   return {
     count: length,
     events_without_session: eventsWithoutSession,
-    events_per_session: { mean: length === 0 ? null : sum / length, ...eventsPerSession },
-    duration_seconds: distributionOf(durations)
+    events_per_session: { mean: length === 0 ? null : sum / length, ...await distributionOf(events) },
+    duration_seconds: await distributionOf(durations)
   }
 }
 
-function distributionOf (values: Float64Array): Distribution {
-  const sorted = values.slice().sort()
+async function distributionOf (values: Float64Array): Promise<Distribution> {
+  const sorted = await sortedNumbers(values)
   const { length } = sorted
   if (length === 0) return { median: null, p95: null, max: null }
   const ranked = (rank: number) => sorted[rank - 1] ?? 0

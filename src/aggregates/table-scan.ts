@@ -3,6 +3,7 @@ import type { AuditFilter } from '../audit/filter.ts'
 import type { JsonObject } from '../audit/exact-json.ts'
 import { metered, withReservation, type Requester } from '../audit/requester.ts'
 import type { AuditSource, Failure } from '../audit/source.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import type { Clock } from '../clock.ts'
 import { bisecting } from '../scan/bisection.ts'
 import { scan } from '../scan/scanner.ts'
@@ -113,7 +114,7 @@ export function createTableScan (options: TableScanOptions): TableScan {
     for await (const step of scan(bisecting(paid, { skipsRows: true }), request)) {
       if (closing.signal.aborted) return 'unasked'
       if (step.ok) {
-        take(step, start)
+        await take(step, start)
         if (step.end) return undefined
         if (scanned >= rowLimit || !hasRoom()) return 'row-limit'
       } else if (isShortage(step)) await pause(step)
@@ -123,8 +124,13 @@ export function createTableScan (options: TableScanOptions): TableScan {
     return undefined
   }
 
-  function take ({ end, reached, rows, scanned: looked, skipped }: ScanStep, start: Instant): void {
-    for (const { event, key } of rows) table.add(event, key.instant, matchesText(event.item))
+  /** Long texts take a while to be searched. What is covered grows when all rows are in the table. */
+  async function take ({ end, reached, rows, scanned: looked, skipped }: ScanStep, start: Instant): Promise<void> {
+    for (const { event, key } of rows) {
+      table.add(event, key.instant, matchesText(event.item))
+      const pause = pauseIfDue()
+      if (pause !== undefined) await pause
+    }
     if (skipped !== undefined) {
       table.addGap({ from: skipped.from, to: skipped.to ?? coveredFrom ?? options.end ?? LATEST })
     }

@@ -1,8 +1,8 @@
-import { pauseIfDue } from '../audit/time-slice.ts'
 import { STATUS_BITS, type Chunk, type Codes } from './chunk.ts'
 import { FAILED, STATUSES, SUCCESS, UNKNOWN, columnOf, type CountedField } from './columns.ts'
 import { FIRST_CODE, MISSING, OTHER, createDictionary, type Dictionary } from './dictionary.ts'
 import type { TableSnapshot } from './event-table.ts'
+import { eachValue, textOfCodes, type ValueCodes } from './joined-values.ts'
 import { createRanking } from './ranking.ts'
 import type { SelectedRows } from './selection.ts'
 
@@ -39,7 +39,7 @@ export interface FieldTally {
 }
 
 const WIDTH = STATUSES.length
-const VALUES_BETWEEN_PAUSES = 1000
+export const NO_EVENTS: Tally = { events: 0, success: 0, failed: 0, unknown: 0 }
 const STATUS_TEXTS = statusTexts()
 
 /** The texts of a field. A status has the code `FIRST_CODE` plus its index. */
@@ -108,17 +108,29 @@ export function totalOf ({ counts, dictionary }: FieldTally): Tally {
 /** Joins the tallies of several tables by value, in slices of time. At most `top` values are listed. */
 export async function fieldCounts (tallies: readonly FieldTally[], top: number): Promise<FieldCounts> {
   const best = createRanking(top, isBefore)
-  const events = (code: number) => tallies.reduce((sum, { counts }) => sum + eventsAt(counts, code), 0)
+  const dictionaries = tallies.map(({ dictionary }) => dictionary)
+  const eventsOf = (code: number) => tallies.reduce((sum, { counts }) => sum + eventsAt(counts, code), 0)
   let distinct = 0
   let ofValues = 0
-  for (const tally of await valueTallies(tallies)) {
-    if (++distinct % VALUES_BETWEEN_PAUSES === 0) await pauseIfDue()
-    ofValues += tally.events
-    best.offer(tally)
-  }
+  await eachValue(dictionaries, (codes) => {
+    let events = 0
+    for (let place = 0; place < tallies.length; place++) events += eventsIn(tallies[place], codes[place])
+    if (events === 0) return
+    distinct++
+    ofValues += events
+    // Most values have fewer events than those that are listed. No object is made for them.
+    if (events >= (best.last()?.events ?? 0)) best.offer({ value: textOfCodes(dictionaries, codes), ...joined(codes) })
+  })
   const values = best.list()
   const listed = values.reduce((sum, each) => sum + each.events, 0)
-  return { values, distinct, other_events: ofValues - listed + events(OTHER), missing_events: events(MISSING) }
+  return { values, distinct, other_events: ofValues - listed + eventsOf(OTHER), missing_events: eventsOf(MISSING) }
+
+  function joined (codes: ValueCodes): Tally {
+    return tallies.reduce((sum, { counts }, place) => {
+      const code = codes[place]
+      return code === undefined ? sum : sumOf(sum, tallyAt(counts, code))
+    }, NO_EVENTS)
+  }
 }
 
 /** Whether a dictionary could not hold the value of a counted event. */
@@ -126,27 +138,8 @@ export function isCapped ({ counts }: FieldTally): boolean {
   return eventsAt(counts, OTHER) > 0
 }
 
-/** Each value that was counted, once. */
-async function valueTallies (tallies: readonly FieldTally[]): Promise<Iterable<ValueTally>> {
-  const [first] = tallies
-  if (first === undefined) return []
-  if (tallies.length === 1) return valuesOf(first)
-  const joined = new Map<string, ValueTally>()
-  let seen = 0
-  for (const tally of tallies) {
-    for (const more of valuesOf(tally)) {
-      if (++seen % VALUES_BETWEEN_PAUSES === 0) await pauseIfDue()
-      const known = joined.get(more.value)
-      joined.set(more.value, known === undefined ? more : { value: more.value, ...sumOf(known, more) })
-    }
-  }
-  return joined.values()
-}
-
-function * valuesOf ({ counts, dictionary }: FieldTally): Generator<ValueTally, void, void> {
-  for (let code = FIRST_CODE; code < dictionary.size; code++) {
-    if (eventsAt(counts, code) > 0) yield { value: dictionary.textOf(code) ?? '', ...tallyAt(counts, code) }
-  }
+function eventsIn (tally: FieldTally | undefined, code: number | undefined): number {
+  return tally === undefined || code === undefined ? 0 : eventsAt(tally.counts, code)
 }
 
 function isBefore (a: ValueTally, b: ValueTally): boolean {

@@ -5,6 +5,7 @@ import { COUNTED_FIELDS } from '../aggregates/columns.ts'
 import type { Coverage as PublishedCoverage, PublishedSession } from '../audit/session.ts'
 import { formatInstant } from '../audit/instant.ts'
 import type { TimeRange } from '../audit/time-range.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { Window, type RenderedBody } from './page-body.ts'
 
 const count = (description: string) => Type.Integer({ minimum: 0, description })
@@ -117,9 +118,11 @@ export const SessionPage = Type.Object({
   coverage: CoverageRef
 }, { $id: 'SessionPage', description: 'Sessions with their figures.' })
 
-/** Renders an answer. Instants become RFC 3339. The validator covers the counts, not when they were made. */
-export function renderCounts (counts: object, window: TimeRange, coverage: Coverage): RenderedBody {
-  const text = JSON.stringify(counts, writeInstant)
+/**
+ * Renders an answer, in slices of time: a page of sessions may have megabytes. Instants become RFC 3339. The validator
+ * covers the counts, not when they were made.
+ */
+export async function renderCounts (counts: object, window: TimeRange, coverage: Coverage): Promise<RenderedBody> {
   const { asOf, complete, end, retryAfterMs, scanned, skipped, start } = coverage
   const head = JSON.stringify({
     window: { start_time: window.start ?? null, end_time: window.end ?? null },
@@ -133,9 +136,27 @@ export function renderCounts (counts: object, window: TimeRange, coverage: Cover
       ...skipped.length > 0 && { skipped }
     }
   }, writeInstant)
-  const hash = createHash('sha256').update(text).update(complete ? 'complete' : String(start))
-  const body = Buffer.from(`${head.slice(0, -1)},${text.slice(1)}`)
-  return { body, etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }
+  const hash = createHash('sha256').update(complete ? 'complete' : String(start))
+  const pieces = [Buffer.from(head.slice(0, -1))]
+  for (const text of textsOf(counts)) {
+    hash.update(text)
+    pieces.push(Buffer.from(text))
+    await pauseIfDue()
+  }
+  return { body: Buffer.concat(pieces), etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }
+}
+
+/** The members of an object as JSON, each behind a comma, and the end of the object. Elements of lists are apart. */
+function * textsOf (counts: object): Generator<string, void, void> {
+  for (const [name, value] of Object.entries(counts) as Array<[string, unknown]>) {
+    if (!Array.isArray(value)) yield `,${JSON.stringify(name)}:${JSON.stringify(value, writeInstant)}`
+    else {
+      yield `,${JSON.stringify(name)}:[`
+      for (const [at, element] of value.entries()) yield `${at === 0 ? '' : ','}${JSON.stringify(element, writeInstant)}`
+      yield ']'
+    }
+  }
+  yield '}'
 }
 
 function writeInstant (_name: string, value: unknown): unknown {

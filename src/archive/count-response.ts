@@ -74,7 +74,7 @@ async function respond (
 ): Promise<Produced> {
   const { closedTtlMs, earliest, latenessMs, openTtlMs } = context
   const { coverage, failure, isFromMemory, position, readMs, window } = gathered
-  const { body, etag } = renderCounts(await countsOf(query, gathered, askedAt), window, coverage)
+  const { body, etag } = await renderCounts(await countsOf(query, gathered, askedAt), window, coverage)
   const isClosed = hasAbsoluteRange(query) && isFinal(window.end, earliest(), latenessMs) && coverage.complete
   const response: ContentResponse = {
     status: 200,
