@@ -1,4 +1,4 @@
-import { signal, type ReadonlySignal, type Signal } from '@preact/signals'
+import { effect, signal, type ReadonlySignal, type Signal } from '@preact/signals'
 import { createApi, type Answer, type Api, type Readiness } from './api.ts'
 import { copyText } from './clipboard.ts'
 import { createCounts, type Counts } from './counts.ts'
@@ -13,8 +13,8 @@ import { WORDS } from './words.ts'
 
 /** Everything that the views read, and what they may do. Data flows one way: URL, queries, data, views. */
 export interface App extends Navigation, Counts {
-  /** Opens the event of a row, or of the active row. */
-  open (row?: Row): void
+  /** Opens the event of a row, or of the active row, in place of an open one. */
+  open (row?: Pick<Row, 'id'>): void
   /** Copies a text, and says so. */
   copy (text: string): Promise<void>
   copyLink (): Promise<void>
@@ -57,9 +57,14 @@ export function createApp ({ base, localStorage, sessionStorage }: AppEnvironmen
       return isSignedOut.value || view !== 'events' ? undefined : { end, filter, isLive, start }
     }),
     credential: () => value.value,
-    onUnauthorized: () => { credential.refused([]) },
+    onUnauthorized: credential.streamRefused,
     onUpstream: (state) => { upstream.value = state },
     onExpiring: (at) => { expiresAt.value = at }
+  })
+  effect(() => {
+    void credential.value.value
+    if (credential.ended.value > 0) list.reload()
+    expiresAt.value = undefined
   })
 
   return {
@@ -80,10 +85,12 @@ export function createApp ({ base, localStorage, sessionStorage }: AppEnvironmen
     dialog: signal(undefined)
   }
 
-  function open (row?: Row): void {
+  function open (row?: Pick<Row, 'id'>): void {
     if (row !== undefined) list.activate(row)
     const id = list.activeId.value
-    if (id !== undefined && list.eventBeside(id, 0) !== undefined) go({ event: id })
+    if (id !== undefined && list.eventBeside(id, 0) !== undefined) {
+      go({ event: id }, url.value.event === undefined ? 'push' : 'replace')
+    }
   }
 
   async function copy (text: string): Promise<void> {

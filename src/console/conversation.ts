@@ -24,7 +24,8 @@ export interface ConversationOptions {
   readonly api: Api
   readonly id: string
   readonly credential: () => string | undefined
-  readonly onUnauthorized: () => void
+  /** The service refuses the credential. `wasOpen`: the stream was open until then. */
+  readonly onUnauthorized: (wasOpen: boolean) => void
 }
 
 const PAGE_SIZE = 500
@@ -78,6 +79,7 @@ export function openConversation ({ api, credential, id, onUnauthorized }: Conve
 
   /** The stream begins at the last entry; what it repeats is known by its id. */
   async function follow (): Promise<void> {
+    let isOpen = false
     const startTime = session.value?.end_time ?? undefined
     const frames = openAuditFrames({
       url: api.base.href,
@@ -85,14 +87,15 @@ export function openConversation ({ api, credential, id, onUnauthorized }: Conve
       ...startTime !== undefined && { startTime },
       known: entries.value.map(({ event }) => event.id),
       credential: credential() === undefined ? undefined : () => credential() ?? '',
-      signal: abort
+      signal: abort,
+      onHello: () => { isOpen = true }
     })
     try {
       for await (const frame of frames) {
         if (frame.type === 'event') take(frame.event)
       }
     } catch (error) { // What was loaded stays, unless the credential has ended.
-      if (!abort.aborted && isUnauthorized(error)) onUnauthorized()
+      if (!abort.aborted && isUnauthorized(error)) onUnauthorized(isOpen)
     }
   }
 }

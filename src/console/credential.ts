@@ -10,10 +10,14 @@ export interface Credential {
   readonly schemes: ReadonlySignal<readonly string[]>
   /** Whether the last one was refused. */
   readonly isRefused: ReadonlySignal<boolean>
+  /** How many credentials of a proxy have ended. What was read with them is read anew. */
+  readonly ended: ReadonlySignal<number>
   set (value: string, isKept: boolean): void
   forget (): void
   /** The service answered 401. */
   refused (schemes: readonly string[]): void
+  /** The service refused a stream. A proxy in front may already add the next credential, if the stream `wasOpen`. */
+  streamRefused (wasOpen: boolean): void
 }
 
 const KEY = 'kubiya-audit-credential'
@@ -22,9 +26,10 @@ export function createCredential (storage: Storage | undefined): Credential {
   const value = signal(read())
   const isWanted = signal(false)
   const isRefused = signal(false)
+  const ended = signal(0)
   const schemes = signal<readonly string[]>(['Bearer'])
 
-  return { value, isWanted, schemes, isRefused, set, forget, refused }
+  return { value, isWanted, schemes, isRefused, ended, set, forget, refused, streamRefused }
 
   function set (given: string, isKept: boolean): void {
     value.value = given
@@ -46,6 +51,11 @@ export function createCredential (storage: Storage | undefined): Credential {
     value.value = undefined
     isWanted.value = true
     write(undefined)
+  }
+
+  function streamRefused (wasOpen: boolean): void {
+    if (wasOpen && value.value === undefined && !isWanted.value) ended.value++
+    else refused([])
   }
 
   function read (): string | undefined {

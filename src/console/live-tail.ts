@@ -28,7 +28,8 @@ export interface LiveTailOptions {
   readonly base: URL
   readonly rows: FilledRowView
   readonly credential: () => string | undefined
-  readonly onUnauthorized: () => void
+  /** The service refuses the credential. `wasOpen`: the stream was open until then. */
+  readonly onUnauthorized: (wasOpen: boolean) => void
   readonly onUpstream: (state: UpstreamState) => void
   readonly onExpiring: (at: string) => void
 }
@@ -86,8 +87,9 @@ export function createLiveTail (options: LiveTailOptions): LiveTail {
       }
     } catch (error) {
       if (abort.aborted) return
-      if (isUnauthorized(error)) options.onUnauthorized()
+      const wasOpen = state.value.kind === 'live'
       state.value = { kind: 'over', detail: error instanceof Error ? error.message : String(error) }
+      if (isUnauthorized(error)) options.onUnauthorized(wasOpen)
     }
   }
 

@@ -29,7 +29,7 @@ export interface RowView {
   indexOfActive (): number
   /** Makes another row active: `by` rows further down, towards older ones. */
   moveActive (by: number): void
-  activate (row: Row): void
+  activate (row: Pick<Row, 'id'>): void
   /** The event of this id or the one beside it, where it is in the list. */
   eventBeside (id: string, by: -1 | 0 | 1): PublishedEvent | undefined
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows, signIn } from '../support/console-page.ts'
 import { exported, ndjsonOf } from '../support/exported.ts'
 import { eventually, item, startService, startUpstream } from '../support/support.ts'
 
@@ -12,15 +12,6 @@ const PAST = 70
 const SESSIONS = 60
 /** Chromium ignores a header over plain HTTP from an address that is not this machine's own, and says so. */
 const OVER_HTTP = new RegExp(`${REFUSED.source}|Cross-Origin-Opener-Policy header has been ignored`)
-
-/** Answers the form that asks for a credential. */
-async function signIn (page: Page, credential: string, { isKept = false, kind = '' } = {}): Promise<void> {
-  const form = page.getByRole('dialog', { name: 'Sign in' })
-  if (kind !== '') await form.getByLabel('Kind').selectOption(kind)
-  await form.getByLabel('Credential').fill(credential)
-  await form.getByLabel('Keep it until this tab is closed').setChecked(isKept)
-  await form.getByRole('button', { name: 'Sign in' }).click()
-}
 
 async function isAsked (page: Page): Promise<void> {
   await page.getByRole('dialog', { name: 'Sign in' }).waitFor()

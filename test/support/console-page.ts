@@ -4,6 +4,7 @@ import { ago, item } from './support.ts'
 
 /** Chromium writes every refused request to its console. */
 export const REFUSED = /Failed to load resource|WebSocket connection to/
+const MOST_TABS = 150
 
 /** The rows near the visible part, newest first. */
 export function rows (page: Page): Locator {
@@ -40,4 +41,33 @@ export function publishNumbered (
     const timestamp = ago((count - n) * 1000)
     sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp, ...fieldsOf(n) }))
   }
+}
+
+/** Answers the form that asks for a credential. */
+export async function signIn (page: Page, credential: string, { isKept = false, kind = '' } = {}): Promise<void> {
+  const form = page.getByRole('dialog', { name: 'Sign in' })
+  if (kind !== '') await form.getByLabel('Kind').selectOption(kind)
+  await form.getByLabel('Credential').fill(credential)
+  await form.getByLabel('Keep it until this tab is closed').setChecked(isKept)
+  await form.getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** The name of what has the focus: its label or its text. */
+export async function focused (page: Page): Promise<string> {
+  return String(await page.evaluate(`(() => {
+    const { activeElement } = document
+    return (activeElement.getAttribute('aria-label') ?? activeElement.textContent).trim()
+  })()`))
+}
+
+/** Moves the focus by the Tab key to what has this name. */
+export async function tabTo (page: Page, name: string): Promise<void> {
+  const passed: string[] = []
+  for (let step = 0; step < MOST_TABS; step++) {
+    await page.keyboard.press('Tab')
+    const reached = await focused(page)
+    if (reached === name) return
+    passed.push(reached.slice(0, 30))
+  }
+  throw new Error(`the Tab key does not reach ${name}, but ${passed.join(' · ')}`)
 }

@@ -16,6 +16,8 @@ export interface Replacement {
 export interface ProxyOptions {
   /** The path under which the service is offered, such as `/tools/audit`. The proxy strips it. */
   readonly prefix?: string
+  /** What the proxy adds to each request, as one that signs people in does. */
+  readonly added?: () => Readonly<Record<string, string>>
   /** Answers in place of the console's script. */
   readonly script?: string
 }
@@ -53,7 +55,7 @@ export async function buildVariant ({ change, file }: Replacement): Promise<stri
 export async function startProxy (
   t: Owner,
   service: string,
-  { prefix = '', script }: ProxyOptions
+  { added = () => ({}), prefix = '', script }: ProxyOptions
 ): Promise<string> {
   const { hostname, port } = new URL(service)
   const target = { hostname, port: Number(port) }
@@ -69,7 +71,7 @@ export async function startProxy (
       return
     }
     const { headers, method } = asked
-    const passed = request({ ...target, path, method, headers }, (answer) => {
+    const passed = request({ ...target, path, method, headers: { ...headers, ...added() } }, (answer) => {
       response.writeHead(answer.statusCode ?? 502, answer.rawHeaders)
       answer.pipe(response)
     })
@@ -78,7 +80,7 @@ export async function startProxy (
   })
   server.on('upgrade', (asked: IncomingMessage, socket, head: Buffer) => {
     const passed = connect({ host: hostname, port: target.port })
-    passed.write(`${asked.method} ${stripped(asked.url) ?? '/'} HTTP/1.1\r\n${fieldsOf(asked)}\r\n`)
+    passed.write(`${asked.method} ${stripped(asked.url) ?? '/'} HTTP/1.1\r\n${fieldsOf(asked, added())}\r\n`)
     passed.write(head)
     passed.pipe(socket).pipe(passed)
     for (const each of [passed, socket]) each.on('error', () => [passed, socket].forEach((end) => end.destroy()))
@@ -89,7 +91,8 @@ export async function startProxy (
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}${prefix}`
 }
 
-/** The header fields as they were received. */
-function fieldsOf ({ rawHeaders }: IncomingMessage): string {
-  return rawHeaders.map((text, at) => at % 2 === 0 ? `${text}: ` : `${text}\r\n`).join('')
+/** The header fields as they were received, and others. */
+function fieldsOf ({ rawHeaders }: IncomingMessage, added: Readonly<Record<string, string>>): string {
+  return [...rawHeaders, ...Object.entries(added).flat()]
+    .map((text, at) => at % 2 === 0 ? `${text}: ` : `${text}\r\n`).join('')
 }

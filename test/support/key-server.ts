@@ -6,10 +6,14 @@ import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 const ISSUER = 'https://id.test'
 const AUDIENCE = 'audit'
 
-/** An issuer of JSON Web Tokens: the settings that trust it, and a token of it. */
+/** An issuer of JSON Web Tokens: the settings that trust it, and tokens of it. */
 export async function startKeyServer (
   t: { teardown (action: () => unknown): void }
-): Promise<{ readonly settings: Record<string, string>, readonly token: string }> {
+): Promise<{
+  readonly settings: Record<string, string>
+  readonly token: string
+  readonly tokenFor: (seconds: number) => Promise<string>
+}> {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const keys = [{ kid: 'one', alg: 'ES256', ...await exportJWK(publicKey) }]
   const server = createServer((_request, response) => {
@@ -23,7 +27,7 @@ export async function startKeyServer (
     AUTH_ISSUER: ISSUER,
     AUTH_AUDIENCE: AUDIENCE
   }
-  const token = await new SignJWT({ sub: 'me' }).setProtectedHeader({ alg: 'ES256', kid: 'one' }).setIssuer(ISSUER)
-    .setAudience(AUDIENCE).setExpirationTime('10m').sign(privateKey)
-  return { settings, token }
+  const tokenFor = (seconds: number) => new SignJWT({ sub: 'me' }).setProtectedHeader({ alg: 'ES256', kid: 'one' })
+    .setIssuer(ISSUER).setAudience(AUDIENCE).setExpirationTime(`${seconds}s`).sign(privateKey)
+  return { settings, token: await tokenFor(600), tokenFor }
 }

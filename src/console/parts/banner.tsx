@@ -17,7 +17,7 @@ export function Banner () {
     <section class='banner' aria-label={WORDS.notices}>
       {app.readiness.data.value?.upstream.sandbox === true && <p class='sandbox'>{WORDS.sandbox}</p>}
       <UpstreamNote />
-      {app.expiresAt.value !== undefined && <p class='note'>{WORDS.expiring}</p>}
+      <ExpiryNote />
       {trouble !== undefined && <TroubleNote trouble={trouble} onRetry={retry} />}
       <CoverageNote counts={counts.data} />
     </section>
@@ -27,6 +27,21 @@ export function Banner () {
     app.list.reload()
     counts.reload()
   }
+}
+
+/** The credential that was entered here can be replaced in time. That of a proxy is the proxy's affair. */
+function ExpiryNote () {
+  const { credential, expiresAt, url } = useApp()
+  const at = msOf(expiresAt.value)
+  if (at === undefined) return null
+  return (
+    <p class='note' role='status'>
+      {SENTENCES.expiring(dateTime(at, url.value.zone))}{' '}
+      {credential.value.value !== undefined && (
+        <button type='button' onClick={credential.forget}>{WORDS.signInAgain}</button>
+      )}
+    </p>
+  )
 }
 
 function UpstreamNote () {

@@ -19,8 +19,8 @@ export function SessionView ({ id }: { id: string }) {
     api: app.api,
     id,
     credential: () => app.credential.value.value,
-    onUnauthorized: () => { app.credential.refused([]) }
-  }), [id, app.credential.isWanted.value])
+    onUnauthorized: app.credential.streamRefused
+  }), [id, app.credential.isWanted.value, app.credential.ended.value])
   useEffect(() => conversation.close, [conversation])
   const [sought, showsHidden] = [useSignal(''), useSignal(false)]
   // Not `useComputed`, which would keep the entries of the conversation of an earlier credential.
