@@ -1,7 +1,8 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useErrorBoundary } from 'preact/hooks'
+import { useEffect, useErrorBoundary, useRef } from 'preact/hooks'
 import { useApp } from '../app-context.ts'
 import { writeRange } from '../range.ts'
+import type { UrlState } from '../url-state.ts'
 import { TITLE, VIEW_NAMES, WORDS } from '../words.ts'
 import { Announcer, Notice } from './announcer.tsx'
 import { Banner } from './banner.tsx'
@@ -26,22 +27,28 @@ export function Page () {
   return (
     <>
       <a class='skip' href='#main'>{WORDS.skip}</a>
-      <Header />
-      <Banner />
-      <FilterChips />
+      <Guarded><Header /></Guarded>
+      <Guarded><Banner /></Guarded>
+      <Guarded><FilterChips /></Guarded>
       <main id='main' class={`view-${view}`} tabIndex={-1}><Guarded><View /></Guarded></main>
       <Guarded><Detail /></Guarded>
-      <SignIn />
-      <Help />
-      <Announcer />
-      <Notice />
+      <Guarded><SignIn /></Guarded>
+      <Guarded><Help /></Guarded>
+      <Guarded><Announcer /></Guarded>
+      <Guarded><Notice /></Guarded>
     </>
   )
 }
 
-/** A part that fails says so, and leaves the rest of the page as it is. */
+/** A part that fails says so, and leaves the rest of the page as it is. With another URL it is tried again. */
 function Guarded ({ children }: { children: ComponentChildren }) {
   const [failure, retry] = useErrorBoundary()
+  const tried = useRef<UrlState>(undefined)
+  const now = useApp().url.value
+  useEffect(() => {
+    if (failure !== undefined && tried.current !== undefined && tried.current !== now) retry()
+    tried.current = failure === undefined ? undefined : now
+  })
   if (failure === undefined) return children
   return (
     <p class='trouble' role='alert'>
@@ -58,24 +65,28 @@ function View () {
 }
 
 function EventsView () {
-  const app = useApp()
-  const timeline = app.timeline.data.value
   return (
     <>
       <div class='events'>
-        {timeline === undefined
-          ? <p class='histogram empty'>{WORDS.loading}</p>
-          : (
-            <Histogram
-              timeline={timeline}
-              onRange={(startMs, endMs) => { app.go(writeRange({ startMs, endMs }, Date.now())) }}
-            />
-            )}
-        <TailBar />
-        <EvictedNote />
-        <EventTable />
+        <Guarded><EventsOverTime /></Guarded>
+        <Guarded><TailBar /></Guarded>
+        <Guarded><EvictedNote /></Guarded>
+        <Guarded><EventTable /></Guarded>
       </div>
-      <FacetList />
+      <Guarded><FacetList /></Guarded>
     </>
   )
+}
+
+function EventsOverTime () {
+  const app = useApp()
+  const timeline = app.timeline.data.value
+  return timeline === undefined
+    ? <p class='histogram empty'>{WORDS.loading}</p>
+    : (
+      <Histogram
+        timeline={timeline}
+        onRange={(startMs, endMs) => { app.go(writeRange({ startMs, endMs }, Date.now())) }}
+      />
+      )
 }
