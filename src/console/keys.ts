@@ -2,6 +2,10 @@ import type { App } from './app-state.ts'
 import { moved, rangeOf, writeRange, zoomed } from './range.ts'
 import { VIEWS } from './url-state.ts'
 
+/** They act on these keys themselves, or scroll. */
+const OWNERS = 'a, button, summary, select, [role=slider], .detail'
+const OWNED: ReadonlySet<string> = new Set(['Enter', ' ', 'ArrowDown', 'ArrowUp'])
+
 /** What each key does while no field has the focus. The help dialog lists them. */
 export function listenToKeys (app: App): void {
   document.addEventListener('keydown', (event) => {
@@ -17,12 +21,11 @@ export function listenToKeys (app: App): void {
 }
 
 function actionOf (app: App, key: string, target: EventTarget | null): (() => void) | undefined {
-  const isOnControl = target instanceof Element && target.closest('a, button, summary, select, [role=slider]') !== null
   const isInList = app.url.value.view === 'events'
-  // Enter and Space belong to a control that has the focus.
-  if (isOnControl && (key === 'Enter' || key === ' ')) return undefined
-  if (isInList && key === 'ArrowDown') return () => { app.list.moveActive(1) }
-  if (isInList && key === 'ArrowUp') return () => { app.list.moveActive(-1) }
+  const hasItsOwn = target instanceof Element && target.closest(OWNERS) !== null
+  if (hasItsOwn && OWNED.has(key)) return undefined
+  if (isInList && key === 'ArrowDown') return () => { moveInList(app, 1) }
+  if (isInList && key === 'ArrowUp') return () => { moveInList(app, -1) }
   if (isInList && key === 'Enter') return () => { app.open() }
   return app.preferences.singleKeys.value ? singleKeyOf(app, key, isInList) : undefined
 }
@@ -33,8 +36,8 @@ function singleKeyOf (app: App, key: string, isInList: boolean): (() => void) | 
   const range = rangeOf(url.value, nowMs)
   const goTo = (to: typeof range) => { app.go(writeRange(to, nowMs)) }
   const inList: Readonly<Record<string, () => void>> = {
-    j: () => { list.moveActive(1) },
-    k: () => { list.moveActive(-1) },
+    j: () => { moveInList(app, 1) },
+    k: () => { moveInList(app, -1) },
     ' ': () => { if (list.isPaused.value) list.resume(); else list.pause('person') },
     g: list.resume,
     w: () => { app.go({ wraps: !url.value.wraps }, 'replace') }
@@ -53,6 +56,13 @@ function singleKeyOf (app: App, key: string, isInList: boolean): (() => void) | 
   const view = VIEWS[Number(key) - 1]
   if (view !== undefined) return () => { app.go({ view, session: undefined, event: undefined }) }
   return (isInList ? inList[key] : undefined) ?? anywhere[key]
+}
+
+/** The list takes the focus, so that a screen reader reads the row. An open event stays open, and shows that row. */
+function moveInList (app: App, by: number): void {
+  app.list.moveActive(by)
+  if (app.url.value.event !== undefined) app.open()
+  else document.querySelector<HTMLElement>('[role=grid]')?.focus({ preventScroll: true })
 }
 
 function closeWhatIsOpen (app: App): void {

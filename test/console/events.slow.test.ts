@@ -51,6 +51,17 @@ t.test('the events view', inBrowser, async (t) => {
       t.equal(new URL(page.url()).search, '')
     }))
 
+  t.test('a search that finds nothing in what it looked at says so, and goes on when asked', async (t) => {
+    const hasty = await startService(t, { SEARCH_SCAN_LIMIT: '10' }, {}, sandbox)
+    await visit(t, `${hasty.url}/console/?text=number+0.`, async ({ page }) => {
+      await page.getByText('None of the events that were looked at match.').waitFor()
+      t.equal(await rows(page).count(), 0)
+      const more = page.getByRole('button', { name: 'Load older events' })
+      while (await rows(page).count() === 0) await more.click()
+      await row(page, 'event number 0.').waitFor()
+    })
+  })
+
   t.test('a pause loses nothing: it counts, and Resume shows all', (t) =>
     visit(t, address, async ({ page }) => {
       await isLive(page)
@@ -149,40 +160,10 @@ t.test('the events view', inBrowser, async (t) => {
     remove('r')
   })
 
-  t.test('keys alone move, open, close and change the page', (t) =>
-    visit(t, address, async ({ page }) => {
-      await row(page, 'event number 29.').waitFor()
-      await page.keyboard.press('j')
-      await page.keyboard.press('ArrowDown')
-      await page.keyboard.press('k')
-      await page.keyboard.press('Enter')
-      await page.getByRole('dialog', { name: 'Event' }).waitFor()
-      await page.keyboard.press('Escape')
-      await page.getByRole('dialog', { name: 'Event' }).waitFor({ state: 'detached' })
-      await page.keyboard.press('?')
-      await page.getByRole('dialog', { name: 'Keys' }).waitFor()
-      await page.keyboard.press('Escape')
-      await page.keyboard.press('/')
-      await page.keyboard.type('number 12.')
-      await page.keyboard.press('Enter')
-      await hasLoaded(page, 1)
-      await page.keyboard.press('Escape')
-      await page.keyboard.press('2')
-      await page.getByRole('region', { name: 'Sessions' }).waitFor()
-      await page.keyboard.press('u')
-      await eventually('the zone is in the URL', () => page.url().includes('tz=utc'))
-    }))
-
-  t.test('the histogram leads to a narrower range, by pointer and by key', (t) =>
+  t.test('a drag over the histogram leads to a narrower range', (t) =>
     visit(t, `${address}?start_time=-2h`, async ({ page }) => {
       const bars = page.getByRole('slider', { name: 'Events over time' })
-      await bars.focus()
-      await page.keyboard.press('End')
-      await page.keyboard.press('Shift+ArrowLeft')
-      await page.keyboard.press('Enter')
-      await eventually('two bars are the range', () => /start_time=20/.test(page.url()))
-      await page.goBack()
-      await eventually('the range is as before', () => page.url().endsWith('?start_time=-2h'))
+      await bars.waitFor()
       const box = await bars.boundingBox()
       if (box === null) throw new Error('the histogram has no place')
       await page.mouse.move(box.x + box.width * 0.3, box.y + 20)

@@ -1,5 +1,5 @@
 import { Fragment } from 'preact'
-import { useComputed } from '@preact/signals'
+import { computed, signal } from '@preact/signals'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { agentOf, sessionOf } from '../../audit/narrative.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
@@ -25,27 +25,24 @@ const IN_THE_LIST = { view: 'events', session: undefined, event: undefined } as 
 export function Detail () {
   const { credential, url } = useApp()
   const { event: id } = url.value
-  return id === undefined || credential.isWanted.value ? null : <EventDetail key={id} id={id} />
+  return id === undefined || credential.isWanted.value ? null : <EventDetail id={id} />
 }
 
 function EventDetail ({ id }: { id: string }) {
   const app = useApp()
   const panel = useRef<HTMLDivElement>(null)
-  const query = useComputed(() => app.credential.isWanted.value ? undefined : id)
-  const text = useMemo(() => createResource({ query, load: app.api.eventText }), [])
-  const event = useComputed((): PublishedEvent | undefined =>
+  const text = useMemo(() => createResource({ query: signal(id), load: app.api.eventText }), [id])
+  const event = useMemo(() => computed((): PublishedEvent | undefined =>
     text.data.value === undefined
       ? app.list.eventBeside(id, 0)
-      : JSON.parse(text.data.value) as PublishedEvent)
+      : JSON.parse(text.data.value) as PublishedEvent), [id])
 
+  useEffect(() => text.dispose, [text])
   useEffect(() => {
     app.list.pause('detail')
-    panel.current?.focus()
-    return () => {
-      text.dispose()
-      app.list.unpause('detail')
-    }
+    return () => { app.list.unpause('detail') }
   }, [])
+  useFocus(panel)
 
   return (
     <div class='detail' role='dialog' aria-label={WORDS.details} tabIndex={-1} ref={panel}>
@@ -71,7 +68,7 @@ function EventDetail ({ id }: { id: string }) {
           : text.trouble.value.status === 404
             ? <p role='alert'>{WORDS.notFound}</p>
             : <TroubleNote trouble={text.trouble.value} onRetry={text.reload} />
-        : <EventBody event={event.value} json={text.data.value} />}
+        : <EventBody key={id} event={event.value} json={text.data.value} />}
     </div>
   )
 
@@ -88,6 +85,21 @@ function EventDetail ({ id }: { id: string }) {
   }
 }
 
+/** Takes the focus. At the end it goes back to where it was; from nowhere it goes to the list. */
+function useFocus (panel: { current: HTMLElement | null }): void {
+  useEffect(() => {
+    const before = document.activeElement
+    panel.current?.focus()
+    return () => {
+      const now = document.activeElement
+      if (now !== document.body && panel.current?.contains(now) !== true) return
+      const isBack = before instanceof HTMLElement && before !== document.body && before.isConnected
+      const target = isBack ? before : document.querySelector<HTMLElement>('[role=grid]')
+      target?.focus({ preventScroll: true })
+    }
+  }, [])
+}
+
 function Beside ({ by, id, label, sign }: { id: string, by: -1 | 1, label: string, sign: string }) {
   const app = useApp()
   const event = app.list.eventBeside(id, by)
@@ -97,7 +109,7 @@ function Beside ({ by, id, label, sign }: { id: string, by: -1 | 1, label: strin
       aria-label={label}
       title={label}
       disabled={event === undefined}
-      onClick={() => { if (event !== undefined) app.go({ event: event.id }, 'replace') }}
+      onClick={() => { if (event !== undefined) app.open(event) }}
     >
       {sign}
     </button>

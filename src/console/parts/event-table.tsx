@@ -121,7 +121,12 @@ function Foot () {
   }
   if (list.isLoading.value) return <p class='foot'>{WORDS.loading}</p>
   if (list.hasOlder.value) {
-    return <p class='foot'><button type='button' onClick={list.loadOlder}>{WORDS.loadMore}</button></p>
+    return (
+      <p class='foot'>
+        {isEmpty && <>{WORDS.noneSoFar} </>}
+        <button type='button' onClick={list.loadOlder}>{WORDS.loadMore}</button>
+      </p>
+    )
   }
   if (list.trouble.value !== undefined) return null
   return isEmpty
@@ -281,9 +286,9 @@ const WIDTHS: Readonly<Record<Column, string>> = {
   time: '8.6rem',
   status: '4.6rem',
   kind: '7rem',
-  agent: 'minmax(6rem, 11rem)',
-  user: 'minmax(6rem, 13rem)',
-  text: 'minmax(12rem, 1fr)',
+  agent: 'minmax(6rem, 1fr)',
+  user: 'minmax(6rem, 1.2fr)',
+  text: 'minmax(12rem, 4fr)',
   tool: '9rem',
   action: '8rem',
   resource: '8rem',

@@ -1,7 +1,10 @@
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef } from 'preact/hooks'
 
-/** A button with a panel below it. Esc, or a click elsewhere, closes it. */
+/** What ends a visit of the panel. A form has its own end: it may be invalid. */
+const ACTS = 'a, button:not([type=submit])'
+
+/** A button with a panel below it. An act in it closes it, and so do Esc and a move elsewhere. */
 export function Menu ({ children, class: className = '', label, id }: {
   label: ComponentChildren
   class?: string
@@ -10,27 +13,41 @@ export function Menu ({ children, class: className = '', label, id }: {
 }) {
   const details = useRef<HTMLDetailsElement>(null)
   useEffect(() => {
-    const onPress = (event: Event) => {
-      const menu = details.current
-      if (menu?.open === true && event.target instanceof Node && !menu.contains(event.target)) menu.open = false
-    }
-    document.addEventListener('pointerdown', onPress)
-    return () => { document.removeEventListener('pointerdown', onPress) }
+    document.addEventListener('pointerdown', closeBeside)
+    return () => { document.removeEventListener('pointerdown', closeBeside) }
   }, [])
   return (
     <details
       {...id !== undefined && { id }}
       class={`menu ${className}`}
       ref={details}
+      onFocusOut={({ relatedTarget }) => { if (relatedTarget !== null) closeBeside({ target: relatedTarget }) }}
       onKeyDown={(event) => {
         if (event.key !== 'Escape' || details.current?.open !== true) return
-        details.current.open = false
-        details.current.querySelector('summary')?.focus()
+        close()
         event.stopPropagation()
       }}
     >
       <summary>{label}</summary>
-      <div class='panel'>{children}</div>
+      <div
+        class='panel'
+        onClick={({ target }) => { if (target instanceof Element && target.closest(ACTS) !== null) close() }}
+        onSubmit={close}
+      >
+        {children}
+      </div>
     </details>
   )
+
+  function close (): void {
+    if (details.current === null) return
+    details.current.open = false
+    details.current.querySelector('summary')?.focus()
+  }
+
+  /** Closes the menu when something else is pressed, or has the focus. */
+  function closeBeside ({ target }: Pick<Event, 'target'>): void {
+    const menu = details.current
+    if (menu !== null && target instanceof Node && !menu.contains(target)) menu.open = false
+  }
 }
