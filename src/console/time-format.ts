@@ -67,9 +67,13 @@ export function resolveTime (time: string, nowMs: number): number | undefined {
   return count === undefined ? msOf(time) : nowMs - Number(count) * (UNIT_MS[unit] ?? 0)
 }
 
+/** How far the clocks of a zone are ahead of UTC at an instant. */
+export function offsetMs (ms: number, zone: Zone): number {
+  return zone === 'utc' ? 0 : new Date(ms).getTimezoneOffset() * -60_000
+}
+
 function iso (ms: number, zone: Zone): string {
-  const offset = zone === 'utc' ? 0 : new Date(ms).getTimezoneOffset() * 60_000
-  return new Date(ms - offset).toISOString()
+  return new Date(ms + offsetMs(ms, zone)).toISOString()
 }
 
 function pair (large: number, largeUnit: string, small: number, smallUnit: string): string {

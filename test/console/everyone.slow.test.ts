@@ -35,8 +35,35 @@ t.test('the console is for everyone', inBrowser, async (t) => {
       const page = await visit(t, query, { viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' })
       await page.getByText('event number').or(page.getByText('Tools with failures')).first().waitFor()
       t.ok(await page.evaluate('document.documentElement.scrollWidth <= 320'), query)
+      const fits = '({ clientWidth, scrollWidth }) => scrollWidth <= clientWidth'
+      t.ok(await page.evaluate(`(${fits})(document.querySelector('main'))`), query)
       await page.close()
     }
+  })
+
+  t.test('an open event shows its whole text, however much is below it', async (t) => {
+    const page = await visit(t, '?event=e39', { viewport: { width: 390, height: 400 } })
+    await page.getByRole('dialog', { name: 'Event' }).getByRole('link', { name: 'This session' }).waitFor()
+    const fits = '({ clientHeight, scrollHeight }) => scrollHeight <= clientHeight'
+    t.ok(await page.evaluate(`(${fits})(document.querySelector('[role=dialog] pre'))`))
+  })
+
+  t.test('nothing moves where a person wants less motion', async (t) => {
+    const moving = async (reducedMotion: 'reduce' | 'no-preference') => {
+      const page = await visit(t, '', { reducedMotion })
+      await isLive(page)
+      await page.getByRole('button', { name: 'Pause' }).click()
+      await page.getByRole('button', { name: 'Resume' }).waitFor()
+      await menu(page, 'Settings').click()
+      await row(page, 'event number 39.').click()
+      await page.getByRole('dialog', { name: 'Event' }).getByText('event number 39.').first().waitFor()
+      return page.evaluate(`[
+        document.getAnimations().length,
+        [...document.querySelectorAll('*')].filter((each) => getComputedStyle(each).transitionDuration !== '0s').length
+      ]`)
+    }
+    t.same(await moving('reduce'), [0, 0])
+    t.match(await moving('no-preference'), [1])
   })
 
   t.test('UTC and local times, each with the other', async (t) => {

@@ -5,6 +5,7 @@ import { foldTools } from '../../src/console/folded-entries.ts'
 import { moved, rangeName, rangeOf, writeRange, zoomed } from '../../src/console/range.ts'
 import { retryMs } from '../../src/console/retry.ts'
 import { duration, fromInputTime, inputTime, resolveTime, dateTime } from '../../src/console/time-format.ts'
+import { timeTicks } from '../../src/console/time-ticks.ts'
 import { oneLine, visibleText } from '../../src/console/visible-text.ts'
 
 const NOON = Date.UTC(2026, 10, 28, 12)
@@ -48,6 +49,15 @@ t.test('a range moves and zooms', async (t) => {
     rangeName({ start: '2026-11-28T10:00:00Z', end: '2026-11-28T11:00:00Z' }, 'utc', NOON),
     '2026-11-28 10:00:00 – 2026-11-28 11:00:00 UTC'
   )
+})
+
+t.test('a time axis has round times: the day where it begins', async (t) => {
+  const hours = (from: number, to: number) => ({ startMs: NOON + from * 3_600_000, endMs: NOON + to * 3_600_000 })
+  const labels = (range: ReturnType<typeof hours>) => timeTicks(range, 'utc').map(({ label }) => label)
+  t.same(labels(hours(-20.5, 3.5)), ['11-27 18:00', '11-28', '06:00', '12:00'], 'none where it has no room')
+  t.same(labels(hours(0.01, 0.02)), ['11-28 12:00:40', '12:00:50', '12:01:00'])
+  t.same(labels(hours(-24 * 7, 0)), ['11-22', '11-23', '11-24', '11-25', '11-26', '11-27'])
+  t.same(timeTicks(hours(0, 5), 'utc').map(({ part }) => part), [0, 0.2, 0.4, 0.6, 0.8])
 })
 
 t.test('a rate counts whole seconds of the last ten', async (t) => {

@@ -26,8 +26,7 @@ export function Header () {
       <button
         type='button'
         class='zone'
-        aria-pressed={zone === 'utc'}
-        title={WORDS.utc}
+        title={zone === 'utc' ? WORDS.toLocal : WORDS.toUtc}
         onClick={() => { app.go({ zone: zone === 'utc' ? 'local' : 'utc' }, 'replace') }}
       >
         {zone === 'utc' ? WORDS.utc : WORDS.local}

@@ -1,7 +1,8 @@
 import { useId } from 'preact/hooks'
 import type { Timeline } from '../api.ts'
 import { useApp } from '../app-context.ts'
-import { dateTime, dayOf, duration, msOf, shortTime, zoneName, type Zone } from '../time-format.ts'
+import { dateTime, duration, msOf, shortTime, zoneName, type Zone } from '../time-format.ts'
+import { timeTicks } from '../time-ticks.ts'
 import type { SeriesField, UrlState } from '../url-state.ts'
 import { SENTENCES, STATUS_NAMES, WORDS, number } from '../words.ts'
 import { oneLine } from '../visible-text.ts'
@@ -9,9 +10,6 @@ import { useBrush } from './brush.ts'
 import { Link } from './link.tsx'
 
 const HEIGHT = 100
-const TICKS = 6
-/** From here on each tick has its day. */
-const LONG_MS = 36 * 3_600_000
 
 /** The buckets of a timeline as stacked bars. Dragging over bars, or Enter on one, chooses a time range. */
 export function Histogram ({ onRange, timeline }: {
@@ -51,7 +49,7 @@ export function Histogram ({ onRange, timeline }: {
           </svg>
         </div>
         <div class='ticks' aria-hidden='true'>
-          {ticksOf(buckets, zone).map((tick) => <span key={tick}>{tick}</span>)}
+          <Ticks buckets={buckets} zone={zone} />
         </div>
       </div>
       <figcaption id={hintId} class='hidden'>{SENTENCES.histogramHint(duration(width))}</figcaption>
@@ -76,16 +74,18 @@ function sentenceOf (bucket: Bucket, series: Series, zone: Zone): string {
   return parts.length > 1 ? `${sentence} (${parts.join(', ')})` : sentence
 }
 
-/** The times below the bars. The first has its day, the last its zone. */
-function ticksOf (buckets: readonly Bucket[], zone: Zone): string[] {
+/** The times below the bars, and their zone. */
+function Ticks ({ buckets, zone }: { buckets: readonly Bucket[], zone: Zone }) {
   const [first, last] = [msOf(buckets[0]?.start_time), msOf(buckets.at(-1)?.end_time)]
-  if (first === undefined || last === undefined) return []
-  const isLong = last - first > LONG_MS
-  return Array.from({ length: TICKS }, (_, at) => {
-    const ms = first + (last - first) * at / (TICKS - 1)
-    const time = isLong || at === 0 ? `${dayOf(ms, zone).slice(5)} ${shortTime(ms, zone)}` : shortTime(ms, zone)
-    return at === TICKS - 1 ? `${time} ${zoneName(zone, ms)}` : time
-  })
+  if (first === undefined || last === undefined) return null
+  return (
+    <>
+      {timeTicks({ startMs: first, endMs: last }, zone).map(({ label, part }) => (
+        <span key={part} class='tick' style={{ insetInlineStart: `${part * 100}%` }}>{label}</span>
+      ))}
+      <span class='tick-zone'>{zoneName(zone, last)}</span>
+    </>
+  )
 }
 
 function BrushMark ({ chosen }: { chosen: { low: number, high: number } | undefined }) {
