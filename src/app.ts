@@ -25,6 +25,7 @@ export const version: string = packageJson.version
 
 const API_PREFIX = '/api/v1'
 const STREAM_PATH = `${API_PREFIX}/audit/stream`
+const EXPORT_PATH = `${API_PREFIX}/audit/export`
 const MB = 1024 * 1024
 const ANSWERS = { maxBytes: 128 * MB, maxAnswerBytes: 16 * MB, maxWaitMs: 5000 }
 
@@ -78,6 +79,7 @@ export async function buildApp (settings: Settings, logger: Logger, options: App
     tracing,
     headers: sandbox === undefined ? {} : { 'x-kubiya-sandbox': 'true' },
     streamPath: STREAM_PATH,
+    longPaths: [STREAM_PATH, EXPORT_PATH],
     patience: options.patience
   })
   const metricsServer = settings.METRICS_PORT === undefined

@@ -47,7 +47,7 @@ export interface Instruments {
   streamEnded (transport: TransportKind, code: number): void
   exportBegan (): void
   /** Once for each export that began. `cut`: its answer has no end. */
-  exportEnded (outcome: ExportOutcome, events: number): void
+  exportEnded (outcome: ExportOutcome, events: number, durationMs: number): void
   /** Events and gaps were written to a subscriber's connection. */
   delivered (transport: TransportKind, prepared: { readonly events: number, readonly gaps: readonly GapReason[] }): void
   /** A subscriber's backlog is full. */

@@ -31,6 +31,8 @@ export interface ServerOptions {
   readonly headers: Readonly<Record<string, string>>
   /** The route with streams. */
   readonly streamPath: string
+  /** The routes with streams and exports. How long these take is not how long an answer takes. */
+  readonly longPaths: readonly string[]
   /** How long a caller may leave an answer unread, and how often that is checked. */
   readonly patience?: Pick<ConnectionsOptions, 'checkMs' | 'stallMs'> | undefined
 }

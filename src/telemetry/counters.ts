@@ -9,6 +9,7 @@ const TRANSPORTS: readonly TransportKind[] = ['websocket', 'sse']
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const UPSTREAM_SECONDS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const POLL_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+const EXPORT_SECONDS = [0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600]
 const LAG_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600]
 const BATCH_EVENTS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000]
 
@@ -37,7 +38,7 @@ function countRequests (
   const skipped: Record<SkipReason, number> = { unreadable: 0, 'no-event': 0 }
   const requestSeconds = histogram(
     'http_request_duration_seconds',
-    'From a request to the end of its answer. Streams are not counted.',
+    'From a request to the end of its answer. Streams and exports that began are not counted.',
     REQUEST_SECONDS,
     ['route', 'status']
   )
@@ -174,10 +175,16 @@ function countStreams ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'str
   }
 }
 
-function countExports ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'exportBegan' | 'exportEnded'> {
+function countExports ({ gauge, histogram, tally }: MetricFamilies): Pick<Instruments, 'exportBegan' | 'exportEnded'> {
   let open = 0
   let exported = 0
   const endings: Record<ExportOutcome, number> = { complete: 0, incomplete: 0, cut: 0 }
+  const exportSeconds = histogram(
+    'export_duration_seconds',
+    'Exports that ended, from the first byte to the last one.',
+    EXPORT_SECONDS,
+    ['outcome']
+  )
   gauge('exports', 'Exports in progress.', () => open)
   tally('exports_total', 'Exports that ended, by outcome.', () => by('outcome', endings), ['outcome'])
   tally('exported_events_total', 'Events of exports that ended.', () => exported)
@@ -186,8 +193,9 @@ function countExports ({ gauge, tally }: MetricFamilies): Pick<Instruments, 'exp
     exportBegan () {
       open++
     },
-    exportEnded (outcome, events) {
+    exportEnded (outcome, events, durationMs) {
       open--
+      exportSeconds(durationMs / 1000, outcome)
       endings[outcome]++
       exported += events
     }

@@ -14,8 +14,8 @@ export interface RequestLogOptions {
   readonly logger: Logger
   readonly instruments: Pick<Instruments, 'requestCompleted'>
   readonly clock: Pick<Clock, 'now'>
-  /** The route with streams. The duration of a stream is not that of an answer. */
-  readonly streamPath: string
+  /** The routes with streams and exports. How long these take is not how long an answer takes. */
+  readonly longPaths: readonly string[]
   /** The ids of a request's trace, if there is tracing. */
   readonly idsOf?: ((request: FastifyRequest) => object) | undefined
 }
@@ -37,7 +37,7 @@ export function pathOf (url: string): string {
  * that knows its pattern: reading the pattern from a request would cost more than the count.
  */
 export function logRequests (server: FastifyInstance, options: RequestLogOptions): void {
-  const { instruments, streamPath } = options
+  const { instruments, longPaths } = options
   server.decorateReply('cacheStatus', undefined)
   server.addHook('onRoute', (route) => {
     const isLogged = (route.logLevel ?? '') === '' // Probes and scrapes have a level of their own.
@@ -50,13 +50,13 @@ export function logRequests (server: FastifyInstance, options: RequestLogOptions
   })
 
   function recording (route: string, isLogged: boolean) {
-    const isStream = ({ statusCode }: FastifyReply) => route === streamPath && statusCode < 300
+    const isLong = ({ statusCode }: FastifyReply) => longPaths.includes(route) && statusCode < 300
     const writeLine = createLineWriter(options, route)
 
     return (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
       const durationMs = reply.elapsedTime
       if (isLogged) writeLine(request, reply, durationMs)
-      if (!isStream(reply)) instruments.requestCompleted(route, reply.statusCode, durationMs)
+      if (!isLong(reply)) instruments.requestCompleted(route, reply.statusCode, durationMs)
       done()
     }
   }

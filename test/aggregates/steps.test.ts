@@ -17,7 +17,7 @@ import { createManualClock } from '../support/manual-clock.ts'
 import { TEN_MS, at } from '../support/timeline.ts'
 import { uniqueItem } from './filled-table.ts'
 
-const EVENTS = 40_000
+const EVENTS = 12_000
 const MOST_STEPS = MOST_CHUNK_ROWS + 1000
 
 /** Counts steps between two looks at the clock: work may pause there. */

@@ -181,15 +181,16 @@ export const exportRoutes: FastifyPluginAsyncTypebox<ExportRoutesOptions> = asyn
     } finally {
       end()
       const totals = encoded.totals()
-      instruments.exportEnded(sent !== 'sent' ? 'cut' : totals.end?.complete === true ? 'complete' : 'incomplete',
-        totals.events)
+      const durationMs = clock.monotonicMs() - startedMs
+      const outcome = sent !== 'sent' ? 'cut' : totals.end?.complete === true ? 'complete' : 'incomplete'
+      instruments.exportEnded(outcome, totals.events, durationMs)
       request.log.info({
         request_id: request.id,
         caller: callerOf(request).key,
         filter: query.filter,
         format: name,
         ...reportOf(totals, sent),
-        ms: Math.round(clock.monotonicMs() - startedMs)
+        ms: Math.round(durationMs)
       }, 'export ended')
     }
   }

@@ -129,6 +129,12 @@ t.test('an export', async (t) => {
     const metrics = await (await fetch(service.metricsUrl)).text()
     t.match(metrics, /^kubiya_audit_bff_exports 0$/m)
     t.match(metrics, /^kubiya_audit_bff_exports_total\{outcome="complete"\} [1-9]/m)
+    t.match(metrics, /^kubiya_audit_bff_export_duration_seconds_count\{outcome="complete"\} [1-9]/m)
+    const duration = 'kubiya_audit_bff_http_request_duration_seconds_count{route="/api/v1/audit/export",status='
+    t.notOk(metrics.includes(`${duration}"200"}`), 'a slow reader does not make other answers look slow')
+    t.equal((await service.get(`${EXPORT}?limit=0`)).status, 400)
+    await eventually('a refusal is counted', async () =>
+      (await (await fetch(service.metricsUrl)).text()).includes(`${duration}"400"} `))
   })
 
   t.test('lists everything that is wrong with its parameters', async (t) => {
