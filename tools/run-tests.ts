@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomInt } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
@@ -9,7 +9,7 @@ import { addCounts, countsIn, failuresIn, type Counts } from './tap-output.ts'
 
 /*
  * Runs the built test files and prints a line for each process as it ends. A file has a process of its own, except in
- * the quick suite: there the files of a folder that starts no service share one, which saves each its start of 0.4 s.
+ * the quick suite: its files share a few. Before its first service answers, a process takes over 1 s of CPU time.
  *
  * tap's own runner puts three module loaders into every process. They cost two seconds of CPU a file, more than most
  * files need for their tests, and built files need none of them. Source maps would cost 0.1 to 0.4 s a process, so only
@@ -19,12 +19,12 @@ import { addCounts, countsIn, failuresIn, type Counts } from './tap-output.ts'
 const FOLDER = 'dist/test'
 const FILE = /\.test\.js$/
 const SLOW = /\.slow\.test\.js$/
-const PROPERTIES = /^properties\//
+const PROPERTIES = /^(?:properties|scan)\//
 const PROPERTY_RUNS_FACTOR = '10'
 const FILE_TIMEOUT_SECONDS = 300
 const KILL_AFTER_MS = 10_000 // A file that hangs has this long to say where.
 const NODE_OPTIONS = ['--disable-warning=ExperimentalWarning']
-const SERVICELESS = /^(aggregates|audit|export|live\/(?:fanout|ingest|log|recent|replay|transport)|scan|tools)\//
+const SHARED_PROCESSES = 8
 
 interface Result {
   readonly counts: Counts
@@ -42,7 +42,7 @@ const { positionals: parts, values } = parseArgs({
   }
 })
 const started = performance.now()
-const queue = inOrder(shared((await readdir(FOLDER, { recursive: true })).filter(isChosen)))
+const queue = inOrder(await shared((await readdir(FOLDER, { recursive: true })).filter(isChosen)))
 const results: Result[] = []
 if (values.repeat !== '1') console.log(`each file ${values.repeat} times, in the order of --seed ${values.seed}`)
 await Promise.all(Array.from({ length: Number(values.jobs) }, work))
@@ -58,15 +58,18 @@ function isChosen (file: string): boolean {
   return values.slow ? SLOW.test(file) || PROPERTIES.test(file) : !SLOW.test(file)
 }
 
-/** The files of each process. Each runs alone where files were named or run more than once. */
-function shared (files: readonly string[]): string[][] {
-  const groups = new Map<string, string[]>()
-  for (const file of files.toSorted()) {
-    const isAlone = values.slow || values.repeat !== '1' || parts.length > 0
-    const folder = (isAlone ? undefined : SERVICELESS.exec(file)?.[1]) ?? file
-    groups.set(folder, [...groups.get(folder) ?? [], file])
+/** The files of each process. Each file runs alone in the slow suite, and where files were named or run repeatedly. */
+async function shared (files: readonly string[]): Promise<string[][]> {
+  if (values.slow || values.repeat !== '1' || parts.length > 0) return files.toSorted().map((file) => [file])
+  const sized = await Promise.all(files.map(async (file) => ({ file, bytes: (await stat(`${FOLDER}/${file}`)).size })))
+  const processes = Array.from({ length: SHARED_PROCESSES }, () => ({ files: [] as string[], bytes: 0 }))
+  // The largest first, each to the process with the least to do.
+  for (const { bytes, file } of sized.toSorted((a, b) => b.bytes - a.bytes || (a.file < b.file ? -1 : 1))) {
+    const smallest = processes.reduce((least, each) => each.bytes < least.bytes ? each : least)
+    smallest.bytes += bytes
+    smallest.files.push(file)
   }
-  return [...groups.values()]
+  return processes.map((process) => process.files)
 }
 
 /** In the order of their names; what runs more than once is shuffled, the same way for the same seed. */
