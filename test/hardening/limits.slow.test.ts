@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { eventually, startService } from '../support/support.ts'
+import { ago, eventually, item, openStream, startService } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
+const STREAM = '/api/v1/audit/stream'
+const [FIRST, SECOND] = ['first-token-0123456789', 'second-token-0123456789']
+const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
+const as = (token: string) => ({ authorization: `Bearer ${token}` })
 
 t.test('a lagging event loop sheds requests, but not probes, and not because Kubiya is slow', async (t) => {
   const service = await startService(t, { MAX_LOOP_DELAY_MS: '300' })
@@ -26,4 +30,24 @@ t.test('a lagging event loop sheds requests, but not probes, and not because Kub
     return status === 502
   })
   t.ok(refusals < 10, `${refusals} refusals: not for the rest of the second of which it is the mean`)
+})
+
+t.test('scanned events of searches and replays count, and a hit costs none', async (t) => {
+  const service = await startService(t, { ...TWO, EVENTS_LIMIT_PER_MINUTE: '1000', HISTORY_EVENTS: '1' })
+  service.sandbox.publish(Array.from({ length: 1500 }, (_, n) => item({ timestamp: ago(3_600_000 + n) })))
+  await service.settled()
+  const search = `${EVENTS}/search?text=nowhere`
+  t.equal((await service.get(search, as(FIRST))).status, 200)
+  const refused = await service.get(search, as(FIRST))
+  t.equal(refused.status, 429)
+  t.ok(
+    Number(refused.headers.get('retry-after')) > 20,
+    `${refused.headers.get('retry-after')} s: the debt is waited for`
+  )
+  for (let n = 0; n < 3; n++) t.equal((await service.get(search, as(SECOND))).status, 200, 'a hit')
+  const replay = openStream(`${service.url.replace('http', 'ws')}${STREAM}?start_time=-2h`, [], as(SECOND))
+  t.teardown(() => replay.socket.terminate())
+  await replay.untilEvents(900)
+  const other = `${EVENTS}/search?text=elsewhere`
+  t.equal((await service.get(other, as(SECOND))).status, 429, 'a replay is work, too')
 })

@@ -76,3 +76,42 @@ t.test('SIGTERM ends every stream with an end frame and a cursor, and exits', as
   }
   t.same(process.errors, [])
 })
+
+t.test('a reader that pauses receives everything afterwards, and delays no other', async (t) => {
+  const service = await startService(t)
+  const [still, other] = [service.stream(), service.stream()]
+  for (const stream of [still, other]) await stream.until(({ type }) => type === 'hello')
+  still.socket.pause()
+  service.sandbox.publish(
+    series(200).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(20_000), timestamp: ago(10_000 - n) }))
+  )
+  await other.untilEvents(200)
+  still.socket.resume()
+  await still.untilEvents(200)
+  t.same(still.events().map(({ n }) => n), series(200))
+})
+
+t.test('a subscriber that joins during a burst receives the same as an earlier one', async (t) => {
+  const service = await startService(t)
+  const early = service.stream('?start_time=now')
+  await early.until(({ type }) => type === 'hello')
+  let n = 0
+  const pour = setInterval(() => service.sandbox.publish(series(5).map(() => item({ n: n++ }))), 20)
+  t.teardown(() => clearInterval(pour))
+  const late = []
+  for (let times = 0; times < 5; times++) {
+    await early.untilEvents(n)
+    const stream = service.stream('?start_time=now')
+    await stream.until(({ type }) => type === 'hello')
+    late.push(stream)
+  }
+  await early.untilEvents(n + 200)
+  clearInterval(pour)
+  await early.untilEvents(n)
+  const whole = early.events().map((event) => event.id)
+  for (const stream of late) {
+    const given = () => stream.events().map((event) => event.id)
+    await eventually('it has caught up', () => given().at(-1) === whole.at(-1))
+    t.same(given(), whole.slice(whole.indexOf(given()[0])))
+  }
+})

@@ -3,8 +3,7 @@ import t from 'tap'
 import { containsText, fold, foldAhead } from '../../src/audit/folded-text.ts'
 import { holds, holdsAsync } from '../contracts/property.ts'
 import { scrape } from '../support/figures.ts'
-import { ago, item, startService } from '../support/support.ts'
-import { HOSTILE } from './hostile-texts.ts'
+import { ago, startService } from '../support/support.ts'
 
 t.test('fold folds every script like Unicode normalization and case mapping', async (t) => {
   const reference = (text: string) => text.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC')
@@ -36,19 +35,6 @@ t.test('foldAhead finds the same texts as fold', async (t) => {
     await foldAhead(ahead)
     return containsText(ahead, whole) && !containsText(ahead, `${whole}x`)
   }), { numRuns: 15 })
-})
-
-t.test('text filters of a search and a stream work beside a hostile text', async (t) => {
-  const service = await startService(t)
-  await service.settled()
-  const streams = Object.values(HOSTILE).map(() => service.stream('?text=qqq'))
-  service.sandbox.publish(Object.values(HOSTILE).map((text) => item({ resource_text: text, timestamp: ago(1000) })))
-  service.sandbox.publish(item({ resource_text: 'xqqqx', timestamp: ago(500) }))
-  const page = await service.json('/api/v1/audit/events/search?text=QQQ')
-  t.equal(page.items.length, 1)
-  for (const stream of streams) {
-    t.match(await stream.until(({ type }) => type === 'event'), { event: { resource_text: 'xqqqx' } })
-  }
 })
 
 t.test('an event that is nested deeper than the stack can be searched', async (t) => {

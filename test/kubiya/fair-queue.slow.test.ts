@@ -1,5 +1,19 @@
 import t from 'tap'
-import { LIMITS, SECOND_MS, MINUTE_MS, startWorld, askOn, longestPause, countOf } from './caller-traffic.ts'
+import {
+  askOn,
+  countOf,
+  LIMITS,
+  longestPause,
+  MINUTE_MS,
+  SECOND_MS,
+  startWorld,
+  type World
+} from './caller-traffic.ts'
+
+function goodShare (world: World, key: string): number {
+  const outcomes = world.outcomes.get(key) ?? []
+  return outcomes.filter(({ kind }) => kind === 'ok').length / outcomes.length
+}
 
 t.test('fair queue: callers who ask for more than there is get equal shares', async (t) => {
   const minutes = 3
@@ -28,5 +42,24 @@ t.test('fair queue: with a short daily budget callers share the inflow, with one
     t.ok(b >= 0.4 * (a + b), 'who asks less often is not overlooked')
     t.ok(a >= 0.25 * (a + b))
     t.ok(longestPause(world.polls, fromMs) <= MINUTE_MS + 2 * SECOND_MS + 3000)
+  }
+})
+
+t.test('fair queue: a caller within its limits does not take Kubiya away from another', async (t) => {
+  for (const [name, asking] of Object.entries({
+    'four windows a second': { everyMs: 250 },
+    'unknown ids, four a second': { everyMs: 250, requests: 4 },
+    'forty windows at once, every ten seconds': { everyMs: 10_000, atOnce: 40 },
+    'a hundred a second': { everyMs: 10 }
+  })) {
+    const world = startWorld(LIMITS, { a: asking, b: { everyMs: 2000 } })
+    await world.time.pass(5 * MINUTE_MS)
+    t.comment(
+      `${name}: B ${goodShare(world, 'b').toFixed(2)}, B went ${countOf(world, 'b')}, A ${
+        countOf(world, 'a')
+      }, poller ${longestPause(world.polls)} ms at most`
+    )
+    t.ok(goodShare(world, 'b') >= 0.9, name)
+    t.ok(longestPause(world.polls) <= 2 * 3000, 'events come as ever')
   }
 })

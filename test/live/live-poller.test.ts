@@ -1,6 +1,6 @@
 import t from 'tap'
-import { burst, following, isEvent, lateness, numbers, polls, series, type Item } from '../support/listening.ts'
-import { ago, eventually, item, startService, type Stream } from '../support/support.ts'
+import { burst, following, isEvent, type Item, lateness, numbers, polls, series } from '../support/listening.ts'
+import { ago, eventually, item, startService } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 
@@ -179,36 +179,5 @@ t.test('live poller', async (t) => {
     service.sandbox.publish(item({ n: 1 }), item({ n: 2, timestamp: ago(-1), version: '1', extra: null }))
     await stream.untilEvents(2)
     t.same(numbers(stream), [1, 2])
-  })
-})
-
-t.test('live subscribers', async (t) => {
-  t.test('subscribers receive the same order, however many join and whenever', async (t) => {
-    const service = await startService(t, {}, { pageCap: 100 })
-    const early = await following(service)
-    const joined: Stream[] = []
-    for (let round = 0; round < 10; round++) {
-      service.sandbox.publish(burst(30, round * 30), item({ n: 1000 + round, timestamp: ago(2000) }))
-      joined.push(service.stream())
-      await early.untilEvents((round + 1) * 31)
-    }
-    for (const stream of [...joined, await following(service)]) {
-      await stream.untilEvents(310)
-      t.same(numbers(stream), numbers(early), 'a past out of the log comes in the order in which it came live')
-    }
-  })
-
-  t.test('one poll is in flight, however slow Kubiya is', async (t) => {
-    const service = await startService(t)
-    const stream = await following(service)
-    service.sandbox.publish(burst(1))
-    await stream.untilEvents(1) // Its past is given: that was a question of its own, beside the polls.
-    await service.settled()
-    const end = service.sandbox.faults.during({ kind: 'delay', delayMs: 200 })
-    service.sandbox.publish(burst(5))
-    await stream.untilEvents(6)
-    await eventually('several polls have gone by', () => service.sandbox.asked >= 5)
-    end()
-    t.equal(service.sandbox.mostInFlight(), 1)
   })
 })

@@ -241,9 +241,9 @@ t.test('counts equal a recount, however events came into the table', async (t) =
       counts += played.counts
       if (played.differences.length > 0) throw new Error(played.differences.join('\n'))
     }),
-    { numRuns: runs(200) }
+    { numRuns: runs(100) }
   )
-  t.ok(counts > runs(200), `${counts} counts were compared`)
+  t.ok(counts > runs(100), `${counts} counts were compared`)
 })
 
 const failsWith = async (world: World) => {

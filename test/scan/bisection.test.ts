@@ -10,7 +10,7 @@ import { scan } from '../../src/scan/scanner.ts'
 import type { SkippedRange } from '../../src/scan/skipped-range.ts'
 import { createSkippedRanges } from '../../src/live/ingest/skipped-ranges.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type MemorySource } from '../contracts/memory-source.ts'
-import { holdsAsync } from '../contracts/property.ts'
+import { holdsAsync, runs } from '../contracts/property.ts'
 import { TEN, at } from '../support/timeline.ts'
 import { POLLER } from '../support/purposes.ts'
 
@@ -198,7 +198,7 @@ t.test('scan that skips rows', async (t) => {
           if (found !== undefined) throw new Error(found)
         }
       ),
-      { numRuns: 300 }
+      { numRuns: runs(150) }
     )
   })
 
@@ -352,7 +352,7 @@ t.test('scan during an outage', async (t) => {
         const found = faultOf(given, outcome) ?? (outcome.passed.length > 0 ? 'passed something by' : undefined)
         if (found !== undefined) throw new Error(found)
       }),
-      { numRuns: 300 }
+      { numRuns: runs(150) }
     )
   })
 

@@ -11,7 +11,7 @@ import type { ScanStep } from '../../src/scan/scan-step.ts'
 import { scan } from '../../src/scan/scanner.ts'
 import { auditSourceContract } from '../contracts/audit-source.ts'
 import { USUAL_HABITS, createMemorySource, dated, type Habits, type Kept } from '../contracts/memory-source.ts'
-import { holdsAsync } from '../contracts/property.ts'
+import { holdsAsync, runs } from '../contracts/property.ts'
 import { CALLER, POLLER } from '../support/purposes.ts'
 import { TEN } from '../support/timeline.ts'
 
@@ -156,23 +156,23 @@ t.test('scan', async (t) => {
   })
 
   t.test('a scan returns every event exactly once, through page caps and failures', async (t) => {
-    await holdsAsync(t, walksWell(cases()), { numRuns: 1000 })
+    await holdsAsync(t, walksWell(cases()), { numRuns: runs(300) })
   })
 
   t.test('a scan returns every event exactly once, and events that appear meanwhile at most once', async (t) => {
-    await holdsAsync(t, walksWell(cases({ sizes: [8, 24] })), { numRuns: 700 })
+    await holdsAsync(t, walksWell(cases({ sizes: [8, 24] })), { numRuns: runs(200) })
   })
 
   t.test('a scan returns every event exactly once if many have one instant', async (t) => {
-    await holdsAsync(t, walksWell(cases({ span: 3 })), { numRuns: 500 })
+    await holdsAsync(t, walksWell(cases({ span: 3 })), { numRuns: runs(150) })
   })
 
   t.test('a scan returns every exact duplicate', async (t) => {
-    await holdsAsync(t, walksWell(cases({ twins: 3, sizes: [8, 24] })), { numRuns: 700 })
+    await holdsAsync(t, walksWell(cases({ twins: 3, sizes: [8, 24] })), { numRuns: runs(200) })
   })
 
   t.test('a scan returns every event exactly once if the bounds are ignored', async (t) => {
-    await holdsAsync(t, walksWell(cases({ ignoring: true, sizes: [8, 24] })), { numRuns: 700 })
+    await holdsAsync(t, walksWell(cases({ ignoring: true, sizes: [8, 24] })), { numRuns: runs(200) })
   })
 
   t.test('a scan returns both twins that a page boundary separates behind other twins', async (t) => {
@@ -191,7 +191,7 @@ t.test('scan', async (t) => {
   })
 
   t.test('a scan returns events without an instant', async (t) => {
-    await holdsAsync(t, walksWell(cases({ dated: false, sizes: [8, 24] })), { numRuns: 700 })
+    await holdsAsync(t, walksWell(cases({ dated: false, sizes: [8, 24] })), { numRuns: runs(200) })
   })
 
   const stepsOf = async (
