@@ -5,6 +5,8 @@ import { startProxy } from '../support/console-proxy.ts'
 import { item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 40
+/** A value without a place to break it. */
+const LONG = 'x'.repeat(90)
 const HEBREW = 'שלום עולם'
 
 t.test('the console is for everyone', inBrowser, async (t) => {
@@ -12,7 +14,8 @@ t.test('the console is for everyone', inBrowser, async (t) => {
   const sandbox = await startUpstream(t)
   publishNumbered(sandbox, PAST, (n) => ({
     extra: { session_id: `s-${n % 4}`, tool_name: 'kubectl' },
-    action_successful: n % 3 > 0
+    action_successful: n % 3 > 0,
+    ...n === 3 && { category_name: LONG, email: LONG }
   }))
   const service = await startService(t, {}, {}, sandbox)
   const visit = async (t: Test, query = '', options: OpenOptions = {}, base = service.url) =>
@@ -31,12 +34,15 @@ t.test('the console is for everyone', inBrowser, async (t) => {
   })
 
   t.test('a narrow screen needs no sideways scrolling of the page', async (t) => {
-    for (const query of ['', '?view=sessions', '?view=overview', '?session=s-3', '?event=e39']) {
+    const byAgent = 'by=category_name'
+    const queries = [`?${byAgent}`, '?view=sessions', `?view=overview&${byAgent}`, '?session=s-3', '?event=e3']
+    for (const query of queries) {
       const page = await visit(t, query, { viewport: { width: 320, height: 640 }, reducedMotion: 'reduce' })
-      await page.getByText('event number').or(page.getByText('Tools with failures')).first().waitFor()
+      await page.getByText(/^x{30}/).or(page.getByRole('table')).first().waitFor()
+      if (query.includes(byAgent)) await page.getByRole('list', { name: 'Divide by' }).getByText(/^x{30}/).waitFor()
       t.ok(await page.evaluate('document.documentElement.scrollWidth <= 320'), query)
       const fits = '({ clientWidth, scrollWidth }) => scrollWidth <= clientWidth'
-      t.ok(await page.evaluate(`(${fits})(document.querySelector('main'))`), query)
+      t.ok(await page.evaluate(`[...document.querySelectorAll('main, [role=dialog]')].every(${fits})`), query)
       await page.close()
     }
   })
