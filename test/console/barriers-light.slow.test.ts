@@ -1,0 +1,5 @@
+import t from 'tap'
+import { inBrowser } from '../support/browser.ts'
+import { hasNoBarriers } from '../support/console-barriers.ts'
+
+t.test('no view of the console has barriers: light', inBrowser, (t) => hasNoBarriers(t, 'light'))
