@@ -75,7 +75,10 @@ async function respond (
   const { closedTtlMs, earliest, latenessMs, openTtlMs } = context
   const { coverage, failure, isFromMemory, position, readMs, window } = gathered
   const { body, etag } = await renderCounts(await countsOf(query, gathered, askedAt), window, coverage)
-  const isClosed = hasAbsoluteRange(query) && isFinal(window.end, earliest(), latenessMs) && coverage.complete
+  // A count that ended at a scan limit would end there again.
+  const isAllThereIs = coverage.retryAfterMs === undefined
+  const isClosed = hasAbsoluteRange(query) && isFinal(window.end, earliest(), latenessMs) && isAllThereIs &&
+    coverage.skipped.length === 0
   const response: ContentResponse = {
     status: 200,
     etag,
@@ -86,7 +89,7 @@ async function respond (
     ...isFromMemory && { heldIn: 'memory' },
     ...!isClosed && { logPosition: position }
   }
-  return { ok: true, response, keep: coverage.complete && failure === undefined, ...failure && { failure } }
+  return { ok: true, response, keep: isAllThereIs && failure === undefined, ...failure && { failure } }
 }
 
 function countsOf ({ filter, kind }: CountQuery, gathered: Gathered, askedAt: Instant): Promise<object> {

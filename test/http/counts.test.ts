@@ -221,6 +221,23 @@ t.test('a count right after the start fills the table that later counts use', as
   t.equal(sandbox.asked, 0)
 })
 
+t.test('a count that ends at the scan limit is cached', async (t) => {
+  const items = Array.from({ length: 2500 }, (_, n) => item({ resource_text: `line ${n}`, timestamp: ago(1000 * n) }))
+  const service = await startWith(t, items, { SEARCH_SCAN_LIMIT: '1000' })
+  for (const window of ['', `&start_time=${ago(3_000_000)}&end_time=${ago(600_000)}`]) {
+    // Only the last tables that were read for a text are kept.
+    const paths = ['line', 'line 1', 'line 2', 'line 3'].map((text) => `${API}/summary?text=${encodeURIComponent(text)}${window}`)
+    const counts: Item[] = []
+    for (const path of paths) counts.push(await json(service, path))
+    for (const { coverage } of counts) t.match(coverage, { complete: false, retry_after: undefined, scanned: Number })
+    service.sandbox.resetRequests()
+    const again = await service.get(paths[0] ?? '')
+    t.match(again.headers.get('cache-status'), /^kubiya-audit-bff; hit/)
+    t.same(await again.json(), counts[0])
+    t.equal(service.sandbox.asked, 0)
+  }
+})
+
 t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => {
   const service = await startWith(t, itemsOfThreeDays())
   const { totals: { events } } = await json(service, `${API}/summary`)
