@@ -55,7 +55,7 @@ export interface Composition {
 
 const HISTORY_BYTES = 67_108_864
 const MAX_BYTES = 8_388_608
-const TIMEOUT_MS = 250
+const TIMEOUT_MS = 1000 // Of real time: on a busy machine an answer of the sandbox takes 300 ms and more.
 const POLL_INTERVAL_MS = 400 // As the tail's quick clock counts.
 const HEARTBEAT_MS = 60
 const CHECK_MS = 100

@@ -31,7 +31,8 @@ const RETURN_MS = 5
 const LOOK_MS = 15
 const QUIET_MS = 80
 const WHOLE_READS = 4 // One may have begun too early, and a replay takes as long as one or two.
-const LONGEST_MS = 20_000
+const LARGEST_PAGE = 1000
+const LONGEST_SILENCE_MS = 20_000
 const MICRO = 1000n
 const MOST_COPIES = 3
 // From there on a gap is told in vain.
@@ -173,18 +174,26 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
     await caughtUp(() => listeners.filter((listener) => !listener.isStalled()))
   }
 
-  /** Until nobody misses anything, or nothing has come for too long. Looked at closely only when something has come. */
+  /**
+   * Until nobody misses anything, or nothing has come for too long: over several whole reads and as many requests as
+   * several replays take, or while the service requests nothing. How long that takes says nothing: the machine may be
+   * busy. Looked at closely only when something has come.
+   */
   async function caughtUp (whose: () => Listener[]): Promise<void> {
     const heard = () => listeners.reduce((sum, { story }) => sum + countHeard(story), 0)
     const isBehind = () => whose().some(({ story }) => missingOf(story, truth).length > 0)
     const fullReads = () => service?.fullReads() ?? 0
-    let [last, lastMs, lastSweeps, behind] = [heard(), performance.now(), fullReads(), isBehind()]
-    const isInVain = (ms: number) =>
-      ms >= LONGEST_MS || (ms >= options.patienceMs && fullReads() >= lastSweeps + WHOLE_READS)
-    while (behind && !isInVain(performance.now() - lastMs)) {
+    const look = () => ({ heard: heard(), ms: performance.now(), reads: fullReads(), requests: sandbox.asked })
+    const requestsOfReplays = () =>
+      listeners.length * Math.ceil(truth.count() / Math.min(quirks.pageCap, LARGEST_PAGE))
+    let [last, asked, behind] = [look(), look(), isBehind()]
+    const isInVain = ({ ms, reads, requests }: typeof last) => ms - asked.ms >= LONGEST_SILENCE_MS ||
+      (ms - last.ms >= options.patienceMs && reads >= last.reads + WHOLE_READS &&
+        requests >= last.requests + WHOLE_READS * requestsOfReplays())
+    for (let now = last; behind && !isInVain(now); now = look()) {
+      if (now.requests !== asked.requests) asked = now
+      if (now.heard !== last.heard) [last, behind] = [now, isBehind()]
       await sleep(LOOK_MS)
-      const now = heard()
-      if (now !== last) [last, lastMs, lastSweeps, behind] = [now, performance.now(), fullReads(), isBehind()]
     }
   }
 }
