@@ -1,7 +1,7 @@
 import type { Allowed } from './rate-limit.ts'
 import { htmlAnswer, itemAnswer, jsonAnswer, listAnswer, refusal, type Answer, type Change } from './response.ts'
 import { BEFORE_ALL, isKnownAs, type Entry } from './history/entry.ts'
-import type { Asked } from './request-log.ts'
+import type { ReceivedRequest } from './request-log.ts'
 import { rowsOf } from './select-rows.ts'
 import { decoded } from './query.ts'
 import type { Quirks } from './quirks.ts'
@@ -9,9 +9,9 @@ import type { Store } from './history/store.ts'
 
 /** The answers of the API, without its faults. */
 export interface Auditing {
-  list: (asked: Asked, change: Change | undefined) => Answer
-  item: (asked: Asked, id: string, change: Change | undefined) => Answer
-  nothing: (asked: Asked) => Answer
+  list: (request: ReceivedRequest, change: Change | undefined) => Answer
+  item: (request: ReceivedRequest, id: string, change: Change | undefined) => Answer
+  nothing: (request: ReceivedRequest) => Answer
 }
 
 const EVERYTHING = { from: BEFORE_ALL, to: -BEFORE_ALL }
@@ -21,16 +21,16 @@ export function createAuditing (
 ): Auditing {
   return { list, item, nothing }
 
-  function list (asked: Asked, change: Change | undefined): Answer {
-    return admitted(asked, () => {
-      const query = decoded(new URLSearchParams(asked.search))
+  function list (request: ReceivedRequest, change: Change | undefined): Answer {
+    return authorized(request, () => {
+      const query = decoded(new URLSearchParams(request.search))
       if (typeof query === 'string') return refusal(400, query)
       return listAnswer(rowsOf(store, query, quirks), query.page, quirks, change)
     })
   }
 
-  function item (asked: Asked, id: string, change: Change | undefined): Answer {
-    return admitted(asked, () => {
+  function item (request: ReceivedRequest, id: string, change: Change | undefined): Answer {
+    return authorized(request, () => {
       switch (quirks.byId) {
         case 'found': return itemAnswer(entryOfId(id), quirks, change)
         case 'html': return htmlAnswer()
@@ -40,8 +40,8 @@ export function createAuditing (
     })
   }
 
-  function nothing (asked: Asked): Answer {
-    return admitted(asked, () => refusal(404, 'no such route'))
+  function nothing (request: ReceivedRequest): Answer {
+    return authorized(request, () => refusal(404, 'no such route'))
   }
 
   function entryOfId (id: string): Entry | undefined {
@@ -51,8 +51,8 @@ export function createAuditing (
     return undefined
   }
 
-  function admitted (asked: Asked, answer: () => Answer): Answer {
-    const { authorization } = asked.headers
+  function authorized (request: ReceivedRequest, answer: () => Answer): Answer {
+    const { authorization } = request.headers
     if (authorization !== `UserKey ${apiKey}` && authorization !== `Bearer ${apiKey}`) {
       return refusal(401, authorization === undefined ? 'an API key is required' : 'the API key is not valid')
     }

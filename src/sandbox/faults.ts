@@ -1,9 +1,9 @@
 import type { Change } from './response.ts'
-import type { Asked } from './request-log.ts'
+import type { ReceivedRequest } from './request-log.ts'
 
 /** Limits a fault to some requests. */
 interface Limited {
-  when?: (request: Asked) => boolean
+  when?: (request: ReceivedRequest) => boolean
 }
 
 /** Replaces the normal answer. */
@@ -41,7 +41,7 @@ export interface Faults {
 }
 
 export interface FaultQueue extends Faults {
-  take: (request: Asked) => Fault | undefined
+  take: (request: ReceivedRequest) => Fault | undefined
 }
 
 export function createFaults (): FaultQueue {
@@ -67,7 +67,7 @@ export function createFaults (): FaultQueue {
     lasting.length = 0
   }
 
-  function take (request: Asked): Fault | undefined {
+  function take (request: ReceivedRequest): Fault | undefined {
     const meets = ({ fault }: { fault: Fault }): boolean => fault.when?.(request) ?? true
     const entry = queued.find(meets)
     if (entry === undefined) return lasting.find(meets)?.fault

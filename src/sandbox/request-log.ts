@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { spelled, type Spelled } from './query.ts'
 
 /** One received request. */
-export interface Asked {
+export interface ReceivedRequest {
   /** Milliseconds since 1970, by the sandbox's clock. */
   readonly at: number
   readonly method: string
@@ -16,26 +16,26 @@ export interface Asked {
 }
 
 /** The received requests, and how many were in progress at once. */
-export interface Ledger {
-  readonly requests: readonly Asked[]
+export interface RequestLog {
+  readonly requests: readonly ReceivedRequest[]
   asked: () => number
   inFlight: () => number
   mostInFlight: () => number
   reset: () => void
-  enter: (request: IncomingMessage, response: ServerResponse) => Asked
+  enter: (request: IncomingMessage, response: ServerResponse) => ReceivedRequest
 }
 
 const MAX_REQUESTS = 10_000
 
-export function createLedger (now: () => number): Ledger {
-  const requests: Asked[] = []
+export function createRequestLog (now: () => number): RequestLog {
+  const requests: ReceivedRequest[] = []
   let asked = 0
   let inFlight = 0
   let mostInFlight = 0
 
   return { requests, asked: () => asked, inFlight: () => inFlight, mostInFlight: () => mostInFlight, reset, enter }
 
-  function enter (request: IncomingMessage, response: ServerResponse): Asked {
+  function enter (request: IncomingMessage, response: ServerResponse): ReceivedRequest {
     const record = recordOf(request, now())
     requests.push(record)
     if (requests.length > MAX_REQUESTS) requests.shift()
@@ -61,7 +61,7 @@ export function createLedger (now: () => number): Ledger {
   }
 }
 
-function recordOf (request: IncomingMessage, at: number): Asked {
+function recordOf (request: IncomingMessage, at: number): ReceivedRequest {
   const [path = '', ...rest] = (request.url ?? '').split('?')
   const search = rest.join('?')
   const query = spelled(new URLSearchParams(search))

@@ -4,13 +4,13 @@ import { createAllowance } from './rate-limit.ts'
 import { createAuditing, type Auditing } from './api.ts'
 import { createFaults, type Faults } from './faults.ts'
 import { createHistory } from './history/history.ts'
-import { createLedger, type Asked } from './request-log.ts'
+import { createRequestLog, type ReceivedRequest } from './request-log.ts'
 import { quirksOf, type Quirks } from './quirks.ts'
 import { createServing } from './serving.ts'
 import { createStore } from './history/store.ts'
 
 export type { Fault, Faults } from './faults.ts'
-export type { Asked } from './request-log.ts'
+export type { ReceivedRequest } from './request-log.ts'
 export type { Quirks } from './quirks.ts'
 
 export interface SandboxOptions extends Partial<Quirks> {
@@ -39,7 +39,7 @@ export interface Sandbox {
   /** Removes published items (not those of the generated past). Returns their number. */
   remove: (predicate: (item: unknown) => boolean) => number
   /** The last 10 000 requests, oldest first. */
-  readonly requests: readonly Asked[]
+  readonly requests: readonly ReceivedRequest[]
   /** All requests since the start or the last reset. */
   readonly asked: number
   inFlight: () => number
@@ -59,10 +59,10 @@ export async function startSandbox (options: SandboxOptions = {}): Promise<Sandb
   const quirks = quirksOf(options)
   const upstreamNow = (): number => now() + quirks.clockSkewMs
   const store = createStore(history === 'day' ? createHistory(seed, upstreamNow) : undefined)
-  const ledger = createLedger(now)
+  const requestLog = createRequestLog(now)
   const faults = createFaults()
   const auditing = createAuditing(store, quirks, apiKey, createAllowance(quirks, upstreamNow))
-  const serve = createServing(ledger, faults, upstreamNow)
+  const serve = createServing(requestLog, faults, upstreamNow)
   const app = routed(prefix, auditing, serve)
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo
@@ -75,11 +75,11 @@ export async function startSandbox (options: SandboxOptions = {}): Promise<Sandb
     publish: (...items) => store.publish(items.flat()),
     publishRaw: store.publishRaw,
     remove: store.remove,
-    requests: ledger.requests,
-    get asked () { return ledger.asked() },
-    inFlight: ledger.inFlight,
-    mostInFlight: ledger.mostInFlight,
-    resetRequests: ledger.reset,
+    requests: requestLog.requests,
+    get asked () { return requestLog.asked() },
+    inFlight: requestLog.inFlight,
+    mostInFlight: requestLog.mostInFlight,
+    resetRequests: requestLog.reset,
     close: () => app.close()
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { encodeCursor } from '../../src/audit/cursor.ts'
-import type { Asked, Sandbox } from '../../src/sandbox/sandbox.ts'
+import type { ReceivedRequest, Sandbox } from '../../src/sandbox/sandbox.ts'
 import { SMALLEST_LOG, ago, eventually, item, startService, startUpstream } from '../support/support.ts'
 import { type Item, EVENTS, SEARCH, texts } from './pages.ts'
 import { walked, inOrder, written, hour, mixedLog, counted } from './mixed-log.ts'
@@ -14,7 +14,7 @@ function query (parameters: Record<string, string | number>): string {
   )}`
 }
 
-function lists (sandbox: Sandbox): Asked[] {
+function lists (sandbox: Sandbox): ReceivedRequest[] {
   return sandbox.requests.filter(({ path }) => path.endsWith('/auditing/items'))
 }
 
@@ -784,7 +784,7 @@ t.test('response cache', async (t) => {
     const service = await startService(t)
     await service.settled()
     const about = (category: string) => ({
-      when: ({ query }: Asked) => (query.filter as Item).category_type === category
+      when: ({ query }: ReceivedRequest) => (query.filter as Item).category_type === category
     })
     let release = () => {}
     service.sandbox.faults.next({
@@ -972,7 +972,7 @@ t.test('base URLs with a prefix or /api/v1, and the organization, reach the upst
 
 /** Makes the sandbox sort its log by whole seconds: inside a second it keeps an order of its own. */
 function sortBySeconds (sandbox: Sandbox, log: Item[]): void {
-  let asked: Asked | undefined
+  let asked: ReceivedRequest | undefined
   const second = ({ timestamp }: Item) => Math.floor(Date.parse(timestamp) / 1000)
   sandbox.faults.during({
     kind: 'mutate',

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded } from '../support/console-page.ts'
-import type { Asked } from '../../src/sandbox/sandbox.ts'
+import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
 import { ago, item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 90
@@ -119,6 +119,6 @@ t.test('the overview', inBrowser, async (t) => {
 })
 
 /** Whether a request to Kubiya asks for events that are older than those of the first page. */
-function isLaterPage ({ query }: Asked): boolean {
+function isLaterPage ({ query }: ReceivedRequest): boolean {
   return /lte/.test(String(query.filter)) || Number(query.page ?? 1) > 1
 }

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { Asked } from '../../src/sandbox/sandbox.ts'
+import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
 import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -18,7 +18,7 @@ function emptyWindow (): string {
   }`
 }
 
-const isFromCaller = ({ query }: Asked) => query.pageSize !== 1000
+const isFromCaller = ({ query }: ReceivedRequest) => query.pageSize !== 1000
 const statuses = (answers: readonly Response[]) => answers.map(({ status }) => status)
 const count = (answers: readonly Response[], status: number) =>
   statuses(answers).filter((each) => each === status).length
@@ -80,7 +80,7 @@ t.test('slow queries of one caller delay neither another caller nor the poller',
   let release = () => {}
   const until = new Promise<void>((resolve) => { release = resolve })
   t.teardown(() => release())
-  const isSlow = (asked: Asked) =>
+  const isSlow = (asked: ReceivedRequest) =>
     isFromCaller(asked) && new URLSearchParams(asked.search).get('filter')?.includes('"slow') === true
   service.sandbox.faults.during({ kind: 'held', until, when: isSlow })
   const slow = Array.from({ length: 20 }, (_, n) => service.get(`${emptyWindow()}&category_type=slow-${n}`, as(FIRST)))
@@ -203,7 +203,7 @@ t.test('limits are taken before Kubiya is called', async (t) => {
       t.equal((await service.get(`${EVENTS}/search?text=a&end_time=-${n}s`, as(FIRST))).status, 502)
     }
     for (let n = 0; n < 20; n++) t.equal((await service.get(emptyWindow(), as(FIRST))).status, 200)
-    const isHeld = ({ search }: Asked) => search.includes('held')
+    const isHeld = ({ search }: ReceivedRequest) => search.includes('held')
     let release = () => {}
     service.sandbox.faults.next({
       kind: 'held',
@@ -258,7 +258,7 @@ t.test('an unknown id costs few requests with a short budget, and the 404 says w
       byId: service.sandbox.requests.filter(isById).length - before
     }
   }
-  const isById = ({ path }: Asked) => path.includes('/unknown-')
+  const isById = ({ path }: ReceivedRequest) => path.includes('/unknown-')
   const before = service.sandbox.asked
   const outcomes = []
   for (let n = 0; n < 3; n++) outcomes.push(await asked(`unknown-${n}`))
@@ -280,7 +280,7 @@ t.test('a caller that disconnects leaves the queue, and another that waits for t
   })
   await ready(service)
   const paths = Array.from({ length: 30 }, () => `${emptyWindow()}&category_type=waiting`)
-  const isWaiting = ({ search }: Asked) => search.includes('waiting')
+  const isWaiting = ({ search }: ReceivedRequest) => search.includes('waiting')
   const gone = new AbortController()
   const waiting = paths.map((path) =>
     fetch(`${service.url}${path}`, { headers: as(FIRST), signal: gone.signal }).catch(() => undefined)

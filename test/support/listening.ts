@@ -1,5 +1,5 @@
 import type { Frame } from '../../src/live/transport/frames.ts'
-import type { Asked } from '../../src/sandbox/sandbox.ts'
+import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
 import { item, type Service, type Stream } from './support.ts'
 
 /** An event, or an item of Kubiya's, with whatever it holds. */
@@ -39,7 +39,7 @@ export function lastEvent (stream: Stream): Frame | undefined {
 }
 
 /** What the poller and replays asked: oldest first. */
-export function polls (requests: readonly Asked[]): Asked[] {
+export function polls (requests: readonly ReceivedRequest[]): ReceivedRequest[] {
   return requests.filter(({ query }) => (query.sort as Item | undefined)?.timestamp === 1)
 }
 
