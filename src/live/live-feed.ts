@@ -22,7 +22,7 @@ import { createHub, type Hub } from './fanout/hub.ts'
 import { createBookmark, type Bookmark } from './ingest/bookmark.ts'
 import { createPoller, type Poller, type PollerOptions } from './ingest/poller.ts'
 import type { Health } from './ingest/upstream-health.ts'
-import { createEventLog, type EventLog } from './log/event-log.ts'
+import { createEventLog, type LogReader } from './log/event-log.ts'
 import { createFreshness, type Freshness } from './recent/freshness.ts'
 import { createRecentEvents } from './recent/recent-events.ts'
 import { createRecentRows, type RecentRows } from './recent/recent-rows.ts'
@@ -72,7 +72,7 @@ export interface LiveFeedOptions
 
 /** The live path of one tenant. */
 export interface LiveFeed {
-  readonly log: EventLog
+  readonly log: LogReader
   readonly poller: Poller
   readonly hub: Hub
   readonly frameCache: FrameCache
@@ -107,8 +107,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
     maxBytes: options.historyBytes,
     ...options.pools !== undefined && { pool: options.pools.logs },
     remembers: BigInt(latenessMs + REMEMBERED_MS) * NANOS_PER_MS,
-    mostRemembered: MOST_KNOWN_EVENTS,
-    clock
+    mostRemembered: MOST_KNOWN_EVENTS
   })
   const recentRows = createRecentRows({ log, start, now: clock.now })
   const poller = (options.createPoller ?? createPoller)({
@@ -202,7 +201,7 @@ export function createLiveFeed (options: LiveFeedOptions): LiveFeed {
 
 function createAnswers (
   { clock, intervalMs, openTtlMs, refusedMs = () => -Infinity }: LiveFeedOptions,
-  log: EventLog,
+  log: LogReader,
   poller: Poller,
   rows: RecentRows
 ): Pick<LiveFeed, 'freshness' | 'recent'> {
@@ -211,8 +210,8 @@ function createAnswers (
 }
 
 /** The event with this id, if the log holds it. */
-export function findEvent (log: EventLog, id: string): AuditEvent | undefined {
+export function findEvent (log: LogReader, id: string): AuditEvent | undefined {
   const offset = log.offsetOf(id)
-  const entry = offset === undefined ? undefined : log.at(offset)
+  const [entry] = offset === undefined ? [] : log.read(offset, 1) ?? []
   return entry !== undefined && 'event' in entry ? entry.event : undefined
 }

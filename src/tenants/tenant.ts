@@ -20,6 +20,7 @@ import type { Health } from '../live/ingest/upstream-health.ts'
 import type { Hub } from '../live/fanout/hub.ts'
 import { isForged } from '../live/replay/start-position.ts'
 import type { Instruments } from '../instruments.ts'
+import { hasNewSince } from '../live/log/event-log.ts'
 import { createLiveFeed, findEvent, type LiveFeed, type LiveFeedOptions } from '../live/live-feed.ts'
 import type { Settings } from '../settings.ts'
 import type { Tracer } from '../tracer.ts'
@@ -106,7 +107,7 @@ export function createTenant (options: TenantOptions): Tenant {
     aggregates,
     memory: options.memory,
     parts: createPageParts({ clock, pool: options.pools.parts }),
-    log: { position: log.end, hasNew: log.hasNewSince, find },
+    log: { position: log.end, hasNew: (since, matches) => hasNewSince(log, clock, since, matches), find },
     recent,
     tenant: tenantKey(upstream.authorization, settings.KUBIYA_ORGANIZATION_ID),
     scanLimit: settings.SEARCH_SCAN_LIMIT,

@@ -6,7 +6,7 @@ import { PublishedEvent } from '../../src/audit/event.ts'
 import { createRequestBudget } from '../../src/kubiya/request-budget.ts'
 import { createKubiyaClient } from '../../src/kubiya/client.ts'
 import type { FrameCache } from '../../src/live/fanout/frame-cache.ts'
-import type { EventLog } from '../../src/live/log/event-log.ts'
+import type { LogReader } from '../../src/live/log/event-log.ts'
 import { systemClock } from '../../src/clock.ts'
 import { createLiveFeed } from '../../src/live/live-feed.ts'
 import { createStreamSlots } from '../../src/access/stream-slots.ts'
@@ -36,7 +36,7 @@ export interface Knobs {
 export interface Substitutes {
   readonly latenessMs?: number
   readonly source?: (source: AuditSource) => AuditSource
-  readonly hub?: (hub: Hub, log: EventLog, frameCache: FrameCache) => Hub
+  readonly hub?: (hub: Hub, log: LogReader, frameCache: FrameCache) => Hub
 }
 
 export interface Composition {

@@ -2,7 +2,7 @@ import { compileFilter } from '../../src/audit/filter.ts'
 import type { AuditEvent } from '../../src/audit/event.ts'
 import type { AuditSource } from '../../src/audit/source.ts'
 import type { FrameCache } from '../../src/live/fanout/frame-cache.ts'
-import { instantOf, type EventLog } from '../../src/live/log/event-log.ts'
+import { instantOf, type LogReader } from '../../src/live/log/event-log.ts'
 import { helloFrame } from '../../src/live/transport/frames.ts'
 import type { Hub } from '../../src/live/fanout/hub.ts'
 import type { Transport } from '../../src/live/transport/transport.ts'
@@ -40,7 +40,7 @@ function changing (source: AuditSource, change: (answer: Answer) => Answer): Aud
  * A hub that gives the backlog at once and adds the stream to those who are live in a later turn; or, where no delay is
  * given, in the same one.
  */
-export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: EventLog, frameCache: FrameCache) => Hub {
+export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: LogReader, frameCache: FrameCache) => Hub {
   return (hub, log, frameCache) => ({
     ...hub,
     subscribe (request, transport) {

@@ -160,6 +160,7 @@ export function createStage ({ isFilled = true, quirks, ...options }: StageOptio
     publish,
     poll,
     gap,
+    enter,
     fall,
     fill: () => poller().fill(),
     tell,

@@ -1,4 +1,3 @@
-import { systemClock } from '../../src/clock.ts'
 import type { Batch, NewEntry } from '../../src/audit/log-batch.ts'
 import { identify } from '../../src/audit/event-id.ts'
 import { formatInstant, parseInstant, type Instant } from '../../src/audit/instant.ts'
@@ -59,7 +58,6 @@ export function openLog (options: Partial<EventLogOptions> = {}): EventLog {
     maxBytes: 1_000_000,
     remembers: at(1000) - at(0),
     mostRemembered: 100_000,
-    clock: systemClock,
     ...options
   })
 }

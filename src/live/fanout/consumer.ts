@@ -3,7 +3,7 @@ import type { Gap } from '../../audit/log-batch.ts'
 import type { LogCursor, StreamCursor } from '../../audit/cursor.ts'
 import type { Instant } from '../../audit/instant.ts'
 import { isAfter } from '../../audit/sort-key.ts'
-import type { EventLog } from '../log/event-log.ts'
+import type { LogReader } from '../log/event-log.ts'
 import { createBackfill } from '../replay/backfill.ts'
 import type { BackfillPages } from '../replay/backfill-pages.ts'
 import { FULL, WAIT, YIELD, type Pause, type Stage, type StageEnd, type StageResult } from '../replay/stage.ts'
@@ -15,7 +15,7 @@ import type { FrameCache } from './frame-cache.ts'
 
 /** Where events come from: the same for all consumers of a hub. */
 export interface ConsumerSources {
-  readonly log: EventLog
+  readonly log: LogReader
   readonly frameCache: FrameCache
   /** The past from Kubiya. */
   readonly backfillPages: BackfillPages
@@ -182,7 +182,7 @@ function isFurther (stood: StreamCursor, furthest: StreamCursor | undefined): bo
     : furthest.kind === 'replay' && isAfter(stood.after, furthest.after, 'asc')
 }
 
-function waitingStage (start: StartFrom, log: EventLog): Stage {
+function waitingStage (start: StartFrom, log: LogReader): Stage {
   return { next: () => WAIT, position: () => cursorOf(start, log.end()), close: () => {} }
 }
 

@@ -1,11 +1,11 @@
 import type { LogCursor } from '../../audit/cursor.ts'
 import type { JsonObject } from '../../audit/exact-json.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../../audit/filter.ts'
-import { instantOf, type EventLog, type LogEntry } from '../log/event-log.ts'
+import { instantOf, type LogEntry, type LogReader } from '../log/event-log.ts'
 import { FULL, LOST, WAIT, YIELD, type Stage, type StageResult } from '../replay/stage.ts'
 import type { LogReplay } from '../replay/start-position.ts'
 import { FRAME_OVERHEAD_BYTES } from '../transport/frames.ts'
-import { createBatchBuilder, prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
+import { MOST_JUDGED, createBatchBuilder, prepareBatch, type PreparedBatch } from '../transport/prepared-batch.ts'
 import type { FrameCache } from './frame-cache.ts'
 import { createGenerationalCache } from './generational-cache.ts'
 
@@ -32,7 +32,7 @@ export interface FilterGroup {
 }
 
 export interface FilteredLogOptions {
-  readonly log: EventLog
+  readonly log: LogReader
   readonly frameCache: FrameCache
   /** Most bytes of a batch of more than one frame. */
   readonly batchBytes: number
@@ -84,10 +84,12 @@ export function createFilteredLogs (
     const batch = createBatchBuilder(Infinity, batchBytes)
     const { until = Infinity } = replay ?? {}
     let offset = first
-    for (let entry = log.at(offset); entry !== undefined && batch.judge(entry); entry = log.at(++offset)) {
+    for (const entry of log.read(first, MOST_JUDGED) ?? []) {
+      if (!batch.judge(entry)) break
       // A gap is for everyone: what could not be read may match any filter.
       const isDue = !isLeftOut(entry, replay) && ('gap' in entry || matches(entry.event.item))
       if (offset === until || (isDue && !batch.add(frameCache.entry(entry)))) break
+      offset++
     }
     const { frames } = batch
     const prepared = replay === undefined ? prepareBatch(frames, members.size, kept.grow) : prepareBatch(frames)
@@ -106,13 +108,13 @@ function isLeftOut (entry: LogEntry, replay: LogReplay | undefined): boolean {
  * A class, not a closure for each method: each of many thousand subscribers has one.
  */
 export class LiveStage implements Stage {
-  private readonly log: EventLog
+  private readonly log: LogReader
   private readonly group: Pick<FilterGroup, 'batchAt'>
   private readonly replay: LogReplay | undefined
   // The whole cursor: the log cannot tell the instant of an evicted position.
   private cursor: LogCursor
 
-  constructor (log: EventLog, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor, replay?: LogReplay) {
+  constructor (log: LogReader, group: Pick<FilterGroup, 'batchAt'>, from: LogCursor, replay?: LogReplay) {
     this.log = log
     this.group = group
     this.cursor = from

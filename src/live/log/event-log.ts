@@ -27,7 +27,6 @@ export interface EventLogOptions {
   readonly remembers: Instant
   /** Most offsets that are remembered. */
   readonly mostRemembered: number
-  readonly clock: Clock
   /** Called for each entry that is evicted, oldest first, before its offset leaves the log. */
   readonly onEvicted?: (entry: LogEntry) => void
 }
@@ -35,25 +34,19 @@ export interface EventLogOptions {
 const BYTES_OF_A_GAP = 100
 const LONGEST_LOOK_MS = 20
 
-/** The numbered events of the recent past, oldest first, bounded in number and bytes. */
-export interface EventLog {
-  /** Every event that is visible from this instant on will have entered once the poller has filled the log. */
-  resetTo (start: Instant): void
-  /** Takes a batch; gives its entries. */
-  append (batch: Batch): LogEntry[]
-  /** The place behind the newest entry: the same object as long as it is the same place. */
+/** The numbered events of the recent past, oldest first, as their readers see them. */
+export interface LogReader {
+  /** The position behind the newest entry: the same object as long as it is the same position. */
   end (): LogCursor
-  /** The cursor that stands before the entry with this offset. */
-  cursorAt (offset: number): LogCursor
   /** Offset of the oldest entry that is kept. */
   startOffset (): number
+  /** The cursor that stands before the entry with this offset. */
+  cursorAt (offset: number): LogCursor
   /** The first offset that can hold this instant or a later one. */
   offsetFrom (instant: Instant): number
-  /** The entry with this offset, where it is kept. */
-  at (offset: number): LogEntry | undefined
   /** Which offset an event had when it entered, also for some time after it was evicted. */
   offsetOf (id: string): number | undefined
-  /** Up to `most` entries from an offset on; `undefined` when that place was evicted or is none of this log's. */
+  /** Up to `most` entries from an offset on; `undefined` when that offset was evicted, or is beyond the end. */
   read (offset: number, most: number): LogEntry[] | undefined
   /** The newest instant of all that have entered. */
   newestInstant (): Instant
@@ -64,8 +57,14 @@ export interface EventLog {
    * known.
    */
   evictedBetween (from: number, to: number): { readonly from: Instant, readonly to: Instant } | undefined
-  /** Whether an entry since a position matches; true where that cannot be told any more, or not soon. */
-  hasNewSince (since: { epoch: string, offset: number }, matches: (event: AuditEvent) => boolean): boolean
+}
+
+/** The log as its only writer sees it. It is bounded in number and bytes. */
+export interface EventLog extends LogReader {
+  /** Every event that is visible from this instant on will have entered once the poller has filled the log. */
+  resetTo (start: Instant): void
+  /** Takes a batch; gives its entries. */
+  append (batch: Batch): LogEntry[]
   /** Gives back its bytes of the pool; it takes nothing any more. */
   close (): void
 }
@@ -73,7 +72,6 @@ export interface EventLog {
 /** An empty log. Memory: the events as published count; each holds about as much again as data. */
 export function createEventLog (options: EventLogOptions): EventLog {
   const { epoch, maxBytes, maxEvents } = options
-  const { monotonicMs } = options.clock
   const entries: LogEntry[] = []
   const roll = createOffsetIndex({ span: options.remembers, most: options.mostRemembered })
   const evictions = createEvictedRanges()
@@ -99,19 +97,11 @@ export function createEventLog (options: EventLogOptions): EventLog {
     cursorAt,
     startOffset: () => first,
     offsetFrom,
-    at: (offset) => entries[offset - first],
     offsetOf: roll.offsetOf,
     read,
     newestInstant: () => newest,
     completeSince: () => reachesBack,
     evictedBetween: evictions.between,
-    hasNewSince (since, matches) {
-      if (since.epoch !== epoch || since.offset < first) return true
-      const endMs = monotonicMs() + LONGEST_LOOK_MS
-      return entries.slice(since.offset - first).some((entry) => {
-        return 'event' in entry && (monotonicMs() > endMs || matches(entry.event))
-      })
-    },
     close: () => share?.leave()
   }
 
@@ -187,6 +177,19 @@ export function createEventLog (options: EventLogOptions): EventLog {
     if (offset < first || offset > first + entries.length) return undefined
     return entries.slice(offset - first, offset - first + most)
   }
+}
+
+/** Whether an event since a position matches; true where that cannot be told any more, or not soon. */
+export function hasNewSince (
+  log: Pick<LogReader, 'end' | 'read'>,
+  { monotonicMs }: Pick<Clock, 'monotonicMs'>,
+  since: Pick<LogCursor, 'epoch' | 'offset'>,
+  matches: (event: AuditEvent) => boolean
+): boolean {
+  const entries = since.epoch === log.end().epoch ? log.read(since.offset, Infinity) : undefined
+  if (entries === undefined) return true
+  const endMs = monotonicMs() + LONGEST_LOOK_MS
+  return entries.some((entry) => 'event' in entry && (monotonicMs() > endMs || matches(entry.event)))
 }
 
 /** The instant that an entry is found by; a gap's is its end: whoever begins inside it must hear of it. */

@@ -14,10 +14,10 @@ import type { RecentPageQuery } from '../../audit/recent-events.ts'
 import { compareKeyedEvents, isAfter, type KeyedEvent } from '../../audit/sort-key.ts'
 import type { TimeRange } from '../../audit/time-range.ts'
 import { pauseIfDue } from '../../audit/time-slice.ts'
-import { instantOf, type EventLog, type LogEntry } from '../log/event-log.ts'
+import { instantOf, type LogEntry, type LogReader } from '../log/event-log.ts'
 
 export interface RecentRowsOptions {
-  readonly log: Pick<EventLog, 'end' | 'read' | 'startOffset'>
+  readonly log: Pick<LogReader, 'end' | 'read' | 'startOffset'>
   /** From this instant on the log is complete, until the poller knows better. */
   readonly start: Instant
   /** Milliseconds since 1970. */

@@ -6,7 +6,7 @@ import type { Instant } from '../../audit/instant.ts'
 import type { GapReason } from '../../audit/log-batch.ts'
 import { metered, withReservation, type Requester } from '../../audit/requester.ts'
 import type { Answer, AuditSource, Failure } from '../../audit/source.ts'
-import type { EventLog } from '../log/event-log.ts'
+import type { LogReader } from '../log/event-log.ts'
 import type { Clock } from '../../clock.ts'
 import {
   certainRows,
@@ -20,7 +20,7 @@ import {
 
 export interface BackfillPagesOptions extends Pick<PageReadOptions, 'isUpstreamThere' | 'scanLimit' | 'source'> {
   readonly clock: Clock
-  readonly log: Pick<EventLog, 'startOffset' | 'end' | 'read' | 'completeSince'>
+  readonly log: Pick<LogReader, 'startOffset' | 'end' | 'read' | 'completeSince'>
   /** Most bytes of the pages that are kept. A larger page is kept alone. */
   readonly maxBytes: number
   /** What the pages of all tenants hold together, where there are several. */

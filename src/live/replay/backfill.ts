@@ -5,7 +5,7 @@ import type { JsonObject } from '../../audit/exact-json.ts'
 import type { GapReason } from '../../audit/log-batch.ts'
 import type { Requester } from '../../audit/requester.ts'
 import { isAfter } from '../../audit/sort-key.ts'
-import type { EventLog } from '../log/event-log.ts'
+import type { LogReader } from '../log/event-log.ts'
 import type { PreparedFrame } from '../transport/frames.ts'
 import { createBatchBuilder, prepareBatch } from '../transport/prepared-batch.ts'
 import type { BackfillPage, BackfillPages } from './backfill-pages.ts'
@@ -16,7 +16,7 @@ import type { BackfillPlan } from './start-position.ts'
 export interface BackfillOptions {
   readonly pages: BackfillPages
   readonly plan: BackfillPlan
-  readonly log: EventLog
+  readonly log: LogReader
   readonly filter: AuditFilter
   readonly matches: (item: JsonObject) => boolean
   /** Encodes a row, once for every subscriber with the same `until`. */

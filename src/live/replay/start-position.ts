@@ -8,7 +8,7 @@ import {
 } from '../../audit/cursor.ts'
 import { EARLIEST, LATEST, NANOS_PER_MS, minInstant, maxInstant, type Instant } from '../../audit/instant.ts'
 import { isAfter, type SortKey } from '../../audit/sort-key.ts'
-import type { EventLog } from '../log/event-log.ts'
+import type { LogReader } from '../log/event-log.ts'
 
 /** Where a stream starts: behind a cursor, or at an instant. */
 export type StartFrom = { readonly since: StreamCursor } | { readonly from: Instant }
@@ -50,7 +50,7 @@ export interface BackfillPlan {
 const LAST_KEY: SortKey = { instant: LATEST, id: '' }
 
 /** Decides how a stream starts. Synchronous: the position is taken before another entry can enter the log. */
-export function planStart (start: StartFrom, log: EventLog, isFilled: boolean, latenessMs: number): StartPlan {
+export function planStart (start: StartFrom, log: LogReader, isFilled: boolean, latenessMs: number): StartPlan {
   const since = 'since' in start ? start.since : undefined
   if (since?.kind === 'log' && isKept(since, log)) return { kind: 'live', cursor: since, isExact: true }
   if (!isFilled) return { kind: 'wait' }
@@ -63,7 +63,7 @@ export function planStart (start: StartFrom, log: EventLog, isFilled: boolean, l
 /** From an instant on: out of the log where it is complete for that, otherwise from Kubiya. */
 function planFrom (
   from: Instant,
-  log: EventLog,
+  log: LogReader,
   backfill: Pick<BackfillPlan, 'countFrom' | 'delivered' | 'isReturn'>
 ): StartPlan {
   if (from < log.completeSince()) {
@@ -82,7 +82,7 @@ function planWithin ({ after, delivered = [], log: until }: ReplayCursor): Start
  * The cursor's position was evicted, or belongs to another epoch. Events up to `latenessMs` older than the cursor may
  * have become visible since.
  */
-function planBehind (since: StreamCursor, log: EventLog, latenessMs: number): StartPlan {
+function planBehind (since: StreamCursor, log: LogReader, latenessMs: number): StartPlan {
   const [position, upTo] = since.kind === 'log' ? [since, LAST_KEY] : [since.log, since.after]
   const { instant } = since.kind === 'log' ? since : since.after
   const before = since.kind === 'replay' ? since.delivered ?? [] : []
@@ -107,20 +107,20 @@ export function cursorOf (start: StartFrom, head: LogCursor): StreamCursor {
 }
 
 /** Whether a cursor of this numbering points behind the log's head, which no cursor that was given out does. */
-export function isForged (cursor: StreamCursor, log: EventLog): boolean {
+export function isForged (cursor: StreamCursor, log: LogReader): boolean {
   const place = cursor.kind === 'log' ? cursor : cursor.log
   const head = log.end()
   return place.epoch === head.epoch && place.offset > head.offset
 }
 
-function isKept (cursor: LogCursor, log: EventLog): boolean {
+function isKept (cursor: LogCursor, log: LogReader): boolean {
   return cursor.epoch === log.end().epoch && cursor.offset >= log.startOffset()
 }
 
 /** The gap of a reader that lost its position, and the position from which the log continues. */
 export function gapSince (
   stood: StreamCursor,
-  log: EventLog,
+  log: LogReader,
   latenessMs: number
 ): { readonly gap: Gap, readonly until: LogCursor } {
   const gap = (from: Instant, to: Instant): Gap => ({ from, to: maxInstant(from, to), reason: 'history-evicted' })

@@ -59,8 +59,8 @@ export interface BatchBuilder {
 }
 
 const MOST_FRAMES = 256
-// Both bounds together keep a turn within some milliseconds. They are counts, so that every machine cuts alike.
-const MOST_JUDGED = 256
+/** Most entries that are judged for one batch. Counts keep a turn within some ms, and every machine cuts alike. */
+export const MOST_JUDGED = 256
 const MOST_CHARACTERS = 512 * 1024
 
 /**

@@ -106,7 +106,7 @@ t.test('consumer', async (t) => {
     await turns()
     const before = stage.log.end()
     const later = before.instant + 1_000_000_000n
-    stage.log.append({ epoch: before.epoch, first: before.offset, entries: [], highWater: later })
+    stage.enter([], later)
     subscription.heartbeat(healthOf({}))
     t.same(cursorOf(line.frames.at(-1)), { ...before, instant: later })
   })
