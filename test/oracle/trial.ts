@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { instantFromMs } from '../../src/audit/instant.ts'
+import { instantFromMs, type Instant } from '../../src/audit/instant.ts'
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts'
 import { composeLive, type Composition, type Knobs, type Substitutes } from './composition.ts'
 import { createListener, type Listener } from './listener.ts'
@@ -123,18 +123,10 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
     )
   }
 
-  function publish ({ count, form, late, spread }: StepOf<'publish'>): void {
-    const mostMs = knobs.latenessMs * IN_TIME
-    const newestMs = time.now() - 1 - late * mostMs
-    const step = BigInt(Math.floor(spread * (1 - late) * mostMs * 1000 / count))
-    // At least a microsecond apart; together no further back than the lateness.
-    const apart = (index: number) =>
-      instantFromMs(newestMs) - (step > 1n ? step : 1n) * BigInt(count - 1 - index) * MICRO
-    const items = truth.make(
-      Array.from({ length: count }, (_, index) => form === 'instant' ? instantFromMs(newestMs) : apart(index))
-    )
-    if (form !== 'instant') alone = items.at(-1)
-    show(form === 'twins' ? items.flatMap((item, index) => Array<Item>(2 + index % 2).fill(item)) : items)
+  function publish (step: StepOf<'publish'>): void {
+    const items = truth.make(instantsOf(step, time.now(), knobs.latenessMs))
+    if (step.form !== 'instant') alone = items.at(-1)
+    show(step.form === 'twins' ? items.flatMap((item, index) => Array<Item>(2 + index % 2).fill(item)) : items)
   }
 
   function publishAgain (): void {
@@ -196,6 +188,19 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
       await sleep(LOOK_MS)
     }
   }
+}
+
+/** When the events of a publication happen: all at once, or apart and together no further back than the lateness. */
+function instantsOf (
+  { count, form, late, spread }: StepOf<'publish'>,
+  nowMs: number,
+  latenessMs: number
+): Instant[] {
+  const mostMs = latenessMs * IN_TIME
+  const newest = instantFromMs(nowMs - 1 - late * mostMs)
+  const step = BigInt(Math.max(1, Math.floor(spread * (1 - late) * mostMs * 1000 / count)))
+  const isApart = form !== 'instant'
+  return Array.from({ length: count }, (_, index) => isApart ? newest - step * BigInt(count - 1 - index) * MICRO : newest)
 }
 
 function isRoomy ({ historyEvents, replayLimit }: Knobs): boolean {
