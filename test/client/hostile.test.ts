@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { openAuditStream } from '../../src/client/client.ts'
+import { readFrame } from '../../src/client/frame.ts'
 import type {
   AuditStream,
   AuditStreamOptions,
@@ -9,19 +10,18 @@ import type {
   WebSocketEvent,
   WebSocketLike
 } from '../../src/client/types.ts'
-import { readFrame } from '../../src/client/frame.ts'
 import { eventually } from '../support/support.ts'
 import { consume } from './consumer.ts'
 import { event, hello, say, startFake } from './fake.ts'
-import { withQuickTimers, type QuickTimers } from './quick-timers.ts'
+import { type QuickTimers, withQuickTimers } from './quick-timers.ts'
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 const ORIGIN = 'http://service.example'
-
 const status = { type: 'status', upstream: 'ok', since: '2026-01-01T00:00:00Z', lag_ms: 0 }
 const heartbeat = { type: 'heartbeat', cursor: 'c', upstream: 'ok', lag_ms: 0 }
+
 const gap = {
   type: 'gap',
   cursor: 'c',
@@ -29,6 +29,7 @@ const gap = {
   to: '2026-01-01T00:00:00Z',
   reason: 'replay-limit'
 }
+
 const end = { type: 'end', reason: 'shutdown', reconnect: true, cursor: 'c' }
 const expiring = { type: 'expiring', at: '2026-01-01T00:00:00Z' }
 const sound: object[] = [hello('c'), event('1', 'c'), gap, status, heartbeat, expiring, end]
@@ -186,26 +187,6 @@ t.test('a redirect is not followed with a credential', async (t) => {
   t.same(asked.filter((init) => init?.redirect !== 'error'), [])
 })
 
-t.test('a slow consumer holds at most 16 Mi characters, and receives everything', async (t) => {
-  const TEXT = 'x'.repeat(1024 * 1024)
-  const COUNT = 40
-  const large = (n: number) => ({ type: 'event', cursor: String(n), event: { id: `n${n}`, text: TEXT } })
-  const hungUp: number[] = []
-  const fake = await startFake(t, ...Array.from({ length: 4 }, (_, index) => (socket: Parameters<typeof say>[0]) => {
-    const since = Number(fake.asked[index]?.get('since') ?? 0)
-    socket.on('close', () => hungUp.push(index))
-    say(socket, hello(String(since)))
-    for (let n = since + 1; n <= COUNT; n++) say(socket, large(n))
-  }))
-  const consumer = openAuditStream({ url: fake.url, WebSocket: (await import('ws')).default })
-  t.teardown(() => consumer.return())
-  const ids = [(await consumer.next()).value?.id]
-  await eventually('it has hung up', () => hungUp.length === 1)
-  while (ids.length < COUNT) ids.push((await consumer.next()).value?.id)
-  t.same(ids, Array.from({ length: COUNT }, (_, index) => `n${index + 1}`))
-  t.equal(fake.asked[1]?.get('since'), '17', 'one was taken, sixteen waited')
-})
-
 /** What happens to a connection: called when it is made. */
 type Script = (connection: Connection) => void
 
@@ -275,8 +256,10 @@ function ask (timers: QuickTimers, script: Script, options: Partial<AuditStreamO
 
 const within = (atMs: number[], fromMs: number, untilMs: number) =>
   atMs.filter((at) => at >= fromMs && at < untilMs).length
+
 const answer = (body: string, status = 503, type = 'application/problem+json') =>
   new Response(body, { status, headers: { 'content-type': type } })
+
 const good = async () => answer('{"ticket":"t"}', 201, 'application/json')
 const credential = () => 'Bearer refused'
 let serial = 0
