@@ -25,8 +25,8 @@ export interface Service {
   /** The JSON of a list, search or event that must be there. */
   json (path: string): Promise<any>
   stream (query?: string, protocols?: string[]): Stream
-  /** How many live streams there are, by the figures. */
-  subscribers (): Promise<number>
+  /** How many live streams there are, by the figures: of one transport, or of both. */
+  subscribers (transport?: 'websocket' | 'sse'): Promise<number>
   /**
    * Resolves once the poller has caught up; forgets what was asked until then. Without an subscribers it asks no more
    * for a minute.
@@ -106,9 +106,10 @@ export async function startService (
       t.teardown(() => stream.socket.terminate())
       return stream
     },
-    async subscribers () {
+    async subscribers (transport) {
       const figures = await scrape({ metricsUrl })
-      return figures.all('subscribers').reduce((sum, series) => sum + figures.of(series), 0)
+      const series = figures.all('subscribers').filter((each) => each.includes(transport ?? ''))
+      return series.reduce((sum, each) => sum + figures.of(each), 0)
     },
     async settled () {
       await eventually('the service is ready', async () => (await get('/readyz')).status === 200)
