@@ -85,7 +85,8 @@ async function started (
   t: Test, ids: readonly unknown[], options: SandboxOptions = {}, settings: Record<string, string> = {}
 ): Promise<Service> {
   const service = await startService(t, settings, options)
-  service.sandbox.publish(ids.map((id, n) => item({ id, n, timestamp: ago(60_000 + n) })))
+  const newestMs = Date.now() - 60_000 // One instant for all: the first item is the newest, however long the loop takes.
+  service.sandbox.publish(ids.map((id, n) => item({ id, n, timestamp: new Date(newestMs - n).toISOString() })))
   await service.settled()
   return service
 }
