@@ -247,7 +247,7 @@ export const SENTENCES = {
   gap: (from: string, to: string, reason: string) =>
     `Events may be missing from ${from} to ${to}: ${reason}.`,
   evicted: (count: number) => `${number(count)} of the oldest rows will be dropped when the list goes on: it holds no more.`,
-  shown: (count: number) => `${number(count)} loaded`,
+  shown: (count: number, hasMore: boolean) => `${number(count)}${hasMore ? '+' : ''} loaded`,
   counted: (count: number) => `${number(count)} event${count === 1 ? '' : 's'}`,
   countedBackTo: (time: string) => `Counted back to ${time} so far. The rest follows.`,
   countedAsOf: (time: string) => `The counts are as of ${time}.`,

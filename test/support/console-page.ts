@@ -18,7 +18,7 @@ export function row (page: Page, text: string): Locator {
 
 /** Waits until the list holds so many rows. `isAll`: there are no older ones. */
 export async function hasLoaded (page: Page, count: number, isAll = true): Promise<void> {
-  await page.getByText(`${new Intl.NumberFormat('en').format(count)} loaded${isAll ? '' : '+'}`, { exact: true }).waitFor()
+  await page.getByText(`${new Intl.NumberFormat('en').format(count)}${isAll ? '' : '+'} loaded`, { exact: true }).waitFor()
 }
 
 /** Waits until new events are followed. */

@@ -18,7 +18,7 @@ export function TailBar () {
       {isFollowing && <span class='rate' title={WORDS.events}>{SENTENCES.rate(list.eventsPerSecond())}</span>}
       <UpstreamLabel nowMs={now.value} />
       <span class='grow' />
-      <span class='loaded'>{SENTENCES.shown(rows)}{list.hasOlder.value && '+'}</span>
+      <span class='loaded'>{SENTENCES.shown(rows, list.hasOlder.value)}</span>
       <ColumnMenu />
     </div>
   )
