@@ -7,7 +7,7 @@ import type { Failure } from '../audit/source.ts'
 import { isFinal, type TimeRange } from '../audit/time-range.ts'
 import { coverageOf, rowsLookedAt, type Coverage } from './coverage.ts'
 import type { TablePart, TableSnapshot } from './event-table.ts'
-import { createExtraTables, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
+import { createExtraTables, type ExtraQuery, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
 import { createLiveTable, horizonOf, type LiveTable, type LiveTableOptions } from './live-table.ts'
 import { createRecount } from './recount.ts'
 import type { ScanProgress, ScanStop } from './table-scan.ts'
@@ -174,7 +174,8 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     if (table !== live) return UNAVAILABLE // A refused credential, or a recount has ended.
     const refusal = older.find((each) => isRefusal(each.stop))
     if (refusal !== undefined) return failureOf(refusal.stop)
-    if (table.coveredFrom() === undefined || isRefusal(stop)) return failureOf(stop)
+    if (isRefusal(stop)) return failureOf(stop)
+    if (table.coveredFrom() === undefined) return fromEarlier(query, stop) ?? failureOf(stop)
     return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
   }
 
@@ -190,21 +191,32 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   /** Counts in a table of its own. Nothing of the poller's is in it. */
   async function fromExtra (query: EventsQuery, requester: Requester, endMs: number): Promise<Gathered | Failure> {
     const extra = await readExtra(query, requester, endMs)
-    const source = extraSource(extra, query.window)
-    if (source.coveredFrom === undefined || isRefusal(source.stop)) return failureOf(source.stop)
-    const feed: FreshFeed = { ok: true, readMs: extra.startedMs, polledMs: extra.startedMs }
-    return { ...gathered(query.window, feed, [source], false), position: extra.position }
+    return gatheredFrom(extra, query.window) ?? failureOf(extra.scan.progress().stop)
   }
 
-  async function readExtra (
-    { window: { end, start = EARLIEST }, ...query }: EventsQuery,
-    requester: Requester,
-    endMs: number
-  ): Promise<ExtraTable> {
-    const isOver = isFinal(end, instantFromMs(upstreamNow()), latenessMs)
-    const extra = extraTables.open({ ...query, end, start, isFinal: isOver })
-    await extra.scan.advance(start, requester, leftMs(endMs))
+  /** What was read for this question while the poller vouched for nothing. With a small budget the table needs long. */
+  function fromEarlier (query: EventsQuery, stop: ScanStop | undefined): Gathered | undefined {
+    const extra = extraTables.kept(extraQueryOf(query))
+    return extra && gatheredFrom(extra, query.window, stop)
+  }
+
+  /** `stop`: why there is no more. It tells when there will be. */
+  function gatheredFrom (extra: ExtraTable, window: TimeRange, stop = extra.scan.progress().stop): Gathered | undefined {
+    const source = { ...extraSource(extra, window), stop }
+    if (source.coveredFrom === undefined || isRefusal(source.stop)) return undefined
+    const feed: FreshFeed = { ok: true, readMs: extra.startedMs, polledMs: extra.startedMs }
+    return { ...gathered(window, feed, [source], false), position: extra.position }
+  }
+
+  async function readExtra (query: EventsQuery, requester: Requester, endMs: number): Promise<ExtraTable> {
+    const asked = extraQueryOf(query)
+    const extra = extraTables.open(asked)
+    await extra.scan.advance(asked.start, requester, leftMs(endMs))
     return extra
+  }
+
+  function extraQueryOf ({ window: { end, start = EARLIEST }, ...query }: EventsQuery): ExtraQuery {
+    return { ...query, end, start, isFinal: isFinal(end, instantFromMs(upstreamNow()), latenessMs) }
   }
 
   function horizon (): Instant | undefined {

@@ -42,6 +42,8 @@ export interface ExtraTable {
 /** Tables for what the live table does not hold: older windows, and texts. */
 export interface ExtraTables {
   open (query: ExtraQuery): ExtraTable
+  /** The table that was filled for a question, as far as its reading has come. */
+  kept (query: ExtraQuery): ExtraTable | undefined
   clear (): void
 }
 
@@ -58,10 +60,10 @@ export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
     perf: { now: clock.monotonicMs },
     dispose: ({ scan }) => scan.close()
   })
-  return { open, clear: () => tables.clear() }
+  return { open, kept: (query) => tables.get(keyOf(query)), clear: () => tables.clear() }
 
   function open (query: ExtraQuery): ExtraTable {
-    const key = JSON.stringify([filterKey(query.filter), query.markedText ?? null, String(query.end ?? '')])
+    const key = keyOf(query)
     const kept = tables.get(key)
     if (kept !== undefined && isUsable(kept, query)) return kept
     const made = create(query)
@@ -82,4 +84,8 @@ export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
     const scan = createTableScan({ ...options, table, filter, end, rowLimit, ...matchesText && { matchesText } })
     return { table, scan, startedMs: clock.monotonicMs(), position: position() }
   }
+}
+
+function keyOf ({ end, filter, markedText }: ExtraQuery): string {
+  return JSON.stringify([filterKey(filter), markedText ?? null, String(end ?? '')])
 }

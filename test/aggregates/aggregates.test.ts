@@ -266,6 +266,26 @@ t.test('a feed that vouches for nothing makes counts read Kubiya, and its refusa
   t.match(await aggregates.fromKubiya(LAST_DAY, REQUESTER), { ok: false, kind: 'unauthorized' })
 })
 
+t.test('what was counted before the first poll is the answer until the table has read something', async (t) => {
+  let isFed = false
+  const { aggregates, clock, fail } = createWorld({
+    stepS: 60,
+    freshFeed: async () => isFed ? { ok: true, readMs: clock.monotonicMs(), polledMs: clock.monotonicMs() } : undefined
+  })
+  t.equal(eventsOf(await aggregates.fromKubiya(LAST_DAY, REQUESTER)), 120)
+  isFed = true
+  clock.advance(40_000)
+  fail('unavailable')
+  const waiting = await aggregates.fromKubiya(LAST_DAY, REQUESTER)
+  t.equal(eventsOf(waiting), 120)
+  t.match(waiting, { isFromMemory: false, readMs: 0 })
+  t.match(coverageOf(waiting), { complete: true, asOf: at(0) }, 'it tells how old it is')
+  fail('unauthorized')
+  t.match(await aggregates.fromKubiya(LAST_DAY, REQUESTER), { ok: false, kind: 'unauthorized' })
+  fail(undefined)
+  t.match(coverageOf(await aggregates.fromKubiya(LAST_DAY, REQUESTER)), { complete: true, asOf: at(40) })
+})
+
 t.test('a failed poll shows as an old as_of', async (t) => {
   const failure: Failure = { ok: false, kind: 'unavailable' }
   let polledMs = 0
