@@ -172,9 +172,8 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
       ? [extraSource(await readExtra({ ...query, window: extra }, requester, endMs), extra)]
       : []
     if (table !== live) return UNAVAILABLE // A refused credential, or a recount has ended.
-    const refusal = older.find((each) => isRefusal(each.stop))
-    if (refusal !== undefined) return failureOf(refusal.stop)
-    if (isRefusal(stop)) return failureOf(stop)
+    const refusal = [stop, ...older.map((each) => each.stop)].find(isRefusal)
+    if (refusal !== undefined) return failureOf(refusal)
     if (table.coveredFrom() === undefined) return fromEarlier(query, stop) ?? failureOf(stop)
     return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
   }
@@ -241,19 +240,8 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     sources: readonly Source[],
     isFromMemory: boolean
   ): Gathered {
-    const read = sources.flatMap(({ coveredFrom, ...rest }) =>
-      coveredFrom === undefined ? [] : { ...rest, coveredFrom })
-    const parts = read.map((each): TablePart => ({ snapshot: each.snapshot, window: coveredPart(each) }))
-    const from = read.reduce((_, each) => coveredPart(each).start, EARLIEST)
-    const coverage = coverageOf({
-      window,
-      reach: { from, stop: sources.at(-1)?.stop },
-      asOf: instantFromMs(upstreamNow()) - BigInt(Math.ceil(clock.monotonicMs() - polledMs)) * NANOS_PER_MS,
-      scanned: read.reduce((sum, { scanned }) => sum + scanned, 0),
-      gaps: read.flatMap(({ snapshot }) => snapshot.gaps)
-    })
-    const readMs = Math.min(...read.map((each) => each.readMs))
-    return { ok: true, parts, window, coverage, isFromMemory, position: position(), readMs, ...failure && { failure } }
+    const asOf = instantFromMs(upstreamNow()) - BigInt(Math.ceil(clock.monotonicMs() - polledMs)) * NANOS_PER_MS
+    return { ok: true, ...joined(window, sources, asOf), isFromMemory, position: position(), ...failure && { failure } }
   }
 
   function leftMs (endMs: number): number {
@@ -268,6 +256,26 @@ function planOf ({ filter, markedText, window }: EventsQuery, horizon: Instant |
   if (horizon === undefined || hasText || (end !== undefined && end < horizon)) return { live: undefined, extra: window }
   if (start >= horizon) return { live: window, extra: undefined }
   return { live: { ...window, start: horizon }, extra: { ...window, end: horizon - 1n } }
+}
+
+/** The rows of all sources that were read, the newest source first. */
+function joined (
+  window: TimeRange,
+  sources: readonly Source[],
+  asOf: Instant
+): Pick<Gathered, 'coverage' | 'parts' | 'readMs' | 'window'> {
+  const read = sources.flatMap(({ coveredFrom, ...rest }) =>
+    coveredFrom === undefined ? [] : { ...rest, coveredFrom })
+  const parts = read.map((each): TablePart => ({ snapshot: each.snapshot, window: coveredPart(each) }))
+  const from = read.reduce((_, each) => coveredPart(each).start, EARLIEST)
+  const coverage = coverageOf({
+    window,
+    reach: { from, stop: sources.at(-1)?.stop },
+    asOf,
+    scanned: read.reduce((sum, { scanned }) => sum + scanned, 0),
+    gaps: read.flatMap(({ snapshot }) => snapshot.gaps)
+  })
+  return { parts, window, coverage, readMs: Math.min(...read.map((each) => each.readMs)) }
 }
 
 function sourceOf (table: LiveTable, window: TimeRange, { readMs }: FreshFeed): Source {
