@@ -69,8 +69,9 @@ export async function joinSpans (spans: readonly SessionSpans[]): Promise<Joined
   const [events, durations] = [new Float64Array(most), new Float64Array(most)]
   let [sessions, dated, sum] = [0, 0, 0]
   await eachValue(spans.map(({ dictionary }) => dictionary), (codes) => {
-    const [count, duration] = [eventsOf(spans, codes), durationOf(spans, codes)]
+    const count = eventsOf(spans, codes)
     if (count === 0) return
+    const duration = durationOf(spans, codes)
     sum += count
     events[sessions++] = count
     if (duration !== undefined) durations[dated++] = duration
@@ -96,25 +97,34 @@ function eventsOf (spans: readonly SessionSpans[], codes: ValueCodes): number {
  * nanoseconds: it is exact up to 104 days.
  */
 function durationOf (spans: readonly SessionSpans[], codes: ValueCodes): number | undefined {
-  let first: Moment = [Infinity, 0]
-  let last: Moment = [-Infinity, 0]
+  const extent: Extent = { first: Infinity, firstNanos: 0, last: -Infinity, lastNanos: 0 }
   for (let place = 0; place < spans.length; place++) {
-    const code = codes[place]
     const each = spans[place]
+    const code = codes[place]
     if (each === undefined || code === undefined) continue
-    const [start, end] = [momentAt(each.firstSeconds, each.firstNanos, code), momentAt(each.lastSeconds, each.lastNanos, code)]
-    if (isBefore(start, first)) first = start
-    if (isBefore(last, end)) last = end
+    startWith(extent, each.firstSeconds[code] ?? Infinity, each.firstNanos[code] ?? 0)
+    endWith(extent, each.lastSeconds[code] ?? -Infinity, each.lastNanos[code] ?? 0)
   }
-  return first[0] === Infinity ? undefined : ((last[0] - first[0]) * NANOS + last[1] - first[1]) / NANOS
+  const { first, firstNanos, last, lastNanos } = extent
+  return first === Infinity ? undefined : ((last - first) * NANOS + lastNanos - firstNanos) / NANOS
 }
 
-type Moment = readonly [second: number, nanos: number]
-
-function momentAt (seconds: Float64Array, nanos: Uint32Array, code: number): Moment {
-  return [seconds[code] ?? 0, nanos[code] ?? 0]
+/** Seconds since 1970 and nanoseconds. */
+interface Extent {
+  first: number
+  firstNanos: number
+  last: number
+  lastNanos: number
 }
 
-function isBefore (a: Moment, b: Moment): boolean {
-  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1])
+function startWith (extent: Extent, second: number, nanos: number): void {
+  if (second > extent.first || (second === extent.first && nanos >= extent.firstNanos)) return
+  extent.first = second
+  extent.firstNanos = nanos
+}
+
+function endWith (extent: Extent, second: number, nanos: number): void {
+  if (second < extent.last || (second === extent.last && nanos <= extent.lastNanos)) return
+  extent.last = second
+  extent.lastNanos = nanos
 }
