@@ -64,6 +64,7 @@ ${table(rows)}
 - **Counts**: events of the sandbox. Adding is timed over 200 000 events after a warm-up. The peer filters a plain array of parsed events and counts with maps. Memory is the growth of heap and external memory.
 - **Console**: in Chromium without a window, on the same CPUs as all that it talks to. The first event comes from the service and the stand-in for Kubiya, in a new profile each time. The load comes from a server that sends frames alone; the page paints a frame whenever the browser asks for one.
 - **Export**: events of about 900 bytes, one a second. The peer follows the list page by page with 1 000 events a page; nothing it reads is on the cache. Growth: the largest resident memory during an export, looked at every 20 ms, against the memory after one list. No garbage collection is forced.
+- **Console**: Chromium without windows, in a new profile for each first sight, after it has shown a text once. For the stream of events, a stand-in serves the built page. The page records the time between its animation frames.
 - **Start**: from exec to the first 200 of \`/livez\`, in production with a key, on the same Node as the bench.
 `
 }
