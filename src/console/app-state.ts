@@ -62,8 +62,11 @@ export function createApp ({ base, localStorage, sessionStorage }: AppEnvironmen
     onExpiring: (at) => { expiresAt.value = at }
   })
   effect(() => {
-    void credential.value.value
     if (credential.ended.value > 0) list.reload()
+  })
+  effect(() => {
+    void credential.value.value
+    void credential.ended.value
     expiresAt.value = undefined
   })
 

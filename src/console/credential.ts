@@ -16,17 +16,22 @@ export interface Credential {
   forget (): void
   /** The service answered 401. */
   refused (schemes: readonly string[]): void
-  /** The service refused a stream. A proxy in front may already add the next credential, if the stream `wasOpen`. */
+  /**
+   * The service refused a stream. A proxy in front may already add the next credential, if the stream `wasOpen`. Where
+   * the next stream ends as soon, it does not: otherwise the page would open one stream after the other.
+   */
   streamRefused (wasOpen: boolean): void
 }
 
 const KEY = 'kubiya-audit-credential'
+const LEAST_LIFE_MS = 5000
 
 export function createCredential (storage: Storage | undefined): Credential {
   const value = signal(read())
   const isWanted = signal(false)
   const isRefused = signal(false)
   const ended = signal(0)
+  let endedMs = -Infinity
   const schemes = signal<readonly string[]>(['Bearer'])
 
   return { value, isWanted, schemes, isRefused, ended, set, forget, refused, streamRefused }
@@ -54,8 +59,10 @@ export function createCredential (storage: Storage | undefined): Credential {
   }
 
   function streamRefused (wasOpen: boolean): void {
-    if (wasOpen && value.value === undefined && !isWanted.value) ended.value++
-    else refused([])
+    const hasLasted = performance.now() - endedMs > LEAST_LIFE_MS
+    if (!wasOpen || !hasLasted || value.value !== undefined || isWanted.value) return refused([])
+    endedMs = performance.now()
+    ended.value++
   }
 
   function read (): string | undefined {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows, signIn } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, removeEvents, row, rows, signIn } from '../support/console-page.ts'
 import { exported, ndjsonOf } from '../support/exported.ts'
 import { eventually, item, startService, startUpstream } from '../support/support.ts'
 
@@ -69,7 +69,7 @@ t.test('who may see the events', inBrowser, async (t) => {
     t.notOk([...requested, download.url()].some((each) => each.includes(TOKEN) || each.includes(OTHER)))
     const logged = JSON.stringify(service.logs)
     t.notOk(logged.includes(TOKEN) || logged.includes(OTHER))
-    sandbox.remove(({ id }: any) => id === 'live')
+    removeEvents(sandbox, (id) => id === 'live')
   })
 
   t.test('signing out clears the page, also the sessions of later pages', async (t) => {
@@ -123,7 +123,7 @@ t.test('who may see the events', inBrowser, async (t) => {
     await bubbles.filter({ hasText: 'event number more.' }).waitFor()
     await admit(OTHER)
     await showsNothing(t, page)
-    sandbox.remove(({ id }: any) => id === 'more')
+    removeEvents(sandbox, (id) => id === 'more')
   })
 
   t.test('an address that is not allowed: the page says which setting would admit it', async (t) => {

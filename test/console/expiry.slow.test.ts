@@ -2,13 +2,14 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, signIn } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, menu, publishNumbered, removeEvents, row, signIn } from '../support/console-page.ts'
 import { startProxy } from '../support/console-proxy.ts'
 import { ndjsonOf } from '../support/exported.ts'
 import { startKeyServer } from '../support/key-server.ts'
 import { eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 30
+const UNAUTHORIZED = 4401
 const [FIRST, SECOND] = ['a-token-of-sixteen-characters', 'another-token-of-enough-characters']
 
 t.test('credentials that end', inBrowser, async (t) => {
@@ -76,6 +77,20 @@ t.test('credentials that end', inBrowser, async (t) => {
     t.equal(await form.count(), 0)
     t.equal(await other.getByRole('dialog', { name: 'Sign in' }).count(), 0)
     t.notOk(requested.some((each) => each.includes('ticket=')), 'and needs no tickets')
-    sandbox.remove(({ id }: any) => /^p\d/.test(id))
+    removeEvents(sandbox, (id) => /^p\d/.test(id))
+  })
+
+  t.test('a proxy whose credential no stream keeps: the page asks for another one, after few streams', async (t) => {
+    const service = await startService(t, {}, {}, sandbox)
+    const { page } = await browser.open(t, 'about:blank', { tolerated: /foreign request/ })
+    let streams = 0
+    await page.routeWebSocket(/\/stream/, (socket) => {
+      streams++
+      socket.send(JSON.stringify({ type: 'hello', cursor: 'c', resumed: true, heartbeat_seconds: 20 }))
+      setTimeout(() => socket.close({ code: UNAUTHORIZED }), 50)
+    })
+    await page.goto(`${service.url}/console/`)
+    await page.getByRole('dialog', { name: 'Sign in' }).waitFor()
+    t.equal(streams, 2)
   })
 })

@@ -71,3 +71,9 @@ export async function tabTo (page: Page, name: string): Promise<void> {
   }
   throw new Error(`the Tab key does not reach ${name}, but ${passed.join(' · ')}`)
 }
+
+/** Removes the events whose own ids match. */
+export function removeEvents (sandbox: Pick<Sandbox, 'remove'>, matches: (id: string) => boolean): void {
+  sandbox.remove((event) =>
+    typeof event === 'object' && event !== null && 'id' in event && typeof event.id === 'string' && matches(event.id))
+}

@@ -57,3 +57,16 @@ function decoded (body: Buffer, coding: string | undefined): Buffer {
   if (coding === 'gzip') return gunzipSync(body)
   return coding === 'br' ? brotliDecompressSync(body) : body
 }
+
+/** The parts of an export, from the first one to the one without a `next`. */
+export async function exportedParts (url: string, search: string): Promise<{ lines: string[], completes: boolean[] }> {
+  const lines: string[] = []
+  const completes: boolean[] = []
+  for (let query: string | null = search; query !== null;) {
+    const { end, lines: more } = ndjsonOf(await exported(url, query))
+    lines.push(...more)
+    completes.push(end.complete)
+    query = end.next === null ? null : `?cursor=${end.next}`
+  }
+  return { lines, completes }
+}

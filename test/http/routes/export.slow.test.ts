@@ -2,26 +2,13 @@ import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { TICKET_MS } from '../../../src/access/tickets.ts'
 import { type Clock, systemClock } from '../../../src/clock.ts'
-import { EXPORT, exported, ndjsonOf, opened, readOut } from '../../support/exported.ts'
+import { EXPORT, exported, exportedParts, ndjsonOf, opened, readOut } from '../../support/exported.ts'
 import { startKeyServer } from '../../support/key-server.ts'
 import { eventually, startService, startUpstream } from '../../support/support.ts'
 import { DATED, day, lastLog, listed } from './export-day.ts'
 
 const [FIRST, SECOND] = ['first-token-of-the-tests', 'second-token-of-the-tests']
 const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
-
-/** The parts of an export, from the first one to the one without a `next`. */
-async function parts (url: string, search: string): Promise<{ lines: string[], completes: boolean[] }> {
-  const lines: string[] = []
-  const completes: boolean[] = []
-  for (let query: string | null = search; query !== null;) {
-    const { end, lines: more } = ndjsonOf(await exported(url, query))
-    lines.push(...more)
-    completes.push(end.complete)
-    query = end.next === null ? null : `?cursor=${end.next}`
-  }
-  return { lines, completes }
-}
 
 async function ticketOf (t: Test, url: string, headers: Record<string, string>): Promise<string> {
   const response = await fetch(url, { method: 'POST', headers })
@@ -110,7 +97,7 @@ t.test('an export and Kubiya', async (t) => {
     const { end, lines } = ndjsonOf(await exported(url, `?${DATED}`))
     t.equal(lines.length, 299)
     t.match(end, { complete: false, next: null, skipped: [{ reason: 'too-large' }] })
-    const { completes } = await parts(url, `?${DATED}&limit=200`)
+    const { completes } = await exportedParts(url, `?${DATED}&limit=200`)
     t.same(completes, [false, false])
   })
 

@@ -2,25 +2,12 @@ import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { EXPORT, exported, ndjsonOf } from '../../support/exported.ts'
+import { EXPORT, exported, exportedParts, ndjsonOf } from '../../support/exported.ts'
 import { ago, eventually, item, startService, startUpstream } from '../../support/support.ts'
 import { DATED, day, lastLog, listed } from './export-day.ts'
 
 const [FIRST, SECOND] = ['first-token-of-the-tests', 'second-token-of-the-tests']
 const TWO = { AUTH_MODE: 'token', AUTH_TOKENS: `${FIRST},${SECOND}` }
-
-/** The parts of an export, from the first one to the one without a `next`. */
-async function parts (url: string, search: string): Promise<{ lines: string[], completes: boolean[] }> {
-  const lines: string[] = []
-  const completes: boolean[] = []
-  for (let query: string | null = search; query !== null;) {
-    const { end, lines: more } = ndjsonOf(await exported(url, query))
-    lines.push(...more)
-    completes.push(end.complete)
-    query = end.next === null ? null : `?cursor=${end.next}`
-  }
-  return { lines, completes }
-}
 
 t.test('an export', async (t) => {
   const service = await startService(t)
@@ -74,10 +61,10 @@ t.test('an export', async (t) => {
 
   t.test('that is cut by a limit goes on behind its last event', async (t) => {
     const whole = ndjsonOf(await exported(url, `?${DATED}`)).lines
-    const { completes, lines } = await parts(url, `?${DATED}&limit=1234`)
+    const { completes, lines } = await exportedParts(url, `?${DATED}&limit=1234`)
     t.equal(lines.join('\n'), whole.join('\n'))
     t.same(completes, [false, true])
-    const desc = await parts(url, `?${DATED}&limit=7&sort_direction=desc`)
+    const desc = await exportedParts(url, `?${DATED}&limit=7&sort_direction=desc`)
     t.equal(desc.lines.join('\n'), whole.toReversed().join('\n'))
     const answer = await exported(url, `?${DATED}&limit=5&format=csv`)
     const [, next] = /^# incomplete: events=5 next=(\S+)\r\n$/m.exec(answer.text) ?? []
