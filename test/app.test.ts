@@ -10,7 +10,7 @@ import t from 'tap'
 import { writeOpenapi } from '../tools/openapi.ts'
 import { healthRoutes } from '../src/http/routes/health.ts'
 import { readSettings } from '../src/settings/read-settings.ts'
-import { ago, eventually, item, startKeyless, startService, startUpstream } from './support/support.ts'
+import { evenDates, eventually, item, startKeyless, startService, startUpstream } from './support/support.ts'
 
 type Item = Record<string, any>
 
@@ -517,10 +517,11 @@ t.test('documents', async (t) => {
       return validate(answer) ? '' : ajv.errorsText(validate.errors)
     }
     const json = async (path: string) => (await service.get(path)).json()
+    const dateOf = evenDates(0, -1000)
     service.sandbox.publish(
       Array.from({ length: 60 }, (_, n) =>
         item({
-          timestamp: ago(n * 1000),
+          timestamp: dateOf(n),
           extra: n % 2 === 0 ? null : { deep: [n] },
           version: n % 3 === 0 ? '1' : n,
           action_successful: null

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { request as openRequest } from 'node:http'
 import t from 'tap'
 import type { Fault } from '../../src/sandbox/sandbox.ts'
-import { SMALLEST_LOG, ago, eventually, item, startService, type Service } from '../support/support.ts'
+import { SMALLEST_LOG, evenDates, eventually, item, startService, type Service } from '../support/support.ts'
 import { type Item, EVENTS, SEARCH, texts } from './pages.ts'
 
 t.test('describe', async (t) => {
@@ -46,8 +46,9 @@ t.test('three hundred equal requests at once are one upstream call, even if the 
       received++
     })
   )
+  const dateOf = evenDates(0, -1000)
   service.sandbox.publish(
-    Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: ago(n * 1000) }))
+    Array.from({ length: 120 }, (_, n) => item({ resource_text: 'shared', timestamp: dateOf(n) }))
   )
   await service.settled()
   let release = () => {}

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { encodeCursor } from '../../src/audit/cursor.ts'
 import type { ReceivedRequest, Sandbox } from '../../src/sandbox/sandbox.ts'
-import { SMALLEST_LOG, ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { SMALLEST_LOG, ago, evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 import { type Item, EVENTS, SEARCH, texts } from './pages.ts'
 import { walked, inOrder, written, hour, mixedLog, counted } from './mixed-log.ts'
 
@@ -640,7 +640,8 @@ t.test('describe', async (t) => {
   for (const byId of ['404', '405', '501', 'html', 'null', '[]', '{}'] as const) {
     t.test(`the last seven days are scanned if the upstream answers ${byId} to a request by id`, async (t) => {
       const service = await startService(t, {}, { byId, pageCap: 100 })
-      service.sandbox.publish(Array.from({ length: 150 }, (_, n) => item({ id: `up-${n}`, timestamp: ago(n * hour) })))
+      const dateOf = evenDates(0, -hour)
+      service.sandbox.publish(Array.from({ length: 150 }, (_, n) => item({ id: `up-${n}`, timestamp: dateOf(n) })))
       t.equal((await service.json(`${EVENTS}/up-149`)).id, 'up-149')
       await service.settled()
       const response = await service.get(`${EVENTS}/no-such-id`)
@@ -663,7 +664,8 @@ t.test('describe', async (t) => {
 
   t.test('the 404 tells that the scan limit ended the search', async (t) => {
     const service = await startService(t, { SEARCH_SCAN_LIMIT: '200' }, { byId: '404', pageCap: 100 })
-    service.sandbox.publish(Array.from({ length: 500 }, (_, n) => item({ timestamp: ago(n * 60_000) })))
+    const dateOf = evenDates(0, -60_000)
+    service.sandbox.publish(Array.from({ length: 500 }, (_, n) => item({ timestamp: dateOf(n) })))
     const problem = await (await service.get(`${EVENTS}/no-such-id`)).json() as Item
     t.match(problem, { code: 'not-found', complete: false })
     t.ok(problem.scanned >= 200 && problem.scanned < 400)
@@ -689,7 +691,8 @@ t.test('describe', async (t) => {
 t.test('response cache', async (t) => {
   t.test('-24h and -1440m share an entry, also a second later, and Age tells its age', async (t) => {
     const service = await startService(t, { ...SMALLEST_LOG, CACHE_OPEN_TTL_MS: '600000' })
-    service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
+    const dateOf = evenDates(0, -1000)
+    service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: dateOf(n) })))
     await service.settled()
     const first = await service.get(EVENTS)
     await sleep(1100) // Time itself is what is looked at.
@@ -807,7 +810,8 @@ t.test('response cache', async (t) => {
 
   t.test('no-cache is honoured at most once a second per key', async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: ago(n * 1000) })))
+    const dateOf = evenDates(0, -1000)
+    service.sandbox.publish(Array.from({ length: 120 }, (_, n) => item({ timestamp: dateOf(n) })))
     await service.settled()
     await service.json(EVENTS)
     await sleep(1050) // Time itself is what is looked at.

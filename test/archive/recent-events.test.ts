@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ago, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { evenDates, item, startService, startUpstream, type Service } from '../support/support.ts'
 import { scrape } from '../support/figures.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -23,11 +23,12 @@ async function startWith (t: Parameters<typeof startService>[0], items: Item[], 
 
 /** A service whose log holds 120 events of the last hour, one in three by the category `workflows`. */
 async function startFilled (t: Parameters<typeof startService>[0], settings: Record<string, string> = {}) {
+  const dateOf = evenDates(0, -30_000)
   return startWith(t, Array.from({ length: 120 }, (_, n) => item({
     resource_text: n % 10 === 0 ? `Tenth ${n}` : `entry ${n}`,
     category_type: n % 3 === 0 ? 'workflows' : 'agents',
     action_successful: n % 4 !== 0,
-    timestamp: ago(n * 30_000)
+    timestamp: dateOf(n)
   })), settings)
 }
 

@@ -15,7 +15,7 @@ import type { CacheableResponse } from '../../src/archive/stored-response.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import type { Requester } from '../../src/audit/requester.ts'
 import { negotiateEncoding } from '../../src/http/content-negotiation.ts'
-import { ago, eventually, item, startService, type Service } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, type Service } from '../support/support.ts'
 
 t.test('Accept-Encoding selects the preferred coding', async (t) => {
   const cases: Array<[header: string, coding: ContentCoding | undefined]> = [
@@ -182,7 +182,8 @@ async function ask (
 t.test('cached response', async (t) => {
   const service = await startService(t)
   await service.settled()
-  service.sandbox.publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(3_600_000 + n) })))
+  const dateOf = evenDates(3_600_000, -1)
+  service.sandbox.publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: dateOf(n) })))
   const LIST = '/api/v1/audit/events?start_time=-2h&end_time=-30m'
   const plain = await ask(service, LIST)
   const ETAG = String(plain.response.headers.etag)

@@ -8,7 +8,7 @@ import { createSeenIds } from '../../src/client/seen-ids.ts'
 import { QUICK, consume, numberOf } from './consumer.ts'
 import { event, hello, say, startFake } from './fake.ts'
 import { layWire } from './wire.ts'
-import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
 import { series, burst } from './burst.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -429,7 +429,8 @@ t.test('final errors', async (t) => {
 t.test('hooks', async (t) => {
   t.test('onGap reports missing events', async (t) => {
     const service = await startService(t, { REPLAY_LIMIT: '5' })
-    service.sandbox.publish(series(20).map((n) => item({ n, timestamp: ago((60 - n) * 60_000) })))
+    const dateOf = evenDates(3_600_000, 60_000)
+    service.sandbox.publish(series(20).map((n) => item({ n, timestamp: dateOf(n) })))
     const consumer = consume(t, { url: service.url, startTime: '-2h' })
     await eventually('a gap is told', () => consumer.gaps.length === 1)
     t.match(consumer.gaps, [{ type: 'gap', reason: 'replay-limit', from: /Z$/, to: /Z$/ }])

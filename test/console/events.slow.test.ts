@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded, isLive, publishNumbered, removeEvents, row, rows } from '../support/console-page.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const BIDI = 'abc\u202Edef\u001b[31m'
 const SCRIPT = '<img src=x onerror="window.harmed=1"><script>window.harmed=1</script>'
@@ -11,8 +11,9 @@ const PAST = 30
 t.test('the events view', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
+  const dateOf = evenDates((PAST + 10) * 60_000, 60_000)
   publishNumbered(sandbox, PAST, (n) => ({
-    timestamp: ago((PAST + 10 - n) * 60_000),
+    timestamp: dateOf(n),
     action_successful: n % 5 !== 0,
     email: n % 2 === 0 ? 'ann@acme.test' : 'bob@acme.test'
   }))

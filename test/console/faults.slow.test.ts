@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded, isLive, publishNumbered, row } from '../support/console-page.ts'
 import { buildVariant, startProxy, type Replacement } from '../support/console-proxy.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 30
 const MOST_ROWS = 40
@@ -25,7 +25,8 @@ function failing (file: string, component: string): Replacement {
 t.test('the console, with faults built in', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  publishNumbered(sandbox, PAST, (n) => ({ timestamp: ago((PAST + 10 - n) * 1000) }))
+  const dateOf = evenDates((PAST + 10) * 1000, 1000)
+  publishNumbered(sandbox, PAST, (n) => ({ timestamp: dateOf(n) }))
   const service = await startService(t, {}, {}, sandbox)
   await service.settled() // What the first poll finds would come as live events.
   const visit = async (t: Test, replacement: Replacement) => {

@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, focused, hasLoaded, isLive, publishNumbered, row, rows, tabTo } from '../support/console-page.ts'
 import { ndjsonOf } from '../support/exported.ts'
-import { ago, eventually, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 30
 const DATE_PARTS = 3
@@ -12,7 +12,8 @@ const DATE_PARTS = 3
 t.test('the keyboard alone', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  publishNumbered(sandbox, PAST, (n) => ({ timestamp: ago((PAST + 10 - n) * 60_000) }))
+  const dateOf = evenDates((PAST + 10) * 60_000, 60_000)
+  publishNumbered(sandbox, PAST, (n) => ({ timestamp: dateOf(n) }))
   const service = await startService(t, {}, {}, sandbox)
   await service.settled() // What the first poll finds would come as live events.
   const visit = async (t: Test, query = '') =>

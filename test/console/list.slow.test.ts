@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser, type TestBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded, isLive, menu, publishNumbered, row, rows } from '../support/console-page.ts'
 import { buildVariant, startProxy, type Replacement } from '../support/console-proxy.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 1200
 const [BURST, BATCHES] = [3000, 30]
@@ -52,7 +52,8 @@ const AS_HTML: Replacement = {
 t.test('the list', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  publishNumbered(sandbox, PAST, (n) => ({ timestamp: ago((PAST + 60 - n) * 1000) }))
+  const dateOf = evenDates((PAST + 60) * 1000, 1000)
+  publishNumbered(sandbox, PAST, (n) => ({ timestamp: dateOf(n) }))
   const service = await startService(t, {}, {}, sandbox)
   await service.settled() // What the first poll finds would come as live events.
   const visit = async (t: Test, query = '', base = service.url) =>
@@ -75,7 +76,8 @@ t.test('the list', inBrowser, async (t) => {
     const young = await startService(t, {}, {}, upstream)
     await young.settled()
     const { live_cursor: early } = await young.json('/api/v1/audit/events')
-    publishNumbered(upstream, 400, (n) => ({ timestamp: ago((400 - n) * 50) }))
+    const dateOf = evenDates(20_000, 50)
+    publishNumbered(upstream, 400, (n) => ({ timestamp: dateOf(n) }))
     const watching = young.stream('?start_time=-15m')
     await watching.untilEvents(400)
     const { page } = await browser.open(t, 'about:blank', { tolerated: /foreign request/ })

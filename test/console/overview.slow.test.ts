@@ -3,12 +3,11 @@ import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded } from '../support/console-page.ts'
 import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
-import { ago, item, startService, startUpstream } from '../support/support.ts'
+import { evenDates, item, startService, startUpstream } from '../support/support.ts'
 
 const PAST = 90
 /** Failed logins, tools and agents: each with another number of events. */
-function eventsOf (n: number): object {
-  const timestamp = ago((PAST - n) * 20_000)
+function eventOf (n: number, timestamp: string): object {
   const extra = { session_id: `s-${n % 7}` }
   if (n % 10 === 0) {
     return item({
@@ -46,7 +45,8 @@ async function ranking (page: Page, name: string): Promise<Array<[value: string,
 t.test('the overview', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
-  sandbox.publish(Array.from({ length: PAST }, (_, n) => eventsOf(n)))
+  const dateOf = evenDates(PAST * 20_000, 20_000)
+  sandbox.publish(Array.from({ length: PAST }, (_, n) => eventOf(n, dateOf(n))))
   const service = await startService(t, {}, {}, sandbox)
   const visit = async (t: Test, url: string) => (await browser.open(t, url, { tolerated: REFUSED })).page
 
@@ -99,7 +99,8 @@ t.test('the overview', inBrowser, async (t) => {
     let release = () => {}
     const held = new Promise<void>((resolve) => { release = resolve })
     const upstream = await startUpstream(t)
-    upstream.publish(Array.from({ length: 400 }, (_, n) => item({ timestamp: ago(n * 60_000) })))
+    const dateOf = evenDates(0, -60_000)
+    upstream.publish(Array.from({ length: 400 }, (_, n) => item({ timestamp: dateOf(n) })))
     // Kubiya answers the first page of the scan for the counts, and holds the others back.
     upstream.faults.during({ kind: 'held', until: held, when: isLaterPage })
     const slow = await startService(

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Locator, Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded, isLive, row } from '../support/console-page.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const SESSIONS = 120
 const A_PAGE = 50
@@ -15,9 +15,10 @@ const TOOL = { ...AGENT, resource_type: 'Tool Execution' }
 
 /** A message, a tool call that an agent repeats as a message, a failed output, another try, and an answer. */
 function conversation (): object[] {
+  const dateOf = evenDates(20_000, 1000)
   const event = (n: number, fields: object) => item({
     id: `t${n}`,
-    timestamp: ago((20 - n) * 1000),
+    timestamp: dateOf(n),
     extra: { session_id: TOLD, ...'tool' in fields && { tool_name: fields.tool } },
     ...fields
   })
@@ -35,10 +36,11 @@ function conversation (): object[] {
 t.test('the sessions', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
+  const dateOf = evenDates((SESSIONS + 10) * MINUTE_MS, 1000)
   for (let n = 0; n < SESSIONS; n++) {
     const events = Array.from({ length: 1 + n % 3 }, (_, at) => item({
       resource_text: `task ${n}.`,
-      timestamp: ago((SESSIONS + 10 - n) * MINUTE_MS + (3 - at) * 1000),
+      timestamp: dateOf(60 * n + at), // A session a minute.
       action_successful: n % 4 !== 0,
       extra: { session_id: `s-${n}` }
     }))

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { Inbox } from '../support/inbox.ts'
-import { ago, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 /** A stream as a consumer has it, over whichever transport. */
 export interface Consumer extends Inbox {
@@ -39,7 +39,7 @@ export function streamContract (t: Test, name: string, open: Open): void {
 function gives (t: Test, name: string, open: Open): void {
   t.test(`${name} sends hello first, then each event once, with a cursor, in order`, async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(series(3).map((n) => item({ n, timestamp: ago(60_000 - n) })))
+    service.sandbox.publish(evenly(3, 60_000, 1))
     const stream = open(service)
     await stream.untilEvents(3)
     service.sandbox.publish(item({ n: 3 }))
@@ -72,7 +72,7 @@ function resumes (t: Test, name: string, open: Open): void {
     const service = await startService(t, { HEARTBEAT_MS: '100' })
     const first = open(service)
     await first.until(({ type }) => type === 'hello')
-    service.sandbox.publish(series(20).map((n) => item({ n, timestamp: ago(1000 - n) })))
+    service.sandbox.publish(evenly(20, 1000, 1))
     await first.untilEvents(20)
     await first.until(({ type }) => type === 'heartbeat')
     const cursors = first.frames.filter(({ type }) => type === 'event').map((frame, n) =>
@@ -91,7 +91,7 @@ function resumes (t: Test, name: string, open: Open): void {
 
   t.test(`${name} resumes within a replay`, async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(60_000 - n * 100) })))
+    service.sandbox.publish(evenly(50, 60_000, 100))
     const first = open(service)
     await first.untilEvents(50)
     const cursors = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])
@@ -111,7 +111,7 @@ function resumes (t: Test, name: string, open: Open): void {
     const service = await startService(t, {}, {}, sandbox)
     const before = open(service)
     await before.until(({ type }) => type === 'hello')
-    sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(5000 - n) })))
+    sandbox.publish(evenly(5, 5000, 1))
     await before.untilEvents(5)
     const last = before.frames.at(-1)
     await service.close()
@@ -189,9 +189,16 @@ export function slowReaderContract (t: Test, name: string, open: Open): void {
   })
 }
 
+/** Items 0, 1 and so on, dated as `evenDates` says. */
+function evenly (count: number, firstAgoMs: number, stepMs: number): Array<ReturnType<typeof item>> {
+  const dateOf = evenDates(firstAgoMs, stepMs)
+  return series(count).map((n) => item({ n, timestamp: dateOf(n) }))
+}
+
 /** More than sockets hold; each with an id of its own, for hashing it all would take long. */
 export function bulk (numbers: number[], bytes = BIG_BYTES): Array<ReturnType<typeof item>> {
-  return numbers.map((n) => item({ n, id: `big-${n}`, resource_text: 'x'.repeat(bytes), timestamp: ago(30_000 - n) }))
+  const dateOf = evenDates(30_000, 1)
+  return numbers.map((n) => item({ n, id: `big-${n}`, resource_text: 'x'.repeat(bytes), timestamp: dateOf(n) }))
 }
 
 export function series (length: number): number[] {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
-import { ago, eventually, item, type Service, startService } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, type Service } from '../support/support.ts'
 import { dial, head } from './raw.ts'
 
 const EVENTS = '/api/v1/audit/events'
@@ -56,9 +56,10 @@ function noise (bytes: number): string {
 t.test('an answer ends at its bound, next has the rest, and no event is lost', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { answers: { maxAnswerBytes: 64 * KB } })
   await service.settled()
+  const dateOf = evenDates(LONG_AGO_MS, -1000)
   const items = Array.from(
     { length: 7 },
-    (_, n) => item({ n, resource_text: 'x'.repeat(25 * KB), timestamp: ago(LONG_AGO_MS + n * 1000) })
+    (_, n) => item({ n, resource_text: 'x'.repeat(25 * KB), timestamp: dateOf(n) })
   )
   service.sandbox.publish(items)
   for (

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import WebSocket from 'ws'
 import { listening, run, type Run } from '../support/process.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 import { dial, handshake, head } from './raw.ts'
 import { EVENTS, STREAM, OPEN, many, call } from './sockets.ts'
 
@@ -40,8 +40,9 @@ t.test('descriptors are freed after any pipelined requests, soon', async (t) => 
 
 t.test('an answer that nobody reads is cut off, and one that is read slowly is not', async (t) => {
   const service = await startService(t, {}, {}, undefined, undefined, { patience: { stallMs: 1500, checkMs: 100 } })
+  const dateOf = evenDates(1000, -1)
   service.sandbox.publish(
-    Array.from({ length: 600 }, (_, n) => item({ resource_text: 'x'.repeat(20_000), timestamp: ago(1000 + n) }))
+    Array.from({ length: 600 }, (_, n) => item({ resource_text: 'x'.repeat(20_000), timestamp: dateOf(n) }))
   )
   await service.settled()
   const path = `${EVENTS}?limit=600`

@@ -3,7 +3,7 @@ import t from 'tap'
 import { admitsEventStream } from '../../src/http/accept-event-stream.ts'
 import { layWire } from '../client/wire.ts'
 import { openEventStream, type EventStream } from '../support/event-stream.ts'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 // Clients whose makers are others: what they send today is what they will send.
 
@@ -57,7 +57,8 @@ t.test('the last event id in the query counts as the header does', async (t) => 
   }
   const first = open('?text=again')
   await first.until(({ type }) => type === 'hello')
-  service.sandbox.publish([0, 1, 2].map((n) => item({ n, resource_text: 'again', timestamp: ago(100 - n) })))
+  const dateOf = evenDates(100, 1)
+  service.sandbox.publish([0, 1, 2].map((n) => item({ n, resource_text: 'again', timestamp: dateOf(n) })))
   await first.untilEvents(3)
   const [zero = '', one = '', two = ''] = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])
   const queries = ['', '&start_time=-1h', `&since=${two}`, `&since=${two}&start_time=-1h`, '&since=junk']

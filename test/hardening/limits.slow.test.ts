@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ago, eventually, item, openStream, startService } from '../support/support.ts'
+import { evenDates, eventually, item, openStream, startService } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const STREAM = '/api/v1/audit/stream'
@@ -34,7 +34,8 @@ t.test('a lagging event loop sheds requests, but not probes, and not because Kub
 
 t.test('scanned events of searches and replays count, and a hit costs none', async (t) => {
   const service = await startService(t, { ...TWO, EVENTS_LIMIT_PER_MINUTE: '1000', HISTORY_EVENTS: '1' })
-  service.sandbox.publish(Array.from({ length: 1500 }, (_, n) => item({ timestamp: ago(3_600_000 + n) })))
+  const dateOf = evenDates(3_600_000, -1)
+  service.sandbox.publish(Array.from({ length: 1500 }, (_, n) => item({ timestamp: dateOf(n) })))
   await service.settled()
   const search = `${EVENTS}/search?text=nowhere`
   t.equal((await service.get(search, as(FIRST))).status, 200)

@@ -1,5 +1,5 @@
 import type { Test } from 'tap'
-import { ago, item, openStream, startService, type Service, type Stream } from '../support/support.ts'
+import { evenDates, item, openStream, startService, type Service, type Stream } from '../support/support.ts'
 import { startCrowd, type Crowd } from './crowd.ts'
 
 export const EVENTS = '/api/v1/audit/events'
@@ -17,10 +17,9 @@ export async function startPassthrough (
   settings: Record<string, string> = {}
 ): Promise<{ service: Service, crowd: Crowd }> {
   const crowd = await startCrowd(t, [ALICE, BOB])
-  crowd.account(ALICE).publish(
-    Array.from({ length: 3 }, (_, n) => item({ owner: 'alice', n, timestamp: ago(5000 - n) }))
-  )
-  crowd.account(BOB).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'bob', n, timestamp: ago(5000 - n) })))
+  const dateOf = evenDates(5000, 1)
+  crowd.account(ALICE).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'alice', n, timestamp: dateOf(n) })))
+  crowd.account(BOB).publish(Array.from({ length: 3 }, (_, n) => item({ owner: 'bob', n, timestamp: dateOf(n) })))
   const service = await startService(t, { AUTH_MODE: 'passthrough', KUBIYA_BASE_URL: crowd.url, ...settings })
   return { service, crowd }
 }

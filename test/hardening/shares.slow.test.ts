@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
-import { ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
+import { ago, evenDates, eventually, item, openStream, startService, type Service } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const [FIRST, SECOND] = ['first-token-0123456789', 'second-token-0123456789']
@@ -136,7 +136,8 @@ t.test('per-caller limit on requests to Kubiya', async (t) => {
 
   t.test('the per-caller limit ends an answer in the middle, and next continues it', async (t) => {
     const service = await startService(t, { UPSTREAM_LIMIT_PER_MINUTE: '3' })
-    service.sandbox.publish(Array.from({ length: 5000 }, (_, n) => item({ timestamp: ago(HOUR_MS + n * 1000) })))
+    const dateOf = evenDates(HOUR_MS, -1000)
+    service.sandbox.publish(Array.from({ length: 5000 }, (_, n) => item({ timestamp: dateOf(n) })))
     await ready(service)
     const { pagination, search_summary: summary } = await service.json(`${EVENTS}/search?text=nowhere`)
     t.match(summary, { complete: false })
@@ -178,7 +179,8 @@ t.test('per-caller limit on requests to Kubiya', async (t) => {
 t.test('limits are taken before Kubiya is called', async (t) => {
   async function withPast (t: Test, environment: Record<string, string>, events = 1000): Promise<Service> {
     const service = await startService(t, { ...TWO, HISTORY_EVENTS: '1', ...environment })
-    service.sandbox.publish(Array.from({ length: events }, (_, n) => item({ timestamp: ago(HOUR_MS + n) })))
+    const dateOf = evenDates(HOUR_MS, -1)
+    service.sandbox.publish(Array.from({ length: events }, (_, n) => item({ timestamp: dateOf(n) })))
     await service.settled()
     return service
   }
@@ -247,7 +249,8 @@ t.test('limits are taken before Kubiya is called', async (t) => {
 
 t.test('an unknown id costs few requests with a short budget, and the 404 says what was searched', async (t) => {
   const service = await startService(t, { ...TWO, KUBIYA_REQUESTS_PER_MINUTE: '100' })
-  service.sandbox.publish(Array.from({ length: 12_000 }, (_, n) => item({ timestamp: ago(HOUR_MS + n * 1000) })))
+  const dateOf = evenDates(HOUR_MS, -1000)
+  service.sandbox.publish(Array.from({ length: 12_000 }, (_, n) => item({ timestamp: dateOf(n) })))
   await service.settled()
   const asked = async (id: string) => {
     const before = service.sandbox.requests.filter(isById).length

@@ -3,7 +3,16 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { SignJWT, exportJWK, generateKeyPair } from 'jose'
 import t, { type Test } from 'tap'
-import { SMALLEST_LOG, ago, eventually, item, openStream, startService, type Service } from '../support/support.ts'
+import {
+  SMALLEST_LOG,
+  ago,
+  evenDates,
+  eventually,
+  item,
+  openStream,
+  startService,
+  type Service
+} from '../support/support.ts'
 import { startCrowd } from './crowd.ts'
 import { exchange, handshake, head, statusOf } from './raw.ts'
 
@@ -283,9 +292,10 @@ t.test('all tenants', async (t) => {
   t.test('tenants share one bound on cached bytes, and no tenant loses bytes to a larger one', async (t) => {
     const tenants = names('tenant', 4)
     const crowd = await startCrowd(t, tenants.map(key))
+    const dateOf = evenDates(3_600_000, -1)
     for (const name of tenants) {
       crowd.account(key(name)).publish(Array.from({ length: 40 }, (_, n) =>
-        item({ n, resource_text: 'x'.repeat(1000), timestamp: ago(3_600_000 + n) })))
+        item({ n, resource_text: 'x'.repeat(1000), timestamp: dateOf(n) })))
     }
     const [bound, until] = [200_000, ago(600_000)]
     const service = await startService(t, {
@@ -317,7 +327,8 @@ t.test('all tenants', async (t) => {
 
   t.test('a tenant that ends and starts again gets no new budget', async (t) => {
     const crowd = await startCrowd(t, [key('alice')])
-    crowd.account(key('alice')).publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: ago(60_000 + n) })))
+    const dateOf = evenDates(60_000, -1)
+    crowd.account(key('alice')).publish(Array.from({ length: 40 }, (_, n) => item({ n, timestamp: dateOf(n) })))
     const service = await startService(t, {
       ...SMALLEST_LOG,
       AUTH_MODE: 'passthrough',

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startProcess } from '../oracle/process.ts'
-import { ago, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
 
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
@@ -49,7 +49,8 @@ t.test('a cursor resumes without a hole after kill -9, and repeats have the same
   const before = await startProcess(settings)
   const first = open(before.url)
   await first.until(({ type }) => type === 'hello')
-  sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(1000 - n) })))
+  const dateOf = evenDates(1000, 1)
+  sandbox.publish(series(50).map((n) => item({ n, timestamp: dateOf(n) })))
   await first.untilEvents(20)
   await before.end('SIGKILL')
   await first.closed
@@ -82,8 +83,9 @@ t.test('a reader that pauses receives everything afterwards, and delays no other
   const [still, other] = [service.stream(), service.stream()]
   for (const stream of [still, other]) await stream.until(({ type }) => type === 'hello')
   still.socket.pause()
+  const dateOf = evenDates(10_000, 1)
   service.sandbox.publish(
-    series(200).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(20_000), timestamp: ago(10_000 - n) }))
+    series(200).map((n) => item({ n, id: `e-${n}`, resource_text: 'x'.repeat(20_000), timestamp: dateOf(n) }))
   )
   await other.untilEvents(200)
   still.socket.resume()

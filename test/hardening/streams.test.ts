@@ -1,22 +1,23 @@
 import t from 'tap'
-import { ago, eventually, item, startService, startUpstream } from '../support/support.ts'
+import { evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
 t.test('a cursor resumes exactly, also after eviction and a restart, and a forged one nowhere', async (t) => {
   const sandbox = await startUpstream(t)
   const service = await startService(t, { HISTORY_EVENTS: '20' }, {}, sandbox)
-  sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(4000 - n) })))
+  const dateOf = evenDates(4000, 20)
+  sandbox.publish(series(5).map((n) => item({ n, timestamp: dateOf(n) })))
   const first = service.stream()
   await first.untilEvents(5)
   const cursor = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : []).at(-1) ?? ''
   first.socket.terminate()
-  sandbox.publish(series(10, 5).map((n) => item({ n, timestamp: ago(3000 - n) })))
+  sandbox.publish(series(10, 5).map((n) => item({ n, timestamp: dateOf(n) })))
   const exact = service.stream(`?since=${cursor}`)
   await exact.untilEvents(10)
   t.same(exact.events().map(({ n }) => n), series(10, 5))
   t.match(exact.frames[0], { resumed: true })
-  sandbox.publish(series(50, 15).map((n) => item({ n, timestamp: ago(2000 - n) })))
+  sandbox.publish(series(50, 15).map((n) => item({ n, timestamp: dateOf(n) })))
   await exact.untilEvents(60)
   const evicted = service.stream(`?since=${cursor}`)
   await eventually('the rest has come', () => evicted.events().at(-1)?.n === 64)

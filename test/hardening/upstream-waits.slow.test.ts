@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startFollowed } from '../support/followed-service.ts'
-import { ago, eventually, item, startService } from '../support/support.ts'
+import { evenDates, eventually, item, startService } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
@@ -22,7 +22,8 @@ t.test('a 429 is waited out as long as it says, and nothing is lost', async (t) 
     })
     const said = () => service.sandbox.requests.findIndex(({ status }) => status === 429)
     await eventually('it was said', () => said() >= 0)
-    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
+    const dateOf = evenDates(100, 1)
+    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: dateOf(n) })))
     await has(series(5))
     // A replay and a poll can be on their way at the same time, and arrive behind the 429. The wait follows them.
     const times = service.sandbox.requests.slice(said()).map(({ at }) => at)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Fault } from '../../src/sandbox/sandbox.ts'
 import { nextPolls, startFollowed } from '../support/followed-service.ts'
-import { ago, eventually, item, startService } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService } from '../support/support.ts'
 
 // What may come from Kubiya, each with one who listens: nothing is lost, nothing comes twice, the order holds.
 
@@ -27,7 +27,8 @@ const SILENT = new Set<Fault['kind']>(['hang', 'headers-then-silence', 'trickle'
 t.test('the poller delivers a burst of 5 000 completely and in order, with one request in flight', async (t) => {
   const { has, service } = await startFollowed(t, { POLL_PAGE_SIZE: '100' })
   const numbers = Array.from({ length: 5000 }, (_, n) => n)
-  service.sandbox.publish(numbers.map((n) => item({ n, id: `e-${n}`, timestamp: ago(20_000 - n) })))
+  const dateOf = evenDates(20_000, 1)
+  service.sandbox.publish(numbers.map((n) => item({ n, id: `e-${n}`, timestamp: dateOf(n) })))
   await has(numbers)
   t.equal(service.sandbox.mostInFlight(), 1)
 })
@@ -47,7 +48,8 @@ t.test('the poller delivers 1 500 events of one instant through a page cap of 10
 for (const size of [51, 500]) {
   t.test(`a burst of ${size} is delivered completely and in order, within one poll`, async (t) => {
     const { has, service } = await startFollowed(t, { POLL_PAGE_SIZE: '100' })
-    service.sandbox.publish(series(size).map((n) => item({ n, id: `e-${n}`, timestamp: ago(20_000 - n) })))
+    const dateOf = evenDates(20_000, 1)
+    service.sandbox.publish(series(size).map((n) => item({ n, id: `e-${n}`, timestamp: dateOf(n) })))
     await has(series(size))
     t.equal(service.sandbox.mostInFlight(), 1, 'one question at a time')
   })
@@ -55,7 +57,8 @@ for (const size of [51, 500]) {
 
 t.test('a page cap below the page size ends no read early', async (t) => {
   const { has, service } = await startFollowed(t, {}, { pageCap: 30 })
-  service.sandbox.publish(series(200).map((n) => item({ n, timestamp: ago(1000 - n) })))
+  const dateOf = evenDates(1000, 1)
+  service.sandbox.publish(series(200).map((n) => item({ n, timestamp: dateOf(n) })))
   await has(series(200))
 })
 
@@ -116,7 +119,8 @@ for (const seconds of [5, 59]) {
 
 t.test('events that arrive between two pages of a scan shift nothing', async (t) => {
   const service = await startService(t)
-  service.sandbox.publish(series(100).map((n) => item({ n, timestamp: ago(10_000 - n) })))
+  const dateOf = evenDates(10_000, 1)
+  service.sandbox.publish(series(100).map((n) => item({ n, timestamp: dateOf(n) })))
   await service.settled()
   const met: number[] = []
   let next: string | null = `${EVENTS}?page_size=10`
@@ -133,9 +137,10 @@ t.test('events that arrive between two pages of a scan shift nothing', async (t)
 for (const ignored of ['filter', 'sort', 'bounds', 'page'] as const) {
   t.test(`an answer is right, and one line is logged, if Kubiya ignores ${ignored}`, async (t) => {
     const service = await startService(t, {}, { ignore: new Set([ignored]) })
+    const dateOf = evenDates(30_000, 1000)
     service.sandbox.publish(
       series(30).map((n) =>
-        item({ n, category_name: n % 2 === 0 ? 'even' : 'odd', timestamp: ago(30_000 - n * 1000) })
+        item({ n, category_name: n % 2 === 0 ? 'even' : 'odd', timestamp: dateOf(n) })
       ),
       item({ n: 99, category_name: 'even', timestamp: ago(7_200_000) })
     )
@@ -161,7 +166,8 @@ for (const [what, fault] of Object.entries(failing)) {
       CACHE_STALE_MS: '0'
     })
     service.sandbox.faults.during(fault)
-    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: ago(100 - n) })))
+    const dateOf = evenDates(100, 1)
+    service.sandbox.publish(series(5).map((n) => item({ n, timestamp: dateOf(n) })))
     await stream.until((frame) => frame.type === 'status' && frame.upstream === 'degraded')
     const response = await service.get(EVENTS)
     t.ok([502, 504].includes(response.status), `${response.status}`)
@@ -189,13 +195,14 @@ t.test('an empty list in any form is empty', async (t) => {
 
 t.test('unusual items among others pass through, and change nothing else', async (t) => {
   const { service, stream } = await startFollowed(t)
+  const dateOf = evenDates(100, 1)
   const odd = [
     '{"n":1,"timestamp":"NOW","extra":null,"version":"one"}',
     '{"n":2,"timestamp":"NOW","__proto__":{"polluted":true},"constructor":1}',
     '{"n":3,"timestamp":"NOW","big":12345678901234567890,"lone":"\\ud800"}',
     `{"n":4,"timestamp":"NOW","resource_text":"${'x'.repeat(500_000)}"}`
   ]
-  odd.forEach((text, at) => service.sandbox.publishRaw(text.replace('NOW', ago(100 - at))))
+  odd.forEach((text, at) => service.sandbox.publishRaw(text.replace('NOW', dateOf(at))))
   service.sandbox.publish(item({ n: 5 }))
   await stream.untilEvents(5)
   t.same(stream.events().map(({ n }) => n), [1, 2, 3, 4, 5])

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ago, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { ago, evenDates, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 const API = '/api/v1/audit'
 const QUIET = { POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_OPEN_TTL_MS: '60000' }
@@ -10,8 +10,9 @@ interface Tally { events: number, success: number, failed: number, unknown: numb
 
 /** Events of three days: null outcomes, empty users, no session, several time forms, Hebrew. */
 function itemsOfThreeDays (): Item[] {
+  const dateOf = evenDates(0, -430_000)
   return Array.from({ length: 600 }, (_, n) => {
-    const written = ago(n * 430_000)
+    const written = dateOf(n)
     return item({
       id: `own-${n}`,
       resource_text: n % 11 === 0 ? `שלום עולם ${n}` : `entry ${n}`,
@@ -222,7 +223,8 @@ t.test('a count right after the start fills the table that later counts use', as
 })
 
 t.test('a count that ends at the scan limit is cached', async (t) => {
-  const items = Array.from({ length: 2500 }, (_, n) => item({ resource_text: `line ${n}`, timestamp: ago(1000 * n) }))
+  const dateOf = evenDates(0, -1000)
+  const items = Array.from({ length: 2500 }, (_, n) => item({ resource_text: `line ${n}`, timestamp: dateOf(n) }))
   const service = await startWith(t, items, { SEARCH_SCAN_LIMIT: '1000' })
   for (const window of ['', `&start_time=${ago(3_000_000)}&end_time=${ago(600_000)}`]) {
     // Only the last tables that were read for a text are kept.

@@ -3,7 +3,7 @@ import type { KubiyaError } from '../../src/http/kubiya-error.ts'
 import { exchange, head } from '../hardening/raw.ts'
 import { startKeyServer } from '../support/key-server.ts'
 import { createCli, createSdk, get, type Event } from '../support/kubiya-clients.ts'
-import { ago, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { ago, evenDates, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 const ITEMS = '/api/v1/auditing/items'
 const TOKEN = 'a-token-of-the-tests'
@@ -20,7 +20,8 @@ function errorOf (t: Test, { headers, status, text }: Awaited<ReturnType<typeof 
 }
 
 function series (count: number, fields: (n: number) => Event = () => ({})): Event[] {
-  return Array.from({ length: count }, (_, n) => item({ n, timestamp: ago(1000 * (count - n)), ...fields(n) }))
+  const dateOf = evenDates(1000 * count, 1000)
+  return Array.from({ length: count }, (_, n) => item({ n, timestamp: dateOf(n), ...fields(n) }))
 }
 
 function numbers (events: Event[]): number[] {

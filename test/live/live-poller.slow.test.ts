@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Fault } from '../../src/sandbox/sandbox.ts'
 import { burst, following, isEvent, type Item, lateness, numbers, polls, series } from '../support/listening.ts'
-import { ago, eventually, item, startService, type Stream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, startService, type Stream } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 
@@ -230,7 +230,8 @@ t.test('live poller', async (t) => {
 
   t.test('the poller works with an upstream that ignores sort and bounds', async (t) => {
     const service = await startService(t, {}, { pageCap: 100, ignore: new Set(['sort', 'bounds']) })
-    service.sandbox.publish(series(350).map((n) => item({ n: 1000 + n, timestamp: ago(86_400_000 + n * 1000) })))
+    const dateOf = evenDates(86_400_000, -1000)
+    service.sandbox.publish(series(350).map((n) => item({ n: 1000 + n, timestamp: dateOf(n) })))
     const stream = await following(service)
     service.sandbox.publish(burst(150))
     await stream.untilEvents(150)

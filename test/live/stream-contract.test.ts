@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { numbers, series, streamContract } from '../contracts/stream.ts'
 import { openEventStream } from '../support/event-stream.ts'
-import { ago, item, startService } from '../support/support.ts'
+import { ago, evenDates, item, startService } from '../support/support.ts'
 import { PATH, overEvents, overWebSocket } from '../support/transports.ts'
 
 streamContract(t, 'a WebSocket', overWebSocket)
@@ -12,8 +12,9 @@ t.test('both transports send the same frames', async (t) => {
   const service = await startService(t, { HEARTBEAT_MS: '60000' })
   const [socket, events] = [overWebSocket(service), overEvents(service)]
   for (const stream of [socket, events]) await stream.until(({ type }) => type === 'hello')
+  const dateOf = evenDates(1000, 1)
   service.sandbox.publish(
-    series(100).map((n) => item({ n, resource_text: `é עברית ✅\u2028 ${n}`, timestamp: ago(1000 - n) }))
+    series(100).map((n) => item({ n, resource_text: `é עברית ✅\u2028 ${n}`, timestamp: dateOf(n) }))
   )
   for (const stream of [socket, events]) await stream.untilEvents(100)
   t.same(events.frames.filter(({ type }) => type === 'event'), socket.frames.filter(({ type }) => type === 'event'))
@@ -75,7 +76,8 @@ t.test('event stream', async (t) => {
   t.test('an event stream resumes after Last-Event-ID, whatever the parameters', async (t) => {
     const first = open('?text=resumable')
     await first.until(({ type }) => type === 'hello')
-    service.sandbox.publish(series(3).map((n) => item({ n, resource_text: 'resumable', timestamp: ago(100 - n) })))
+    const dateOf = evenDates(100, 1)
+    service.sandbox.publish(series(3).map((n) => item({ n, resource_text: 'resumable', timestamp: dateOf(n) })))
     await first.untilEvents(3)
     const cursors = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : [])
     for (

@@ -11,7 +11,7 @@ import {
   series,
   type Item
 } from '../support/listening.ts'
-import { ago, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
 
 const EVENTS = '/api/v1/audit/events'
 
@@ -228,7 +228,8 @@ t.test('replay', async (t) => {
     t.test(`a replay from ${where} joins the live log without loss or duplicates at high speed`, async (t) => {
       const service = await startService(t, {}, { pageCap: 100 })
       const start = ago(agoMs)
-      const past = series(300).map((n) => item({ n, timestamp: ago(agoMs - 1000 - n * 350) }))
+      const dateOf = evenDates(agoMs - 1000, 350)
+      const past = series(300).map((n) => item({ n, timestamp: dateOf(n) }))
       service.sandbox.publish(past)
       let n = 300
       const timer = setInterval(() => {
@@ -283,7 +284,8 @@ t.test('replay', async (t) => {
 
   t.test('a replay stops at its limit with one gap, which a list can read, and continues live', async (t) => {
     const service = await startService(t, { REPLAY_LIMIT: '100' }, { pageCap: 50 })
-    service.sandbox.publish(series(400).map((n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
+    const dateOf = evenDates(3_600_000, 1000)
+    service.sandbox.publish(series(400).map((n) => item({ n, timestamp: dateOf(n) })))
     const stream = service.stream('?start_time=-2h')
     const gap = await stream.until(({ type }) => type === 'gap')
     t.match(gap, { reason: 'replay-limit', from: /Z$/, to: /Z$/, cursor: /./ })
@@ -373,7 +375,8 @@ t.test('resume', async (t) => {
 
   t.test('a resume within a replay repeats nothing and omits nothing', async (t) => {
     const service = await startService(t)
-    service.sandbox.publish(series(50).map((n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
+    const dateOf = evenDates(3_600_000, 1000)
+    service.sandbox.publish(series(50).map((n) => item({ n, timestamp: dateOf(n) })))
     const stream = service.stream('?start_time=-2h')
     await stream.untilEvents(50)
     const middle = cursorOf(stream.frames.filter(isEvent)[19])
@@ -387,7 +390,8 @@ t.test('resume', async (t) => {
     const sandbox = await startUpstream(t)
     const before = await startService(t, { LATENESS_MS: '5000' }, {}, sandbox)
     const stream = await following(before)
-    sandbox.publish(series(30).map((n) => item({ n, timestamp: ago(30_000 - n * 1000) })))
+    const dateOf = evenDates(30_000, 1000)
+    sandbox.publish(series(30).map((n) => item({ n, timestamp: dateOf(n) })))
     await stream.untilEvents(30)
     const cursor = cursorOf(lastEvent(stream))
     await before.close()
@@ -407,8 +411,9 @@ t.test('resume', async (t) => {
     const service = await startService(t, { HISTORY_EVENTS: '10', LATENESS_MS: '1000' })
     const stream = await following(service)
     await service.settled()
+    const dateOf = evenDates(20_000, 500)
     for (let n = 0; n < 40; n += 10) {
-      service.sandbox.publish(series(10, n).map((each) => item({ n: each, timestamp: ago(20_000 - each * 500) })))
+      service.sandbox.publish(series(10, n).map((each) => item({ n: each, timestamp: dateOf(each) })))
       await stream.untilEvents(n + 10)
     }
     const first = stream.frames.find(isEvent)
@@ -427,7 +432,8 @@ t.test('resume', async (t) => {
     const service = await startService(t, { HISTORY_EVENTS: '10', LATENESS_MS: '1000' })
     const stream = await following(service)
     await service.settled()
-    service.sandbox.publish(series(40).map((n) => item({ n, timestamp: ago(20_000 - n * 500) })))
+    const dateOf = evenDates(20_000, 500)
+    service.sandbox.publish(series(40).map((n) => item({ n, timestamp: dateOf(n) })))
     await stream.untilEvents(40)
     t.same(numbers(stream), series(40))
     const resumed = service.stream(`?since=${cursorOf(stream.frames.find(isEvent))}`)

@@ -1,6 +1,6 @@
 import type { Locator, Page } from 'playwright-core'
 import type { Sandbox } from '../../src/sandbox/sandbox.ts'
-import { ago, item } from './support.ts'
+import { evenDates, item } from './support.ts'
 
 /** Chromium writes every refused request to its console. */
 export const REFUSED = /Failed to load resource|WebSocket connection to/
@@ -37,9 +37,9 @@ export function publishNumbered (
   count: number,
   fieldsOf: (n: number) => Record<string, unknown> = () => ({})
 ): void {
+  const dateOf = evenDates(count * 1000, 1000)
   for (let n = 0; n < count; n++) {
-    const timestamp = ago((count - n) * 1000)
-    sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp, ...fieldsOf(n) }))
+    sandbox.publish(item({ id: `e${n}`, resource_text: `event number ${n}.`, timestamp: dateOf(n), ...fieldsOf(n) }))
   }
 }
 

@@ -225,3 +225,14 @@ export function item (fields: Record<string, unknown> = {}): Record<string, unkn
 export function ago (ms: number): string {
   return new Date(Date.now() - ms).toISOString()
 }
+
+/**
+ * The dates of a series, at even distances, RFC 3339: the one of n = 0 lies `firstAgoMs` ago, each next one `stepMs`
+ * later, or earlier where `stepMs` is negative. They count from one reading of the clock, so that no two of them are
+ * equal or change places when the clock moves on between two calls.
+ */
+export function evenDates (firstAgoMs: number, stepMs: number): (n: number) => string {
+  if (!Number.isSafeInteger(stepMs) || stepMs === 0) throw new RangeError('dates are whole milliseconds apart')
+  const firstMs = Date.now() - firstAgoMs
+  return (n) => new Date(firstMs + n * stepMs).toISOString()
+}

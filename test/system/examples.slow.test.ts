@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:net'
 import { basename } from 'node:path'
 import t from 'tap'
 import { startSandbox } from '../../src/sandbox/sandbox.ts'
-import { ago, item, startService } from '../support/support.ts'
+import { evenDates, item, startService } from '../support/support.ts'
 
 interface Run {
   /** Resolves with the whole output once it contains the text. */
@@ -53,7 +53,8 @@ t.test('every example ends without an error when its output is closed', async (t
 
 t.test('the complete export writes every event of the window once, in order, although each part is limited', async (t) => {
   const { url, sandbox } = await startService(t, { EXPORT_LIMIT: '1000' })
-  sandbox.publish(Array.from({ length: 2203 }, (_, n) => item({ n, timestamp: ago(3_600_000 - n * 1000) })))
+  const dateOf = evenDates(3_600_000, 1000)
+  sandbox.publish(Array.from({ length: 2203 }, (_, n) => item({ n, timestamp: dateOf(n) })))
   const { code, errors, output } = await example(t, 'complete-export', url, '-6h').ended
   t.equal(code, 0)
   t.same(output.split('\n').slice(0, -1).map((line) => JSON.parse(line).n), [...Array(2203).keys()])
