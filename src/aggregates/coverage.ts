@@ -15,7 +15,7 @@ export interface Coverage {
   readonly end: Instant
   /** When the last good poll began, by Kubiya's clock. */
   readonly asOf: Instant
-  /** When more will have been read. `undefined`: never, or nothing is missing. */
+  /** How long from now until more will have been read. `undefined`: never, or nothing is missing. */
   readonly retryAfterMs: number | undefined
   /** Intervals of the stretch with events that could not be read. */
   readonly skipped: readonly Interval[]

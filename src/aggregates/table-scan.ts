@@ -40,7 +40,7 @@ export interface ScanProgress {
   readonly coveredFrom: Instant | undefined
   /** How many events were looked at. */
   readonly scanned: number
-  /** `undefined`: the reading goes on, or has reached its goal. */
+  /** `undefined`: the reading goes on, or has reached its goal. The wait of a failure is what is left of it now. */
   readonly stop: ScanStop | undefined
 }
 
@@ -60,6 +60,7 @@ export interface TableScan {
 export const PAGE_ROWS = 1000
 const PATIENCE_MS = 60_000
 const DEFAULT_PAUSE_MS = 1000
+const LEAST_LEFT_MS = 1
 
 export function createTableScan (options: TableScanOptions): TableScan {
   const { clock, filter, hasRoom = () => true, matchesText = () => true, onError, rowLimit, source, table } = options
@@ -68,13 +69,19 @@ export function createTableScan (options: TableScanOptions): TableScan {
   let coveredFrom: Instant | undefined
   let scanned = 0
   let stop: ScanStop | undefined
+  let stoppedMs = -Infinity
   let askedMs = -Infinity
   let running: Promise<void> | undefined
 
   return { advance, progress, close: () => closing.abort() }
 
   function progress (): ScanProgress {
-    return { coveredFrom, scanned, stop }
+    return { coveredFrom, scanned, stop: stop && leftOf(stop, clock.monotonicMs() - stoppedMs) }
+  }
+
+  function stopFor (reason: ScanStop | undefined): void {
+    stop = reason
+    stoppedMs = clock.monotonicMs()
   }
 
   async function advance (newGoal: Instant, requester: Requester, waitMs: number): Promise<ScanProgress> {
@@ -88,14 +95,14 @@ export function createTableScan (options: TableScanOptions): TableScan {
   }
 
   async function read (requester: Requester): Promise<void> {
-    stop = undefined
+    stopFor(undefined)
     try {
       const result = await withReservation(requester, PAGE_ROWS, (reservation) =>
         readDown(metered(source, reservation), requester.key))
-      stop = result ?? undefined
+      stopFor(result ?? undefined)
     } catch (error) {
       onError(error)
-      stop = { ok: false, kind: 'invalid' }
+      stopFor({ ok: false, kind: 'invalid' })
     }
   }
 
@@ -145,9 +152,10 @@ export function createTableScan (options: TableScanOptions): TableScan {
 
   /** Waits for the request budget. Meanwhile the shortage is why the reading does not go on. */
   async function pause (shortage: Failure): Promise<void> {
-    stop = shortage
-    await new Promise<void>((resolve) => { clock.setTimer(resolve, shortage.retryAfterMs ?? DEFAULT_PAUSE_MS) })
-    stop = undefined
+    const { retryAfterMs = DEFAULT_PAUSE_MS } = shortage
+    stopFor({ ...shortage, retryAfterMs })
+    await new Promise<void>((resolve) => { clock.setTimer(resolve, retryAfterMs) })
+    stopFor(undefined)
   }
 
   function settledWithin (reading: Promise<void>, waitMs: number): Promise<void> {
@@ -159,6 +167,12 @@ export function createTableScan (options: TableScanOptions): TableScan {
       }).catch(onError)
     })
   }
+}
+
+/** A reason with what is left of its wait, at least 1 ms: a caller is never asked to come back at once. */
+function leftOf (stop: ScanStop, passedMs: number): ScanStop {
+  if (typeof stop !== 'object' || stop.retryAfterMs === undefined) return stop
+  return { ...stop, retryAfterMs: Math.max(LEAST_LEFT_MS, stop.retryAfterMs - passedMs) }
 }
 
 /** Whether a further question may bring the reading forward. */

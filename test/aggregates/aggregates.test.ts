@@ -186,6 +186,35 @@ t.test('a count whose wait ends answers with what there is, and the reading goes
   t.ok(eventsOf(first) > 0)
 })
 
+t.test('a count tells what is left of the wait for the budget, also in later answers', async (t) => {
+  const { aggregates, clock, source } = createWorld()
+  const read = source.read
+  let isSpent = false
+  source.read = async (query, purpose) => {
+    isSpent ||= source.questions.length === 5
+    return isSpent ? { ok: false, kind: 'budget', retryAfterMs: 52_000 } : read(query, purpose)
+  }
+  const first = await countFor(8000)
+  t.match(coverageOf(first), { complete: false, retryAfterMs: 44_000 }, 'the answer came 8 s after the refusal')
+  t.ok(eventsOf(first) > 0)
+  clock.advance(20_000)
+  t.match(coverageOf(await countFor(8000)), { complete: false, retryAfterMs: 16_000 })
+  clock.advance(7900)
+  t.match(coverageOf(await countFor(8000)), { complete: false, retryAfterMs: 100 })
+  isSpent = false
+  source.read = read
+  clock.advance(100)
+  t.match(coverageOf(await countFor(0)), { complete: true }, 'the reading went on when the wait was over')
+
+  /** Asks, and lets time pass until the answer comes. */
+  async function countFor (ms: number) {
+    const answer = aggregates.fromKubiya(LAST_DAY, REQUESTER)
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => { setImmediate(resolve) })
+    clock.advance(ms)
+    return answer
+  }
+})
+
 t.test('a count without any page within its wait is a timeout', async (t) => {
   const { aggregates, clock, hang } = createWorld()
   hang(true)
