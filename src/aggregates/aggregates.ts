@@ -104,6 +104,7 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   const { clock, freshFeed, hasHalfOfBudget, hours, latenessMs, onError, onHour, position, upstreamNow, waitMs } = options
   const extraTables = createExtraTables(options)
   let live: LiveTable | undefined
+  let clears = 0
   let isRecountDue = false
   let recountedMs = -Infinity
   const recount = createRecount({ clock, maxMs: LEAST_BETWEEN_RECOUNTS_MS, createTable, onError, onRead: replace })
@@ -121,6 +122,11 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   }
 
   function clear (): void {
+    clears++
+    drop()
+  }
+
+  function drop (): void {
     live?.close()
     live = undefined
     recount.end()
@@ -189,8 +195,10 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
 
   /** Counts in a table of its own. Nothing of the poller's is in it. */
   async function fromExtra (query: EventsQuery, requester: Requester, endMs: number): Promise<Gathered | Failure> {
+    const before = clears
     const extra = await readExtra(query, requester, endMs)
-    return gatheredFrom(extra, query.window) ?? failureOf(extra.scan.progress().stop)
+    const answer = gatheredFrom(extra, query.window) ?? failureOf(extra.scan.progress().stop)
+    return answer.ok && clears !== before ? UNAVAILABLE : answer // A refused credential may have read it.
   }
 
   /** What was read for this question while the poller vouched for nothing. With a small budget the table needs long. */
@@ -227,7 +235,7 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
       ...options,
       onHour: () => onHour(table),
       onIdle () {
-        if (table === live) clear()
+        if (table === live) drop()
       }
     })
     return table

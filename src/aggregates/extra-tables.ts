@@ -15,6 +15,8 @@ export interface ExtraTablesOptions extends Pick<TableScanOptions, 'onError' | '
   readonly scanLimit: number
   /** The end of the log. */
   readonly position: () => LogCursor
+  /** Whether Kubiya refuses the poller's credential now. Then each question asks Kubiya. */
+  readonly isRefused: () => boolean
 }
 
 export interface ExtraQuery {
@@ -52,7 +54,7 @@ const KEPT_MS = 5 * 60_000
 
 /** A question that is asked again continues the reading that its predecessor began. */
 export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
-  const { clock, openTtlMs, position, scanLimit, searchScanLimit } = options
+  const { clock, isRefused, openTtlMs, position, scanLimit, searchScanLimit } = options
   const tables = new LRUCache<string, ExtraTable>({
     max: MOST_TABLES,
     ttl: KEPT_MS,
@@ -74,7 +76,7 @@ export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
   function isUsable ({ scan, startedMs }: ExtraTable, { isFinal, start }: ExtraQuery): boolean {
     const { coveredFrom, stop } = scan.progress()
     const isFinished = stop === 'row-limit' || (coveredFrom !== undefined && coveredFrom <= start)
-    return isFinal || !isFinished || clock.monotonicMs() - startedMs < openTtlMs
+    return !isFinished || (!isRefused() && (isFinal || clock.monotonicMs() - startedMs < openTtlMs))
   }
 
   function create ({ end, filter, markedText }: ExtraQuery): ExtraTable {

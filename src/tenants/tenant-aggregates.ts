@@ -42,6 +42,7 @@ export function createTenantAggregates (options: TenantAggregatesOptions): Aggre
     openTtlMs: settings.CACHE_OPEN_TTL_MS,
     waitMs: Math.min(settings.UPSTREAM_TIMEOUT_MS, LONGEST_COUNT_MS),
     position: log.end,
+    isRefused: () => poller.health().upstream === 'unauthorized',
     hasHalfOfBudget,
     onHour (table) {
       if (hasHalfOfBudget()) checkDrift(table).catch(onError)

@@ -19,6 +19,7 @@ const HOUR_S = 3600
 const PAGE = 1000
 const REQUESTER: Requester = { key: 'someone', reserve: () => ({ ok: true, read: () => {}, end: () => {} }) }
 const LAST_DAY: EventsQuery = { filter: {}, markedText: undefined, window: { start: at(-24 * HOUR_S) } }
+const WITH_TEXT: EventsQuery = { ...LAST_DAY, filter: { text: '20' } }
 
 /** An upstream with an event every `stepS` seconds of the last `span` hours, and counts before it. */
 function createWorld (
@@ -50,6 +51,7 @@ function createWorld (
     openTtlMs: 10_000,
     waitMs: 8000,
     position: () => ({ kind: 'log', epoch: EPOCH, offset, instant: at(0) }),
+    isRefused: () => false,
     hasHalfOfBudget: () => true,
     onHour: () => {},
     freshFeed: async () => ({ ok: true, readMs: clock.monotonicMs(), polledMs: clock.monotonicMs() }),
@@ -329,6 +331,45 @@ t.test('a failed poll shows as an old as_of', async (t) => {
   t.match(coverageOf(result), { asOf: at(0), end: at(0) })
   polledMs = 20_000
   t.match(coverageOf(await aggregates.fromMemory(LAST_DAY)), { asOf: at(20) })
+})
+
+t.test('what was read for a text tells its age, and is no count of zero once Kubiya is away', async (t) => {
+  const { aggregates, clock, fail } = createWorld({ stepS: 60 })
+  await aggregates.fromKubiya(WITH_TEXT, REQUESTER)
+  for (const kind of ['unavailable', 'throttled'] as const) {
+    fail(kind)
+    clock.advance(4000)
+    const kept = await aggregates.fromKubiya(WITH_TEXT, REQUESTER)
+    t.match(kept, { isFromMemory: false, readMs: 0 }, kind)
+    t.match(coverageOf(kept), { complete: true, asOf: at(0), end: at(0) }, kind)
+  }
+  fail('unavailable')
+  clock.advance(3000)
+  t.match(await aggregates.fromKubiya(WITH_TEXT, REQUESTER), { ok: false, kind: 'unavailable' })
+})
+
+t.test('while the poller is refused, each count asks Kubiya', async (t) => {
+  const { aggregates, fail, source } = createWorld({ stepS: 60, isRefused: () => true, freshFeed: async () => undefined })
+  const closed = { ...LAST_DAY, window: { start: at(-48 * HOUR_S), end: at(-30 * HOUR_S) } }
+  for (const query of [WITH_TEXT, LAST_DAY, closed]) {
+    t.match(coverageOf(await aggregates.fromKubiya(query, REQUESTER)), { complete: true })
+    const calls = source.questions.length
+    t.match(coverageOf(await aggregates.fromKubiya(query, REQUESTER)), { complete: true })
+    t.ok(source.questions.length > calls)
+    fail('unauthorized')
+    t.match(await aggregates.fromKubiya(query, REQUESTER), { ok: false, kind: 'unauthorized' })
+    fail(undefined)
+  }
+})
+
+t.test('a credential that is refused elsewhere during a count with a text leaves it no answer', async (t) => {
+  const { aggregates, source } = createWorld()
+  const read = source.read
+  source.read = async (query, purpose) => {
+    if (source.questions.length === 2) aggregates.clear()
+    return read(query, purpose)
+  }
+  t.match(await aggregates.fromKubiya(WITH_TEXT, REQUESTER), { ok: false, kind: 'unavailable' })
 })
 
 t.test('a recount is allowed once in 15 minutes, and only while half of the budget is left', async (t) => {
