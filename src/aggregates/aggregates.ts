@@ -4,7 +4,7 @@ import { EARLIEST, NANOS_PER_MS, instantFromMs, maxInstant, type Instant } from 
 import type { Batch } from '../audit/log-batch.ts'
 import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
-import { isFinal, type TimeRange } from '../audit/time-range.ts'
+import type { TimeRange } from '../audit/time-range.ts'
 import { coverageOf, rowsLookedAt, type Coverage } from './coverage.ts'
 import type { TablePart, TableSnapshot } from './event-table.ts'
 import { createExtraTables, type ExtraQuery, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
@@ -30,7 +30,6 @@ export interface AggregatesOptions
    * for nothing now. A failure is a refused credential.
    */
   readonly freshFeed: (from: Instant) => Promise<FreshFeed | Failure | undefined>
-  readonly latenessMs: number
   /** The longest wait for a reading, milliseconds. */
   readonly waitMs: number
   /** Whether at least half of the request budget is left. */
@@ -101,7 +100,7 @@ const UNAVAILABLE: Failure = { ok: false, kind: 'unavailable' }
 const TIMEOUT: Failure = { ok: false, kind: 'timeout' }
 
 export function createAggregates (options: AggregatesOptions): Aggregates {
-  const { clock, freshFeed, hasHalfOfBudget, hours, latenessMs, onError, onHour, position, upstreamNow, waitMs } = options
+  const { clock, freshFeed, hasHalfOfBudget, hours, onError, onHour, position, upstreamNow, waitMs } = options
   const extraTables = createExtraTables(options)
   let live: LiveTable | undefined
   let clears = 0
@@ -117,13 +116,11 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
       live?.append(batch)
       recount.append(batch)
     },
-    clear,
+    clear () {
+      clears++
+      drop()
+    },
     usage
-  }
-
-  function clear (): void {
-    clears++
-    drop()
   }
 
   function drop (): void {
@@ -222,10 +219,6 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     return extra
   }
 
-  function extraQueryOf ({ window: { end, start = EARLIEST }, ...query }: EventsQuery): ExtraQuery {
-    return { ...query, end, start, isFinal: isFinal(end, instantFromMs(upstreamNow()), latenessMs) }
-  }
-
   function horizon (): Instant | undefined {
     return hours === 0 ? undefined : horizonOf(upstreamNow(), hours)
   }
@@ -255,6 +248,10 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   function leftMs (endMs: number): number {
     return Math.max(0, endMs - clock.monotonicMs())
   }
+}
+
+function extraQueryOf ({ window: { end, start = EARLIEST }, ...query }: EventsQuery): ExtraQuery {
+  return { ...query, end, start }
 }
 
 /** `horizon`: where the live table begins. `undefined`: there is none. */

@@ -1,13 +1,18 @@
 import { LRUCache } from 'lru-cache'
 import type { LogCursor } from '../audit/cursor.ts'
 import { compileFilter, filterKey, type AuditFilter } from '../audit/filter.ts'
-import type { Instant } from '../audit/instant.ts'
+import { instantFromMs, type Instant } from '../audit/instant.ts'
+import { isFinal } from '../audit/time-range.ts'
 import type { Clock } from '../clock.ts'
 import { createEventTable, type EventTable } from './event-table.ts'
 import { PAGE_ROWS, createTableScan, type TableScan, type TableScanOptions } from './table-scan.ts'
 
 export interface ExtraTablesOptions extends Pick<TableScanOptions, 'onError' | 'source'> {
   readonly clock: Pick<Clock, 'monotonicMs' | 'setTimer'>
+  /** Kubiya's clock, milliseconds since 1970. */
+  readonly upstreamNow: () => number
+  /** How late an event may become visible. Until then a window that has ended is open. */
+  readonly latenessMs: number
   /** How long a finished table answers a question whose window is still open, milliseconds. */
   readonly openTtlMs: number
   /** The most events that one table reads: with a text, and without one. */
@@ -27,8 +32,6 @@ export interface ExtraQuery {
   readonly end: Instant | undefined
   /** How far back the question goes. */
   readonly start: Instant
-  /** Whether no later event can belong to the window. */
-  readonly isFinal: boolean
 }
 
 /** A table that was filled for one question. */
@@ -54,7 +57,7 @@ const KEPT_MS = 5 * 60_000
 
 /** A question that is asked again continues the reading that its predecessor began. */
 export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
-  const { clock, isRefused, openTtlMs, position, scanLimit, searchScanLimit } = options
+  const { clock, isRefused, latenessMs, openTtlMs, position, scanLimit, searchScanLimit, upstreamNow } = options
   const tables = new LRUCache<string, ExtraTable>({
     max: MOST_TABLES,
     ttl: KEPT_MS,
@@ -73,10 +76,12 @@ export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
     return made
   }
 
-  function isUsable ({ scan, startedMs }: ExtraTable, { isFinal, start }: ExtraQuery): boolean {
+  function isUsable ({ scan, startedMs }: ExtraTable, { end, start }: ExtraQuery): boolean {
     const { coveredFrom, stop } = scan.progress()
     const isFinished = stop === 'row-limit' || (coveredFrom !== undefined && coveredFrom <= start)
-    return !isFinished || (!isRefused() && (isFinal || clock.monotonicMs() - startedMs < openTtlMs))
+    if (!isFinished) return true
+    const isClosed = isFinal(end, instantFromMs(upstreamNow()), latenessMs)
+    return !isRefused() && (isClosed || clock.monotonicMs() - startedMs < openTtlMs)
   }
 
   function create ({ end, filter, markedText }: ExtraQuery): ExtraTable {
