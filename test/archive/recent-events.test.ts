@@ -1,30 +1,25 @@
 import t from 'tap'
-import { evenDates, item, startService, startUpstream, type Service } from '../support/support.ts'
+import { evenDates, item, startService, type Service } from '../support/support.ts'
 import { scrape } from '../support/figures.ts'
+import { startFilledService } from '../support/filled-service.ts'
 
 const EVENTS = '/api/v1/audit/events'
 const LOG_HIT = 'kubiya-audit-bff; hit; detail=log'
-// No poll falls due while a test runs, so that each call to Kubiya is one that a query caused.
-const QUIET = { POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_OPEN_TTL_MS: '60000' }
 // Each query waits for a poll on demand.
 const ALWAYS_POLL = { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' }
 const NO_CACHE = { 'cache-control': 'no-cache' }
 
-interface Item { [field: string]: any }
-
-/** A service whose log holds these items. */
-async function startWith (t: Parameters<typeof startService>[0], items: Item[], settings: Record<string, string> = {}) {
-  const sandbox = await startUpstream(t)
-  sandbox.publish(items)
-  const service = await startService(t, { ...QUIET, ...settings }, {}, sandbox)
-  await service.settled()
-  return service
+/** What these tests read in a list. */
+interface Page {
+  items: Array<Record<string, unknown>>
+  pagination: { has_more: boolean, next: string | null }
+  live_cursor?: string
 }
 
 /** A service whose log holds 120 events of the last hour, one in three by the category `workflows`. */
 async function startFilled (t: Parameters<typeof startService>[0], settings: Record<string, string> = {}) {
   const dateOf = evenDates(0, -30_000)
-  return startWith(t, Array.from({ length: 120 }, (_, n) => item({
+  return startFilledService(t, Array.from({ length: 120 }, (_, n) => item({
     resource_text: n % 10 === 0 ? `Tenth ${n}` : `entry ${n}`,
     category_type: n % 3 === 0 ? 'workflows' : 'agents',
     action_successful: n % 4 !== 0,
@@ -55,11 +50,11 @@ t.test('a query that the log holds costs no call, and its answer equals that of 
     const out = await service.get(path)
     t.same([out.status, out.headers.get('cache-status'), service.sandbox.asked], [200, LOG_HIT, 0], path)
     t.equal(out.headers.get('cache-control'), 'private, no-cache')
-    const page = await out.json() as Item
+    const page = await out.json() as Page
     const kubiya = await service.get(path, NO_CACHE)
     t.match(kubiya.headers.get('cache-status'), 'fwd=', 'no-cache asks Kubiya')
     t.ok(service.sandbox.asked > 0)
-    const expected = await kubiya.json() as Item
+    const expected = await kubiya.json() as Page
     t.same(page.items, expected.items)
     t.equal(out.headers.get('etag'), kubiya.headers.get('etag'))
     t.equal(page.pagination.has_more, expected.pagination.has_more)
@@ -74,9 +69,9 @@ t.test('`next` of an answer out of the log is followed in the log, then in Kubiy
   const statuses: string[] = []
   for (let path: string | null = `${EVENTS}?page_size=25`; path !== null;) {
     const response: Response = await service.get(path)
-    const page = await response.json() as Item
+    const page = await response.json() as Page
     statuses.push(response.headers.get('cache-status') ?? '')
-    ids.push(...page.items.map(({ id }: Item) => id))
+    ids.push(...page.items.map(({ id }) => String(id)))
     path = page.pagination.next
   }
   t.equal(ids.length, 120)
@@ -91,7 +86,7 @@ t.test('a poll on demand brings what has become visible, and its answer bears th
   const response = await service.get(`${EVENTS}?page_size=3`)
   t.equal(response.headers.get('cache-status'), LOG_HIT)
   t.equal(response.headers.get('age'), '0')
-  t.equal((await response.json() as Item).items[0].resource_text, 'just now')
+  t.equal((await response.json() as Page).items[0]?.resource_text, 'just now')
 })
 
 t.test('an event is described out of the log, and by Kubiya for no-cache', async (t) => {
@@ -121,7 +116,7 @@ t.test('while Kubiya fails, the log answers as of the last good poll', async (t)
   for (const path of [EVENTS, `${EVENTS}?page_size=4`]) {
     const response = await service.get(path)
     t.same([response.status, response.headers.get('cache-status')], [200, LOG_HIT])
-    t.ok((await response.json() as Item).items.length > 0)
+    t.ok((await response.json() as Page).items.length > 0)
   }
   end()
 })
@@ -165,7 +160,7 @@ t.test('an answer out of the log is made anew as soon as the log has a matching 
     await stream.until((frame) => frame.type === 'event' && frame.event.resource_text === name)
     const response = await service.get(EVENTS)
     t.equal(response.headers.get('cache-status'), LOG_HIT)
-    t.equal((await response.json() as Item).items[0].resource_text, name)
+    t.equal((await response.json() as Page).items[0]?.resource_text, name)
   }
   t.equal(first.items.length, 50)
 })

@@ -4,6 +4,7 @@ import { createServer, request as openRequest, type IncomingMessage, type Server
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { DEADLINE_MS } from '../support/inbox.ts'
+import { joinSockets } from './joined-sockets.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 
@@ -45,15 +46,7 @@ export async function startSite (t: Owner, service: string, script: string): Pro
     )
     far.write(`GET ${request.url} HTTP/1.1\r\n${lines.join('')}\r\n`)
     far.write(head)
-    for (const [from, to] of [[near, far], [far, near]] as const) {
-      sockets.add(from)
-      from.on('error', () => {}) // `close` follows.
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-      from.pipe(to)
-    }
+    joinSockets(near, far, sockets)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { joinSockets } from './joined-sockets.ts'
 
 interface Owner { teardown (action: () => unknown): void }
 
@@ -25,15 +26,7 @@ export async function layWire (t: Owner, target: string): Promise<Wire> {
     made++
     const { hostname, port } = new URL(target)
     const far = connect(Number(port), hostname)
-    for (const [from, to] of [[near, far], [far, near]] as const) {
-      sockets.add(from)
-      from.on('error', () => {}) // `close` follows.
-      from.on('close', () => {
-        sockets.delete(from)
-        to.destroy()
-      })
-      from.pipe(to)
-    }
+    joinSockets(near, far, sockets)
     near.on('data', ({ length }) => { heard += length })
   })
   server.listen(0, '127.0.0.1')

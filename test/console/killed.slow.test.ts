@@ -2,7 +2,7 @@ import t from 'tap'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded, isLive, publishNumbered, row, rows } from '../support/console-page.ts'
 import { listening, run } from '../support/process.ts'
-import { item, startUpstream } from '../support/support.ts'
+import { item, settingsFor, startUpstream } from '../support/support.ts'
 
 const PAST = 30
 const MISSED = 20
@@ -11,16 +11,7 @@ t.test('after `kill -9` of the service the list goes on without a hole', inBrows
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
   publishNumbered(sandbox, PAST)
-  const environment = {
-    KUBIYA_API_KEY: sandbox.apiKey,
-    KUBIYA_BASE_URL: sandbox.url,
-    KUBIYA_REQUESTS_PER_MINUTE: '0',
-    KUBIYA_REQUESTS_PER_DAY: '0',
-    POLL_INTERVAL_MS: '50',
-    POLL_MAX_INTERVAL_MS: '50',
-    MAX_LOOP_DELAY_MS: '0'
-  }
-  const killed = run(t, { ...environment, PORT: '0' })
+  const killed = run(t, settingsFor(sandbox))
   const url = await listening(killed)
   const { page } = await browser.open(t, `${url}/console/`, { tolerated: REFUSED })
   await hasLoaded(page, PAST)
@@ -30,7 +21,7 @@ t.test('after `kill -9` of the service the list goes on without a hole', inBrows
   await page.getByText('Reconnecting').waitFor()
   for (let n = 0; n < MISSED; n++) sandbox.publish(item({ id: `m${n}`, resource_text: `missed ${n}.` }))
 
-  await listening(run(t, { ...environment, PORT: new URL(url).port }))
+  await listening(run(t, { ...settingsFor(sandbox), PORT: new URL(url).port }))
   await page.getByText('The connection was lost and is back.').first().waitFor()
   await isLive(page)
   sandbox.publish(item({ id: 'after', resource_text: 'after the kill' }))

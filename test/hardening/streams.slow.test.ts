@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startProcess } from '../oracle/process.ts'
-import { ago, evenDates, eventually, item, openStream, startService, startUpstream } from '../support/support.ts'
+import { ago, evenDates, eventually, item, openStream, settingsFor, startService, startUpstream } from '../support/support.ts'
 
 const series = (length: number, from = 0) => Array.from({ length }, (_, n) => n + from)
 
@@ -31,22 +31,12 @@ t.test('500 subscribers that return at once cost Kubiya hardly more than none', 
 
 t.test('a cursor resumes without a hole after kill -9, and repeats have the same id', async (t) => {
   const sandbox = await startUpstream(t)
-  const settings = {
-    PORT: '0',
-    KUBIYA_API_KEY: sandbox.apiKey,
-    KUBIYA_BASE_URL: sandbox.url,
-    KUBIYA_REQUESTS_PER_MINUTE: '0',
-    KUBIYA_REQUESTS_PER_DAY: '0',
-    POLL_INTERVAL_MS: '50',
-    POLL_MAX_INTERVAL_MS: '50',
-    DRAIN_MS: '0'
-  }
   const open = (url: string, query = '') => {
     const stream = openStream(`${url.replace('http', 'ws')}${STREAM}${query}`)
     t.teardown(() => stream.socket.terminate())
     return stream
   }
-  const before = await startProcess(settings)
+  const before = await startProcess(settingsFor(sandbox))
   const first = open(before.url)
   await first.until(({ type }) => type === 'hello')
   const dateOf = evenDates(1000, 1)
@@ -57,7 +47,7 @@ t.test('a cursor resumes without a hole after kill -9, and repeats have the same
   const cursor = first.frames.flatMap((frame) => frame.type === 'event' ? [frame.cursor] : []).at(-1) ?? ''
   const ids = new Map(first.events().map(({ id, n }) => [n, id]))
   sandbox.publish(item({ n: 50 }))
-  const after = await startProcess(settings)
+  const after = await startProcess(settingsFor(sandbox))
   t.teardown(() => after.end('SIGTERM'))
   const second = open(after.url, `?since=${cursor}`)
   await eventually('the newest has come', () => second.events().at(-1)?.n === 50)

@@ -1,8 +1,8 @@
 import t from 'tap'
+import { QUIET, startFilledService } from '../support/filled-service.ts'
 import { ago, evenDates, item, startService, startUpstream, type Service } from '../support/support.ts'
 
 const API = '/api/v1/audit'
-const QUIET = { POLL_INTERVAL_MS: '60000', POLL_MAX_INTERVAL_MS: '60000', CACHE_OPEN_TTL_MS: '60000' }
 const FIELDS = ['category_type', 'category_name', 'resource_type', 'action_type', 'email'] as const
 
 interface Item { [field: string]: any }
@@ -25,14 +25,6 @@ function itemsOfThreeDays (): Item[] {
       extra: n % 8 === 0 ? {} : { session_id: `session ${n % 13}`, tool_name: n % 9 === 0 ? `tool ${n % 2}` : '' }
     })
   })
-}
-
-async function startWith (t: Parameters<typeof startService>[0], items: Item[], settings: Record<string, string> = {}) {
-  const sandbox = await startUpstream(t)
-  sandbox.publish(items)
-  const service = await startService(t, { ...QUIET, ...settings }, {}, sandbox)
-  await service.settled()
-  return service
 }
 
 const json = (service: Service, path: string) => service.json(path) as Promise<Item>
@@ -70,7 +62,7 @@ function valuesOf (items: Item[], value: (item: Item) => string | undefined) {
 }
 
 t.test('counts equal a recount of the listed events', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   for (const query of ['', 'status=failed', 'category_type=agents', 'start_time=-60h', 'start_time=-50h&end_time=-30h',
     'email=user1%40acme.test', 'session_id=session%205', 'start_time=-60h&tool_name=tool%201']) {
     const items = await listed(service, query)
@@ -91,7 +83,7 @@ t.test('counts equal a recount of the listed events', async (t) => {
 })
 
 t.test('a timeline has every bucket, and its counts equal a recount', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   const query = 'start_time=-60h&end_time=-1h'
   const items = await listed(service, query)
   const timeline = await json(service, `${API}/timeline?by=category_type&interval=1h&top=2&${query}`)
@@ -118,7 +110,7 @@ t.test('a timeline has every bucket, and its counts equal a recount', async (t) 
 })
 
 t.test('the width of a timeline is the least that fits', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   for (const [query, seconds] of [
     ['', 1800],
     ['buckets=24', 3600],
@@ -133,7 +125,7 @@ t.test('the width of a timeline is the least that fits', async (t) => {
 })
 
 t.test('each facet is counted under all filters but its own', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   const items = await listed(service, 'start_time=-60h')
   const { facets } = await json(service, `${API}/facets?start_time=-60h&category_type=agents&status=failed&top=200`)
   const is = (item: Item, name: string, value: unknown) => name === '' || item[name] === value
@@ -152,7 +144,7 @@ t.test('each facet is counted under all filters but its own', async (t) => {
 })
 
 t.test('pages of sessions give each session once while events arrive', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays(), { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' })
+  const service = await startFilledService(t, itemsOfThreeDays(), { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' })
   const items = await listed(service, 'start_time=-23h')
   const ids = new Set(items.flatMap(({ extra }) => extra.session_id === undefined ? [] : [extra.session_id as string]))
   const seen: Item[] = []
@@ -175,7 +167,7 @@ t.test('pages of sessions give each session once while events arrive', async (t)
 
 t.test('pages of sessions give each session once while late events arrive', async (t) => {
   for (const start of ['-23h', '-60h']) {
-    const service = await startWith(t, itemsOfThreeDays(), { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' })
+    const service = await startFilledService(t, itemsOfThreeDays(), { POLL_INTERVAL_MS: '20', CACHE_OPEN_TTL_MS: '1' })
     const ahead = (seconds: number) => ago(-1000 * seconds)
     service.sandbox.publish([item({ extra: { session_id: 'session 5' }, timestamp: ahead(1800) })])
     const first: Item = await json(service, `${API}/sessions?start_time=${start}&page_size=500`)
@@ -194,7 +186,7 @@ t.test('pages of sessions give each session once while late events arrive', asyn
 })
 
 t.test('a count out of memory costs no call, and its validator gives a 304', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   t.match((await service.get(`${API}/summary`)).headers.get('cache-status'), 'fwd=miss')
   service.sandbox.resetRequests()
   for (const path of ['/summary?status=failed', '/timeline', '/facets?fields=email', '/sessions', '/summary?top=3']) {
@@ -225,7 +217,7 @@ t.test('a count right after the start fills the table that later counts use', as
 t.test('a count that ends at the scan limit is cached', async (t) => {
   const dateOf = evenDates(0, -1000)
   const items = Array.from({ length: 2500 }, (_, n) => item({ resource_text: `line ${n}`, timestamp: dateOf(n) }))
-  const service = await startWith(t, items, { SEARCH_SCAN_LIMIT: '1000' })
+  const service = await startFilledService(t, items, { SEARCH_SCAN_LIMIT: '1000' })
   for (const window of ['', `&start_time=${ago(3_000_000)}&end_time=${ago(600_000)}`]) {
     // Only the last tables that were read for a text are kept.
     const paths = ['line', 'line 1', 'line 2', 'line 3'].map((text) => `${API}/summary?text=${encodeURIComponent(text)}${window}`)
@@ -241,7 +233,7 @@ t.test('a count that ends at the scan limit is cached', async (t) => {
 })
 
 t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   const { totals: { events } } = await json(service, `${API}/summary`)
   for (const [allowed, status] of [[true, 'fwd=miss'], [false, 'hit; detail=memory']] as const) {
     service.sandbox.resetRequests()
@@ -253,7 +245,7 @@ t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => 
 })
 
 t.test('no-cache while Kubiya fails leaves the counts as they are', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   const { totals: { events } } = await json(service, `${API}/summary`)
   service.sandbox.faults.during({ kind: 'status', status: 500 })
   for (const headers of [{ 'cache-control': 'no-cache' }, {}]) {
@@ -264,7 +256,7 @@ t.test('no-cache while Kubiya fails leaves the counts as they are', async (t) =>
 })
 
 t.test('a failure of Kubiya is no count of zero', async (t) => {
-  const service = await startWith(t, itemsOfThreeDays())
+  const service = await startFilledService(t, itemsOfThreeDays())
   service.sandbox.faults.during({ kind: 'status', status: 500 })
   const answer = await service.get(`${API}/summary?start_time=-60h&end_time=-50h`)
   t.equal(answer.status, 502)
@@ -272,7 +264,7 @@ t.test('a failure of Kubiya is no count of zero', async (t) => {
 })
 
 t.test('bad parameters of counts get a 400 that names all of them', async (t) => {
-  const service = await startWith(t, [])
+  const service = await startFilledService(t, [])
   for (const [path, parameters] of Object.entries({
     '/summary?top=101': ['top'],
     '/summary?top=-1&no_such=1': ['top', 'no_such'],

@@ -19,6 +19,7 @@ import { identifyElement, readEvent } from '../../src/kubiya/response.ts'
 import { startSandbox, type Fault, type Sandbox } from '../../src/sandbox/sandbox.ts'
 import { auditSourceContract } from '../contracts/audit-source.ts'
 import { holds } from '../contracts/property.ts'
+import { mostWithin } from '../support/day.ts'
 import { eventually } from '../support/support.ts'
 import { CALLER, POLLER } from '../support/purposes.ts'
 import { KEY, question, unlimited, started, kindOf, readListing, createPolledReader } from './started-client.ts'
@@ -1067,13 +1068,3 @@ t.test('API key', async (t) => {
     t.notOk(JSON.stringify(client).includes(KEY))
   })
 })
-
-/** The most requests in any stretch of so many milliseconds; times ascend. */
-function mostWithin (times: number[], spanMs: number): number {
-  let most = 0
-  for (let first = 0, last = 0; last < times.length; last++) {
-    while ((times[last] ?? 0) - (times[first] ?? 0) >= spanMs) first++
-    most = Math.max(most, last - first + 1)
-  }
-  return most
-}

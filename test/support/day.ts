@@ -14,6 +14,7 @@ import { createBookmark, type Bookmark } from '../../src/live/ingest/bookmark.ts
 import { createPoller } from '../../src/live/ingest/poller.ts'
 import { silentInstruments } from '../../src/instruments.ts'
 import { silentTracer } from '../../src/tracer.ts'
+import { createChance } from '../oracle/chance.ts'
 import { CALLER, POLLER } from './purposes.ts'
 
 export const SECOND_MS = 1000
@@ -333,13 +334,7 @@ function layOut (phases: readonly Phase[], endMs: number, random: () => number):
 
 /** Random numbers that are the same each time. */
 export function seeded (seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6D2B79F5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
+  return createChance(seed).next
 }
 
 /** The most requests in any stretch of so many milliseconds; times ascend. */

@@ -281,6 +281,13 @@ export function cursorOf (frame: Frame | undefined): StreamCursor | undefined {
   return frame !== undefined && 'cursor' in frame ? decodeStreamCursor(frame.cursor) : undefined
 }
 
+/** The place that a frame names; without one the test fails. */
+export function placeOf (frame: Frame | undefined): StreamCursor {
+  const cursor = cursorOf(frame)
+  if (cursor === undefined) throw new Error(`a frame with a cursor was expected, not ${frame?.type ?? 'none'}`)
+  return cursor
+}
+
 export function typesOf ({ frames }: Line): string[] {
   return frames.map(({ type }) => type)
 }

@@ -38,6 +38,21 @@ export interface Service {
 /** A log of one event, which answers hardly any query: Kubiya is asked. */
 export const SMALLEST_LOG = { HISTORY_EVENTS: '1' }
 
+/** Settings for a service in front of this Kubiya: a free port, no budget, quick polls, and an end without delay. */
+export function settingsFor ({ apiKey, url }: Pick<Sandbox, 'apiKey' | 'url'>): Record<string, string> {
+  return {
+    PORT: '0',
+    KUBIYA_API_KEY: apiKey,
+    KUBIYA_BASE_URL: url,
+    KUBIYA_REQUESTS_PER_MINUTE: '0',
+    KUBIYA_REQUESTS_PER_DAY: '0',
+    POLL_INTERVAL_MS: '50',
+    POLL_MAX_INTERVAL_MS: '50',
+    DRAIN_MS: '0',
+    MAX_LOOP_DELAY_MS: '0'
+  }
+}
+
 /**
  * The whole service on a free port, in front of a sandbox upstream that the test can script. Budgets are off, polls
  * quick, and nobody is turned away because the machine is slow.
@@ -51,19 +66,7 @@ export async function startService (
   options: AppOptions = {}
 ): Promise<Service> {
   const upstream = sandbox ?? await startSandbox(sandboxOptions)
-  const outcome = readSettings({
-    PORT: '0',
-    KUBIYA_API_KEY: upstream.apiKey,
-    KUBIYA_BASE_URL: upstream.url,
-    KUBIYA_REQUESTS_PER_MINUTE: '0',
-    KUBIYA_REQUESTS_PER_DAY: '0',
-    POLL_INTERVAL_MS: '50',
-    POLL_MAX_INTERVAL_MS: '50',
-    DRAIN_MS: '0',
-    MAX_LOOP_DELAY_MS: '0',
-    LOG_LEVEL: 'debug',
-    ...environment
-  })
+  const outcome = readSettings({ ...settingsFor(upstream), LOG_LEVEL: 'debug', ...environment })
   if (!outcome.ok) throw new Error(outcome.faults.join('\n'))
   const logs: Array<Record<string, unknown>> = []
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = outcome.settings

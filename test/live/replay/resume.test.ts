@@ -1,7 +1,7 @@
 import t from 'tap'
 import { formatInstant, parseInstant } from '../../../src/audit/instant.ts'
 import { dated } from '../../contracts/memory-source.ts'
-import { NOW, createLine, createStage, cursorOf, happen, idsOf, typesOf } from '../../support/stage.ts'
+import { NOW, createLine, createStage, cursorOf, happen, idsOf, placeOf, typesOf } from '../../support/stage.ts'
 import { at } from '../../support/timeline.ts'
 
 t.test('replay from Kubiya', async (t) => {
@@ -119,8 +119,7 @@ t.test('replay from Kubiya', async (t) => {
     const early = createLine()
     await stage.listen(NOW, early).turns()
     happen(stage, 3)
-    const since = cursorOf(early.frames.at(-1))
-    if (since === undefined) throw new Error('an event has a cursor')
+    const since = placeOf(early.frames.at(-1))
     const ids = idsOf(10_500, 3)
     const items = ids.map((id, i) => ({
       seconds: 4 + i / 10,
@@ -142,8 +141,7 @@ t.test('replay from Kubiya', async (t) => {
     const stage = evicted()
     const first = createLine()
     await stage.listen(NOW, first).turns()
-    const since = cursorOf(first.frames[20])
-    if (since === undefined) throw new Error('an event has a cursor')
+    const since = placeOf(first.frames[20])
     happen(stage, 3, 40)
     const line = createLine()
     await stage.listen({ since }, line).turns()
@@ -156,15 +154,13 @@ t.test('replay from Kubiya', async (t) => {
     const first = createLine()
     await stage.listen(NOW, first).turns()
     happen(stage, 10)
-    const middle = cursorOf(first.frames.at(-1))
+    const middle = placeOf(first.frames.at(-1))
     happen(stage, 30, 10)
-    if (middle === undefined) throw new Error('an event has a cursor')
     const second = createLine(10)
     second.block()
     await stage.listen({ since: middle }, second).turns()
     t.match(second.frames[0], { type: 'hello', resumed: false })
-    const since = cursorOf(second.frames[0])
-    if (since === undefined) throw new Error('hello has a cursor')
+    const since = placeOf(second.frames[0])
     const third = createLine()
     await stage.listen({ since }, third).turns()
     const [hello] = third.frames
