@@ -18,6 +18,7 @@ export interface SessionDetails {
   readonly agents: ReadonlyArray<{ readonly name: string, readonly events: number }>
   readonly tools: ReadonlyArray<{ readonly name: string, readonly events: number, readonly failed: number }>
   readonly categories: ReadonlyArray<{ readonly value: string, readonly events: number }>
+  /** Names the session, not the window: its event may lie outside the windows. */
   readonly title: string | null
   /** The category of the first event. */
   readonly firstCategory: string

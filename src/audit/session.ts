@@ -30,7 +30,8 @@ export const PublishedSession = Type.Object({
   ),
   title: orNull(Type.String({
     maxLength: 200,
-    description: 'The start of the first message of a user, otherwise of the first text. Null: there is no text.'
+    description: 'The start of the first message of a user that was read, also from outside the window; otherwise of ' +
+      'the first text. Null: there is no text.'
   })),
   trigger: choice(SESSION_TRIGGERS, 'What began the session, by the category of its first event.'),
   users: Type.Array(Type.Object({
