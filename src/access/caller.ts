@@ -58,6 +58,13 @@ export const FORBIDDEN: Denied = {
   code: 'forbidden',
   detail: 'Kubiya does not allow this with the credential.'
 }
+/** The queue of checks is full, or the check waited too long. */
+export const BUSY: Denied = {
+  ok: false,
+  code: 'overloaded',
+  detail: 'Too many credentials are being verified.',
+  retryAfterMs: 1000
+}
 export const NO_TENANT: Denied = {
   ok: false,
   code: 'overloaded',

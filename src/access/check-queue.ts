@@ -16,6 +16,16 @@ export interface CheckQueueLimits {
   readonly maxWaitMs: number
 }
 
+/** The usual bounds. A queue replaces those that differ. */
+export const USUAL_LIMITS: CheckQueueLimits = {
+  maxRunning: 64,
+  maxUnproven: 48,
+  maxPerAddress: 8,
+  maxWaitingPerAddress: 256,
+  maxWaiting: 4096,
+  maxWaitMs: 5000
+}
+
 /** Runs checks in turns between addresses, so that one address cannot use up the capacity of all. */
 export interface CheckQueue {
   /**

@@ -3,6 +3,7 @@ import { decodeProtectedHeader, errors, jwtVerify, type JWTPayload, type JWTVeri
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import {
+  BUSY,
   UNAUTHORIZED,
   digestOf,
   type AuthResult,
@@ -12,7 +13,7 @@ import {
   type Denied
 } from './caller.ts'
 import { createJwkSet, type FetchOutcome } from './jwk-set.ts'
-import { createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
+import { USUAL_LIMITS, createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
 import type { AuthFailureLimit } from './auth-failure-limit.ts'
 
 export interface JwtAuthOptions {
@@ -39,30 +40,10 @@ const UNVERIFIABLE: Denied = {
   detail: 'The JWK Set is unavailable; tokens cannot be verified.',
   retryAfterMs: RETRY_MS
 }
-const BUSY: Denied = {
-  ok: false,
-  code: 'overloaded',
-  detail: 'Too many tokens are being verified.',
-  retryAfterMs: 1000
-}
 // A signature takes some 100 µs of a thread, so this queue is short-lived.
-const SIGNATURES: CheckQueueLimits = {
-  maxRunning: 64,
-  maxUnproven: 48,
-  maxPerAddress: 8,
-  maxWaitingPerAddress: 256,
-  maxWaiting: 4096,
-  maxWaitMs: 2000
-}
+const SIGNATURES: CheckQueueLimits = { ...USUAL_LIMITS, maxWaitMs: 2000 }
 // These checks wait for the issuer, all of them for one answer.
-const UNKNOWN_KEYS: CheckQueueLimits = {
-  maxRunning: 1024,
-  maxUnproven: 768,
-  maxPerAddress: 8,
-  maxWaitingPerAddress: 256,
-  maxWaiting: 4096,
-  maxWaitMs: 6000
-}
+const UNKNOWN_KEYS: CheckQueueLimits = { ...USUAL_LIMITS, maxRunning: 1024, maxUnproven: 768, maxWaitMs: 6000 }
 
 interface Verified {
   readonly caller: Caller

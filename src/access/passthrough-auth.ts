@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../clock.ts'
 import {
+  BUSY,
   FORBIDDEN,
   UNAUTHORIZED,
   digestOf,
@@ -11,7 +12,7 @@ import {
   type Denied,
   type OnRevoked
 } from './caller.ts'
-import { createCheckQueue, type CheckQueueLimits } from './check-queue.ts'
+import { USUAL_LIMITS, createCheckQueue } from './check-queue.ts'
 import type { AuthFailureLimit } from './auth-failure-limit.ts'
 
 export interface PassthroughAuthOptions {
@@ -35,20 +36,6 @@ export interface PassthroughAuth extends Authenticator {
 const REFUSAL_MS = 60_000
 const MAX_HOLD_MS = 5000 // While Kubiya cannot be asked, a caller's credential is probed once in this time.
 const MAX_CALLERS = 10_000
-const BUSY: Denied = {
-  ok: false,
-  code: 'overloaded',
-  detail: 'Too many credentials are being verified.',
-  retryAfterMs: 1000
-}
-const PROBES: CheckQueueLimits = {
-  maxRunning: 64,
-  maxUnproven: 48,
-  maxPerAddress: 8,
-  maxWaitingPerAddress: 256,
-  maxWaiting: 4096,
-  maxWaitMs: 5000
-}
 
 interface Acceptance {
   /** When Kubiya last accepted the credential. */
@@ -67,7 +54,7 @@ export function createPassthroughAuth (options: PassthroughAuthOptions): Passthr
   const accepted = new LRUCache<string, Acceptance>({ max: MAX_CALLERS })
   const refused = new LRUCache<string, { readonly atMs: number, readonly refusal: Denied }>({ max: MAX_CALLERS })
   const pending = new Map<string, Promise<AuthResult>>()
-  const probes = createCheckQueue(PROBES, options.clock)
+  const probes = createCheckQueue(USUAL_LIMITS, options.clock)
   return { authenticate, heard, close: () => {} }
 
   function authenticate (credential: Credential | 'none', address: string): AuthResult | Promise<AuthResult> {
