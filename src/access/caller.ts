@@ -77,10 +77,10 @@ const SUBPROTOCOL = /^kubiya-audit\.(bearer|userkey)\.([A-Za-z0-9_-]+)$/
 const SCHEMES: Record<string, Credential['scheme']> = { bearer: 'Bearer', userkey: 'UserKey' }
 
 /**
- * The credential of a request: from `Authorization` (RFC 9110 §11.6.2), or from an offered subprotocol
- * `kubiya-audit.bearer.<token in base64url>` or `kubiya-audit.userkey.<…>`, because a page cannot set a header for a
- * WebSocket. `unreadable`: another scheme, or more than one credential. `rawHeaders` shows a repeated `Authorization`:
- * Node keeps the first, but a proxy in front may have checked the other one.
+ * The credential of a request, from `Authorization` (RFC 9110 §11.6.2) or from an offered subprotocol:
+ * `kubiya-audit.bearer.<token in base64url>` or `kubiya-audit.userkey.<…>`. The subprotocol exists because a page
+ * cannot set a header for a WebSocket. `unreadable`: another scheme, or more than one credential. `rawHeaders` shows a
+ * repeated `Authorization`: Node keeps the first, but a proxy in front may have checked the other one.
  */
 export function credentialOf (
   headers: IncomingHttpHeaders,

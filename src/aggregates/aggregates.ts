@@ -69,8 +69,8 @@ export interface Aggregates {
   /** Reads what is missing, on the requester's account, for a bounded time. */
   fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure>
   /**
-   * Has Kubiya asked anew for all that is held: rarely, and not while the budget is short. What is held stays in use
-   * until then.
+   * Begins to read all rows of the table from Kubiya again: rarely, and not while the request budget is short. The
+   * table stays in use until the new one is complete.
    */
   beginRecount (): boolean
   /** Takes what has entered the log. */

@@ -29,7 +29,7 @@ export interface EventTable {
    * rows.
    */
   dropBefore (instant: Instant): Promise<void>
-  /** Drops all rows and gaps. Numbers of rows go on. */
+  /** Drops all rows and gaps. The numbers of rows continue. */
   clear (): void
   /** Drops texts that no row has, in slices of time. Rows may be added and dropped meanwhile. */
   compact (): Promise<void>

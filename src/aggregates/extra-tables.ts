@@ -55,7 +55,7 @@ export interface ExtraTables {
 const MOST_TABLES = 2
 const KEPT_MS = 5 * 60_000
 
-/** A question that is asked again continues the reading that its predecessor began. */
+/** A repeated query continues the reading that the first one began. */
 export function createExtraTables (options: ExtraTablesOptions): ExtraTables {
   const { clock, isRefused, latenessMs, openTtlMs, position, scanLimit, searchScanLimit, upstreamNow } = options
   const tables = new LRUCache<string, ExtraTable>({

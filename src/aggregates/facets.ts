@@ -26,7 +26,7 @@ export async function countFacets (
   const tallies = new Map<CountedField, FieldTally[]>(fields.map((field) => [field, []]))
   let isExact = true
   for (const part of parts) {
-    // Fields without a filter of their own are counted in the same walk over the rows.
+    // Fields without a filter of their own are counted in the same pass over the rows.
     for (const { own, judged } of walksFor(fields, filter)) {
       const walked = own.map((field) => [field, createFieldTally(part.snapshot, field)] as const)
       const isWalkExact = await selectRows(part, judged, (chunk, selected) => {

@@ -35,7 +35,7 @@ export interface LiveTable {
   coveredFrom (): Instant | undefined
   snapshot (): TableSnapshot
   usage (): { readonly events: number, readonly bytes: number }
-  /** A question was asked. */
+  /** Records a use: the idle time starts again. */
   touch (): void
   close (): void
 }
@@ -47,7 +47,7 @@ const IDLE_MS = 10 * 60_000
 
 export function createLiveTable (options: LiveTableOptions): LiveTable {
   const { clock, hours, maxEvents, onError, onHour, onIdle, upstreamNow } = options
-  let evictedUpTo: Instant | undefined // The table has let go what is not newer.
+  let evictedUpTo: Instant | undefined // The table has evicted all events that are not newer.
   const table = createEventTable({ maxEvents, onEvicted: (newest) => { raise(newest) } })
   const scan = createTableScan({ ...options, table, filter: {}, rowLimit: maxEvents, hasRoom: () => !hasEvictedPast() })
   let usedMs = clock.monotonicMs()

@@ -6,20 +6,20 @@ const WIDEST_SHORT_CODE = 0xffff
 
 /** New codes for the texts that the rows of one column have. */
 export interface Recoding {
-  /** The texts that were met in a row. */
+  /** The texts that occur in a row. */
   readonly dictionary: DictionaryWriter
   /** Recodes a full chunk ahead, so that its codes need only be replaced. */
   prepare (chunk: Chunk, column: DictionaryColumn): void
   /** Returns the prepared codes for these codes. If none were prepared, makes them for the first `rows` rows. */
   recode (codes: Codes, rows: number): Codes
-  /** The new code of an old one. `undefined`: the text was met in no row. */
+  /** The new code of an old one. `undefined`: the text occurs in no row. */
   codeOf (code: number): number | undefined
 }
 
 /** Recodes a column of a table. Texts may be added to the dictionary before while chunks are prepared. */
 export function createRecoding (before: DictionaryWriter): Recoding {
   const dictionary = createDictionary()
-  const newCodes = new Uint32Array(FIRST_CODE + MOST_VALUES) // 0: not met so far, as `MISSING` stays what it is.
+  const newCodes = new Uint32Array(FIRST_CODE + MOST_VALUES) // 0: no new code yet; `MISSING` keeps its code.
   const prepared = new Map<Codes, Codes>()
   return {
     dictionary,

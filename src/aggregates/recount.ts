@@ -14,7 +14,7 @@ export interface RecountOptions {
   readonly onError: (error: unknown) => void
 }
 
-/** Reads anew what a table holds, into another one. Where that fails, the table stays in use. */
+/** Reads the rows of a table from Kubiya again, into a new table. If that fails, the old table stays in use. */
 export interface Recount {
   /** Reads back to an instant. Resolves after `waitMs` at the latest; the reading then continues. */
   start (goal: Instant, requester: Requester, waitMs: number): Promise<void>
@@ -25,7 +25,7 @@ export interface Recount {
   bytes (): number
 }
 
-const STEP_MS = 30_000 // A reading that nobody asks for a minute ends.
+const STEP_MS = 30_000 // The reading ends a minute after the last request for it.
 
 export function createRecount ({ clock, createTable, maxMs, onError, onRead }: RecountOptions): Recount {
   let next: LiveTable | undefined

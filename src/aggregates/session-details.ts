@@ -46,7 +46,7 @@ interface Draft {
   hasEarlier: boolean
 }
 
-/** Details of a few sessions, from one more walk over all rows, in the order of the sessions. */
+/** Details of a few sessions, in the order of the sessions. They need one more pass over all rows. */
 export async function detailSessions (
   parts: readonly TablePart[],
   sessions: readonly SessionTotals[]

@@ -64,9 +64,9 @@ const TRIGGERS: ReadonlyArray<readonly [part: string, SessionTrigger]> = [
  * A page of the sessions with at least one matching event. First the figures of all sessions are counted, then the
  * details of those on the page.
  *
- * The pages of one question show each session that was there once if all have the windows of the first page, and the
- * `sequence` that its table had: rows that were added later do not count. A table that was rebuilt numbers its rows
- * anew. Then the caller leaves `sequence` out, and later pages may repeat or pass over sessions that changed.
+ * The pages of one query show each session once, if all have the windows and the `sequence` of the first page. Rows
+ * that were added later then do not count. A rebuilt table gives its rows new numbers. The caller then leaves
+ * `sequence` out, and later pages may repeat or skip sessions that changed.
  */
 export async function countSessions (
   parts: readonly TablePart[],

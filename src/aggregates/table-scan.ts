@@ -40,7 +40,7 @@ export interface ScanProgress {
   readonly coveredFrom: Instant | undefined
   /** How many events were looked at. */
   readonly scanned: number
-  /** `undefined`: the reading goes on, or has reached its goal. The wait of a failure is what is left of it now. */
+  /** `undefined`: the reading continues, or has reached its goal. The wait of a failure is the rest of that wait. */
   readonly stop: ScanStop | undefined
 }
 
@@ -150,7 +150,7 @@ export function createTableScan (options: TableScanOptions): TableScan {
     return coveredFrom !== undefined && goal !== undefined && coveredFrom <= goal
   }
 
-  /** Waits for the request budget. Meanwhile the shortage is why the reading does not go on. */
+  /** Waits for the request budget. Meanwhile `stop` gives the shortage as the reason. */
   async function pause (shortage: Failure): Promise<void> {
     const { retryAfterMs = DEFAULT_PAUSE_MS } = shortage
     stopFor({ ...shortage, retryAfterMs })

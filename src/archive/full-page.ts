@@ -42,7 +42,7 @@ const FIRST_PART_SHARE = 0.75
 
 /**
  * Reads a page that is short only at the end of the range. It continues after `begun`, an earlier part. A page by
- * number begins with one read by number; the rest is a keyset scan, so that no row is read twice or left out.
+ * number begins with one read by number. The rest is a keyset scan, so that it neither repeats nor skips a row.
  */
 export async function readFullPage (
   source: AuditSource,

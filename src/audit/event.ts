@@ -7,7 +7,8 @@ const field = (options: object) => Type.Optional(Type.Unsafe<unknown>(options))
 /**
  * An audit event as it is published: the upstream item with `id` set, and every other field unchanged. An unusable `id`
  * of Kubiya's is moved to `upstream_id`. Only `id` is certain to be present, and no field has a certain type, so this
- * schema describes and does not validate (docs/kubiya-api.md §2.3: 12 known fields; unknown ones are passed through).
+ * schema describes and does not validate. docs/kubiya-api.md §2.3 lists the 12 known fields; unknown fields pass
+ * through.
  */
 export const PublishedEvent = Type.Object({
   id: Type.String({

@@ -43,7 +43,7 @@ const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400 }
 
 /**
  * Parses a relative time (`-90s`, `-15m`, `-6h`, `-7d`, `now`), a timestamp in any form that events may have, or a
- * date, which means its midnight UTC. `undefined`: any other text.
+ * date. A date means its midnight UTC. `undefined`: any other text.
  */
 export function parseTimeBound (text: string): TimeBound | undefined {
   if (text === 'now') return { kind: 'ago', seconds: 0 }
@@ -59,8 +59,8 @@ export function parseTimeBound (text: string): TimeBound | undefined {
 
 /**
  * Resolves a requested range to absolute bounds. Relative bounds fall on whole seconds, as Kubiya's do, so that no row
- * at a bound is filtered out. The default start is counted from `earliest`, which is now by the slower of two clocks:
- * the range then contains the last 24 hours, whichever clock is wrong.
+ * at a bound is filtered out. The default start is counted from `earliest`, the time by the slower of two clocks. The
+ * range then contains the last 24 hours, also if one clock is wrong.
  */
 export function resolveRange (requested: RequestedRange, now: Instant, earliest: Instant = now): TimeRange {
   const end = requested.end === undefined ? undefined : resolveTimeBound(requested.end, now)

@@ -31,9 +31,9 @@ export function withoutUpstreamId (item: JsonObject): JsonObject {
 }
 
 /**
- * Whether a text can be an upstream id: 1 to 200 UTF-16 code units, without control characters (C0, DEL, C1), lone
- * surrogates, or white space (as `trim` defines it) at either end. Everything else is allowed, also spaces, U+2028 and
- * format characters inside. All of them are data in JSON, in a frame and, percent-encoded, in a path.
+ * Whether a text can be an upstream id. It has 1 to 200 UTF-16 code units, without control characters (C0, DEL, C1) and
+ * lone surrogates. It has no white space (as `trim` defines it) at either end. Everything else is allowed, also spaces,
+ * U+2028 and format characters inside. All of them are data in JSON, in a frame and, percent-encoded, in a path.
  *
  * No part between `/` or `\` may be empty, `.` or `..`, also after a second percent-decoding, which some proxies do.
  * That decoding keeps invalid escapes, and escapes that are not ASCII: they cannot form such a part.

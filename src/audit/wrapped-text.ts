@@ -33,7 +33,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Reads a text that Kubiya logged as the `repr` of a Python object (docs/kubiya-api.md §2.6): one record in each line,
+ * Reads a text that Kubiya logged as the `repr` of a Python object (docs/kubiya-api.md §2.6). Each line is one record,
  * such as `end=False start=False type='msg' content="…"`. `undefined`: the text has another form. Each character is
  * read a few times at most, so the time is linear in the length of the text.
  */

@@ -7,8 +7,8 @@ const MOST_HEARTBEAT_SECONDS = 3600
 const DEFAULT_HEARTBEAT_SECONDS = 20
 
 /**
- * Parses a message. `undefined`: it is not a frame. A frame of an unknown type is a frame, because a later version of
- * the service may add types; its `cursor` counts if it is valid.
+ * Parses a message. `undefined`: it is not a frame. A frame of an unknown type is accepted, because a later version of
+ * the service may add types. Its `cursor` is used if it is valid.
  */
 export function readFrame (data: unknown): Frame | undefined {
   const frame = parseObject(data)

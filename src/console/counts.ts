@@ -80,9 +80,9 @@ function sessionQuery (state: UrlState) {
 }
 
 /**
- * A count that is kept up to date while the service has it in memory. Another one would read Kubiya each time: it is
- * loaded again where the service says when more will be there, and a few times after the first load, which may have
- * filled the memory. A count with a text is never in memory.
+ * A count that is kept up to date while the service has it in memory. A count that is not in memory would read Kubiya
+ * each time. It is loaded again when the service says that more will be there. It is also loaded a few times after the
+ * first load, which may have filled the memory. A count with a text is never in memory.
  */
 function counted<Query extends EventQuery, Data extends { readonly coverage: Coverage }> (
   query: ReadonlySignal<Query | undefined>,

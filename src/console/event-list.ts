@@ -99,7 +99,7 @@ export function createEventList ({ api, query: asked, ...tailOptions }: EventLis
     if (query === undefined || next === undefined || isLoading.value || rows.isFull()) return
     const { signal: abort } = aborting
     void load(api.eventsBehind(next, query.filter.text !== undefined, abort), abort).then(() => {
-      // A cursor of another time is of no use any more. The list begins anew.
+      // The service no longer accepts the cursor, so the list starts again.
       if (!abort.aborted && trouble.value?.code === 'invalid-cursor') reload()
     })
   }

@@ -3,8 +3,8 @@ export type AssignSlots = (ids: readonly string[]) => ReadonlyMap<string, number
 
 /**
  * Numbers the painted rows, so that elements can be kept. A row keeps its number while it is painted. A new row takes
- * the lowest free one, mostly that of a row that has left. At a thousand events a second this halves the work of a
- * painting (10 against 19 ms of CPU): the browser changes texts and makes no elements.
+ * the lowest free one, mostly that of a row that has left. At a thousand events a second this halves the CPU time of a
+ * painting, from 19 to 10 ms: the browser changes texts and makes no elements.
  */
 export function createRowSlots (): AssignSlots {
   let slots: ReadonlyMap<string, number> = new Map()

@@ -32,8 +32,9 @@ type Name = keyof typeof READERS
 type Read<Each extends Name> = Exclude<ReturnType<typeof READERS[Each]>, ParameterFault[]>
 
 /**
- * Reads the query string of Kubiya's list as its clients encode it: `filter` and `sort` are JSON texts, and a blank may
- * be `+` (docs/kubiya-api.md §1.4). Each parameter may come once. Returns the query, or all faults of the parameters.
+ * Reads the query string of Kubiya's list as its clients encode it (docs/kubiya-api.md §1.4): `filter` and `sort` are
+ * JSON texts, and `+` may mean a space. Each parameter may come once. Returns the query, or all faults of the
+ * parameters.
  */
 export function readItemsQuery (search: string): PageQuery | ParameterFault[] {
   const { faults, texts } = readParameters(search)

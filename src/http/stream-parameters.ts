@@ -53,8 +53,8 @@ export const StreamHeaders = Type.Object({
 })
 
 /**
- * Reads the parameters of a stream. A client that reconnects repeats the parameters of its first request; the header
- * `Last-Event-ID`, or a parameter where it cannot set the header, then takes precedence.
+ * Reads the parameters of a stream. A client that reconnects repeats the parameters of its first request. The header
+ * `Last-Event-ID` then takes precedence, or a parameter where the client cannot set the header.
  */
 export function readStreamRequest (
   query: StreamQuery,

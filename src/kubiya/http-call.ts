@@ -54,8 +54,9 @@ const NONE: ReadonlySet<number> = new Set()
 
 /**
  * One deadline covers waiting, connecting, headers and body. Redirects are not followed, so the key is sent nowhere
- * else. A caller's call has up to three tries: after a lost connection, a 429 or a 5xx, with full jitter, and with
- * `Retry-After` where the deadline allows it. The poller has its own interval and therefore one try.
+ * else. A caller's call has up to three tries: it is repeated after a lost connection, a 429 or a 5xx. The waits have
+ * full jitter, and follow `Retry-After` where the deadline allows it. The poller has its own interval and therefore one
+ * try.
  */
 export function createHttpCall (options: HttpCallOptions): HttpCall {
   const { budget, clock, fairQueue, headers, maxBytes, timeoutMs } = options

@@ -90,9 +90,9 @@ const TRIAL_EVERY_MS = MINUTE_MS
  *
  * and then slows down to one poll in 23 s.
  *
- * Callers share the rest. A caller that took more than its part of the inflow leaves that lead to others: in the
- * minute's bucket up to half of it, in the day's bucket one request for each caller that comes before it. Bulk work of
- * all callers together has a bucket of its own besides.
+ * Callers share the rest. A caller that took more than its part of the inflow leaves that lead in the bucket for
+ * others. In the minute's bucket it leaves at most half. In the day's bucket it leaves one request for each caller
+ * before it. Bulk work of all callers together has a bucket of its own besides.
  */
 export function createRequestBudget (limits: BudgetLimits): RequestBudget {
   const minute = createBucket('minute', limits.perMinute, MINUTE_MS)

@@ -58,9 +58,9 @@ const MOST_BARREN_ANSWERS = 8
 const OVERLAP_SHARE = 0.25
 
 /**
- * Reads one query page by page. Pages overlap by the rows of the last instant, up to a quarter of a page: exact
- * duplicates are numbered within one answer, so equal rows must be in one answer. Each row is returned once. Pages have
- * the requested size, until a short answer shows that the upstream caps them.
+ * Reads one query page by page. Pages overlap by the rows of the last instant, up to a quarter of a page. The reason:
+ * exact duplicates are numbered within one answer, so equal rows must be in one answer. Each row is returned once.
+ * Pages have the requested size, until a short answer shows that the upstream caps them.
  */
 export function createPageRun (requestedSize: number) {
   const met = new Map<string, Instant | undefined>()
@@ -147,8 +147,8 @@ export function createPageRun (requestedSize: number) {
   }
 
   /**
-   * The row from which on the next page repeats rows. The longest overlap that still reaches further is taken, because
-   * a page that begins at `read` could contain a lone exact duplicate, whose id is known already.
+   * The first row that the next page repeats. The result is the longest overlap with which the page still reaches
+   * further. Without an overlap the page could contain one of two exact duplicates, with an id that is already known.
    */
   function overlapOffset (start: number, rows: KeyedEvent[], largest: number, read: number): number {
     for (let index = overlapStart(rows, Math.floor(largest * OVERLAP_SHARE)); index < rows.length; index++) {
@@ -170,7 +170,7 @@ export type PageRun = ReturnType<typeof createPageRun>
 
 /**
  * The page that contains a row, reaches furthest after it, and begins at `leastStart` or later. Pages begin only at
- * multiples of their size, so the size varies: with at most 100 rows, the best page for row 170 is the third page of
+ * multiples of their size, so the size varies. With at most 100 rows, the best page for row 170 is the third page of
  * 85.
  */
 export function pageCovering (row: number, largest: number, leastStart = 0): PageSpan {
@@ -188,8 +188,8 @@ export function pageCovering (row: number, largest: number, leastStart = 0): Pag
 }
 
 /**
- * Index of the first row to read again with the next answer: the first row of the last instant, or one of its last
- * `most` rows if it has more. Never between two exact duplicates.
+ * Index of the first row to read again with the next answer. It is the first row of the last instant. If that instant
+ * has more than `most` rows, it is one of the last `most`. It never divides two exact duplicates.
  */
 export function overlapStart (rows: KeyedEvent[], most: number): number {
   const last = rows.at(-1)?.key.instant

@@ -17,8 +17,8 @@ const BATCH_EVENTS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000]
 type SkipReason = 'unreadable' | 'no-event'
 
 /**
- * Counts events of the service. What happens for each of thousands of subscribers is counted in plain numbers and read
- * at a scrape: the library's counters cost as much as a delivery.
+ * Counts events of the service. Events that occur for each of thousands of subscribers are counted in plain numbers,
+ * which a scrape reads. The library's counters would cost as much as a delivery.
  */
 export function createCounters (families: MetricFamilies): Instruments {
   return {

@@ -9,8 +9,9 @@ const NANOSECONDS = 1e9
 const OPEN_FILES_LIMIT = /^Max open files +(\d+)/m
 
 /**
- * The metrics of the process, under the standard names of Prometheus clients. Two of the library's own set are missing:
- * garbage collections, because each one would cost CPU time, and handles, because each scrape would list all sockets.
+ * The metrics of the process, under the standard names of Prometheus clients. Two of the library's own metrics are
+ * missing. To observe garbage collections would cost CPU time at each of them. To count handles, each scrape would list
+ * all sockets.
  */
 export function createProcessMetrics ({ gauge, tally }: MetricFamilies, clock: Pick<Clock, 'now'>): void {
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS })

@@ -359,8 +359,8 @@ for (const [when, agoMs] of [['just now', 10_000], ['hours ago', 3 * hour]] as c
   t.test(`next gives each event once if Kubiya sorts by whole seconds, unseen on page 1: ${when}`, async (t) => {
     const sandbox = await startUpstream(t)
     const lastMs = Math.floor((Date.now() - agoMs) / 1000) * 1000
-    // One a second, but for three of which the first answer holds the middle and the oldest, and far behind some more
-    // that stand in no order.
+    // One event a second, except for three in one second. The first answer holds the middle and the oldest of them.
+    // More unsorted events follow far behind.
     const log = Array.from({ length: 200 }, (_, n) => {
       const place = n < 98
         ? { ms: n * 1000, rank: 0 }

@@ -18,8 +18,8 @@ export type Open = (service: Service, query?: string, cursor?: string) => Consum
 const BIG_BYTES = 12_000
 const QUIET = { HEARTBEAT_MS: '60000' }
 /**
- * For 12 MB or more that stay in the window: pages that can be read, polls that are not always at it, and nothing that
- * makes them less.
+ * For 12 MB or more in one window: pages below the byte limit, polls with pauses between them, and no compression,
+ * which would make the streams smaller.
  */
 export const HEAVY = {
   POLL_PAGE_SIZE: '200',

@@ -11,7 +11,7 @@ import { bytes, damaged, encode, noise, query, word } from './material.ts'
 import { startFuzzUpstream } from './upstream.ts'
 
 // `npm run fuzz -- --seconds 60 --seed 7` runs the real process with malformed and hostile requests, connections,
-// frames and upstream answers, and the client module with a service that forges frames.
+// frames and upstream answers. It also runs the client module with a service that forges frames.
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },

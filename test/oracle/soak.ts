@@ -14,8 +14,8 @@ import { createTraffic } from './traffic.ts'
 import { createTruth, type FilterName } from './truth.ts'
 import { missingOf } from './verdict.ts'
 
-// `npm run soak -- --seconds 600 --seed 7 --history 100` kills and restarts the real process, in front of an upstream
-// that often fails and whose clock leaps, while strangers abuse its connections. `--history` is the size of the log.
+// `npm run soak -- --seconds 600 --seed 7 --history 100` kills and restarts the real process. The upstream often fails
+// and its clock jumps, and hostile clients misuse connections. `--history` is the size of the log.
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },

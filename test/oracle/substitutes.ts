@@ -37,8 +37,8 @@ function changing (source: AuditSource, change: (answer: Answer) => Answer): Aud
 }
 
 /**
- * A hub that gives the backlog at once and adds the stream to those who are live in a later turn; or, where no delay is
- * given, in the same one.
+ * A hub that sends the backlog at once and adds the stream to the live ones in a later turn. Without a delay it does
+ * both in one turn.
  */
 export function withLateJoin (delayMs: number | undefined): (hub: Hub, log: LogReader, frameCache: FrameCache) => Hub {
   return (hub, log, frameCache) => ({

@@ -167,9 +167,9 @@ export async function runTrial (schedule: Schedule, options: TrialOptions): Prom
   }
 
   /**
-   * Until nobody misses anything, or nothing has come for too long: over several whole reads and as many requests as
-   * several replays take, or while the service requests nothing. How long that takes says nothing: the machine may be
-   * busy. Looked at closely only when something has come.
+   * Resolves when no listener misses an event, or when nothing arrives any more. Nothing arrives any more when several
+   * whole reads and the requests of several replays brought nothing, or when the service requests nothing. Elapsed time
+   * proves nothing, because the machine may be busy. Events are compared only after something has arrived.
    */
   async function caughtUp (whose: () => Listener[]): Promise<void> {
     const heard = () => listeners.reduce((sum, { story }) => sum + countHeard(story), 0)

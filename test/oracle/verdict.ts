@@ -3,9 +3,9 @@ import { eventsOf, gapsOf, type Chapter, type HeardEvent, type HeardGap, type St
 import type { Shown, Truth } from './truth.ts'
 
 /**
- * `lost`: neither given nor in a gap · `doubled`: given twice where that must not be, or under more ids than it has
- * copies · `foreign`: given but never published, or not asked for · `disorder` · `idle gap`: nothing is missing in it ·
- * `form`: against the protocol.
+ * `lost`: neither delivered nor in a gap. `doubled`: delivered twice where that is forbidden, or under more ids than it
+ * has copies. `foreign`: delivered, but never published or not asked for. `disorder`: in a wrong order. `idle gap`: a
+ * gap in which nothing is missing. `form`: not as the protocol says.
  */
 export type Fault = 'lost' | 'doubled' | 'foreign' | 'disorder' | 'idle gap' | 'form'
 

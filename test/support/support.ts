@@ -230,9 +230,9 @@ export function ago (ms: number): string {
 }
 
 /**
- * The dates of a series, at even distances, RFC 3339: the one of n = 0 lies `firstAgoMs` ago, each next one `stepMs`
- * later, or earlier where `stepMs` is negative. They count from one reading of the clock, so that no two of them are
- * equal or change places when the clock moves on between two calls.
+ * RFC 3339 dates of a series, at even distances. Date 0 lies `firstAgoMs` ago. Each next date is `stepMs` later, or
+ * earlier where `stepMs` is negative. All count from one reading of the clock: time that passes between two calls
+ * changes neither order nor distance.
  */
 export function evenDates (firstAgoMs: number, stepMs: number): (n: number) => string {
   if (!Number.isSafeInteger(stepMs) || stepMs === 0) throw new RangeError('dates are whole milliseconds apart')

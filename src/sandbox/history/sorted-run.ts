@@ -19,7 +19,7 @@ export function * walkRun (entries: readonly Entry[], span: Span, order: Order):
 
 /**
  * Merges two sorted runs. For equal instants, the first run's event comes first in ascending order and last in
- * descending order, so that each direction is the reverse of the other.
+ * descending order. Each direction is then the reverse of the other.
  */
 export function * mergeRuns (earlier: Generator<Entry>, later: Generator<Entry>, order: Order): Generator<Entry> {
   let left = earlier.next()
