@@ -1,6 +1,7 @@
 import type { AuditFilter } from '../audit/filter.ts'
 import { NANOS_PER_SECOND, type Instant } from '../audit/instant.ts'
 import type { SessionOutcome, SessionTrigger } from '../audit/session.ts'
+import { pauseIfDue } from '../audit/time-slice.ts'
 import { FAILED } from './columns.ts'
 import type { TablePart } from './event-table.ts'
 import { detailSessions, earliestStart, type SessionDetails } from './session-details.ts'
@@ -36,6 +37,8 @@ export interface SessionsOptions {
   readonly orderBy: SessionOrder
   readonly outcome?: SessionOutcome
   readonly pageSize: number
+  /** The page ends early behind the session that exceeds it: bytes of lists and titles as JSON. Default: no bound. */
+  readonly maxBytes?: number
   /** The last session of the page before. */
   readonly after?: SessionPosition
   /** The last good poll. A session is open if its last event is less than five minutes older. */
@@ -73,15 +76,15 @@ export async function countSessions (
   filter: AuditFilter,
   options: SessionsOptions
 ): Promise<SessionPage> {
-  const { asOf, orderBy, outcome, pageSize } = options
+  const { asOf, maxBytes = Infinity, orderBy, outcome, pageSize } = options
   const { each, isCapped, unassigned } = await totalSessions(parts, filter)
   const accepts = (session: SessionTotals) =>
     session.isMatched && (outcome === undefined || outcomeOf(session) === outcome)
   const { first, total } = await select(each, accepts, options)
   const page = first.slice(0, pageSize)
-  const details = await detailSessions(parts, page)
+  const details = await within(maxBytes, await detailSessions(parts, page))
   const context = { asOf, start: earliestStart(parts) }
-  const last = page.at(-1)
+  const last = page[details.length - 1]
   return {
     items: details.flatMap((each, index) => {
       const session = page[index]
@@ -89,9 +92,21 @@ export async function countSessions (
     }),
     total,
     unassigned_events: unassigned,
-    next: last === undefined || first.length <= pageSize ? undefined : positionOf(last, orderBy),
+    next: last === undefined || first.length <= details.length ? undefined : positionOf(last, orderBy),
     capped: isCapped
   }
+}
+
+/** The first details, up to the one that exceeds a number of bytes, in slices of time. */
+async function within (maxBytes: number, details: readonly SessionDetails[]): Promise<readonly SessionDetails[]> {
+  if (maxBytes === Infinity) return details
+  let bytes = 0
+  for (const [at, each] of details.entries()) {
+    bytes += Buffer.byteLength(JSON.stringify(each))
+    if (bytes > maxBytes) return details.slice(0, at + 1)
+    await pauseIfDue()
+  }
+  return details
 }
 
 /** Negative: `a` comes before `b` in a list of sessions. */

@@ -113,8 +113,8 @@ export function createArchive ({ earliestNow, upstreamNow, ...options }: Archive
     const noCache = requestContext.noCache && options.aggregates.beginRecount()
     return cache.serve({
       key: keyOf(query),
-      produceFromLog: () => withRoom(1, () => produceCountsFromMemory(context, query)),
-      produce: (requester) => withRoom(1, () => produceCounts(context, query, requester)),
+      produceFromLog: () => withRoom(1, (room) => produceCountsFromMemory(context, query, room)),
+      produce: (requester) => withRoom(1, (room) => produceCounts(context, query, room, requester)),
       isInvalidated: (response) => isInvalidated(response, () => ({
         isStable: !endIsRelative(query),
         matches: () => matcherOf(selectionOf(query), windowOf(query, context.now(), context.earliest()))

@@ -120,9 +120,14 @@ export const SessionPage = Type.Object({
 
 /**
  * Renders an answer, in slices of time: a page of sessions may have megabytes. Instants become RFC 3339. The validator
- * covers the counts, not when they were made.
+ * covers the counts, not when they were made. `onHeld` receives the bytes so far.
  */
-export async function renderCounts (counts: object, window: TimeRange, coverage: Coverage): Promise<RenderedBody> {
+export async function renderCounts (
+  counts: object,
+  window: TimeRange,
+  coverage: Coverage,
+  onHeld: (bytes: number) => void
+): Promise<RenderedBody> {
   const { asOf, complete, end, retryAfterMs, scanned, skipped, start } = coverage
   const head = JSON.stringify({
     window: { start_time: window.start ?? null, end_time: window.end ?? null },
@@ -138,9 +143,12 @@ export async function renderCounts (counts: object, window: TimeRange, coverage:
   }, writeInstant)
   const hash = createHash('sha256').update(complete ? 'complete' : String(start))
   const pieces = [Buffer.from(head.slice(0, -1))]
+  let bytes = 0
   for (const text of textsOf(counts)) {
-    hash.update(text)
-    pieces.push(Buffer.from(text))
+    const piece = Buffer.from(text)
+    hash.update(piece)
+    pieces.push(piece)
+    onHeld(bytes += piece.length)
     await pauseIfDue()
   }
   return { body: Buffer.concat(pieces), etag: `W/"${hash.digest('base64url').slice(0, 22)}"` }

@@ -22,12 +22,15 @@ import {
 } from './count-query.ts'
 import { hasAbsoluteRange } from './page-query.ts'
 import type { Produced } from './response-cache.ts'
+import type { ResponseMemory, ResponseReservation } from './response-memory.ts'
 import { MUST_REVALIDATE, type ContentResponse } from './stored-response.ts'
 
 const SESSIONS_PATH = '/api/v1/audit/sessions'
 
 export interface CountResponseContext {
   readonly aggregates: Pick<Aggregates, 'fromKubiya' | 'fromMemory'>
+  /** A page of sessions ends early behind the session that exceeds `maxAnswerBytes`. */
+  readonly memory: Pick<ResponseMemory, 'maxAnswerBytes'>
   /** Now by Kubiya's clock, and by the slower of Kubiya's clock and this machine's. */
   readonly now: () => Instant
   readonly earliest: () => Instant
@@ -39,22 +42,24 @@ export interface CountResponseContext {
 /** Counts what is in memory. `undefined`: Kubiya has to be asked. */
 export async function produceCountsFromMemory (
   context: CountResponseContext,
-  query: CountQuery
+  query: CountQuery,
+  room: ResponseReservation
 ): Promise<Produced | Failure | undefined> {
   const askedAt = context.now()
   const gathered = await context.aggregates.fromMemory(eventsOf(context, query, askedAt))
-  return gathered?.ok === true ? respond(context, query, gathered, askedAt) : gathered
+  return gathered?.ok === true ? respond(context, query, gathered, { askedAt, room }) : gathered
 }
 
 /** Counts after Kubiya was asked for what is not in memory. */
 export async function produceCounts (
   context: CountResponseContext,
   query: CountQuery,
+  room: ResponseReservation,
   requester: Requester
 ): Promise<Produced | Failure> {
   const askedAt = context.now()
   const gathered = await context.aggregates.fromKubiya(eventsOf(context, query, askedAt), requester)
-  return gathered.ok ? respond(context, query, gathered, askedAt) : gathered
+  return gathered.ok ? respond(context, query, gathered, { askedAt, room }) : gathered
 }
 
 /** The text of a search for sessions. Their other events count as well, so it is no part of the selection. */
@@ -70,11 +75,12 @@ async function respond (
   context: CountResponseContext,
   query: CountQuery,
   gathered: Gathered,
-  askedAt: Instant
+  { askedAt, room }: { readonly askedAt: Instant, readonly room: ResponseReservation }
 ): Promise<Produced> {
-  const { closedTtlMs, earliest, latenessMs, openTtlMs } = context
+  const { closedTtlMs, earliest, latenessMs, memory, openTtlMs } = context
   const { coverage, failure, isFromMemory, position, readMs, window } = gathered
-  const { body, etag } = await renderCounts(await countsOf(query, gathered, askedAt), window, coverage)
+  const counts = await countsOf(query, gathered, { askedAt, maxBytes: memory.maxAnswerBytes })
+  const { body, etag } = await renderCounts(counts, window, coverage, room.resize)
   // A count that ended at a scan limit would end there again.
   const isAllThereIs = coverage.retryAfterMs === undefined
   const isClosed = hasAbsoluteRange(query) && isFinal(window.end, earliest(), latenessMs) && isAllThereIs &&
@@ -92,13 +98,17 @@ async function respond (
   return { ok: true, response, keep: isAllThereIs && failure === undefined, ...failure && { failure } }
 }
 
-function countsOf ({ filter, kind }: CountQuery, gathered: Gathered, askedAt: Instant): Promise<object> {
+function countsOf (
+  { filter, kind }: CountQuery,
+  gathered: Gathered,
+  { askedAt, maxBytes }: { readonly askedAt: Instant, readonly maxBytes: number }
+): Promise<object> {
   const { parts } = gathered
   switch (kind.operation) {
     case 'summary': return countSummary(parts, filter, kind)
     case 'facets': return countFacets(parts, filter, kind)
     case 'timeline': return timelineOf(filter, kind, gathered, askedAt)
-    case 'sessions': return sessionsOf(filter, kind, gathered)
+    case 'sessions': return sessionsOf(filter, kind, gathered, maxBytes)
   }
 }
 
@@ -117,13 +127,19 @@ async function timelineOf (
   return countTimeline(parts, filter, { by, top, intervalSeconds, start, end })
 }
 
-async function sessionsOf (filter: AuditFilter, kind: SessionsKind, gathered: Gathered): Promise<object> {
+async function sessionsOf (
+  filter: AuditFilter,
+  kind: SessionsKind,
+  gathered: Gathered,
+  maxBytes: number
+): Promise<object> {
   const { after, orderBy, outcome, pageSize } = kind
   const { coverage: { asOf }, parts } = gathered
   const pin = pinOf(kind, parts)
   const page = await countSessions(pinned(parts, pin), filter, {
     orderBy,
     pageSize,
+    maxBytes,
     asOf,
     ...outcome && { outcome },
     ...after && { after }
