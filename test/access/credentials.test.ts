@@ -293,7 +293,7 @@ t.test('a byte pool', async (t) => {
     }))
   })
 
-  t.test('frees the bytes of a member that leaves, and a stubborn member blocks nobody', async (t) => {
+  t.test('frees the bytes of a member that leaves, and a member that keeps its bytes blocks no other', async (t) => {
     const pool = createBytePool(100)
     const stubborn = pool.join({ shrink: () => 90 })
     stubborn.hold(90)

@@ -172,7 +172,7 @@ t.test('a count without a lower bound sends none to Kubiya', async (t) => {
   t.ok(source.questions.some(({ window }) => window.start === undefined))
 })
 
-t.test('a count whose wait ends answers with what there is, and the reading goes on', async (t) => {
+t.test('a count answers with what was read when its wait ends, and the reading continues', async (t) => {
   const { aggregates, clock, hang, source } = createWorld()
   const read = source.read
   source.read = async (query, purpose) => {
@@ -266,7 +266,7 @@ t.test('a gap of the poller makes the counts of its interval incomplete', async 
   t.match(coverageOf(await aggregates.fromMemory({ ...LAST_DAY, window: { start: at(-80) } })), { complete: true })
 })
 
-t.test('a table that nobody asks for ten minutes is dropped', async (t) => {
+t.test('a table without a query for ten minutes is dropped', async (t) => {
   const { aggregates, clock } = createWorld({ stepS: 60 })
   await aggregates.fromKubiya(LAST_DAY, REQUESTER)
   clock.advance(9 * 60_000)
@@ -333,7 +333,7 @@ t.test('a failed poll shows as an old as_of', async (t) => {
   t.match(coverageOf(await aggregates.fromMemory(LAST_DAY)), { asOf: at(20) })
 })
 
-t.test('what was read for a text tells its age, and is no count of zero once Kubiya is away', async (t) => {
+t.test('a count with a text has an age, and is not zero when Kubiya fails', async (t) => {
   const { aggregates, clock, fail } = createWorld({ stepS: 60 })
   await aggregates.fromKubiya(WITH_TEXT, REQUESTER)
   for (const kind of ['unavailable', 'throttled'] as const) {

@@ -100,7 +100,7 @@ t.test('a value that no row has selects nothing, and is not exact where the dict
   t.same(await selected(partOf(rows), { email: 'u' }), { numbers: [1], isExact: true })
 })
 
-t.test('a part that is pinned has the rows of then, also after rows were dropped and codes were replaced', async (t) => {
+t.test('a pinned part keeps its rows, also after rows were dropped and codes were replaced', async (t) => {
   const table = tableOf(Array.from({ length: 20 }, (_, number) => [number % 5, { email: `u${number}` }] as const), 8)
   const pinned = table.snapshot()
   t.same((await selected({ snapshot: pinned, window: {}, sequence: 11 })).numbers, Array.from({ length: 11 }, (_, n) => n))

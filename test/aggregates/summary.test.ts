@@ -68,7 +68,7 @@ t.test('values are ranked by events, then in code units, and the rest is counted
   t.same(await byEmail(0), { values: [], distinct: 7, other_events: 14, missing_events: 5 })
 })
 
-t.test('each value bears its outcomes, and the success rate is of those that are known', async (t) => {
+t.test('each value has its outcomes, and the success rate counts known outcomes only', async (t) => {
   const outcome = (email: string, value: boolean | null | string): CountedRow => [0, { email, action_successful: value }]
   const rows = [outcome('a', true), outcome('a', true), outcome('a', false), outcome('a', 'true'), outcome('b', null)]
   const { by, totals } = await countSummary([partOf(rows)], {}, { top: 10 })

@@ -15,7 +15,7 @@ t.test('an export', async (t) => {
   })
 })
 
-t.test('a page that cannot be filled is a failure, and the next request goes on from what was read', async (t) => {
+t.test('a page that cannot be filled is a failure, and the next request continues after its rows', async (t) => {
   t.test('where the events are too large for one answer', async (t) => {
     const service = await started(t, series(40, () => ({ resource_text: 'x'.repeat(500_000) })))
     const stopped = await get(`${service.url}${ITEMS}?page_size=40`, {})

@@ -65,7 +65,7 @@ t.test('a page asked for by number alone begins at its row', async (t) => {
   t.same(await service.json(`${ITEMS}?page=5&page_size=1000`), [])
 })
 
-t.test('a page that cannot be filled is a failure, and the next request goes on from what was read', async (t) => {
+t.test('a page that cannot be filled is a failure, and the next request continues after its rows', async (t) => {
   t.test('where Kubiya fails on the way', async (t) => {
     const service = await started(t, series(5000))
     let calls = 0

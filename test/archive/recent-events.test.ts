@@ -63,7 +63,7 @@ t.test('a query that the log holds costs no call, and its answer equals that of 
   t.equal(await lookups(service, 'log'), 10)
 })
 
-t.test('`next` of an answer out of the log is followed in the log, then in Kubiya, and gives each event once', async (t) => {
+t.test('`next` of an answer out of the log continues in the log, then in Kubiya, with each event once', async (t) => {
   const service = await startFilled(t, { HISTORY_EVENTS: '60' })
   const ids: string[] = []
   const statuses: string[] = []
@@ -80,7 +80,7 @@ t.test('`next` of an answer out of the log is followed in the log, then in Kubiy
   t.ok(statuses.slice(2).every((status) => status.includes('fwd=miss')))
 })
 
-t.test('a poll on demand brings what has become visible, and its answer bears the age of that poll', async (t) => {
+t.test('a poll on demand finds events that have become visible, and its answer has the age of that poll', async (t) => {
   const service = await startFilled(t, ALWAYS_POLL)
   service.sandbox.publish(item({ resource_text: 'just now' }))
   const response = await service.get(`${EVENTS}?page_size=3`)
@@ -110,7 +110,7 @@ t.test('no-cache asks Kubiya once a second per key, also when the log has answer
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('while Kubiya fails, the log answers as of the last good poll', async (t) => {
+t.test('the log answers as of the last good poll while Kubiya fails', async (t) => {
   const service = await startFilled(t, ALWAYS_POLL)
   const end = service.sandbox.faults.during({ kind: 'status', status: 503 })
   for (const path of [EVENTS, `${EVENTS}?page_size=4`]) {
@@ -121,7 +121,7 @@ t.test('while Kubiya fails, the log answers as of the last good poll', async (t)
   end()
 })
 
-t.test('after a 401 or 403 the log shows nothing until a poll is good again', async (t) => {
+t.test('the log shows nothing after a 401 or 403 until a poll succeeds', async (t) => {
   for (const status of [401, 403]) {
     const service = await startFilled(t, ALWAYS_POLL)
     const end = service.sandbox.faults.during({ kind: 'status', status })
@@ -131,7 +131,7 @@ t.test('after a 401 or 403 the log shows nothing until a poll is good again', as
   }
 })
 
-t.test('a 401 to a call of a caller ends answers out of the log until a poll is good', async (t) => {
+t.test("a 401 to a caller's request stops answers out of the log until a poll succeeds", async (t) => {
   const service = await startFilled(t)
   const { items: [first] } = await service.json(EVENTS)
   service.sandbox.faults.next({ kind: 'status', status: 401 })
@@ -146,7 +146,7 @@ t.test('a 401 to a call of a caller ends answers out of the log until a poll is 
   t.equal(service.sandbox.asked, 1)
 })
 
-t.test('an answer out of the log is made anew as soon as the log has a matching event', async (t) => {
+t.test('an answer out of the log is replaced as soon as the log has a matching event', async (t) => {
   const service = await startFilled(t, {
     POLL_INTERVAL_MS: '100',
     POLL_MAX_INTERVAL_MS: '100',

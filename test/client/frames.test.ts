@@ -78,7 +78,7 @@ t.test('an event that became visible after newer ones is late', async (t) => {
   t.same(follower.frames.map((frame) => 'late' in frame), [false, true, false])
 })
 
-t.test('frames after a cut and after a killed service go on without a hole or a repeat', async (t) => {
+t.test('frames continue without a gap or a repeat after a lost connection and after a killed service', async (t) => {
   const sandbox = await startUpstream(t)
   const before = await startService(t, {}, {}, sandbox)
   const wire = await layWire(t, before.url)

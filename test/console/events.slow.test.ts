@@ -52,7 +52,7 @@ t.test('the events view', inBrowser, async (t) => {
       t.equal(new URL(page.url()).search, '')
     }))
 
-  t.test('a search that finds nothing in what it looked at says so, and goes on when asked', async (t) => {
+  t.test('a search without a match so far says so, and continues on demand', async (t) => {
     const hasty = await startService(t, { SEARCH_SCAN_LIMIT: '10' }, {}, sandbox)
     await visit(t, `${hasty.url}/console/?text=number+0.`, async ({ page }) => {
       await page.getByText('None of the events that were looked at match.').waitFor()
@@ -144,7 +144,7 @@ t.test('the events view', inBrowser, async (t) => {
     remove('hostile')
   })
 
-  t.test('the service comes back after a restart: the list goes on without a hole', async (t) => {
+  t.test('the list continues without a gap after a restart of the service', async (t) => {
     const before = await startService(t, { HISTORY_EVENTS: '1000' }, {}, sandbox)
     const { port } = new URL(before.url)
     await visit(t, `${before.url}/console/`, async ({ page }) => {

@@ -7,7 +7,7 @@ import { item, settingsFor, startUpstream } from '../support/support.ts'
 const PAST = 30
 const MISSED = 20
 
-t.test('after `kill -9` of the service the list goes on without a hole', inBrowser, async (t) => {
+t.test('the list continues without a gap after `kill -9` of the service', inBrowser, async (t) => {
   const browser = await startBrowser(t)
   const sandbox = await startUpstream(t)
   publishNumbered(sandbox, PAST)

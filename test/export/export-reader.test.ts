@@ -124,7 +124,7 @@ t.test('an export has the events of its window and filter only', async (t) => {
   t.same(names, [102, 108, 114, 120, 126, 132, 138, 144, 150, 156, 162, 168, 174, 180, 186, 192, 198])
 })
 
-t.test('an export that its limit cuts goes on behind its last event', async (t) => {
+t.test('an export that its limit ends continues after its last event', async (t) => {
   const source = sourceOf(seconds(50))
   const first = await read(source, { limit: 20 })
   t.same(first.names, Array.from({ length: 20 }, (_, n) => n))
@@ -378,7 +378,7 @@ t.test('an abort', async (t) => {
     t.equal(source.questions.length, 2)
   })
 
-  t.test('while nobody pulls leaves one page read ahead, and no more', async (t) => {
+  t.test('reads one page ahead, and no more, while nobody pulls', async (t) => {
     const source = sourceOf(seconds(5000))
     const generator = steps(source, {}, {})
     await generator.next()

@@ -232,7 +232,7 @@ t.test('a count that ends at the scan limit is cached', async (t) => {
   }
 })
 
-t.test('no-cache counts anew what Kubiya has, once in 15 minutes', async (t) => {
+t.test("no-cache counts Kubiya's events again, once in 15 minutes", async (t) => {
   const service = await startFilledService(t, itemsOfThreeDays())
   const { totals: { events } } = await json(service, `${API}/summary`)
   for (const [allowed, status] of [[true, 'fwd=miss'], [false, 'hit; detail=memory']] as const) {

@@ -190,7 +190,7 @@ const anyQuery: fc.Arbitrary<Required<ClientQuery>> = fc.record({
   pageSize: fc.integer({ min: 1, max: 10_000 })
 }, { noNullPrototype: true })
 
-t.test('what the SDK and the CLI encode is read as it was meant, and so is the link to the next page', async (t) => {
+t.test('the query of the SDK, of the CLI and of the link to the next page is read as it was meant', async (t) => {
   const meant = ({ direction, filter, page, pageSize }: Required<ClientQuery>) => {
     const { 'extra.session_id': session, 'extra.tool_name': tool, timestamp = {}, ...fields } = filter
     const whole = {

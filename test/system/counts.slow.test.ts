@@ -192,7 +192,7 @@ t.test('counts equal a recount of the day after an outage, a kill, late events a
   await compare(t, service, window, kubiya.count())
 })
 
-t.test('a day of 16 656 events is filled in 20 calls, and 40 questions then cost two deep ones', async (t) => {
+t.test('a table of 16 656 events is filled in 20 calls, and 40 queries then read old events at most twice', async (t) => {
   const sandbox = await startUpstream(t)
   const chance = createChance(SEED)
   const nowMs = Date.now()

@@ -22,7 +22,7 @@ async function ticketOf (t: Test, url: string, headers: Record<string, string>):
 t.test('an export and Kubiya', async (t) => {
   const isExport = ({ query }: { query: object }) => JSON.stringify(query).includes('2026-01-0')
 
-  t.test('an outage in the middle ends it as incomplete, and it goes on without loss or repeats', async (t) => {
+  t.test('an outage ends it as incomplete, and the next part continues without loss or repeats', async (t) => {
     const service = await startService(t, { UPSTREAM_TIMEOUT_MS: '500' })
     const { sandbox, url } = service
     sandbox.publish(day(3500))
@@ -112,7 +112,7 @@ t.test('an export and Kubiya', async (t) => {
     t.equal(sandbox.requests.filter(isExport).length, 1)
   })
 
-  t.test('a shutdown ends it as incomplete, and it goes on elsewhere', async (t) => {
+  t.test('a shutdown ends it as incomplete, and another process continues it', async (t) => {
     const upstream = await startUpstream(t)
     upstream.publish(day(2500))
     const service = await startService(t, { DRAIN_MS: '5000' }, {}, upstream)

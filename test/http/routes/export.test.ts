@@ -59,7 +59,7 @@ t.test('an export', async (t) => {
     t.equal(end.complete, true)
   })
 
-  t.test('that is cut by a limit goes on behind its last event', async (t) => {
+  t.test('that a limit ends continues after its last event', async (t) => {
     const whole = ndjsonOf(await exported(url, `?${DATED}`)).lines
     const { completes, lines } = await exportedParts(url, `?${DATED}&limit=1234`)
     t.equal(lines.join('\n'), whole.join('\n'))

@@ -100,7 +100,7 @@ t.test('one session as a conversation', async (t) => {
     }
   })
 
-  t.test('is served from the cache, and anew once an event of the session has entered the log', async (t) => {
+  t.test('is served from the cache until an event of the session enters the log', async (t) => {
     await service.json(`${SESSIONS}/s-2`)
     sandbox.resetRequests()
     const again = await service.get(`${SESSIONS}/s-2`)
