@@ -74,7 +74,7 @@ async function findsFaults (t: Test, browser: TestBrowser): Promise<void> {
   t.same(tolerant.takeFaults(), [])
 
   const ending: Array<() => unknown> = []
-  const owner = { teardown: (action: () => unknown) => { ending.push(action) } }
+  const owner = { teardown: (action: () => unknown) => { ending.push(action) }, passing: () => true }
   await browser.open(owner, await startFaulty(t, SCRIPT, "throw new Error('of the page')"))
   await t.rejects(Promise.all(ending.map(async (action) => action())), /the page has faults:\nerror: .*of the page/)
 }

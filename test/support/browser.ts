@@ -4,7 +4,10 @@ import { findHeadlessChromium } from './chromium.ts'
 import { DEADLINE_MS } from './inbox.ts'
 import { needs } from './program.ts'
 
-interface Owner { teardown (action: () => unknown): void }
+interface Owner {
+  teardown (action: () => unknown): void
+  passing (): boolean
+}
 
 type ContextOption =
   'acceptDownloads' | 'colorScheme' | 'forcedColors' | 'permissions' | 'reducedMotion' | 'timezoneId' | 'viewport'
@@ -49,6 +52,7 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync'
 ]
+const MOST_TEXT = 2000
 const AXE = 'node_modules/axe-core/axe.min.js'
 const AXE_TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 const REPORT_VIOLATIONS = `addEventListener('securitypolicyviolation', ({ blockedURI, effectiveDirective, sample }) => {
@@ -83,6 +87,7 @@ async function openPage (t: Owner, browser: Browser, url: string, options: OpenO
   await page.exposeBinding('reportViolation', (_source, violation: string) => report(`policy: ${violation}`))
   await page.addInitScript({ content: REPORT_VIOLATIONS })
   t.teardown(async () => {
+    if (!t.passing()) await describe(page)
     await context.close()
     if (faults.length > 0) throw new Error(`the page has faults:\n${faults.join('\n')}`)
   })
@@ -98,6 +103,12 @@ async function openPage (t: Owner, browser: Browser, url: string, options: OpenO
     const { host, protocol } = new URL(address)
     if (/^(?:https?|wss?):$/.test(protocol) && host !== new URL(url).host) report(`foreign request: ${address}`)
   }
+}
+
+/** Says what a failed test has left in its page: the address, and the end of the text. */
+async function describe (page: Page): Promise<void> {
+  const text = await page.locator('body').innerText({ timeout: 2000 }).catch(String)
+  console.error(`the page of the failed test: ${page.url()}\n${text.slice(-MOST_TEXT)}`)
 }
 
 /**

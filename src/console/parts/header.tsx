@@ -1,4 +1,5 @@
 import type { TargetedSubmitEvent } from 'preact'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { useApp } from '../app-context.ts'
 import { FILTER_NAMES, VIEWS } from '../url-state.ts'
 import { FIELD_NAMES, STATUS_NAMES, TITLE, VIEW_NAMES, WORDS } from '../words.ts'
@@ -37,12 +38,16 @@ export function Header () {
   )
 }
 
+/** Searches on Enter, or when the field becomes empty. The element stays, so it keeps the focus. */
 function SearchField () {
   const app = useApp()
   const { filter } = app.url.value
+  const field = useRef<HTMLInputElement>(null)
+  useLayoutEffect(() => { if (field.current !== null) field.current.value = filter.text ?? '' }, [filter.text])
   return (
     <form class='search' role='search' onSubmit={onSubmit}>
       <input
+        ref={field}
         id='search'
         type='search'
         name='text'
@@ -51,9 +56,7 @@ function SearchField () {
         autocomplete='off'
         placeholder={WORDS.searchHint}
         aria-label={WORDS.search}
-        key={filter.text}
-        defaultValue={filter.text ?? ''}
-        onChange={(event) => { search(event.currentTarget.value) }}
+        onInput={({ currentTarget }) => { if (currentTarget.value === '' && filter.text !== undefined) search('') }}
       />
     </form>
   )
