@@ -1,16 +1,15 @@
 import type { LogCursor } from '../audit/cursor.ts'
 import type { AuditFilter } from '../audit/filter.ts'
-import { EARLIEST, NANOS_PER_MS, instantFromMs, maxInstant, type Instant } from '../audit/instant.ts'
+import { EARLIEST, NANOS_PER_MS, instantFromMs, type Instant } from '../audit/instant.ts'
 import type { Batch } from '../audit/log-batch.ts'
 import type { Requester } from '../audit/requester.ts'
 import type { Failure } from '../audit/source.ts'
 import type { TimeRange } from '../audit/time-range.ts'
-import { coverageOf, rowsLookedAt, type Coverage } from './coverage.ts'
-import type { TablePart, TableSnapshot } from './event-table.ts'
 import { createExtraTables, type ExtraQuery, type ExtraTable, type ExtraTablesOptions } from './extra-tables.ts'
 import { createLiveTable, horizonOf, type LiveTable, type LiveTableOptions } from './live-table.ts'
 import { createRecount } from './recount.ts'
-import type { ScanProgress, ScanStop } from './table-scan.ts'
+import type { ScanStop } from './table-scan.ts'
+import { extraSource, joinSources, liveSource, type JoinedSources, type TableSource } from './table-sources.ts'
 
 /** How new the poller's events are. Times are monotonic, milliseconds. */
 export interface FreshFeed {
@@ -48,17 +47,13 @@ export interface EventsQuery {
 }
 
 /** The rows of an answer. */
-export interface Gathered {
+export interface Gathered extends JoinedSources {
   readonly ok: true
-  readonly parts: readonly TablePart[]
   readonly window: TimeRange
-  readonly coverage: Coverage
   /** Whether Kubiya was not asked for it. */
   readonly isFromMemory: boolean
   /** Entries of the log behind it are not in the answer. */
   readonly position: LogCursor
-  /** When the oldest part was read: monotonic time, milliseconds. */
-  readonly readMs: number
   readonly failure?: Failure
 }
 
@@ -84,14 +79,6 @@ export interface Aggregates {
 interface Plan {
   readonly live: TimeRange | undefined
   readonly extra: TimeRange | undefined
-}
-
-/** A table with the part of the window that it answers. */
-interface Source extends Pick<ScanProgress, 'coveredFrom' | 'stop'> {
-  readonly snapshot: TableSnapshot
-  readonly window: TimeRange
-  readonly scanned: number
-  readonly readMs: number
 }
 
 const LEAST_BETWEEN_RECOUNTS_MS = 15 * 60_000
@@ -158,7 +145,7 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     const feed = await freshFeed(window.start ?? EARLIEST)
     if (feed?.ok !== true) return feed
     if (table !== live || !covers(table, window)) return undefined
-    return gathered(query.window, feed, [sourceOf(table, window, feed)], true)
+    return gathered(query.window, feed, [liveSource(table, window, feed.readMs)], true)
   }
 
   async function fromKubiya (query: EventsQuery, requester: Requester): Promise<Gathered | Failure> {
@@ -178,7 +165,7 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
     const refusal = [stop, ...older.map((each) => each.stop)].find(isRefusal)
     if (refusal !== undefined) return failureOf(refusal)
     if (table.coveredFrom() === undefined) return fromEarlier(query, stop) ?? failureOf(stop)
-    return gathered(query.window, feed, [sourceOf(table, window, feed), ...older], false)
+    return gathered(query.window, feed, [liveSource(table, window, feed.readMs), ...older], false)
   }
 
   /** The table of the last hours. A recount that is due comes first. */
@@ -238,11 +225,11 @@ export function createAggregates (options: AggregatesOptions): Aggregates {
   function gathered (
     window: TimeRange,
     { failure, polledMs }: FreshFeed,
-    sources: readonly Source[],
+    sources: readonly TableSource[],
     isFromMemory: boolean
   ): Gathered {
     const asOf = instantFromMs(upstreamNow()) - BigInt(Math.ceil(clock.monotonicMs() - polledMs)) * NANOS_PER_MS
-    return { ok: true, ...joined(window, sources, asOf), isFromMemory, position: position(), ...failure && { failure } }
+    return { ok: true, window, ...joinSources(window, sources, asOf), isFromMemory, position: position(), ...failure && { failure } }
   }
 
   function leftMs (endMs: number): number {
@@ -261,40 +248,6 @@ function planOf ({ filter, markedText, window }: EventsQuery, horizon: Instant |
   if (horizon === undefined || hasText || (end !== undefined && end < horizon)) return { live: undefined, extra: window }
   if (start >= horizon) return { live: window, extra: undefined }
   return { live: { ...window, start: horizon }, extra: { ...window, end: horizon - 1n } }
-}
-
-/** The rows of all sources that were read, the newest source first. */
-function joined (
-  window: TimeRange,
-  sources: readonly Source[],
-  asOf: Instant
-): Pick<Gathered, 'coverage' | 'parts' | 'readMs' | 'window'> {
-  const read = sources.flatMap(({ coveredFrom, ...rest }) =>
-    coveredFrom === undefined ? [] : { ...rest, coveredFrom })
-  const parts = read.map((each): TablePart => ({ snapshot: each.snapshot, window: coveredPart(each) }))
-  const from = read.reduce((_, each) => coveredPart(each).start, EARLIEST)
-  const coverage = coverageOf({
-    window,
-    reach: { from, stop: sources.at(-1)?.stop },
-    asOf,
-    scanned: read.reduce((sum, { scanned }) => sum + scanned, 0),
-    gaps: read.flatMap(({ snapshot }) => snapshot.gaps)
-  })
-  return { parts, window, coverage, readMs: Math.min(...read.map((each) => each.readMs)) }
-}
-
-function sourceOf (table: LiveTable, window: TimeRange, { readMs }: FreshFeed): Source {
-  const snapshot = table.snapshot()
-  const scanned = rowsLookedAt(snapshot, window)
-  return { snapshot, window, coveredFrom: table.coveredFrom(), stop: table.progress().stop, scanned, readMs }
-}
-
-function extraSource ({ scan, startedMs, table }: ExtraTable, window: TimeRange): Source {
-  return { snapshot: table.snapshot(), window, ...scan.progress(), readMs: startedMs }
-}
-
-function coveredPart ({ coveredFrom, window }: Pick<Source, 'window'> & { coveredFrom: Instant }) {
-  return { ...window, start: maxInstant(window.start ?? EARLIEST, coveredFrom) }
 }
 
 function covers (table: LiveTable, { start = EARLIEST }: TimeRange): boolean {
