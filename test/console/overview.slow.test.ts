@@ -2,8 +2,11 @@ import t, { type Test } from 'tap'
 import type { Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
 import { REFUSED, hasLoaded } from '../support/console-page.ts'
+import type { components } from '../../openapi/openapi.d.ts'
 import type { ReceivedRequest } from '../../src/sandbox/sandbox.ts'
 import { evenDates, item, startService, startUpstream } from '../support/support.ts'
+
+type Counted = components['schemas']['Facets']['facets'][number]['values'][number]
 
 const PAST = 90
 /** Failed logins, tools and agents: each with another number of events. */
@@ -30,6 +33,10 @@ function eventOf (n: number, timestamp: string): object {
 
 const whole = (value: number) => new Intl.NumberFormat('en').format(value)
 const rate = (value: number) => new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 }).format(value)
+
+function pairsOf (counted: readonly Counted[]): Array<[value: string | null, events: number]> {
+  return counted.map(({ events, value }) => [value, events])
+}
 
 /** The texts of the links of a ranking: value and number. */
 async function ranking (page: Page, name: string): Promise<Array<[value: string, events: number]>> {
@@ -80,10 +87,10 @@ t.test('the overview', inBrowser, async (t) => {
     ]
     for (const [name, field, query] of questions) {
       const { facets } = await service.json(`/api/v1/audit/facets?${query}`)
-      const values = facets[0].values.map(({ events, value }: any) => [value, events])
+      const values = pairsOf(facets[0].values)
       t.ok(values.length > 0)
       t.same(await ranking(page, name), values, name)
-      const [[value, events]] = values
+      const [value, events] = values[0] ?? ['', 0]
       await page.locator('section').filter({ has: page.getByRole('heading', { name }) }).last()
         .getByRole('link', { name: new RegExp(`^${value}\\b`) }).click()
       await hasLoaded(page, events)
@@ -92,7 +99,7 @@ t.test('the overview', inBrowser, async (t) => {
       await page.goBack()
       await page.getByRole('heading', { name }).waitFor()
     }
-    t.same(await ranking(page, 'Most active users'), by.email.values.map(({ events, value }: any) => [value, events]))
+    t.same(await ranking(page, 'Most active users'), pairsOf(by.email.values))
   })
 
   t.test('says that a count is incomplete, and no more when it is complete', async (t) => {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Locator, Page } from 'playwright-core'
 import { inBrowser, startBrowser } from '../support/browser.ts'
-import { REFUSED, hasLoaded, isLive, row } from '../support/console-page.ts'
+import { REFUSED, hasLoaded, isLive, removeEvents, row } from '../support/console-page.ts'
 import { ago, evenDates, eventually, item, startService, startUpstream } from '../support/support.ts'
 
 const SESSIONS = 120
@@ -74,7 +74,7 @@ t.test('the sessions', inBrowser, async (t) => {
     sandbox.publish(item({ id: 'new', resource_text: 'task new.', extra: { session_id: 's-new' } }))
     await has('sessions, and none has gone', tableRows(page), SESSIONS + 2)
     t.match(await tableRows(page).first().innerText(), /task new/)
-    sandbox.remove(({ id }: any) => id === 'new')
+    removeEvents(sandbox, (id) => id === 'new')
   })
 
   t.test('can be chosen by outcome and ordered, and Back undoes it', async (t) => {
@@ -151,7 +151,7 @@ t.test('the sessions', inBrowser, async (t) => {
     await bubbles.filter({ hasText: 'one moment' }).waitFor()
     t.match((await bubbles.allInnerTexts()).slice(-2), [/one moment/, /thank you/])
     await session.getByText('9 events · 1 failed').waitFor()
-    sandbox.remove(({ id }: any) => /^m\d/.test(id))
+    removeEvents(sandbox, (id) => /^m\d/.test(id))
   })
 
   t.test('and events open by the deep links of the chat interface', async (t) => {
